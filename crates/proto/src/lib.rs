@@ -1,0 +1,3 @@
+//! The WebSocket protocol and nothing else.
+pub mod deflate;
+pub mod handshake;
