@@ -1,1 +1,104 @@
-fn main() {}
+//! The commands that prove ropeway, and the only door to them: `cargo xtask help` lists them.
+//!
+//! This file reads the command line. What a command does lies in the module of its noun; how a list of steps is run
+//! and summed up lies in [`steps`]; what has to be installed first lies in [`setup`].
+
+mod autobahn;
+mod autobahn_report;
+mod browser;
+mod cargo;
+mod fuzz;
+mod interop;
+mod program;
+mod server_process;
+mod setup;
+mod steps;
+mod workspace;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::autobahn::Role;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask COMMAND: the commands that prove ropeway
+
+  test                  everything below, in order; installs what it needs under target/xtask
+  test --quick          only what needs Rust alone: fmt, clippy and the tests
+  fmt | clippy | unit | features | docs
+                        one of the steps done by cargo itself
+  fuzz [SECONDS]        every fuzz target for SECONDS each (5); needs a nightly toolchain
+  autobahn server|client [CASES...]
+                        the Autobahn cases against `ropeway serve` or against the client;
+                        CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
+  interop               the Python package `websockets`, the npm package `ws` and plain HTTP against ropeway
+  browser               the page and the axum examples in headless Chromium
+  help                  this text
+
+Environment:
+  CI=true               a missing tool (python3, node, Chromium, nightly) is a failure; without it that step is NOT RUN
+  ROPEWAY=PATH          test this `ropeway` binary instead of building one
+  CHROMIUM=PATH         use this browser
+";
+
+/// How long each fuzz target runs as a part of `cargo xtask test`: long enough to replay what coverage finds quickly.
+const FUZZ_FOR: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Does what the command line asks; returns whether nothing failed.
+fn run(arguments: &[String]) -> Result<bool> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if matches!(arguments.as_slice(), [] | ["help" | "--help" | "-h"]) {
+        print!("{HELP}");
+        return Ok(true);
+    }
+    let steps = steps_for(&arguments)?;
+    Ok(steps::run(&Workspace::find()?, &steps))
+}
+
+fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
+    Ok(match arguments {
+        ["test"] => everything(),
+        ["test", "--quick"] => cargo::quick(),
+        ["fmt"] => vec![cargo::fmt()],
+        ["clippy"] => vec![cargo::clippy()],
+        ["unit"] => vec![cargo::unit()],
+        ["features"] => vec![cargo::features()],
+        ["docs"] => vec![cargo::docs()],
+        ["fuzz"] => vec![fuzz::step(FUZZ_FOR)],
+        ["fuzz", seconds] => {
+            let seconds = seconds.parse().with_context(|| format!("`{seconds}` is not a number of seconds"))?;
+            vec![fuzz::step(Duration::from_secs(seconds))]
+        }
+        ["autobahn", role, cases @ ..] => vec![autobahn::step(role.parse()?, cases)],
+        ["interop"] => interop::steps(),
+        ["browser"] => vec![browser::page(), browser::examples()],
+        other => bail!("there is no command `{}`; `cargo xtask help` lists them", other.join(" ")),
+    })
+}
+
+/// Cheap steps first: what fails most often fails soonest.
+fn everything() -> Vec<Step> {
+    let mut steps = cargo::quick();
+    steps.extend([cargo::features(), cargo::docs()]);
+    steps.extend(interop::steps());
+    steps.extend([browser::page(), browser::examples()]);
+    steps.push(fuzz::step(FUZZ_FOR));
+    steps.extend([autobahn::step(Role::Server, &[]), autobahn::step(Role::Client, &[])]);
+    steps
+}

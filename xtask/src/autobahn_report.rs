@@ -1,0 +1,143 @@
+//! The report of an Autobahn run: reading kosoku's `index.json`, and the verdict over it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+/// A run of the whole suite that has fewer has lost some.
+const CASES_IN_THE_SUITE: usize = 517;
+
+/// These leave the right behaviour open: what to do with a message after a close frame (7.1.6), and with close codes
+/// above the ranges that RFC 6455 section 7.4.2 gives away (7.13.1, 7.13.2).
+const MAY_BE_INFORMATIONAL: [&str; 3] = ["7.1.6", "7.13.1", "7.13.2"];
+
+/// How each case went, in the order of the suite.
+pub(crate) struct Report {
+    cases: BTreeMap<CaseId, Behavior>,
+}
+
+/// `12.1.3` as its numbers, so that 2 comes before 10.
+type CaseId = Vec<u32>;
+
+struct Behavior {
+    id: String,
+    /// Of the messages, then of the closing handshake; both in Autobahn's words.
+    message: String,
+    close: String,
+}
+
+impl Report {
+    /// Reads the reports that kosoku has written into `directory`.
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join("index.json");
+        let json = std::fs::read_to_string(&path).with_context(|| format!("there is no report {}", path.display()))?;
+        Self::parse(&json).with_context(|| format!("{} is no Autobahn index", path.display()))
+    }
+
+    /// The index maps the tested agent to its cases, and each case to its behaviours. An agent that names itself in
+    /// only some of its answers would have several entries: all count.
+    fn parse(json: &str) -> Result<Self> {
+        let index: Value = serde_json::from_str(json)?;
+        let agents = index.as_object().context("the top is no object")?;
+        let mut cases = BTreeMap::new();
+        for (id, case) in agents.values().filter_map(Value::as_object).flatten() {
+            let number = id.split('.').map(str::parse).collect::<Result<CaseId, _>>()?;
+            let word = |key: &str| Ok::<_, anyhow::Error>(case[key].as_str().context(key.to_owned())?.to_owned());
+            let behavior = Behavior { id: id.clone(), message: word("behavior")?, close: word("behaviorClose")? };
+            ensure!(cases.insert(number, behavior).is_none(), "case {id} is reported twice");
+        }
+        Ok(Self { cases })
+    }
+
+    /// Counts by behaviour when every case is as it should be, else the list of those that aren't.
+    pub(crate) fn verdict(&self, whole_suite: bool) -> Result<String> {
+        let bad: Vec<String> = self.cases.values().filter(|case| !case.is_good()).map(Behavior::describe).collect();
+        let counts = self.counts();
+        if !bad.is_empty() {
+            bail!("{} of {counts} not as they should be:\n  {}", bad.len(), bad.join("\n  "));
+        }
+        ensure!(!self.cases.is_empty(), "no case ran: does the pattern match any?");
+        ensure!(
+            !whole_suite || self.cases.len() == CASES_IN_THE_SUITE,
+            "only {counts} ran, and the suite has {CASES_IN_THE_SUITE}"
+        );
+        Ok(counts)
+    }
+
+    fn counts(&self) -> String {
+        let mut by_behavior: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in self.cases.values() {
+            *by_behavior.entry(case.worse()).or_default() += 1;
+        }
+        let counts: Vec<String> = by_behavior.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        format!("{} cases ({})", self.cases.len(), counts.join(", "))
+    }
+}
+
+impl Behavior {
+    fn is_good(&self) -> bool {
+        match self.worse() {
+            "OK" => true,
+            "INFORMATIONAL" => MAY_BE_INFORMATIONAL.contains(&self.id.as_str()),
+            _ => false,
+        }
+    }
+
+    /// Of the two behaviours the one that counts: the first that isn't OK.
+    fn worse(&self) -> &str {
+        let both = [self.message.as_str(), self.close.as_str()];
+        both.into_iter()
+            .find(|word| !matches!(*word, "OK" | "INFORMATIONAL"))
+            .or_else(|| both.into_iter().find(|word| *word != "OK"))
+            .unwrap_or("OK")
+    }
+
+    fn describe(&self) -> String {
+        format!("{}: messages {}, closing {}", self.id, self.message, self.close)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(cases: &[(&str, &str, &str)]) -> Report {
+        let cases: serde_json::Map<String, Value> = cases
+            .iter()
+            .map(|(id, message, close)| {
+                ((*id).to_owned(), serde_json::json!({ "behavior": message, "behaviorClose": close }))
+            })
+            .collect();
+        Report::parse(&serde_json::json!({ "ropeway": cases }).to_string()).unwrap()
+    }
+
+    #[test]
+    fn only_the_three_open_cases_may_be_informational() {
+        let good = report(&[("1.1.1", "OK", "OK"), ("7.1.6", "INFORMATIONAL", "INFORMATIONAL")]);
+        assert_eq!(good.verdict(false).unwrap(), "2 cases (1 INFORMATIONAL, 1 OK)");
+        let bad = report(&[("1.1.1", "OK", "INFORMATIONAL")]);
+        assert!(bad.verdict(false).unwrap_err().to_string().contains("1.1.1: messages OK, closing INFORMATIONAL"));
+    }
+
+    #[test]
+    fn every_other_behaviour_is_bad_and_listed_in_the_order_of_the_suite() {
+        let cases = [("6.10.1", "OK", "UNCLEAN"), ("6.4.1", "NON-STRICT", "OK"), ("7.1.6", "INFORMATIONAL", "FAILED")];
+        let error = report(&cases).verdict(false).unwrap_err().to_string();
+        let listed: Vec<&str> = error.lines().skip(1).map(|line| line.trim().split(':').next().unwrap()).collect();
+        assert_eq!(listed, ["6.4.1", "6.10.1", "7.1.6"]);
+    }
+
+    #[test]
+    fn a_whole_run_that_lost_cases_is_no_pass() {
+        let report = report(&[("1.1.1", "OK", "OK")]);
+        assert!(report.verdict(false).is_ok());
+        assert!(report.verdict(true).unwrap_err().to_string().contains("the suite has 517"));
+    }
+
+    #[test]
+    fn an_empty_run_is_no_pass() {
+        assert!(report(&[]).verdict(false).is_err());
+    }
+}

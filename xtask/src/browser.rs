@@ -1,0 +1,44 @@
+//! The browser: the page of `ropeway serve` and the axum examples, in headless Chromium. The tests are in
+//! `conformance/browser`; playwright-core drives the browser over its own protocol, without a mouse or a screen.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::interop::{node_tests, under_test};
+use crate::program::Program;
+use crate::setup;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+/// The page that `ropeway serve` answers `GET /` with.
+pub(crate) fn page() -> Step {
+    Step::new("browser page", "the page of `ropeway serve` in headless Chromium", |workspace| {
+        let screens = workspace.state("screens")?;
+        let tests = in_browser(workspace, "page.test.mjs")?.env("SCREENS", &screens);
+        under_test(tests, workspace, "browser-page.log")?.run()?;
+        Ok(format!("screenshots in {}", screens.display()))
+    })
+}
+
+/// The program that this project starts from, written with listeners and written in the pull style.
+pub(crate) fn examples() -> Step {
+    Step::new("browser examples", "the axum examples in headless Chromium", |workspace| {
+        let tests = in_browser(workspace, "examples.test.mjs")?;
+        let examples = ["axum_listeners", "axum_pull"];
+        for example in examples {
+            let selection = ["--package", "ropeway", "--features", "axum", "--example", example];
+            workspace.build(&selection, &format!("examples/{example}"))?;
+        }
+        let directory: PathBuf = workspace.profile_directory().join("examples");
+        let tests = tests.env("EXAMPLES", directory);
+        under_test(tests, workspace, "browser-examples.log")?.run()?;
+        Ok(examples.join(" and "))
+    })
+}
+
+fn in_browser(workspace: &Workspace, file: &str) -> Result<Program> {
+    setup::node(workspace)?;
+    let chromium = setup::chromium(workspace)?;
+    Ok(node_tests(&[workspace.conformance().join("browser").join(file)]).env("CHROMIUM", chromium))
+}

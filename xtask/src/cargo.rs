@@ -1,0 +1,69 @@
+//! The steps that cargo does itself: formatting, lints, tests, feature sets, documentation.
+
+use anyhow::Result;
+
+use crate::program::Program;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+/// The crates that others depend on: each must build with any of its features alone.
+const PUBLISHED: [&str; 2] = ["ropeway-proto", "ropeway"];
+
+/// What needs Rust and nothing else.
+pub(crate) fn quick() -> Vec<Step> {
+    vec![fmt(), clippy(), unit()]
+}
+
+pub(crate) fn fmt() -> Step {
+    Step::new("fmt", "every file is as rustfmt writes it", |workspace| {
+        cargo(workspace, &["fmt", "--all", "--check"])?;
+        cargo(workspace, &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
+        Ok("the workspace and fuzz".into())
+    })
+}
+
+pub(crate) fn clippy() -> Step {
+    Step::new("clippy", "no lint of the workspace's list is broken", |workspace| {
+        cargo(workspace, &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+        Ok("all targets, all features".into())
+    })
+}
+
+pub(crate) fn unit() -> Step {
+    Step::new("unit", "unit, documentation, row and property tests", |workspace| {
+        cargo(workspace, &["test", "--workspace", "--all-features"])?;
+        Ok("all crates, all features".into())
+    })
+}
+
+/// A feature brings a dependency, not another behaviour: with none, and with each one alone, a crate must be free of
+/// warnings. All of them together are `clippy`'s and `unit`'s.
+pub(crate) fn features() -> Step {
+    Step::new("features", "each published crate is clean without features and with each one alone", |workspace| {
+        let mut sets = 0;
+        for package in PUBLISHED {
+            let features = workspace.features_of(package)?;
+            for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
+                let alone = ["clippy", "--package", package, "--no-default-features", "--features", feature];
+                cargo(workspace, &[&alone[..], &["--", "-D", "warnings"]].concat())?;
+                sets += 1;
+            }
+        }
+        Ok(format!("{sets} feature sets"))
+    })
+}
+
+pub(crate) fn docs() -> Step {
+    Step::new("docs", "the documentation builds without a warning", |workspace| {
+        Program::new("cargo")
+            .args(["doc", "--workspace", "--no-deps", "--all-features"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .dir(&workspace.root)
+            .run()?;
+        Ok("every crate".into())
+    })
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    Program::new("cargo").args(arguments).dir(&workspace.root).run()
+}

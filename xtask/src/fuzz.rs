@@ -1,0 +1,87 @@
+//! The fuzz targets, built and run as `cargo fuzz` does, without asking for that tool: a nightly toolchain is enough.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::program::Program;
+use crate::setup::Missing;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+/// What cargo-fuzz hands to rustc: libFuzzer's coverage counters and comparisons, the address sanitizer for the unsafe
+/// code in our dependencies, and overflow checks and debug assertions for our own.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Cdebug-assertions -Coverflow-checks \
+    -Ccodegen-units=1";
+
+/// Runs each target for `time`, from the seeds in the repository and whatever earlier runs have found.
+pub(crate) fn step(time: Duration) -> Step {
+    Step::new("fuzz", "no input makes a fuzz target panic, hang or outgrow its memory", move |workspace| {
+        let targets = targets(workspace)?;
+        build(workspace)?;
+        for target in &targets {
+            run(workspace, target, time)?;
+        }
+        Ok(format!("{} targets, {} s each", targets.len(), time.as_secs()))
+    })
+}
+
+/// Every file in `fuzz/fuzz_targets` is a target of its name.
+fn targets(workspace: &Workspace) -> Result<Vec<String>> {
+    let directory = workspace.root.join("fuzz/fuzz_targets");
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))? {
+        let path = entry?.path();
+        targets.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    }
+    targets.sort();
+    Ok(targets)
+}
+
+fn build(workspace: &Workspace) -> Result<()> {
+    if !nightly("rustc").arg("--version").succeeds() {
+        let remedy = "fuzzing needs it: rustup toolchain install nightly --profile minimal";
+        return Err(Missing::new("a nightly toolchain", remedy).into());
+    }
+    // The target is named so that the flags reach the code under test and not build scripts and macros.
+    nightly("cargo")
+        .args(["build", "--release", "--bins", "--target", &host()?, "--manifest-path", "fuzz/Cargo.toml"])
+        .arg("--target-dir")
+        .arg(workspace.target.join("fuzz"))
+        .env("RUSTFLAGS", FLAGS)
+        .dir(&workspace.root)
+        .run()
+}
+
+fn run(workspace: &Workspace, target: &str, time: Duration) -> Result<()> {
+    let fuzz = workspace.root.join("fuzz");
+    let found = workspace.state("fuzz")?;
+    let corpus = found.join("corpus").join(target);
+    std::fs::create_dir_all(&corpus)?;
+    let binary = workspace.target.join("fuzz").join(host()?).join("release").join(target);
+    let mut program = Program::new(binary)
+        // A unit is a few KiB: an input that needs 10 s for that has found a hang.
+        .args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0"])
+        .arg(format!("-max_total_time={}", time.as_secs()))
+        .arg(format!("-artifact_prefix={}/{target}-", found.display()))
+        .arg(corpus)
+        .deadline(time + Duration::from_secs(120));
+    let seeds = fuzz.join("seeds").join(target);
+    if seeds.is_dir() {
+        program = program.arg(seeds);
+    }
+    program.run().with_context(|| format!("the input that broke {target} is in {}", found.display()))
+}
+
+/// `rustup run` finds a toolchain also where `cargo` on the PATH is no longer rustup's, as inside `cargo run`.
+fn nightly(program: &str) -> Program {
+    Program::new("rustup").args(["run", "nightly", program])
+}
+
+fn host() -> Result<String> {
+    let version = nightly("rustc").args(["--version", "--verbose"]).output()?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
+}

@@ -1,0 +1,55 @@
+//! Interop: other people's WebSocket implementations against ropeway, both ways, and plain HTTP on the same port. The
+//! checks are in `conformance/interop`, written in the language of the peer, with that language's own test runner.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::program::Program;
+use crate::setup;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+const DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+pub(crate) fn steps() -> Vec<Step> {
+    vec![
+        Step::new("interop websockets", "Python's websockets and plain HTTP against ropeway, both ways", websockets),
+        Step::new("interop ws", "npm's ws against ropeway, both ways, and mixed with Python's websockets", ws),
+    ]
+}
+
+fn websockets(workspace: &Workspace) -> Result<String> {
+    let python = setup::python(workspace)?.join("python");
+    let tests = Program::new(python)
+        .args(["-m", "unittest", "discover", "--verbose", "--pattern", "test_*.py", "--start-directory"])
+        .arg(workspace.conformance().join("interop"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    under_test(tests, workspace, "interop-websockets.log")?.run()?;
+    Ok("server, client, plain HTTP".into())
+}
+
+fn ws(workspace: &Workspace) -> Result<String> {
+    setup::node(workspace)?;
+    let python = setup::python(workspace)?.join("python");
+    let interop = workspace.conformance().join("interop");
+    let tests = node_tests(&["server", "client", "mixed"].map(|name| interop.join(format!("{name}.test.mjs"))))
+        .env("PYTHON", python);
+    under_test(tests, workspace, "interop-ws.log")?.run()?;
+    Ok("server, client, rooms shared with websockets".into())
+}
+
+/// Node's own test runner over `files`, one after the other: two of them at once would compete for the cores.
+pub(crate) fn node_tests(files: &[impl AsRef<Path>]) -> Program {
+    Program::new("node")
+        .args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
+        .args(files.iter().map(AsRef::as_ref))
+}
+
+/// Tells tests which binary to start, and where the servers that they start log to.
+pub(crate) fn under_test(tests: Program, workspace: &Workspace, log: &str) -> Result<Program> {
+    let log = workspace.state("logs")?.join(log);
+    std::fs::write(&log, "")?;
+    Ok(tests.env("ROPEWAY", workspace.ropeway()?).env("ROPEWAY_LOG", log).deadline(DEADLINE))
+}

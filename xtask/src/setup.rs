@@ -1,0 +1,133 @@
+//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium. Each set-up is stamped
+//! with what it was made from, so that a second run finds it ready. Toolchains and interpreters are the user's.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::program::Program;
+use crate::workspace::Workspace;
+
+/// A tool that this machine lacks, and how to get it: `NOT RUN` on a developer's machine, a failure in CI.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    tool: String,
+    remedy: String,
+}
+
+impl Missing {
+    pub(crate) fn new(tool: &str, remedy: &str) -> Self {
+        Self { tool: tool.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is missing: {}", self.tool, self.remedy)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// A venv with the packages of `conformance/requirements.txt`; returns the directory of its programs.
+pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
+    let venv = workspace.target.join("xtask/venv");
+    let programs = venv.join("bin");
+    let requirements = workspace.conformance().join("requirements.txt");
+    let stamp = Stamp::of(&requirements, &venv)?;
+    if stamp.is_fresh() {
+        return Ok(programs);
+    }
+    // kosoku asks for 3.10. Debian splits ensurepip off, and without it `venv` fails half-way.
+    let usable = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+    if !Program::new("python3").args(["-c", usable]).succeeds() {
+        let remedy = "install Python 3.10 or newer with venv (Debian: apt-get install python3-venv)";
+        return Err(Missing::new("python3", remedy).into());
+    }
+    let logs = workspace.state("logs")?;
+    Program::new("python3").args(["-m", "venv", "--clear"]).arg(&venv).run_into(&logs.join("venv.log"))?;
+    Program::new(programs.join("python"))
+        .args(["-m", "pip", "install", "--disable-pip-version-check", "--requirement"])
+        .arg(&requirements)
+        .run_into(&logs.join("pip.log"))?;
+    stamp.write()?;
+    Ok(programs)
+}
+
+/// The npm packages of `conformance/package-lock.json`, in `conformance/node_modules`, where Node looks for them.
+pub(crate) fn node(workspace: &Workspace) -> Result<()> {
+    // playwright-core asks for 20, and so does `node --test` as it is used here.
+    let usable = "process.exit(Number(process.versions.node.split('.')[0]) < 20)";
+    if !Program::new("node").args(["--eval", usable]).succeeds() || !Program::new("npm").arg("--version").succeeds() {
+        return Err(Missing::new("node", "install Node 20 or newer with npm (https://nodejs.org)").into());
+    }
+    let directory = workspace.conformance();
+    let stamp = Stamp::of(&directory.join("package-lock.json"), &directory.join("node_modules"))?;
+    if !stamp.is_fresh() {
+        Program::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .dir(&directory)
+            .run_into(&workspace.state("logs")?.join("npm.log"))?;
+        stamp.write()?;
+    }
+    Ok(())
+}
+
+/// A Chromium or Chrome: the one that `CHROMIUM` names, one on the PATH, or Debian's, installed now.
+pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CHROMIUM") {
+        return Ok(path.into());
+    }
+    if let Some(path) = installed_chromium() {
+        return Ok(path);
+    }
+    if is_root_on_debian() {
+        let log = workspace.state("logs")?.join("apt.log");
+        Program::new("apt-get").arg("update").run_into(&log)?;
+        Program::new("apt-get")
+            // Without any font Chromium draws no text, and the screenshots show nothing.
+            .args(["install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .run_into(&log)?;
+    }
+    installed_chromium().ok_or_else(|| {
+        let remedy = "install Chromium (Debian: apt-get install chromium), or name a Chrome in CHROMIUM=PATH";
+        Missing::new("chromium", remedy).into()
+    })
+}
+
+fn installed_chromium() -> Option<PathBuf> {
+    const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).flat_map(|directory| NAMES.map(|name| directory.join(name)));
+    on_path.chain([MACOS.into()]).find(|candidate| candidate.is_file())
+}
+
+fn is_root_on_debian() -> bool {
+    let debian =
+        std::fs::read_to_string("/etc/os-release").is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
+    debian && Program::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0")
+}
+
+/// The file `.ready` in what was installed: a copy of the list it was installed from.
+struct Stamp {
+    path: PathBuf,
+    wanted: String,
+}
+
+impl Stamp {
+    fn of(list: &Path, installed: &Path) -> Result<Self> {
+        let wanted = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+        Ok(Self { path: installed.join(".ready"), wanted })
+    }
+
+    fn is_fresh(&self) -> bool {
+        std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.wanted)
+    }
+
+    fn write(&self) -> Result<()> {
+        std::fs::write(&self.path, &self.wanted).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
