@@ -1,0 +1,76 @@
+//! The limits and times of a connection, each default with its reason.
+
+use std::time::Duration;
+
+use crate::deflate;
+
+/// The limits and times of a connection. One is shared by all connections of a server.
+///
+/// ```
+/// use ropeway_proto::Config;
+///
+/// let config = Config { max_payload: 64 * 1024, ..Config::server() };
+/// assert!(config.auto_pong);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The most bytes a received message may have, inflated. More is answered with close code 1009, as soon as a header
+    /// announces it. A server's default is 16 MiB, enough for any message that is not really a file, and small enough that
+    /// one client cannot fill a machine; a client, which chose its server, takes 64 MiB.
+    pub max_payload: usize,
+    /// The most frames a message may be cut into. More is answered with close code 1008. What is kept of a fragment is its
+    /// payload alone, so this bounds work, not memory, and is generous: 65,536.
+    pub max_fragments: u32,
+    /// The most control frames a peer may send within a second before it is closed with 1008. No honest peer is near the
+    /// default of 1,000.
+    pub max_control_rate: u32,
+    /// From how many bytes waiting to be written on messages are refused. One message is always accepted while less waits,
+    /// so this plus one message is the most a slow reader can hold. 1 MiB: a second of a fast mobile link.
+    pub max_buffered: usize,
+    /// How long a message may take from its first byte to its last. `None` (the default) leaves that to the limits above: a
+    /// large message over a slow link is not an attack.
+    pub message_timeout: Option<Duration>,
+    /// After how long a silence a ping asks whether the peer is there. `None` never asks. 20 s is below the 30 s to 60 s
+    /// after which common proxies and load balancers drop a silent connection.
+    pub ping_interval: Option<Duration>,
+    /// How long after such a ping the peer counts as gone, unless anything at all is heard from it. 20 s outlasts a change
+    /// of network on a phone.
+    pub ping_timeout: Duration,
+    /// How long the closing handshake, and the wait for the transport's end after it, may take. 10 s.
+    pub close_timeout: Duration,
+    /// Whether pings are answered without being asked. `true`; where it is `false` the user answers with
+    /// [`pong`](crate::Connection::pong).
+    pub auto_pong: bool,
+    /// Compression of what is sent, once permessage-deflate is negotiated: level and threshold. Whether it is negotiated at
+    /// all is the handshake's matter.
+    pub deflate: deflate::Options,
+}
+
+impl Config {
+    /// A server's defaults.
+    pub fn server() -> Self {
+        Self {
+            max_payload: 16 << 20,
+            max_fragments: 1 << 16,
+            max_control_rate: 1_000,
+            max_buffered: 1 << 20,
+            message_timeout: None,
+            ping_interval: Some(Duration::from_secs(20)),
+            ping_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(10),
+            auto_pong: true,
+            deflate: deflate::Options::default(),
+        }
+    }
+
+    /// A client's defaults: a server's, but for messages of up to 64 MiB.
+    pub fn client() -> Self {
+        Self { max_payload: 64 << 20, ..Self::server() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::server()
+    }
+}

@@ -1,0 +1,469 @@
+//! A connection after the opening handshake: what it is told by the network, the clock and the user, and what it wants
+//! written. Frames are [`crate::recv`]'s and [`crate::send`]'s; here is what they mean for the connection's life.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::close::{Cause, CloseFrame, Closed};
+use crate::config::Config;
+use crate::deflate::{self, Compressor, Inflater};
+use crate::error::{SendError, Violation};
+use crate::frame::Opcode;
+use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
+use crate::input::Input;
+use crate::keepalive::{Due, Keepalive};
+use crate::message::{MessageRef, Payload};
+use crate::recv::assembler::{Assembler, Received};
+use crate::recv::decoder::Decoder;
+use crate::send::encoder::Encoder;
+use crate::send::queue::Queue;
+use crate::state::ReadyState;
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, Debug)]
+pub enum Role {
+    /// The end that was connected to. It never masks.
+    Server,
+    /// The end that connected. RFC 6455 section 5.3 asks for a fresh key for each frame, from a strong source of entropy.
+    Client {
+        /// Gives the key for the next frame.
+        mask: fn() -> [u8; 4],
+    },
+}
+
+/// Something the user should know.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A message, whole.
+    Message(MessageRef<'a>),
+    /// A ping. It is answered already, unless [`Config::auto_pong`] is off.
+    Ping(Payload<'a>),
+    /// A pong.
+    Pong(Payload<'a>),
+    /// The peer's close frame. The answer is queued; [`Connection::outcome`] tells when all is over.
+    Close(Option<CloseFrame>),
+    /// The peer broke the protocol or a limit. The close frame that says so is queued, and nothing more will be received.
+    Violation(Violation),
+}
+
+/// ```text
+///                    close()                        peer's close frame
+///   Open ─────────────────────────► CloseSent ────────────────────────┐
+///    │ └── peer's close frame ───────── │ ──── (answered) ──────────┐ │
+///    └──── violation ──────────────── ──┴──── (close frame) ───────┐│ │
+///                                                                  ▼▼ ▼
+///                                                               Lingering ──EOF, or close_timeout──► Closed
+///   any ── EOF, terminate(), keepalive or close_timeout over ──────────────────────────────────────────▲
+/// ```
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Our close frame is queued or sent, the peer's has not come. Messages may still come.
+    CloseSent {
+        deadline: Instant,
+    },
+    /// Nothing more will come. What is queued is written, then the transport is ended. What the peer still sends is thrown
+    /// away rather than left unread: ending a TCP connection with unread bytes resets it, and the peer would lose our
+    /// close frame.
+    Lingering {
+        outcome: Box<Closed>,
+        deadline: Instant,
+        shutdown: Shutdown,
+    },
+    Closed(Box<Closed>),
+}
+
+/// Who ends the transport. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be closed
+/// first by the server", so a client waits for that, unless the connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shutdown {
+    Ours,
+    Peers,
+    Done,
+}
+
+/// Control frames counted over a second.
+#[derive(Debug)]
+struct ControlRate {
+    since: Instant,
+    count: u32,
+}
+
+/// Both halves of a negotiated permessage-deflate.
+#[derive(Debug)]
+struct Deflate {
+    compressor: Compressor,
+    inflater: Inflater,
+}
+
+/// One end of a WebSocket connection, driven by hand: see the [crate's documentation](crate) for the loop.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    config: Arc<Config>,
+    state: State,
+    decoder: Decoder,
+    assembler: Assembler,
+    encoder: Encoder,
+    queue: Queue,
+    deflate: Option<Box<Deflate>>,
+    keepalive: Keepalive,
+    control_rate: ControlRate,
+    /// When the first byte of the unfinished message came; kept only where `message_timeout` asks for it.
+    message_since: Option<Instant>,
+}
+
+/// Getters.
+impl Connection {
+    /// A connection whose opening handshake is done.
+    pub fn new(role: Role, config: Arc<Config>, now: Instant) -> Self {
+        Self {
+            role,
+            config,
+            state: State::Open,
+            decoder: Decoder::new(),
+            assembler: Assembler::default(),
+            encoder: Encoder::new(role),
+            queue: Queue::default(),
+            deflate: None,
+            keepalive: Keepalive::new(now),
+            control_rate: ControlRate { since: now, count: 0 },
+            message_since: None,
+        }
+    }
+
+    /// The same with permessage-deflate as the handshake negotiated it; codecs come from `pool`.
+    #[must_use]
+    pub fn with_deflate(mut self, params: &deflate::Params, pool: &Arc<deflate::Pool>) -> Self {
+        let side = match self.role {
+            Role::Server => deflate::Side::Server,
+            Role::Client { .. } => deflate::Side::Client,
+        };
+        self.deflate = Some(Box::new(Deflate {
+            compressor: Compressor::new(params, side, &self.config.deflate, Arc::clone(pool)),
+            inflater: Inflater::new(params, side, Arc::clone(pool)),
+        }));
+        self
+    }
+
+    /// Which end this is.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its limits and times.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where in its life it is; never [`ReadyState::Connecting`].
+    pub const fn ready_state(&self) -> ReadyState {
+        match self.state {
+            State::Open => ReadyState::Open,
+            State::CloseSent { .. } | State::Lingering { .. } => ReadyState::Closing,
+            State::Closed(_) => ReadyState::Closed,
+        }
+    }
+
+    /// Bytes that wait to be written, frame headers included.
+    pub fn buffered_amount(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How it ended, once it is closed. The driver then drops the transport.
+    pub fn outcome(&self) -> Option<&Closed> {
+        match &self.state {
+            State::Closed(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// The round-trip time of the newest keepalive ping that was answered.
+    pub const fn latency(&self) -> Option<Duration> {
+        self.keepalive.latency()
+    }
+
+    /// Whether messages are sent compressed where that is worth it.
+    pub const fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+}
+
+/// From the network and the clock.
+impl Connection {
+    /// Takes bytes that were read, up to the next event; call it until it gives `None`, when the input is used up.
+    ///
+    /// The event borrows the input, or owns what it carries; it never borrows the connection.
+    #[inline]
+    pub fn handle_input<'a>(&mut self, input: &mut Input<'a>, now: Instant) -> Option<Event<'a>> {
+        if input.is_empty() {
+            return None;
+        }
+        self.keepalive.heard(now);
+        let rules = Rules { masked: matches!(self.role, Role::Server), deflate: self.deflate.is_some() };
+        loop {
+            if !matches!(self.state, State::Open | State::CloseSent { .. }) {
+                input.take_all();
+                return None;
+            }
+            let part = match self.decoder.next(input, rules) {
+                Ok(Some(part)) => part,
+                Ok(None) => {
+                    self.note_unfinished(now);
+                    return None;
+                }
+                Err(violation) => return Some(self.fail(violation, now)),
+            };
+            let inflater = self.deflate.as_mut().map(|deflate| &mut deflate.inflater);
+            let event = match self.assembler.push(&part, &self.config, inflater) {
+                Ok(None) => continue,
+                Ok(Some(Received::Message(message))) => {
+                    self.message_since = None;
+                    return Some(Event::Message(message));
+                }
+                Ok(Some(control)) => self.receive_control(control, now),
+                Err(violation) => Err(violation),
+            };
+            return Some(event.unwrap_or_else(|violation| self.fail(violation, now)));
+        }
+    }
+
+    /// The transport has ended, or broken: nothing more can be read.
+    pub fn handle_eof(&mut self) {
+        self.end(Cause::Eof);
+    }
+
+    /// The time that [`Connection::poll_timeout`] named has come; harmless at any other.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
+        match self.state {
+            State::CloseSent { deadline } | State::Lingering { deadline, .. } if now >= deadline => {
+                self.end(Cause::CloseTimeout);
+                return None;
+            }
+            State::Closed(_) | State::Lingering { .. } => return None,
+            State::Open | State::CloseSent { .. } => {}
+        }
+        if self.message_deadline().is_some_and(|deadline| now >= deadline) {
+            return Some(self.fail(Violation::MessageTooSlow, now));
+        }
+        match self.keepalive.due(&self.config, now) {
+            Due::Gone => self.end(Cause::KeepaliveTimeout),
+            Due::Ping(payload) if matches!(self.state, State::Open) => {
+                self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
+            }
+            Due::Ping(_) | Due::Nothing => {}
+        }
+        None
+    }
+
+    /// The next `count` bytes of what [`Connection::poll_transmit`] gave were written.
+    pub fn handle_transmitted(&mut self, count: usize) {
+        self.queue.advance(count);
+    }
+}
+
+/// Commands of the user.
+impl Connection {
+    /// Queues a message.
+    ///
+    /// It is refused with [`SendError::Full`] while [`Config::max_buffered`] bytes wait, and otherwise taken whole, however
+    /// large it is.
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.check_room()?;
+        if self.encoder.is_midway() {
+            return Err(SendError::MessageUnfinished);
+        }
+        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
+        self.encoder.message(message.into(), compressor, &mut self.queue);
+        Ok(())
+    }
+
+    /// Queues a part of a message whose length need not be known: a fragment. The first decides whether it is text or
+    /// binary. Until the `last` one, no other message can be sent. Fragments are not compressed.
+    pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
+        self.check_room()?;
+        self.encoder.fragment(part.into(), last, &mut self.queue);
+        Ok(())
+    }
+
+    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_control(Opcode::Ping, payload)
+    }
+
+    /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`Config::auto_pong`] is off.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_control(Opcode::Pong, payload)
+    }
+
+    /// Starts the closing handshake behind all that is queued; `None` sends no code. What the peer sends before its own
+    /// close frame is still received. Where the connection is closing or closed already this does nothing.
+    pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
+        let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
+        if matches!(self.state, State::Open) {
+            self.encoder.close(&payload, &mut self.queue);
+            self.state = State::CloseSent { deadline: now + self.config.close_timeout };
+        }
+        Ok(())
+    }
+
+    /// Gives the connection up at once. Nothing more is written; the driver drops the transport.
+    pub fn terminate(&mut self) {
+        self.end(Cause::Terminated);
+    }
+}
+
+/// What the driver has to do.
+impl Connection {
+    /// Fills `slices` with what is to be written, best in one `writev`; gives how many were filled, 0 when nothing waits.
+    /// Then say how much was written: [`Connection::handle_transmitted`].
+    #[inline]
+    pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if matches!(self.state, State::Closed(_)) { 0 } else { self.queue.slices(slices) }
+    }
+
+    /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to
+    /// end it.
+    pub fn poll_shutdown(&mut self) -> bool {
+        match &mut self.state {
+            State::Lingering { shutdown: shutdown @ Shutdown::Ours, .. } if self.queue.is_empty() => {
+                *shutdown = Shutdown::Done;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// When [`Connection::handle_timeout`] is to be called. The time moves later with each read; a driver may keep its timer
+    /// and ask again when that fires.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Closed(_) => None,
+            State::Lingering { deadline, .. } | State::CloseSent { deadline } => Some(deadline),
+            State::Open => [self.keepalive.deadline(&self.config), self.message_deadline()].into_iter().flatten().min(),
+        }
+    }
+}
+
+impl Connection {
+    /// What a whole control frame means.
+    fn receive_control<'a>(&mut self, control: Received<'a>, now: Instant) -> Result<Event<'a>, Violation> {
+        self.count_control(now)?;
+        Ok(match control {
+            Received::Ping(payload) => {
+                // Behind our close frame nothing may be sent; the peer knows that we are alive.
+                if self.config.auto_pong && matches!(self.state, State::Open) {
+                    self.encoder.control(Opcode::Pong, &payload, &mut self.queue);
+                }
+                Event::Ping(payload)
+            }
+            Received::Pong(payload) => {
+                self.keepalive.pong(&payload, now);
+                Event::Pong(payload)
+            }
+            Received::Close(payload) => {
+                let frame = CloseFrame::parse(&payload)?;
+                if matches!(self.state, State::Open) {
+                    // RFC 6455 section 5.5.1: the answer "typically echos the status code it received".
+                    self.encoder.close(&payload, &mut self.queue);
+                }
+                let shutdown = match self.role {
+                    Role::Server => Shutdown::Ours,
+                    Role::Client { .. } => Shutdown::Peers,
+                };
+                self.linger(Closed::clean(frame.clone()), shutdown, now);
+                Event::Close(frame)
+            }
+            Received::Message(message) => Event::Message(message),
+        })
+    }
+
+    /// A flood of control frames costs its receiver more than its sender.
+    fn count_control(&mut self, now: Instant) -> Result<(), Violation> {
+        let rate = &mut self.control_rate;
+        if now.saturating_duration_since(rate.since) >= Duration::from_secs(1) {
+            *rate = ControlRate { since: now, count: 0 };
+        }
+        rate.count += 1;
+        if rate.count > self.config.max_control_rate {
+            return Err(Violation::ControlFlood(self.config.max_control_rate));
+        }
+        Ok(())
+    }
+
+    /// The peer broke the protocol: tells it why, behind what is queued (RFC 6455 section 7.1.7).
+    #[cold]
+    fn fail<'a>(&mut self, violation: Violation, now: Instant) -> Event<'a> {
+        if matches!(self.state, State::Open) {
+            let frame = CloseFrame::new(violation.close_code(), violation.reason());
+            let payload = close_payload(&frame).unwrap_or_default();
+            self.encoder.close(&payload, &mut self.queue);
+        }
+        self.linger(Closed::abnormal(Cause::Violation(violation.clone())), Shutdown::Ours, now);
+        Event::Violation(violation)
+    }
+
+    fn linger(&mut self, outcome: Closed, shutdown: Shutdown, now: Instant) {
+        self.assembler.clear();
+        self.deflate = None;
+        let deadline = now + self.config.close_timeout;
+        self.state = State::Lingering { outcome: Box::new(outcome), deadline, shutdown };
+    }
+
+    /// The transport is over or given up. How it ended was decided already if the connection only lingered.
+    fn end(&mut self, cause: Cause) {
+        let outcome = match std::mem::replace(&mut self.state, State::Open) {
+            State::Closed(outcome) | State::Lingering { outcome, .. } => outcome,
+            State::Open | State::CloseSent { .. } => Box::new(Closed::abnormal(cause)),
+        };
+        self.state = State::Closed(outcome);
+        self.assembler.clear();
+        self.deflate = None;
+        self.queue = Queue::default();
+    }
+
+    fn check_room(&self) -> Result<(), SendError> {
+        if !matches!(self.state, State::Open) {
+            return Err(SendError::NotOpen(self.ready_state()));
+        }
+        let buffered = self.queue.len();
+        if buffered >= self.config.max_buffered {
+            return Err(SendError::Full { buffered });
+        }
+        Ok(())
+    }
+
+    fn send_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(SendError::ControlTooLong(payload.len()));
+        }
+        self.check_room()?;
+        self.encoder.control(opcode, payload, &mut self.queue);
+        Ok(())
+    }
+
+    /// Starts a message's clock where there is one to keep.
+    fn note_unfinished(&mut self, now: Instant) {
+        if self.config.message_timeout.is_some() && self.assembler.is_midway() {
+            self.message_since.get_or_insert(now);
+        }
+    }
+
+    fn message_deadline(&self) -> Option<Instant> {
+        Some(self.message_since? + self.config.message_timeout?)
+    }
+}
+
+/// The payload of a close frame that this side sends.
+fn close_payload(frame: &CloseFrame) -> Result<Vec<u8>, SendError> {
+    if !frame.code.is_sendable() {
+        return Err(SendError::InvalidCloseCode(frame.code));
+    }
+    if frame.reason.len() > CloseFrame::MAX_REASON {
+        return Err(SendError::ReasonTooLong(frame.reason.len()));
+    }
+    Ok([&frame.code.as_u16().to_be_bytes(), str::as_bytes(&frame.reason)].concat())
+}

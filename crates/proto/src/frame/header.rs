@@ -1,0 +1,194 @@
+//! A frame's header: two to fourteen bytes.
+//!
+//! ```text
+//!   0                   1                   2                   3
+//!   0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//!  +-+-+-+-+-------+-+-------------+-------------------------------+
+//!  |F|R|R|R|       |M|             |  126: length in 16 bits        |
+//!  |I|S|S|S|opcode |A|   length    |  127: length in 64 bits        |
+//!  |N|V|V|V|       |S|  0 to 125   +-------------------------------+
+//!  | |1|2|3|       |K|             |  then the masking key if MASK  |
+//!  +-+-+-+-+-------+-+-------------+-------------------------------+
+//! ```
+
+use super::mask::Key;
+use crate::error::Violation;
+
+/// The longest header: two bytes, eight of length, four of key.
+pub(crate) const MAX_HEADER: usize = 14;
+
+/// The most a control frame carries (RFC 6455 section 5.5).
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2_AND_3: u8 = 0x30;
+const MASK: u8 = 0x80;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opcode {
+    Continuation = 0,
+    Text = 1,
+    Binary = 2,
+    Close = 8,
+    Ping = 9,
+    Pong = 10,
+}
+
+impl Opcode {
+    pub(crate) const fn is_control(self) -> bool {
+        self as u8 >= 8
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Continuation,
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// A header as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    /// RSV1: the message that starts here is compressed (RFC 7692 section 6).
+    pub(crate) compressed: bool,
+    pub(crate) opcode: Opcode,
+    pub(crate) mask: Option<Key>,
+    pub(crate) length: u64,
+}
+
+/// What a receiver asks of every header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// RFC 6455 section 5.1: a client masks, a server does not.
+    pub(crate) masked: bool,
+    /// Whether permessage-deflate was negotiated, so that RSV1 means something.
+    pub(crate) deflate: bool,
+}
+
+impl Header {
+    /// Reads the header that `bytes` start with; gives it with its size, or `None` where bytes are missing. What is wrong
+    /// with the bytes that are there is told at once, missing ones or not.
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let (opcode, fin, compressed) = parse_first(first, rules)?;
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        match (second & MASK != 0, rules.masked) {
+            (false, true) => return Err(Violation::MaskMissing),
+            (true, false) => return Err(Violation::MaskUnexpected),
+            _ => {}
+        }
+        let short = second & !MASK;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL_PAYLOAD {
+            return Err(Violation::ControlTooLong);
+        }
+        let (length, at) = match short {
+            126 => {
+                let Some(field) = bytes[2..].first_chunk() else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(*field)), 4)
+            }
+            127 => {
+                let Some(field) = bytes[2..].first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*field), 10)
+            }
+            short => (u64::from(short), 2),
+        };
+        // RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length", and of the 64-bit form "the
+        // most significant bit MUST be 0".
+        if length >> 63 != 0 {
+            return Err(Violation::LengthTopBit);
+        }
+        if (short == 126 && length < 126) || (short == 127 && length <= 0xffff) {
+            return Err(Violation::LengthNotMinimal);
+        }
+        let (mask, size) = if rules.masked {
+            let Some(key) = bytes[at..].first_chunk() else { return Ok(None) };
+            (Some(*key), at + 4)
+        } else {
+            (None, at)
+        };
+        Ok(Some((Self { fin, compressed, opcode, mask, length }, size)))
+    }
+
+    /// Appends the header's bytes.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let mut bytes = [0; MAX_HEADER];
+        bytes[0] = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.compressed { RSV1 } else { 0 };
+        let mut size = match self.length {
+            0..=125 => {
+                bytes[1] = self.length as u8;
+                2
+            }
+            126..=0xffff => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&(self.length as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                bytes[1] = 127;
+                bytes[2..10].copy_from_slice(&self.length.to_be_bytes());
+                10
+            }
+        };
+        if let Some(key) = self.mask {
+            bytes[1] |= MASK;
+            bytes[size..size + 4].copy_from_slice(&key);
+            size += 4;
+        }
+        out.extend_from_slice(&bytes[..size]);
+    }
+}
+
+/// Checks and reads the first byte: FIN, the reserved bits, the opcode.
+#[inline]
+fn parse_first(first: u8, rules: Rules) -> Result<(Opcode, bool, bool), Violation> {
+    // RFC 6455 section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values".
+    if first & RSV2_AND_3 != 0 {
+        return Err(Violation::ReservedBits);
+    }
+    let bits = first & 0x0f;
+    let Some(opcode) = Opcode::from_bits(bits) else { return Err(Violation::ReservedOpcode(bits)) };
+    let (fin, compressed) = (first & FIN != 0, first & RSV1 != 0);
+    // RFC 7692 section 6.1: RSV1 is set on the first frame of a compressed message and on no other.
+    if compressed && (!rules.deflate || opcode.is_control() || opcode == Opcode::Continuation) {
+        return Err(Violation::UnexpectedCompression);
+    }
+    // RFC 6455 section 5.5: control frames "MUST NOT be fragmented".
+    if opcode.is_control() && !fin {
+        return Err(Violation::FragmentedControl);
+    }
+    Ok((opcode, fin, compressed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_whole_and_never_in_part() {
+        for length in [0, 1, 125, 126, 65_535, 65_536, (1 << 63) - 1] {
+            for mask in [None, Some([1, 2, 3, 4])] {
+                let header = Header { fin: true, compressed: true, opcode: Opcode::Binary, mask, length };
+                let rules = Rules { masked: mask.is_some(), deflate: true };
+                let mut bytes = Vec::new();
+                header.write(&mut bytes);
+                for cut in 0..bytes.len() {
+                    assert_eq!(Header::parse(&bytes[..cut], rules), Ok(None), "{length} cut at {cut}");
+                }
+                let size = bytes.len();
+                bytes.push(0xff);
+                assert_eq!(Header::parse(&bytes, rules), Ok(Some((header, size))));
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! From parts of frames to whole messages and control frames: the rules of RFC 6455 section 5.4, the limits, and the text
+//! check. A message that came whole is lent on; only an unfinished one is stored, by the bytes that really came.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::decoder::Part;
+use crate::config::Config;
+use crate::deflate::{InflateError, Inflater};
+use crate::error::Violation;
+use crate::frame::Opcode;
+use crate::message::{MessageRef, Payload, Text};
+use crate::utf8::Utf8;
+
+/// How far ahead of the bytes that came storage may be reserved, however much a header announces.
+const RESERVE_AHEAD: usize = 64 * 1024;
+
+/// What the peer sent, whole.
+#[derive(Debug)]
+pub(crate) enum Received<'a> {
+    Message(MessageRef<'a>),
+    Ping(Payload<'a>),
+    Pong(Payload<'a>),
+    Close(Payload<'a>),
+}
+
+/// What is unfinished. At rest it holds nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    /// The payload of a control frame that has not come whole.
+    control: Vec<u8>,
+    message: Option<Box<Unfinished>>,
+}
+
+/// A message of which a part has come.
+#[derive(Debug)]
+struct Unfinished {
+    is_text: bool,
+    compressed: bool,
+    /// The payload so far, inflated.
+    payload: Vec<u8>,
+    /// How far a text's payload has been checked.
+    utf8: Utf8,
+    fragments: u32,
+}
+
+impl Assembler {
+    /// Whether a part of a message has come.
+    pub(crate) const fn is_midway(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Forgets what is unfinished.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes the next part. `inflater` is there when permessage-deflate was negotiated.
+    #[inline]
+    pub(crate) fn push<'a>(
+        &mut self,
+        part: &Part<'a>,
+        config: &Config,
+        inflater: Option<&mut Inflater>,
+    ) -> Result<Option<Received<'a>>, Violation> {
+        if part.header.opcode.is_control() {
+            return Ok(self.push_control(part));
+        }
+        if part.first {
+            self.check_start(part, config)?;
+            if part.left == 0 && part.header.fin && self.message.is_none() && !part.header.compressed {
+                return lend(part).map(Some);
+            }
+        }
+        self.push_data(part, config, inflater)
+    }
+
+    /// RFC 6455 section 5.4: control frames "MAY be injected in the middle of a fragmented message", so they are kept apart.
+    fn push_control<'a>(&mut self, part: &Part<'a>) -> Option<Received<'a>> {
+        let payload = if part.first && part.left == 0 {
+            Payload::Lent(part.payload)
+        } else {
+            self.control.extend_from_slice(part.payload);
+            if part.left > 0 {
+                return None;
+            }
+            Payload::Owned(std::mem::take(&mut self.control).into())
+        };
+        Some(match part.header.opcode {
+            Opcode::Ping => Received::Ping(payload),
+            Opcode::Pong => Received::Pong(payload),
+            _ => Received::Close(payload),
+        })
+    }
+
+    /// What a data frame's header alone can break: its place among the frames, and the limits.
+    #[inline]
+    fn check_start(&mut self, part: &Part<'_>, config: &Config) -> Result<(), Violation> {
+        let so_far = match (&mut self.message, part.header.opcode) {
+            (None, Opcode::Continuation) => return Err(Violation::NothingToContinue),
+            (Some(message), Opcode::Continuation) => {
+                message.fragments += 1;
+                if message.fragments > config.max_fragments {
+                    return Err(Violation::TooManyFragments(config.max_fragments));
+                }
+                if message.compressed { None } else { Some(message.payload.len()) }
+            }
+            (Some(_), _) => return Err(Violation::MessageUnfinished),
+            (None, _) => (!part.header.compressed).then_some(0),
+        };
+        // A compressed message is measured by what it inflates to; of its bytes on the wire nothing is kept.
+        if so_far.is_some_and(|so_far| part.header.length > (config.max_payload.saturating_sub(so_far)) as u64) {
+            return Err(Violation::MessageTooBig(config.max_payload));
+        }
+        Ok(())
+    }
+
+    fn push_data<'a>(
+        &mut self,
+        part: &Part<'a>,
+        config: &Config,
+        inflater: Option<&mut Inflater>,
+    ) -> Result<Option<Received<'a>>, Violation> {
+        let message = self.message.get_or_insert_with(|| {
+            Box::new(Unfinished {
+                is_text: part.header.opcode == Opcode::Text,
+                compressed: part.header.compressed,
+                payload: Vec::new(),
+                utf8: Utf8::default(),
+                fragments: 1,
+            })
+        });
+        let finished = part.left == 0 && part.header.fin;
+        let before = message.payload.len();
+        match inflater {
+            Some(inflater) if message.compressed => {
+                let too_big = |error| match error {
+                    InflateError::TooBig => Violation::MessageTooBig(config.max_payload),
+                    _ => Violation::CorruptDeflate,
+                };
+                inflater.inflate(part.payload, &mut message.payload, config.max_payload).map_err(too_big)?;
+                if finished {
+                    inflater.finish(&mut message.payload, config.max_payload).map_err(too_big)?;
+                }
+            }
+            _ => message.store(part),
+        }
+        if message.is_text {
+            message.utf8.push(&message.payload[before..]).map_err(|_| Violation::NotUtf8)?;
+        }
+        if !finished {
+            return Ok(None);
+        }
+        self.message.take().map(|message| message.finish()).transpose()
+    }
+}
+
+impl Unfinished {
+    /// Keeps a part's payload. Storage grows with what came: at most twofold, or [`RESERVE_AHEAD`].
+    fn store(&mut self, part: &Part<'_>) {
+        if self.payload.capacity() - self.payload.len() < part.payload.len() {
+            let ahead = self.payload.len().max(RESERVE_AHEAD) as u64;
+            self.payload.reserve_exact(part.payload.len() + part.left.min(ahead) as usize);
+        }
+        self.payload.extend_from_slice(part.payload);
+    }
+
+    fn finish<'a>(self) -> Result<Received<'a>, Violation> {
+        if !self.is_text {
+            return Ok(Received::Message(MessageRef::Binary(Payload::Owned(self.payload.into()))));
+        }
+        self.utf8.finish().map_err(|_| Violation::NotUtf8)?;
+        // Checked piece by piece already; the type asks once more, which costs a fraction of having received it.
+        let text = ByteString::try_from(Bytes::from(self.payload)).map_err(|_| Violation::NotUtf8)?;
+        Ok(Received::Message(MessageRef::Text(Text::Owned(text))))
+    }
+}
+
+/// A message that lies whole in the input.
+#[inline]
+fn lend<'a>(part: &Part<'a>) -> Result<Received<'a>, Violation> {
+    let payload = part.payload;
+    Ok(Received::Message(if part.header.opcode == Opcode::Text {
+        MessageRef::Text(Text::Lent(simdutf8::basic::from_utf8(payload).map_err(|_| Violation::NotUtf8)?))
+    } else {
+        MessageRef::Binary(Payload::Lent(payload))
+    }))
+}

@@ -1,0 +1,78 @@
+//! From messages to frames: opcode, compression, mask. Where the frames wait is the queue's.
+
+use super::queue::Queue;
+use crate::connection::Role;
+use crate::deflate::Compressor;
+use crate::frame::{Header, Opcode};
+use crate::message::{MessageRef, Payload, Text};
+
+/// Makes frames of messages.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    role: Role,
+    /// A message sent in fragments is not finished; the next fragment continues it.
+    midway: bool,
+}
+
+impl Encoder {
+    pub(crate) const fn new(role: Role) -> Self {
+        Self { role, midway: false }
+    }
+
+    /// Whether a message sent in fragments is not finished.
+    pub(crate) const fn is_midway(&self) -> bool {
+        self.midway
+    }
+
+    /// Queues a whole message as one frame, compressed where that was negotiated and is worth it.
+    #[inline]
+    pub(crate) fn message(&self, message: MessageRef<'_>, compressor: Option<&mut Compressor>, queue: &mut Queue) {
+        let (opcode, payload) = split(message);
+        if let Some(compressor) = compressor
+            && compressor.wants(payload.len())
+        {
+            let mut compressed = Vec::new();
+            compressor.compress(&payload, &mut compressed);
+            let header = self.header(opcode, true, true, compressed.len());
+            queue.push_data(header, Payload::Owned(compressed.into()));
+        } else {
+            queue.push_data(self.header(opcode, true, false, payload.len()), payload);
+        }
+    }
+
+    /// Queues a fragment, uncompressed: RFC 7692 section 6 leaves the choice to the sender, message by message.
+    pub(crate) fn fragment(&mut self, message: MessageRef<'_>, last: bool, queue: &mut Queue) {
+        let (opcode, payload) = split(message);
+        let opcode = if self.midway { Opcode::Continuation } else { opcode };
+        queue.push_data(self.header(opcode, last, false, payload.len()), payload);
+        self.midway = !last;
+    }
+
+    /// Queues a ping or pong ahead of all data that has not started.
+    pub(crate) fn control(&self, opcode: Opcode, payload: &[u8], queue: &mut Queue) {
+        queue.push_control(self.header(opcode, true, false, payload.len()), payload);
+    }
+
+    /// Queues a close frame behind all data.
+    pub(crate) fn close(&self, payload: &[u8], queue: &mut Queue) {
+        queue.push_data(self.header(Opcode::Close, true, false, payload.len()), Payload::Lent(payload));
+    }
+
+    #[inline]
+    fn header(&self, opcode: Opcode, fin: bool, compressed: bool, length: usize) -> Header {
+        let mask = match self.role {
+            Role::Server => None,
+            Role::Client { mask } => Some(mask()),
+        };
+        Header { fin, compressed, opcode, mask, length: length as u64 }
+    }
+}
+
+#[inline]
+fn split(message: MessageRef<'_>) -> (Opcode, Payload<'_>) {
+    match message {
+        MessageRef::Text(Text::Lent(text)) => (Opcode::Text, Payload::Lent(text.as_bytes())),
+        MessageRef::Text(Text::Owned(text)) => (Opcode::Text, Payload::Owned(text.into_bytes())),
+        MessageRef::Binary(payload) => (Opcode::Binary, payload),
+    }
+}

@@ -1,0 +1,380 @@
+//! Frames that wait to be written, as slices for one `writev`.
+//!
+//! Small frames are packed into one buffer, large payloads stay where they are. Pings and pongs overtake data that has not
+//! started, never a frame that has. An empty queue holds no memory.
+//!
+//! ```text
+//!   packed   [header payload header payload header|header payload ...]
+//!   segments      Packed(n)                Shared(large payload)   the rest of `packed`
+//!   control  [ping pong ...]
+//! ```
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use crate::frame::{Header, Opcode, mask};
+use crate::message::Payload;
+
+/// From what size on an owned payload is written from where it is. Below, a copy costs less than a slice more in a `writev`.
+const SHARE_FROM: usize = 8 * 1024;
+
+/// How many unsent pongs are kept. RFC 6455 section 5.5.3 lets an endpoint "elect to send a Pong frame for only the most
+/// recently processed Ping frame"; an honest burst is answered one for one, a flood is not.
+const MAX_PONGS: u8 = 32;
+
+/// A run of data bytes that waits.
+#[derive(Debug)]
+enum Segment {
+    /// That many bytes of `packed`.
+    Packed(usize),
+    /// A payload written from where it is.
+    Shared(Bytes),
+}
+
+/// What the next bytes to write are.
+#[derive(Clone, Copy)]
+enum Run {
+    Control,
+    /// That many bytes of data.
+    Data(usize),
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    packed: Vec<u8>,
+    /// How much of `packed` is written.
+    packed_written: usize,
+    /// How much of `packed` the segments cover; what is behind waits after all of them.
+    packed_covered: usize,
+    segments: VecDeque<Segment>,
+    /// How much of the first segment, a shared one, is written.
+    shared_written: usize,
+    /// Where the frames end that are not written whole, counted in bytes of data from the connection's start.
+    frame_ends: VecDeque<u64>,
+    /// Bytes of data queued, and of those written, since the connection's start.
+    queued: u64,
+    written: u64,
+    /// Where the frame that is being written, or would be next, begins.
+    frame_start: u64,
+    control: Vec<u8>,
+    control_written: usize,
+    /// Unsent pongs within `control`, and where the last one begins if nothing came behind it.
+    pongs: u8,
+    last_pong: Option<usize>,
+}
+
+impl Queue {
+    /// Bytes that wait, headers included.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        (self.queued - self.written) as usize + self.control.len() - self.control_written
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Queues a data frame (or a close frame, which no data follows), masked if its header has a key.
+    #[inline]
+    pub(crate) fn push_data(&mut self, header: Header, payload: Payload<'_>) {
+        let before = self.packed.len();
+        header.write(&mut self.packed);
+        match (header.mask, payload) {
+            (None, Payload::Owned(payload)) if payload.len() >= SHARE_FROM => {
+                self.segments.push_back(Segment::Packed(self.packed.len() - self.packed_covered));
+                self.packed_covered = self.packed.len();
+                self.queued += (self.packed.len() - before + payload.len()) as u64;
+                self.segments.push_back(Segment::Shared(payload));
+            }
+            (key, payload) => {
+                let at = self.packed.len();
+                self.packed.extend_from_slice(&payload);
+                if let Some(key) = key {
+                    mask::apply(&mut self.packed[at..], key, 0);
+                }
+                self.queued += (self.packed.len() - before) as u64;
+            }
+        }
+        self.frame_ends.push_back(self.queued);
+    }
+
+    /// Queues a ping or a pong. Of many pongs only the newest stays.
+    pub(crate) fn push_control(&mut self, header: Header, payload: &[u8]) {
+        if header.opcode == Opcode::Pong {
+            match self.last_pong {
+                Some(at) if self.pongs >= MAX_PONGS && at >= self.control_written => self.control.truncate(at),
+                _ => self.pongs = self.pongs.saturating_add(1),
+            }
+            self.last_pong = Some(self.control.len());
+        } else {
+            self.last_pong = None;
+        }
+        header.write(&mut self.control);
+        let at = self.control.len();
+        self.control.extend_from_slice(payload);
+        if let Some(key) = header.mask {
+            mask::apply(&mut self.control[at..], key, 0);
+        }
+    }
+
+    /// Fills `slices` with what is to be written next; gives how many it filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = Filled { slices, count: 0 };
+        let mut data = 0;
+        for run in self.runs() {
+            match run {
+                Run::Control => filled.push(&self.control[self.control_written..]),
+                Run::Data(length) => {
+                    self.data_slices(data, length, &mut filled);
+                    data += length;
+                }
+            }
+        }
+        filled.count
+    }
+
+    /// Takes the next `count` bytes off: they were written.
+    pub(crate) fn advance(&mut self, mut count: usize) {
+        for run in self.runs() {
+            let length = match run {
+                Run::Control => self.control.len() - self.control_written,
+                Run::Data(length) => length,
+            };
+            let done = count.min(length);
+            match run {
+                Run::Control => self.advance_control(done),
+                Run::Data(_) => self.advance_data(done),
+            }
+            count -= done;
+        }
+        debug_assert_eq!(count, 0, "more was written than was given to write");
+    }
+
+    /// The order of things: whatever has started, then control frames, then data.
+    fn runs(&self) -> [Run; 3] {
+        let data = (self.queued - self.written) as usize;
+        let mid_frame = self.written > self.frame_start && self.control_written == 0;
+        let started = match self.frame_ends.front() {
+            Some(end) if mid_frame => (end - self.written) as usize,
+            _ => 0,
+        };
+        [Run::Data(started), Run::Control, Run::Data(data - started)]
+    }
+
+    /// The slices of `length` bytes of data, `skip` bytes behind what is written.
+    fn data_slices<'a>(&'a self, mut skip: usize, mut length: usize, filled: &mut Filled<'_, 'a>) {
+        let mut packed = self.packed_written;
+        let mut shared = self.shared_written;
+        for segment in self.segments.iter().map(Some).chain([None]) {
+            if length == 0 {
+                break;
+            }
+            let bytes = match segment {
+                Some(Segment::Packed(size)) => {
+                    packed += size;
+                    &self.packed[packed - size..packed]
+                }
+                Some(Segment::Shared(payload)) => &payload[std::mem::take(&mut shared)..],
+                None => &self.packed[self.packed_covered..],
+            };
+            let skipped = skip.min(bytes.len());
+            let taken = length.min(bytes.len() - skipped);
+            filled.push(&bytes[skipped..skipped + taken]);
+            skip -= skipped;
+            length -= taken;
+        }
+    }
+
+    fn advance_control(&mut self, count: usize) {
+        self.control_written += count;
+        if self.control_written == self.control.len() {
+            self.control = Vec::new();
+            self.control_written = 0;
+            (self.pongs, self.last_pong) = (0, None);
+        }
+    }
+
+    fn advance_data(&mut self, count: usize) {
+        self.written += count as u64;
+        if self.written == self.queued {
+            // All is out: give the memory back. A connection at rest owns no buffer.
+            self.packed = Vec::new();
+            self.segments = VecDeque::new();
+            self.frame_ends = VecDeque::new();
+            (self.packed_written, self.packed_covered, self.shared_written) = (0, 0, 0);
+            self.frame_start = self.written;
+            return;
+        }
+        while let Some(&end) = self.frame_ends.front()
+            && end <= self.written
+        {
+            self.frame_ends.pop_front();
+            self.frame_start = end;
+        }
+        let mut count = count;
+        while count > 0 {
+            match self.segments.front_mut() {
+                Some(Segment::Packed(size)) => {
+                    let done = count.min(*size);
+                    *size -= done;
+                    count -= done;
+                    self.packed_written += done;
+                    if *size == 0 {
+                        self.segments.pop_front();
+                    }
+                }
+                Some(Segment::Shared(payload)) => {
+                    let done = count.min(payload.len() - self.shared_written);
+                    self.shared_written += done;
+                    count -= done;
+                    if self.shared_written == payload.len() {
+                        self.shared_written = 0;
+                        self.segments.pop_front();
+                    }
+                }
+                None => {
+                    self.packed_written += count;
+                    self.packed_covered = self.packed_written;
+                    count = 0;
+                }
+            }
+        }
+        self.reclaim_packed();
+    }
+
+    /// A slow reader's buffer is moved to its beginning once most of it is written, so that it cannot grow without end.
+    fn reclaim_packed(&mut self) {
+        if self.packed_written > 64 * 1024 && self.packed_written > self.packed.len() / 2 {
+            self.packed.drain(..self.packed_written);
+            self.packed_covered -= self.packed_written;
+            self.packed_written = 0;
+        }
+    }
+}
+
+/// The slices filled so far.
+struct Filled<'s, 'a> {
+    slices: &'s mut [IoSlice<'a>],
+    count: usize,
+}
+
+impl<'a> Filled<'_, 'a> {
+    fn push(&mut self, bytes: &'a [u8]) {
+        if !bytes.is_empty()
+            && let Some(slice) = self.slices.get_mut(self.count)
+        {
+            *slice = IoSlice::new(bytes);
+            self.count += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(opcode: Opcode, length: usize) -> Header {
+        Header { fin: true, compressed: false, opcode, mask: None, length: length as u64 }
+    }
+
+    fn binary(queue: &mut Queue, payload: Vec<u8>) {
+        queue.push_data(header(Opcode::Binary, payload.len()), Payload::Owned(payload.into()));
+    }
+
+    /// Writes `step` bytes at a time and lets `between` queue more after the first write.
+    fn drain(queue: &mut Queue, step: usize, mut between: impl FnMut(&mut Queue)) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut first = true;
+        while !queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = queue.slices(&mut slices);
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
+            assert!(!bytes.is_empty(), "a queue that is not empty has something to write");
+            queue.advance(bytes.len());
+            out.extend(bytes);
+            if std::mem::take(&mut first) {
+                between(queue);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn whatever_the_size_of_a_write_the_bytes_come_out_in_order() {
+        let sizes = [0, 5, SHARE_FROM, 3, 70_000, SHARE_FROM - 1, SHARE_FROM + 1, 2];
+        let fill = |queue: &mut Queue| {
+            for (fill, size) in sizes.into_iter().enumerate() {
+                binary(queue, vec![fill as u8; size]);
+            }
+        };
+        let mut whole = Queue::default();
+        fill(&mut whole);
+        let expected = drain(&mut whole, usize::MAX, |_| ());
+        for step in [1, 2, 3, 7, 1_000, SHARE_FROM, 65_536] {
+            let mut queue = Queue::default();
+            fill(&mut queue);
+            assert_eq!(queue.len(), expected.len());
+            assert!(drain(&mut queue, step, |_| ()) == expected, "writes of {step} bytes");
+        }
+    }
+
+    #[test]
+    fn an_empty_queue_holds_no_memory() {
+        let mut queue = Queue::default();
+        binary(&mut queue, vec![1; 100]);
+        binary(&mut queue, vec![1; 100_000]);
+        queue.push_control(header(Opcode::Ping, 1), &[1]);
+        drain(&mut queue, 1_000, |_| ());
+        let held = queue.packed.capacity()
+            + queue.segments.capacity()
+            + queue.frame_ends.capacity()
+            + queue.control.capacity();
+        assert_eq!(held, 0);
+    }
+
+    #[test]
+    fn a_pong_overtakes_data_that_has_not_started_and_waits_for_a_frame_that_has() {
+        for size in [10, SHARE_FROM] {
+            let mut queue = Queue::default();
+            binary(&mut queue, vec![1; size]);
+            binary(&mut queue, vec![2; 4]);
+            let out = drain(&mut queue, 3, |queue| queue.push_control(header(Opcode::Pong, 1), &[9]));
+            let tail = &out[out.len() - 9..];
+            assert_eq!(tail, [0x8a, 1, 9, 0x82, 4, 2, 2, 2, 2], "behind a frame of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_control_frame_that_has_started_is_finished_first() {
+        let mut queue = Queue::default();
+        queue.push_control(header(Opcode::Ping, 4), &[7; 4]);
+        let out = drain(&mut queue, 3, |queue| binary(queue, vec![1; 2]));
+        assert_eq!(out, [0x89, 4, 7, 7, 7, 7, 0x82, 2, 1, 1]);
+    }
+
+    #[test]
+    fn of_a_flood_of_pongs_the_newest_stays() {
+        let mut queue = Queue::default();
+        for ping in 0..200 {
+            queue.push_control(header(Opcode::Pong, 1), &[ping]);
+        }
+        let out = drain(&mut queue, usize::MAX, |_| ());
+        assert_eq!(out.len(), 3 * usize::from(MAX_PONGS));
+        assert_eq!(out.last(), Some(&199));
+    }
+
+    #[test]
+    fn a_buffer_that_never_empties_does_not_grow_without_end() {
+        let mut queue = Queue::default();
+        binary(&mut queue, vec![0; 5_000]);
+        for _ in 0..10_000 {
+            binary(&mut queue, vec![0; 5_000]);
+            queue.advance(5_004);
+        }
+        assert!(queue.packed.capacity() < 1 << 20, "{}", queue.packed.capacity());
+    }
+}
