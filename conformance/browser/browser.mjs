@@ -1,0 +1,38 @@
+// Headless Chromium, driven by playwright-core. CHROMIUM names the binary; SCREENS a directory for screenshots.
+
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+// Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+export const DEADLINE = 60_000;
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? 'chromium',
+    // The sandbox needs a user other than root, and CI runs as root; the pages are our own. The rest keeps a browser
+    // that is new to the machine from doing anything but what the test asks.
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync'],
+  });
+}
+
+// A page of its own browser context that fails the test when its scripts do, or when it asks another host for anything.
+export async function visit(browser, url, settings = {}) {
+  const context = await browser.newContext(settings);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(`script: ${error.message}`));
+  page.on('console', (message) => { if (message.type() === 'error') faults.push(`console: ${message.text()}`); });
+  page.on('request', (request) => {
+    const { protocol, host } = new URL(request.url());
+    if (protocol !== 'data:' && host !== new URL(url).host) faults.push(`request to ${request.url()}`);
+  });
+  await page.goto(url);
+  return {
+    page,
+    faults,
+    screenshot: (name) => page.screenshot({ path: join(process.env.SCREENS ?? tmpdir(), `${name}.png`) }),
+    leave: () => context.close(),
+  };
+}

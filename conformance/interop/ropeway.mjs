@@ -1,0 +1,62 @@
+// The binary under test, as its tests use it: `ropeway serve` running, `ropeway connect` run to its end.
+// ROPEWAY names the binary. What it logs goes to the file that ROPEWAY_LOG names, else nowhere.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+const BINARY = process.env.ROPEWAY ?? 'ropeway';
+
+// Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+export const DEADLINE = 30_000;
+
+// Starts a server that announces its URL, and adds every line that it prints to `lines`.
+export async function start(binary, args = [], env = {}) {
+  const log = openSync(process.env.ROPEWAY_LOG ?? '/dev/null', 'a');
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', log], env: { ...process.env, ...env } });
+  closeSync(log);
+  const printed = createInterface({ input: child.stdout });
+  const lines = [];
+  printed.on('line', (line) => lines.push(line));
+  const ended = once(child, 'exit');
+  while (!lines.some((line) => line.includes('://'))) {
+    await Promise.race([
+      once(printed, 'line', { signal: AbortSignal.timeout(DEADLINE) }),
+      ended.then(([code]) => { throw new Error(`${binary} ended with ${code} before it announced a URL`); }),
+    ]);
+  }
+  const { host } = new URL(lines.find((line) => line.includes('://')).match(/\w+:\/\/\S+/)[0]);
+  return {
+    host,
+    lines,
+    http: `http://${host}/`,
+    ws: (path) => `ws://${host}${path}`,
+    interrupt: () => child.kill('SIGINT'),
+    kill: () => child.kill('SIGKILL'),
+    // The exit status.
+    ended: ended.then(([code]) => code),
+    // Resolves when a line that matches has been printed.
+    async printed(pattern) {
+      const signal = AbortSignal.timeout(DEADLINE);
+      while (!lines.some((line) => pattern.test(line))) {
+        await once(printed, 'line', { signal });
+      }
+    },
+  };
+}
+
+export const serve = (...options) => start(BINARY, ['serve', '--listen', '127.0.0.1:0', ...options]);
+
+// Runs `ropeway connect` in a pipe: `stdin` is what it reads until the end; without it, its input stays open.
+export async function connect(url, stdin, ...options) {
+  const child = spawn(BINARY, ['connect', url, ...options], { timeout: DEADLINE, killSignal: 'SIGKILL' });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => { stdout += text; });
+  child.stderr.setEncoding('utf8').on('data', (text) => { stderr += text; });
+  child.stdin.on('error', () => {}); // it may end before it has read everything: the exit code tells
+  if (stdin !== undefined) child.stdin.end(stdin);
+  const [code] = await once(child, 'close');
+  return { code, stdout, stderr };
+}
