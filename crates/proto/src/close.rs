@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytestring::ByteString;
 
-use crate::error::Violation;
+use crate::error::{SendError, Violation};
 
 /// A close code (RFC 6455 section 7.4.1).
 ///
@@ -116,6 +116,17 @@ impl CloseFrame {
     /// A close frame's content; checked when it is sent.
     pub fn new(code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Self {
         Self { code: code.into(), reason: reason.into() }
+    }
+
+    /// Whether a close frame may carry this: a code that can be sent, and a reason that is not too long.
+    pub fn check(&self) -> Result<(), SendError> {
+        if !self.code.is_sendable() {
+            return Err(SendError::InvalidCloseCode(self.code));
+        }
+        if self.reason.len() > Self::MAX_REASON {
+            return Err(SendError::ReasonTooLong(self.reason.len()));
+        }
+        Ok(())
     }
 
     /// Reads the payload of a peer's close frame; `None` where it carries no code.

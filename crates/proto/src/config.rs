@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::deflate;
-
 /// The limits and times of a connection. One is shared by all connections of a server.
 ///
 /// ```
@@ -41,9 +39,6 @@ pub struct Config {
     /// Whether pings are answered without being asked. `true`; where it is `false` the user answers with
     /// [`pong`](crate::Connection::pong).
     pub auto_pong: bool,
-    /// Compression of what is sent, once permessage-deflate is negotiated: level and threshold. Whether it is negotiated at
-    /// all is the handshake's matter.
-    pub deflate: deflate::Options,
 }
 
 impl Config {
@@ -59,7 +54,6 @@ impl Config {
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(10),
             auto_pong: true,
-            deflate: deflate::Options::default(),
         }
     }
 

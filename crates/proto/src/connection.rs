@@ -134,15 +134,20 @@ impl Connection {
         }
     }
 
-    /// The same with permessage-deflate as the handshake negotiated it; codecs come from `pool`.
+    /// The same with permessage-deflate as the handshake negotiated it from `options`; codecs come from `pool`.
     #[must_use]
-    pub fn with_deflate(mut self, params: &deflate::Params, pool: &Arc<deflate::Pool>) -> Self {
+    pub fn with_deflate(
+        mut self,
+        params: &deflate::Params,
+        options: &deflate::Options,
+        pool: &Arc<deflate::Pool>,
+    ) -> Self {
         let side = match self.role {
             Role::Server => deflate::Side::Server,
             Role::Client { .. } => deflate::Side::Client,
         };
         self.deflate = Some(Box::new(Deflate {
-            compressor: Compressor::new(params, side, &self.config.deflate, Arc::clone(pool)),
+            compressor: Compressor::new(params, side, options, Arc::clone(pool)),
             inflater: Inflater::new(params, side, Arc::clone(pool)),
         }));
         self
@@ -256,6 +261,11 @@ impl Connection {
             Due::Ping(_) | Due::Nothing => {}
         }
         None
+    }
+
+    /// Nothing was read for a while because this side did not want to. The peer's silence since then says nothing about it.
+    pub fn handle_unread(&mut self, now: Instant) {
+        self.keepalive.heard(now);
     }
 
     /// The next `count` bytes of what [`Connection::poll_transmit`] gave were written.
@@ -459,11 +469,6 @@ impl Connection {
 
 /// The payload of a close frame that this side sends.
 fn close_payload(frame: &CloseFrame) -> Result<Vec<u8>, SendError> {
-    if !frame.code.is_sendable() {
-        return Err(SendError::InvalidCloseCode(frame.code));
-    }
-    if frame.reason.len() > CloseFrame::MAX_REASON {
-        return Err(SendError::ReasonTooLong(frame.reason.len()));
-    }
+    frame.check()?;
     Ok([&frame.code.as_u16().to_be_bytes(), str::as_bytes(&frame.reason)].concat())
 }

@@ -73,6 +73,7 @@ pub use close::{Cause, CloseCode, CloseFrame, Closed};
 pub use config::Config;
 pub use connection::{Connection, Event, Role};
 pub use error::{SendError, Violation};
+pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
 pub use state::ReadyState;

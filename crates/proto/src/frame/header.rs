@@ -17,8 +17,8 @@ use crate::error::Violation;
 /// The longest header: two bytes, eight of length, four of key.
 pub(crate) const MAX_HEADER: usize = 14;
 
-/// The most a control frame carries (RFC 6455 section 5.5).
-pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
+/// The most bytes that a ping or pong carries (RFC 6455 section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
