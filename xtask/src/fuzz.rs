@@ -56,23 +56,24 @@ fn build(workspace: &Workspace) -> Result<()> {
 }
 
 fn run(workspace: &Workspace, target: &str, time: Duration) -> Result<()> {
-    let fuzz = workspace.root.join("fuzz");
     let found = workspace.state("fuzz")?;
     let corpus = found.join("corpus").join(target);
     std::fs::create_dir_all(&corpus)?;
-    let binary = workspace.target.join("fuzz").join(host()?).join("release").join(target);
-    let mut program = Program::new(binary)
-        // A unit is a few KiB: an input that needs 10 s for that has found a hang.
+    let seeds = workspace.root.join("fuzz/seeds").join(target);
+    let log = workspace.state("logs")?.join(format!("fuzz-{target}.log"));
+    Program::new(workspace.target.join("fuzz").join(host()?).join("release").join(target))
+        // An input is a few KiB: one that takes 10 s has found a hang.
         .args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0"])
         .arg(format!("-max_total_time={}", time.as_secs()))
         .arg(format!("-artifact_prefix={}/{target}-", found.display()))
-        .arg(corpus)
-        .deadline(time + Duration::from_secs(120));
-    let seeds = fuzz.join("seeds").join(target);
-    if seeds.is_dir() {
-        program = program.arg(seeds);
-    }
-    program.run().with_context(|| format!("the input that broke {target} is in {}", found.display()))
+        .args([corpus, seeds])
+        .deadline(time + Duration::from_secs(120))
+        .run_into(&log)
+        .with_context(|| format!("the input that broke {target} is in {}", found.display()))?;
+    let log = std::fs::read_to_string(&log)?;
+    let inputs = log.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    println!("{} inputs", inputs.context("libFuzzer counted no inputs")?.trim());
+    Ok(())
 }
 
 /// `rustup run` finds a toolchain also where `cargo` on the PATH is no longer rustup's, as inside `cargo run`.

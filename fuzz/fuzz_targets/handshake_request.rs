@@ -1,0 +1,38 @@
+//! A server's half of the opening handshake, fed with a request: read whole or in single bytes it is judged the same, and
+//! the answer is one that a client can read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ropeway_proto::deflate;
+use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept, client_ip, encode_response};
+
+fuzz_target!(|data: &[u8]| {
+    let mut reader = HeadReader::new(Limits::default());
+    let whole = reader.handle_request(data);
+    assert_eq!(format!("{whole:?}"), in_single_bytes(data));
+    let Ok(Some((request, consumed))) = whole else { return };
+    assert!(consumed <= data.len());
+    client_ip([10, 0, 0, 1].into(), request.headers(), &["10.0.0.0/8".parse().unwrap()]);
+
+    let mut options = ServerOptions::default();
+    options.subprotocols = vec!["chat".into(), "v2.chat".into()];
+    options.deflate = Some(deflate::Options::context_takeover());
+    let answer = match accept(&request, &options) {
+        Ok(accepted) => encode_response(&accepted.response.map(|_| "")),
+        Err(refusal) => encode_response(&refusal.to_response()),
+    };
+    let read = HeadReader::new(Limits::default()).handle_response(&answer);
+    assert!(matches!(read, Ok(Some(_))), "{read:?} of {:?}", String::from_utf8_lossy(&answer));
+});
+
+/// The same, byte for byte; how much of the last byte's piece was taken is put back in terms of the whole.
+fn in_single_bytes(data: &[u8]) -> String {
+    let mut reader = HeadReader::new(Limits::default());
+    for (index, byte) in data.iter().enumerate() {
+        match reader.handle_request(std::slice::from_ref(byte)) {
+            Ok(None) => {}
+            result => return format!("{:?}", result.map(|head| head.map(|(request, taken)| (request, index + taken)))),
+        }
+    }
+    format!("{:?}", reader.handle_request(&[]))
+}

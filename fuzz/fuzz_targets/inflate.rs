@@ -1,0 +1,48 @@
+//! Compressed payloads: arbitrary bytes never inflate beyond the limit, and however they are cut the same comes out; what
+//! our own compressor made comes back as it was, message after message.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use ropeway_proto::deflate::{Compressor, Inflater, Options, Params, Pool, Side};
+
+const LIMIT: usize = 64 * 1024;
+
+fuzz_target!(|data: &[u8]| {
+    let [choice, piece, payload @ ..] = data else { return };
+    let params = Params {
+        server_no_context_takeover: choice & 1 != 0,
+        client_no_context_takeover: choice & 2 != 0,
+        server_max_window_bits: 8 + (choice >> 2) % 8,
+        client_max_window_bits: 8 + (choice >> 5),
+    };
+    let pool = Arc::new(Pool::default());
+    let piece = usize::from(*piece).max(1);
+
+    let whole = inflated(&mut Inflater::new(&params, Side::Server, Arc::clone(&pool)), payload, payload.len().max(1));
+    let cut = inflated(&mut Inflater::new(&params, Side::Server, Arc::clone(&pool)), payload, piece);
+    assert_eq!(whole, cut);
+
+    for (from, to) in [(Side::Server, Side::Client), (Side::Client, Side::Server)] {
+        let mut compressor = Compressor::new(&params, from, &Options::context_takeover(), Arc::clone(&pool));
+        let mut inflater = Inflater::new(&params, to, Arc::clone(&pool));
+        for message in payload.chunks(piece * 8) {
+            let mut compressed = Vec::new();
+            compressor.compress(message, &mut compressed);
+            assert_eq!(inflated(&mut inflater, &compressed, piece).as_deref(), Some(message));
+        }
+    }
+});
+
+/// The message, or `None` where the payload is wrong; never more than the limit.
+fn inflated(inflater: &mut Inflater, payload: &[u8], piece: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for piece in payload.chunks(piece) {
+        let result = inflater.inflate(piece, &mut out, LIMIT);
+        assert!(out.len() <= LIMIT);
+        result.ok()?;
+    }
+    inflater.finish().ok()?;
+    Some(out)
+}
