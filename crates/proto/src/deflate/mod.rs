@@ -1,1 +1,39 @@
 //! permessage-deflate (RFC 7692): negotiation, compressing, inflating.
+//!
+//! ```text
+//! Options ──► offer ─────────► accept_offers ──► check_answer ──► Params      the handshake, once
+//! Params ───► Compressor: one message ──► payload without its 00 00 ff ff     each message sent with RSV1
+//!        └──► Inflater: pieces of a payload ──► message, up to a limit        each message received with RSV1
+//! Pool ─────► the codecs of both, which are large and reused
+//! ```
+//! Which frames carry RSV1 is the framing's to say (section 6); nothing here knows frames.
+//!
+//! # Window bits
+//! A deflater runs with the negotiated window. zlib has none of 2^8 bytes and uses 2^9 instead, which still obeys an
+//! agreed 8: it never points back further than its window less 262 bytes (the most it looks ahead), and 512 − 262 is below
+//! 256. An inflater always runs with 2^15, which reads what was made with any smaller window.
+
+mod compress;
+mod error;
+mod header;
+mod inflate;
+#[cfg(test)]
+mod laws;
+mod negotiate;
+mod options;
+mod params;
+mod pool;
+
+pub use compress::Compressor;
+pub use error::{ExtensionError, InflateError};
+pub use inflate::Inflater;
+pub use negotiate::{accept_offers, check_answer, offer};
+pub use options::Options;
+pub use params::{Params, Side};
+pub use pool::Pool;
+
+/// What ends a flushed stream and is not sent.
+///
+/// RFC 7692 section 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end." They are the length, and its
+/// complement, of an empty stored block, whose header stays in the last byte that is sent.
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];

@@ -140,7 +140,7 @@ impl Assembler {
                 };
                 inflater.inflate(part.payload, &mut message.payload, config.max_payload).map_err(too_big)?;
                 if finished {
-                    inflater.finish(&mut message.payload, config.max_payload).map_err(too_big)?;
+                    inflater.finish().map_err(too_big)?;
                 }
             }
             _ => message.store(part),

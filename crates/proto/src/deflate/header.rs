@@ -1,0 +1,207 @@
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1). What the names mean is negotiation's.
+
+use std::borrow::Cow;
+
+use super::error::ExtensionError;
+
+/// The most extensions in a header, and the most parameters of one. Browsers send one with one; each is cheap, but a
+/// header of nothing else is not from a client that wants a WebSocket.
+const MAX: usize = 32;
+
+/// One element of the header: `name; param; param=value`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Extension<'a> {
+    pub(super) name: &'a str,
+    pub(super) params: Vec<(&'a str, Option<Cow<'a, str>>)>,
+}
+
+/// Reads the header's values, which are one list (RFC 9110 section 5.3), in linear time.
+pub(super) fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<Extension<'a>>, ExtensionError> {
+    let mut extensions = Vec::new();
+    for text in values {
+        let mut reader = Reader { text, at: 0 };
+        loop {
+            reader.skip_whitespace();
+            // RFC 9110 section 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements".
+            if reader.eat(b',') {
+                continue;
+            }
+            if reader.peek().is_none() {
+                break;
+            }
+            if extensions.len() == MAX {
+                return Err(ExtensionError::TooMany(MAX));
+            }
+            extensions.push(reader.extension()?);
+            if reader.peek().is_some_and(|byte| byte != b',') {
+                return Err(reader.expected("`;`, `,` or the end"));
+            }
+        }
+    }
+    Ok(extensions)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    /// The next byte. All before it are ASCII, so it is where a character starts.
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// `extension = extension-token *( ";" extension-param )`, and the whitespace after it.
+    fn extension(&mut self) -> Result<Extension<'a>, ExtensionError> {
+        let mut extension = Extension { name: self.token("an extension's name")?, params: Vec::new() };
+        loop {
+            self.skip_whitespace();
+            if !self.eat(b';') {
+                return Ok(extension);
+            }
+            if extension.params.len() == MAX {
+                return Err(ExtensionError::TooMany(MAX));
+            }
+            self.skip_whitespace();
+            let name = self.token("a parameter's name")?;
+            let value = if self.eat(b'=') { Some(self.value()?) } else { None };
+            extension.params.push((name, value));
+        }
+    }
+
+    /// `token | quoted-string`: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
+    /// conform to the 'token' ABNF."
+    fn value(&mut self) -> Result<Cow<'a, str>, ExtensionError> {
+        if !self.eat(b'"') {
+            return self.token("a value").map(Cow::Borrowed);
+        }
+        let mut unescaped = String::new();
+        while !self.eat(b'"') {
+            self.eat(b'\\');
+            let Some(byte) = self.peek().filter(|&byte| is_token(byte)) else {
+                return Err(self.expected("a character of a token, or a closing quote"));
+            };
+            unescaped.push(char::from(byte));
+            self.at += 1;
+        }
+        if unescaped.is_empty() {
+            return Err(self.expected("a value between the quotes before it,"));
+        }
+        Ok(Cow::Owned(unescaped))
+    }
+
+    fn token(&mut self, expected: &'static str) -> Result<&'a str, ExtensionError> {
+        let rest = &self.text[self.at..];
+        let length = rest.bytes().take_while(|&byte| is_token(byte)).count();
+        if length == 0 {
+            return Err(self.expected(expected));
+        }
+        self.at += length;
+        Ok(&rest[..length])
+    }
+
+    /// Optional whitespace, which is allowed around `;` and `,` but not around `=`.
+    fn skip_whitespace(&mut self) {
+        while self.eat(b' ') || self.eat(b'\t') {}
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    const fn expected(&self, expected: &'static str) -> ExtensionError {
+        ExtensionError::Syntax { at: self.at, expected }
+    }
+}
+
+/// The characters of a token (RFC 9110 section 5.6.2).
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came out, written back in one fixed way.
+    fn read(values: &[&str]) -> Result<String, ExtensionError> {
+        let extensions = parse(values.iter().copied())?;
+        let written = extensions.iter().map(|extension| {
+            extension.params.iter().fold(extension.name.to_owned(), |text, (name, value)| match value {
+                Some(value) => format!("{text};{name}={value}"),
+                None => format!("{text};{name}"),
+            })
+        });
+        Ok(written.collect::<Vec<_>>().join(","))
+    }
+
+    #[test]
+    fn lists_of_extensions_with_parameters_are_read() {
+        for (values, expected) in [
+            (&[][..], ""),
+            (&[""], ""),
+            (&[" ,\t, "], ""),
+            (&["foo"], "foo"),
+            (&["foo, bar"], "foo,bar"),
+            (&["foo,,bar,"], "foo,bar"),
+            (&["foo", "bar"], "foo,bar"),
+            (&[" \tfoo\t; a ;b=1 , bar ;c=\"2\" "], "foo;a;b=1,bar;c=2"),
+            (&["foo;a=\"\\b\\cd\""], "foo;a=bcd"),
+            (&["foo;a;a=1;a"], "foo;a;a=1;a"),
+            (&["!#$%&'*+-.^_`|~09azAZ"], "!#$%&'*+-.^_`|~09azAZ"),
+        ] {
+            assert_eq!(read(values).as_deref(), Ok(expected), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_grammar_is_an_error_that_says_where() {
+        for (value, place) in [
+            (";", 0),
+            ("foo bar", 4),
+            ("foo;", 4),
+            ("foo; ,bar", 5),
+            ("foo;;a", 4),
+            ("foo;=1", 4),
+            ("foo;a=", 6),
+            ("foo;a= 1", 6),
+            ("foo;a =1", 6),
+            ("foo;a=1=2", 7),
+            ("foo;a=\"", 7),
+            ("foo;a=\"1", 8),
+            ("foo;a=\"\"", 8),
+            ("foo;a=\"1 2\"", 8),
+            ("foo;a=\"1\\", 9),
+            ("foo;a=\"1\\\"\"", 9),
+            ("foo;a=\"1\\\\\"", 9),
+            ("foo;a=\"1\"2", 9),
+            ("foo;a='1 '", 9),
+            ("foo/1", 3),
+            ("f\u{f6}o", 1),
+            ("foo;a=\"\u{f6}\"", 7),
+            ("foo\0", 3),
+            ("foo\r\n", 3),
+        ] {
+            match read(&[value]) {
+                Err(ExtensionError::Syntax { at, .. }) => assert_eq!(at, place, "{value:?}"),
+                other => panic!("{value:?} gave {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn at_most_32_extensions_with_at_most_32_parameters_are_read() {
+        let params = "; p".repeat(32);
+        let most = format!("foo{params},").repeat(32);
+        assert!(read(&[&most]).is_ok());
+        assert_eq!(read(&[&most, "bar"]), Err(ExtensionError::TooMany(32)));
+        assert_eq!(read(&[&format!("foo{params};p")]), Err(ExtensionError::TooMany(32)));
+    }
+}

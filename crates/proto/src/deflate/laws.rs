@@ -1,0 +1,152 @@
+//! Laws of compressing and inflating together, over arbitrary messages, parameters and cuts.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use testkit::deflate::Inflater as Reference;
+
+use super::{Compressor, InflateError, Inflater, Options, Params, Pool, Side};
+
+fn params() -> impl Strategy<Value = Params> {
+    (any::<[bool; 2]>(), 8..=15_u8, 8..=15_u8).prop_map(|(forgets, server_bits, client_bits)| Params {
+        server_no_context_takeover: forgets[0],
+        client_no_context_takeover: forgets[1],
+        server_max_window_bits: server_bits,
+        client_max_window_bits: client_bits,
+    })
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    (0..=9_u8, 1..=9_u8).prop_map(|(level, mem_level)| Options::default().level(level).mem_level(mem_level))
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop::sample::select(vec![Side::Server, Side::Client])
+}
+
+/// Noise, words, and noise that comes back after any distance, up to some windows in length.
+fn message() -> impl Strategy<Value = Vec<u8>> {
+    let noise = |length| prop::collection::vec(any::<u8>(), length);
+    prop_oneof![
+        noise(0..40),
+        noise(0..5_000),
+        (noise(1..2_000), 1..60_usize).prop_map(|(noise, times)| noise.repeat(times)),
+        prop::collection::vec(prop::sample::select(vec!["rope", "way", " ", "car", "cable", "\n"]), 0..10_000)
+            .prop_map(|words| words.concat().into_bytes()),
+    ]
+}
+
+/// Inflates a payload in pieces of these lengths, over and over.
+fn inflate(
+    inflater: &mut Inflater,
+    payload: &[u8],
+    cuts: &[usize],
+    limit: usize,
+) -> (Vec<u8>, Result<(), InflateError>) {
+    let mut out = Vec::new();
+    let mut rest = payload;
+    for &cut in cuts.iter().cycle() {
+        let (piece, behind) = rest.split_at(cut.min(rest.len()));
+        if let Err(error) = inflater.inflate(piece, &mut out, limit) {
+            return (out, Err(error));
+        }
+        rest = behind;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    let result = inflater.finish();
+    (out, result)
+}
+
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(prop_oneof![Just(1_usize), 1..20_usize, 1..5_000_usize], 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn messages_come_back_and_keep_to_the_agreed_window(
+        params in params(),
+        options in options(),
+        sender in side(),
+        messages in prop::collection::vec((message(), cuts()), 1..6),
+    ) {
+        let receiver = if sender == Side::Server { Side::Client } else { Side::Server };
+        let sent = params.sent_by(sender);
+        prop_assert_eq!(sent, params.received_by(receiver));
+        let pool = Arc::new(Pool::default());
+        let mut compressor = Compressor::new(&params, sender, &options, Arc::clone(&pool));
+        let mut inflater = Inflater::new(&params, receiver, pool);
+        // Another codec, with a window of exactly the agreed size: what points back further comes out wrong.
+        let mut reference = Reference::new(sent.max_window_bits);
+        for (message, cuts) in &messages {
+            let mut payload = Vec::new();
+            compressor.compress(message, &mut payload);
+            let (out, result) = inflate(&mut inflater, &payload, cuts, message.len());
+            prop_assert_eq!(result, Ok(()));
+            prop_assert!(out == *message);
+            if !sent.context_takeover {
+                reference.restart();
+            }
+            prop_assert!(reference.inflate(&payload).as_ref() == Ok(message));
+        }
+    }
+
+    #[test]
+    fn arbitrary_payloads_have_the_same_outcome_however_cut_and_never_exceed_the_limit(
+        payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..4),
+        params in params(),
+        cuts in cuts(),
+        limit in 0..2_000_usize,
+    ) {
+        let pool = Arc::new(Pool::default());
+        let mut whole = Inflater::new(&params, Side::Server, Arc::clone(&pool));
+        let mut cut = Inflater::new(&params, Side::Server, pool);
+        for payload in &payloads {
+            let (expected, outcome) = inflate(&mut whole, payload, &[usize::MAX], limit);
+            let (out, result) = inflate(&mut cut, payload, &cuts, limit);
+            prop_assert_eq!(&result, &outcome);
+            prop_assert!(out.len() <= limit);
+            match result {
+                Ok(()) => prop_assert_eq!(out, expected),
+                Err(InflateError::TooBig) => {
+                    prop_assert_eq!(out.len(), limit);
+                    return Ok(());
+                }
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_payloads_never_exceed_the_limit(
+        message in message(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cuts in cuts(),
+        limit in 0..20_000_usize,
+    ) {
+        let pool = Arc::new(Pool::default());
+        let params = Params::default();
+        let mut payload = Vec::new();
+        Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool)).compress(&message, &mut payload);
+        for (index, byte) in damage {
+            *index.get_mut(&mut payload) = byte;
+        }
+        let (out, result) = inflate(&mut Inflater::new(&params, Side::Server, pool), &payload, &cuts, limit);
+        prop_assert!(out.len() <= limit);
+        prop_assert!(result != Err(InflateError::TooBig) || out.len() == limit);
+    }
+
+    #[test]
+    fn payload_cut_short_is_corrupt_or_ends_with_another_block(message in message(), end in any::<prop::sample::Index>()) {
+        let pool = Arc::new(Pool::default());
+        let params = Params::default();
+        let mut payload = Vec::new();
+        Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool)).compress(&message, &mut payload);
+        payload.truncate(end.index(payload.len()));
+        let (out, result) = inflate(&mut Inflater::new(&params, Side::Server, pool), &payload, &[usize::MAX], usize::MAX);
+        prop_assert!(result.is_err() || message.starts_with(&out));
+    }
+}
