@@ -1,1 +1,61 @@
-//! The opening handshake (RFC 6455 section 4), both roles.
+//! The opening handshake (RFC 6455 section 4) of both roles, sans-IO: from the first byte to [`Negotiated`].
+//!
+//! A server hands what it reads to a [`HeadReader`] and asks [`is_upgrade`] whether the request wants a WebSocket at all.
+//! If so, [`accept`] gives a 101, or a [`Refusal`] that says what is wrong and that [`encode_response`] writes. A client
+//! writes [`ClientHandshake::request_bytes`] and hands what it reads to [`ClientHandshake::handle`]. Frames, and
+//! everything else that comes after the 101, are the connection's; framing never imports this module. Timeouts are the
+//! driver's: it has the clock, and [`Refusal::timeout`] and [`ClientHandshake::handle_timeout`] have the words.
+//!
+//! ```
+//! use ropeway_proto::handshake::{ClientHandshake, ClientOptions, HeadReader, Limits, ServerOptions, accept};
+//!
+//! // The nonce comes from a random source; the bytes that travel here through memory, from a socket.
+//! let target = "ws://example.com/chat".parse()?;
+//! let mut client = ClientHandshake::new(&target, &ClientOptions::default(), [7; 16])?;
+//!
+//! let mut head = HeadReader::new(Limits::default());
+//! let (request, _) = head.handle_request(&client.request_bytes())?.expect("the request came whole");
+//! let accepted = accept(&request, &ServerOptions::default())?;
+//!
+//! let opened = client.handle(&accepted.response_bytes())?.expect("the answer came whole");
+//! assert_eq!(opened.negotiated, accepted.negotiated);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod authority;
+mod client;
+mod client_error;
+mod encode;
+mod fields;
+mod forwarded;
+mod head;
+mod key;
+mod origin;
+mod refusal;
+mod refused_body;
+mod server;
+mod target;
+
+#[cfg(test)]
+mod rows;
+
+pub use client::{ClientHandshake, ClientOptions, Opened};
+pub use client_error::ClientError;
+pub use encode::{encode_response, encode_response_to_head};
+pub use forwarded::{Cidr, CidrError, client_ip};
+pub use head::{HeadError, HeadReader, Limits};
+pub use origin::OriginPolicy;
+pub use refusal::{Fault, Refusal};
+pub use server::{Accepted, ServerOptions, accept, is_upgrade};
+pub use target::{Target, TargetError};
+
+use crate::deflate;
+
+/// What both sides agreed on: all that the handshake hands over to the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The subprotocol, exactly as the client offered it. `None` if none was agreed on.
+    pub subprotocol: Option<String>,
+    /// The parameters of permessage-deflate. `None` if messages travel uncompressed.
+    pub deflate: Option<deflate::Params>,
+}

@@ -1,0 +1,73 @@
+//! A host with its port, as `Host`, `Origin` and URLs write it. What it means that two of them are equal is left to the
+//! reader.
+
+use std::net::Ipv6Addr;
+
+use http::uri::Authority;
+
+/// The host of an authority, IPv6 addresses in their brackets, and its port if it names one.
+///
+/// `None` for what `http` lets pass although RFC 3986 section 3.2 does not: an empty host, a port that is no 16-bit
+/// number, something other than an IPv6 address in brackets. Userinfo is skipped.
+pub(super) fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
+    let text = authority.as_str();
+    let text = text.rsplit_once('@').map_or(text, |(_userinfo, rest)| rest);
+    let host = authority.host();
+    let port = match text.strip_prefix(host)? {
+        // RFC 3986 section 3.2.3: a port may be empty, and means the default then.
+        "" | ":" => None,
+        rest => Some(port(rest.strip_prefix(':')?)?),
+    };
+    (is_bracketed_ipv6(host)? || !host.is_empty()).then_some((host, port))
+}
+
+/// The port that a scheme means by default (RFC 6455 section 3, RFC 9110 section 4.2).
+pub(super) fn default_port(scheme: &str) -> Option<u16> {
+    if scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("http") {
+        Some(80)
+    } else if scheme.eq_ignore_ascii_case("wss") || scheme.eq_ignore_ascii_case("https") {
+        Some(443)
+    } else {
+        None
+    }
+}
+
+/// Whether the host is an IPv6 address in brackets; `None` if there are brackets around something else.
+fn is_bracketed_ipv6(host: &str) -> Option<bool> {
+    match host.strip_prefix('[') {
+        None => Some(false),
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|_| true),
+    }
+}
+
+fn port(digits: &str) -> Option<u16> {
+    // `u16::from_str` would let a plus sign pass.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_rfc_3986_calls_host_and_port_is_taken() {
+        for (text, expected) in [
+            ("example.com", Some(("example.com", None))),
+            ("example.com:", Some(("example.com", None))),
+            ("example.com:8005", Some(("example.com", Some(8005)))),
+            ("[::1]", Some(("[::1]", None))),
+            ("[::1]:80", Some(("[::1]", Some(80)))),
+            ("user:word@example.com:1", Some(("example.com", Some(1)))),
+            ("a@b@example.com", Some(("example.com", None))),
+            ("example.com:65536", None),
+            ("example.com:+80", None),
+            ("example.com:http", None),
+            (":80", None),
+            ("[zz]", None),
+            ("[::1]x", None),
+        ] {
+            let authority: Authority = text.parse().expect(text);
+            assert_eq!(host_and_port(&authority), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Why a client's handshake did not end in a WebSocket, by blame: the caller's options, the server's answer, the
+//! transport.
+
+use std::fmt;
+
+use http::header::LOCATION;
+use http::{HeaderName, Response, Version};
+
+use super::fields::{quoted, text};
+use super::head::HeadError;
+use super::target::TargetError;
+use crate::deflate::ExtensionError;
+
+/// Why there is no WebSocket. Shown, it says what happened, which rule it breaks, and what to do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The caller's: the URL is nothing to connect to.
+    Target(TargetError),
+    /// The caller's: a header that the handshake itself writes.
+    ReservedHeader(HeaderName),
+    /// The caller's: an origin that can't be a header value.
+    InvalidOrigin,
+    /// The caller's: a subprotocol that is no token.
+    InvalidSubprotocol(String),
+    /// The caller's: a subprotocol asked for twice.
+    RepeatedSubprotocol(String),
+    /// The server refused, or sent the client elsewhere: its answer, with as much of the body as came, 64 KiB at most.
+    Refused(Box<Response<Vec<u8>>>),
+    /// The server's: what it answered is no HTTP/1.1 head within the limits.
+    Head(HeadError),
+    /// The server's: more interim answers (1xx) than anyone needs.
+    TooManyInterim,
+    /// The server's: a 101 in another version of HTTP than 1.1.
+    HttpVersion(Version),
+    /// The server's: a 101 whose `Upgrade` is not websocket.
+    Upgrade,
+    /// The server's: a 101 whose `Connection` does not name upgrade.
+    Connection,
+    /// The server's: a 101 without a `Sec-WebSocket-Accept`, or with several.
+    AcceptMissing,
+    /// The server's: a 101 whose `Sec-WebSocket-Accept` does not answer the key.
+    AcceptWrong,
+    /// The server's: a subprotocol that was not offered, or several.
+    Subprotocol(String),
+    /// The server's: an extension that was not offered, or with parameters that do not fit the offer.
+    Extensions(ExtensionError),
+    /// The transport's: it ended before the server's answer was whole.
+    Closed {
+        /// Whether anything of an answer had come.
+        has_begun: bool,
+    },
+    /// The transport's: no whole answer in time.
+    Timeout,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(error) => write!(f, "{error}"),
+            Self::ReservedHeader(name) => write!(
+                f,
+                "the header {name} can't be set, or not twice: the opening handshake writes it (RFC 6455 section \
+                 4.1); leave it out; subprotocols, compression and the origin have options of their own"
+            ),
+            Self::InvalidOrigin => f.write_str(
+                "the origin has characters that a header value must not have (RFC 9110 section 5.5); give something \
+                 like https://example.com",
+            ),
+            Self::InvalidSubprotocol(name) => write!(
+                f,
+                "{} is no subprotocol's name (RFC 6455 section 4.1); use letters, digits and !#$%&'*+-.^_`|~",
+                quoted(name)
+            ),
+            Self::RepeatedSubprotocol(name) => {
+                write!(f, "the subprotocol {} is asked for twice (RFC 6455 section 4.1); name each once", quoted(name))
+            }
+            Self::Refused(answer) => refused(f, answer),
+            Self::Head(error) => write!(f, "the server's answer is not understood: {error}"),
+            Self::TooManyInterim => f.write_str(
+                "the server sent one interim answer (1xx) after another and no final one (RFC 9110 section 15.2); \
+                 check that the URL is that of a WebSocket server",
+            ),
+            Self::HttpVersion(version) => write!(
+                f,
+                "the server switched protocols in {version:?} (RFC 6455 section 4.2.2); it must answer in HTTP/1.1"
+            ),
+            Self::Upgrade => f.write_str(
+                "the server switched protocols, but not to \"Upgrade: websocket\" (RFC 6455 section 4.1); check that \
+                 the URL is that of a WebSocket server",
+            ),
+            Self::Connection => f.write_str(
+                "the server switched protocols without \"Connection: Upgrade\" (RFC 6455 section 4.1); if there is a \
+                 proxy in between, let it pass Upgrade and Connection on",
+            ),
+            Self::AcceptMissing => f.write_str(
+                "the server switched protocols without one Sec-WebSocket-Accept (RFC 6455 section 4.1); check that \
+                 the URL is that of a WebSocket server",
+            ),
+            Self::AcceptWrong => f.write_str(
+                "the server's Sec-WebSocket-Accept does not answer this handshake's key (RFC 6455 section 4.1); the \
+                 server does not compute it as section 4.2.2 says, or a cache answered in its place",
+            ),
+            Self::Subprotocol(name) => write!(
+                f,
+                "the server chose the subprotocol {}, which is not one that was offered (RFC 6455 section 4.1); offer \
+                 it if you speak it; otherwise the server is at fault",
+                quoted(name)
+            ),
+            Self::Extensions(error) => write!(f, "{error}"),
+            Self::Closed { has_begun: false } => f.write_str(
+                "the server closed the connection without an answer (RFC 6455 section 4.1); check host and port, and \
+                 whether the port wants wss:// in place of ws://",
+            ),
+            Self::Closed { has_begun: true } => f.write_str(
+                "the server closed the connection in the middle of its answer (RFC 6455 section 4.1); try again; its \
+                 log may say why",
+            ),
+            Self::Timeout => f.write_str(
+                "the opening handshake was not finished in time (RFC 6455 section 4.1); check host and port, or allow \
+                 it more time",
+            ),
+        }
+    }
+}
+
+fn refused(f: &mut fmt::Formatter<'_>, answer: &Response<Vec<u8>>) -> fmt::Result {
+    write!(f, "the server answered {} in place of 101 Switching Protocols (RFC 6455 section 4.1); ", answer.status())?;
+    match answer.headers().get(LOCATION) {
+        Some(location) if answer.status().is_redirection() => {
+            write!(f, "it points to {}; connect there if you trust it", quoted(&text(location)))
+        }
+        _ => f.write_str("the body of its answer may say why"),
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl From<TargetError> for ClientError {
+    fn from(error: TargetError) -> Self {
+        Self::Target(error)
+    }
+}
+
+impl From<HeadError> for ClientError {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error)
+    }
+}

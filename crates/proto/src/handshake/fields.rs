@@ -1,0 +1,88 @@
+//! Header field values as the handshake reads them: lists, tokens, fields that may come once. What they mean is left to
+//! the roles.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// How often a field came that must come once.
+pub(super) enum Field<'a> {
+    Missing,
+    Once(&'a HeaderValue),
+    Repeated,
+}
+
+/// The one value of a field that must not be a list.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Field<'a> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Field::Missing,
+        (Some(value), None) => Field::Once(value),
+        (Some(_), Some(_)) => Field::Repeated,
+    }
+}
+
+/// The elements of a list field.
+///
+/// RFC 9110 section 5.3: a list may be spread over several field lines, which mean the same as one line with all
+/// elements; section 5.6.1.2: "a recipient MUST parse and ignore a reasonable number of empty list elements".
+pub(super) fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// Whether a list field has this token among its elements, in whichever case.
+pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The text of a token, or `None` if it is none (RFC 9110 section 5.6.2).
+pub(super) fn token(bytes: &[u8]) -> Option<&str> {
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    (!bytes.is_empty() && bytes.iter().all(is_tchar)).then(|| std::str::from_utf8(bytes).ok())?
+}
+
+/// The field's lines as text. What is not UTF-8 becomes U+FFFD, which no grammar of ours allows.
+pub(super) fn texts(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+    headers.get_all(name).iter().map(text).collect()
+}
+
+/// A value as text, for messages and strict parsers: see [`texts`].
+pub(super) fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// What the peer sent, fit to be shown: in quotes, control characters escaped, and cut where it would only fill a log.
+pub(super) fn quoted(text: &str) -> String {
+    /// Enough for any honest origin, path or token.
+    const LONGEST: usize = 100;
+    match text.char_indices().nth(LONGEST) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?} and more", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::CONNECTION;
+
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_over_several_lines_and_past_empty_elements() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::from_static(",keep-alive ,\t"));
+        headers.append(CONNECTION, HeaderValue::from_static("UPGRADE"));
+        assert_eq!(elements(&headers, &CONNECTION).collect::<Vec<_>>(), [&b"keep-alive"[..], b"UPGRADE"]);
+        assert!(lists(&headers, &CONNECTION, "upgrade"));
+        assert!(!lists(&headers, &CONNECTION, "keep"));
+    }
+
+    #[test]
+    fn what_the_peer_sent_is_shown_escaped_and_cut() {
+        assert_eq!(quoted("a\u{1b}\"b"), r#""a\u{1b}\"b""#);
+        assert_eq!(quoted(&"ä".repeat(101)), format!("\"{}\" and more", "ä".repeat(100)));
+    }
+}

@@ -1,0 +1,142 @@
+//! Which web pages may connect: the check of `Origin` against cross-site WebSocket hijacking. Everything else about a
+//! request is `server`'s.
+
+use http::header::ORIGIN;
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
+
+use super::authority::{default_port, host_and_port};
+use super::fields::{self, Field};
+use super::refusal::Fault;
+
+/// Which web pages may open a WebSocket here (RFC 6455 section 10.2).
+///
+/// A browser lets any page connect anywhere, and sends the user's cookies along: without a check, every site that a
+/// user visits can speak for the user. What a browser can't help to send is `Origin`, the page's scheme, host and port.
+/// Requests without one come from programs, which could write any, and are let pass by all policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OriginPolicy {
+    /// Pages of the host and port that the request is sent to: the origin's must be those of `Host`, the default port
+    /// of the origin's scheme where one is left out. The scheme itself is not compared, as only a proxy in front
+    /// may know whether the browser used TLS. The default.
+    #[default]
+    SameOrigin,
+    /// Every page. Right only where nothing is decided by cookies, client certificates, or an address that only some
+    /// can reach, such as localhost.
+    Any,
+    /// Pages of these origins and no others, each as a browser writes it: `https://example.com`, with its port if that
+    /// isn't the default. `null` stands for pages that have no origin, such as files and sandboxed frames.
+    List(Vec<String>),
+}
+
+impl OriginPolicy {
+    /// Checks a request that is sent to this host.
+    pub(super) fn check(&self, headers: &HeaderMap, host: &Authority) -> Result<(), Fault> {
+        let origin = match fields::single(headers, &ORIGIN) {
+            Field::Missing => return Ok(()),
+            Field::Once(value) => fields::text(value),
+            Field::Repeated => return Err(Fault::OriginRepeated),
+        };
+        let allowed = match self {
+            Self::Any => true,
+            Self::SameOrigin => is_of_host(&origin, host),
+            Self::List(origins) => origins.iter().any(|listed| are_equal(listed, &origin)),
+        };
+        if allowed { Ok(()) } else { Err(Fault::Origin { origin, host: host.to_string() }) }
+    }
+}
+
+fn is_of_host(origin: &str, host: &Authority) -> bool {
+    let Some((scheme, origin_host, origin_port)) = split(origin) else { return false };
+    let Some((host, port)) = host_and_port(host) else { return false };
+    origin_host.eq_ignore_ascii_case(host) && origin_port == port.or(default_port(&scheme))
+}
+
+/// RFC 6454 section 5: origins are the same if scheme, host and port are. What has none of them is compared as it
+/// stands.
+fn are_equal(one: &str, other: &str) -> bool {
+    match (split(one), split(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one == other,
+        _ => false,
+    }
+}
+
+/// Scheme, host and port in lower case, the port filled in if the scheme has a default.
+fn split(origin: &str) -> Option<(String, String, Option<u16>)> {
+    let uri: Uri = origin.parse().ok()?;
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let (host, port) = host_and_port(uri.authority()?)?;
+    let port = port.or(default_port(&scheme));
+    Some((scheme, host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn allows(policy: &OriginPolicy, origin: &str, host: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+        policy.check(&headers, &host.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn same_origin_compares_host_and_port() {
+        for (origin, host, expected) in [
+            ("https://example.com", "example.com", true),
+            ("https://EXAMPLE.com", "Example.COM", true),
+            ("https://example.com", "example.com:443", true),
+            ("http://example.com", "example.com:80", true),
+            ("http://localhost:8005", "localhost:8005", true),
+            ("http://127.0.0.1:8005", "127.0.0.1:8005", true),
+            ("http://[::1]:8005", "[::1]:8005", true),
+            ("http://localhost:5173", "localhost:8005", false),
+            ("http://localhost:8005", "127.0.0.1:8005", false),
+            ("http://example.com", "example.com:443", false),
+            ("https://example.com.evil.test", "example.com", false),
+            ("https://evil.test", "example.com", false),
+            ("https://example.com@evil.test", "example.com", false),
+            ("null", "null", false),
+            ("", "example.com", false),
+            ("example.com", "example.com", false),
+            ("https://example.com https://evil.test", "example.com", false),
+        ] {
+            assert_eq!(allows(&OriginPolicy::SameOrigin, origin, host), expected, "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn a_list_allows_what_it_names_and_nothing_else() {
+        let list =
+            OriginPolicy::List(vec!["https://example.com".into(), "http://localhost:5173/".into(), "null".into()]);
+        for (origin, expected) in [
+            ("https://example.com", true),
+            ("https://example.com:443", true),
+            ("http://localhost:5173", true),
+            ("null", true),
+            ("http://example.com", false),
+            ("https://host", false),
+            ("https://sub.example.com", false),
+        ] {
+            assert_eq!(allows(&list, origin, "host"), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn programs_send_no_origin_and_pass() {
+        let host = "example.com".parse().unwrap();
+        assert!(OriginPolicy::List(Vec::new()).check(&HeaderMap::new(), &host).is_ok());
+    }
+
+    #[test]
+    fn any_still_refuses_two_origins() {
+        let mut headers = HeaderMap::new();
+        headers.append(ORIGIN, HeaderValue::from_static("https://a.test"));
+        headers.append(ORIGIN, HeaderValue::from_static("https://b.test"));
+        assert_eq!(OriginPolicy::Any.check(&headers, &"a.test".parse().unwrap()), Err(Fault::OriginRepeated));
+    }
+}

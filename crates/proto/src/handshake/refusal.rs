@@ -1,0 +1,390 @@
+//! What a server answers when it does not upgrade: one fault, its status, and a text that says what to do. Which fault
+//! it is, `server` and the driver find out.
+
+use std::fmt;
+
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+
+use super::fields::quoted;
+use super::head::HeadError;
+use crate::deflate::ExtensionError;
+
+/// Why a request does not become a WebSocket. Shown, it is the body of the answer: what happened, which rule it breaks,
+/// what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// What came is no HTTP/1.1 head within the limits. 431 for the limits, 505 for another version, otherwise 400.
+    Head(HeadError),
+    /// A version of HTTP that no WebSocket is opened over: 400 for those before 1.1, 505 for those after.
+    HttpVersion(Version),
+    /// Not a GET: 405.
+    Method(Method),
+    /// `Upgrade` does not name websocket: 400.
+    Upgrade,
+    /// `Connection` does not name upgrade: 400.
+    Connection,
+    /// No `Host`: 400.
+    HostMissing,
+    /// More than one `Host`: 400.
+    HostRepeated,
+    /// A `Host` that is no host and port: 400.
+    HostInvalid,
+    /// The request has a body: 400.
+    Body,
+    /// No `Sec-WebSocket-Key`: 400.
+    KeyMissing,
+    /// More than one `Sec-WebSocket-Key`: 400.
+    KeyRepeated,
+    /// A `Sec-WebSocket-Key` that is not the base64 of 16 bytes: 400.
+    KeyInvalid,
+    /// No `Sec-WebSocket-Version`: 426.
+    VersionMissing,
+    /// More than one `Sec-WebSocket-Version`: 400.
+    VersionRepeated,
+    /// A version of the protocol other than 13: 426.
+    Version(String),
+    /// A list of subprotocols with something in it that is no token, or with nothing in it: 400.
+    SubprotocolInvalid(String),
+    /// A list of subprotocols that names one twice: 400.
+    SubprotocolRepeated(String),
+    /// A list of extensions that breaks the grammar: 400.
+    Extensions(ExtensionError),
+    /// A page of an origin that may not connect: 403.
+    Origin {
+        /// The page's origin.
+        origin: String,
+        /// The host that the request was sent to.
+        host: String,
+    },
+    /// More than one `Origin`: 403.
+    OriginRepeated,
+    /// A path where no WebSocket is served: 404.
+    NotFound(String),
+    /// The head did not come in time: 408.
+    Timeout,
+    /// A request that does not ask for a WebSocket, where there is nothing else: 426.
+    UpgradeRequired,
+    /// The server takes no more connections for now: 503.
+    Unavailable,
+    /// The application refuses, with a status and a body of its own.
+    Rejected {
+        /// The status of the answer.
+        status: StatusCode,
+        /// The body of the answer.
+        body: String,
+    },
+}
+
+impl Fault {
+    /// The status that the fault is answered with.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Head(HeadError::TooLarge { .. } | HeadError::TooManyHeaders { .. }) => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::Head(HeadError::HttpVersion) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            // RFC 9110 section 15.6.6: 505 is for a major version that the server does not support, and 1.0 has ours.
+            Self::HttpVersion(version) if *version > Version::HTTP_11 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            // RFC 6455 section 4.2.2: "an appropriate HTTP error code (such as 426 Upgrade Required) and a
+            // |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of understanding".
+            Self::VersionMissing | Self::Version(_) | Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            // Section 4.2.2: "If the server does not validate the origin ... return an appropriate HTTP error code
+            // (e.g., 403 Forbidden)".
+            Self::Origin { .. } | Self::OriginRepeated => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Rejected { status, .. } => *status,
+            Self::Head(_)
+            | Self::HttpVersion(_)
+            | Self::Upgrade
+            | Self::Connection
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostInvalid
+            | Self::Body
+            | Self::KeyMissing
+            | Self::KeyRepeated
+            | Self::KeyInvalid
+            | Self::VersionRepeated
+            | Self::SubprotocolInvalid(_)
+            | Self::SubprotocolRepeated(_)
+            | Self::Extensions(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head(error) => write!(f, "{error}"),
+            Self::HttpVersion(version) => write!(
+                f,
+                "a WebSocket opens over HTTP/1.1, and this request is {version:?} (RFC 6455 section 4.1); send it as \
+                 HTTP/1.1"
+            ),
+            Self::Method(method) => write!(
+                f,
+                "a WebSocket opens with GET, and this request is a {} (RFC 6455 section 4.1); send GET",
+                quoted(method.as_str())
+            ),
+            Self::Upgrade => f.write_str(
+                "the request has no Upgrade header that names websocket (RFC 6455 section 4.2.1); send \"Upgrade: \
+                 websocket\", and have proxies pass Upgrade and Connection on, which most drop by default",
+            ),
+            Self::Connection => f.write_str(
+                "the request has no Connection header that names Upgrade (RFC 6455 section 4.2.1); send \"Connection: \
+                 Upgrade\", and have proxies pass Upgrade and Connection on, which most drop by default",
+            ),
+            Self::HostMissing => f.write_str(
+                "the request has no Host header (RFC 6455 section 4.2.1); send the host and port of the URL, such as \
+                 \"Host: example.com\"",
+            ),
+            Self::HostRepeated => {
+                f.write_str("the request has more than one Host header (RFC 9112 section 3.2); send one")
+            }
+            Self::HostInvalid => f.write_str(
+                "the Host header is not a host with an optional port (RFC 9112 section 3.2); send something like \
+                 \"Host: example.com:8005\"",
+            ),
+            Self::Body => f.write_str(
+                "the request announces a body, which the opening handshake does not have (RFC 6455 section 4.1); send \
+                 neither Transfer-Encoding nor a Content-Length other than 0",
+            ),
+            Self::KeyMissing => f.write_str(
+                "the request has no Sec-WebSocket-Key header (RFC 6455 section 4.2.1); send the base64 of 16 random \
+                 bytes",
+            ),
+            Self::KeyRepeated => f.write_str(
+                "the request has more than one Sec-WebSocket-Key header (RFC 6455 section 11.3.1); send one",
+            ),
+            Self::KeyInvalid => f.write_str(
+                "the Sec-WebSocket-Key header is not the base64 of 16 bytes (RFC 6455 section 4.2.1); send 22 base64 \
+                 characters followed by \"==\"",
+            ),
+            Self::VersionMissing => f.write_str(
+                "the request has no Sec-WebSocket-Version header (RFC 6455 section 4.2.1); send \
+                 \"Sec-WebSocket-Version: 13\"",
+            ),
+            Self::VersionRepeated => f.write_str(
+                "the request has more than one Sec-WebSocket-Version header (RFC 6455 section 11.3.5); send one",
+            ),
+            Self::Version(version) => write!(
+                f,
+                "the request asks for version {} of the WebSocket protocol, and this server speaks version 13 (RFC \
+                 6455 section 4.4); send \"Sec-WebSocket-Version: 13\"",
+                quoted(version)
+            ),
+            Self::SubprotocolInvalid(name) => write!(
+                f,
+                "Sec-WebSocket-Protocol lists {}, which is no subprotocol's name (RFC 6455 section 4.1); send names \
+                 of letters, digits and !#$%&'*+-.^_`|~, separated by commas, or leave the header out",
+                quoted(name)
+            ),
+            Self::SubprotocolRepeated(name) => write!(
+                f,
+                "Sec-WebSocket-Protocol lists {} twice (RFC 6455 section 4.1); name each subprotocol once",
+                quoted(name)
+            ),
+            Self::Extensions(error) => write!(f, "{error}"),
+            Self::Origin { origin, host } => write!(
+                f,
+                "pages of the origin {} may not open WebSockets at {} (RFC 6455 section 10.2); open the page from the \
+                 server's own address, or have the server's operator add the origin to those it allows",
+                quoted(origin),
+                quoted(host)
+            ),
+            Self::OriginRepeated => {
+                f.write_str("the request has more than one Origin header (RFC 6454 section 7.3); send one")
+            }
+            Self::NotFound(path) => write!(
+                f,
+                "no WebSocket is served at {} (RFC 6455 section 4.2.2); check the path of the URL",
+                quoted(path)
+            ),
+            Self::Timeout => {
+                f.write_str("the opening handshake was not finished in time (RFC 9110 section 15.5.9); send it at once")
+            }
+            Self::UpgradeRequired => f.write_str(
+                "only WebSockets are served here, and this request does not ask for one (RFC 6455 section 4.2.1); \
+                 connect with a WebSocket client, at the same address with ws:// or wss:// in front",
+            ),
+            Self::Unavailable => f.write_str(
+                "the server is full or shutting down (RFC 9110 section 15.6.4); try again after the time in \
+                 Retry-After",
+            ),
+            Self::Rejected { body, .. } => f.write_str(body),
+        }
+    }
+}
+
+/// The answer to a request that does not become a WebSocket.
+///
+/// ```
+/// use http::{StatusCode, header::WWW_AUTHENTICATE};
+/// use ropeway_proto::handshake::Refusal;
+///
+/// let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Log in first.")
+///     .header(WWW_AUTHENTICATE, "Basic".try_into().unwrap());
+/// assert_eq!(refusal.to_response().status(), 401);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub fault: Fault,
+    /// What the application adds. A list, as most refusals have none.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal for the application's own reasons.
+    ///
+    /// An interim status (1xx) would leave the client waiting for an answer, or make it believe that it is connected;
+    /// 500 is sent in its place.
+    pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
+        let status = if status.is_informational() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
+        Fault::Rejected { status, body: body.into() }.into()
+    }
+
+    /// No WebSocket is served at this path: 404.
+    pub fn not_found(path: &str) -> Self {
+        Fault::NotFound(path.to_owned()).into()
+    }
+
+    /// The head did not come in time: 408.
+    pub fn timeout() -> Self {
+        Fault::Timeout.into()
+    }
+
+    /// The request does not ask for a WebSocket, and there is nothing else to be had here: 426.
+    pub fn upgrade_required() -> Self {
+        Fault::UpgradeRequired.into()
+    }
+
+    /// The server is full or shutting down: 503, with a `Retry-After` of 5 seconds unless another is set. That is long
+    /// enough for a restart, and short enough for a person who waits.
+    pub fn unavailable() -> Self {
+        Fault::Unavailable.into()
+    }
+
+    /// Adds a header to the answer. It takes the place of one that the answer would have by itself, `Connection` aside.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.fault.status()
+    }
+
+    /// The body of the answer, in plain text: what happened, which rule it breaks, what to do.
+    pub fn body(&self) -> String {
+        match &self.fault {
+            Fault::Rejected { body, .. } => body.clone(),
+            fault => format!("{fault}\n"),
+        }
+    }
+
+    /// The answer. The connection must be closed after it: a proxy in front may believe that it was upgraded, and would
+    /// then pass a client's frames on as requests.
+    pub fn to_response(&self) -> Response<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
+        }
+        for (name, value) in self.own_headers() {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        // RFC 9110 section 7.8: "A sender of Upgrade MUST also send an 'Upgrade' connection option".
+        let connection = if headers.contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
+        headers.insert(CONNECTION, HeaderValue::from_static(connection));
+        let mut response = Response::new(self.body());
+        *response.status_mut() = self.status();
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn own_headers(&self) -> Vec<(HeaderName, &'static str)> {
+        // The text quotes what the client sent; no browser may take it for a page.
+        let mut headers = vec![(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        match &self.fault {
+            // RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
+            Fault::Method(_) => headers.push((ALLOW, "GET")),
+            // RFC 9110 section 15.5.22: "The server MUST send an Upgrade header field in a 426 response".
+            Fault::VersionMissing | Fault::Version(_) | Fault::UpgradeRequired => {
+                headers.extend([(UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")]);
+            }
+            Fault::Unavailable => headers.push((RETRY_AFTER, "5")),
+            _ => {}
+        }
+        headers
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, headers: Vec::new() }
+    }
+}
+
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Self {
+        Fault::Head(error).into()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused with {}: {}", self.status(), self.fault)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(refusal: &Refusal, name: HeaderName) -> Vec<String> {
+        refusal.to_response().headers().get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_drivers_own_refusals_have_their_statuses_and_headers() {
+        assert_eq!(Refusal::timeout().status(), 408);
+        assert_eq!(Refusal::not_found("/x").status(), 404);
+        assert!(Refusal::not_found("/x").body().contains("\"/x\""));
+        assert_eq!(Refusal::unavailable().status(), 503);
+        assert_eq!(header(&Refusal::unavailable(), RETRY_AFTER), ["5"]);
+        let required = Refusal::upgrade_required();
+        assert_eq!(required.status(), 426);
+        assert_eq!(header(&required, UPGRADE), ["websocket"]);
+        assert_eq!(header(&required, CONNECTION), ["close, Upgrade"]);
+    }
+
+    #[test]
+    fn added_headers_replace_the_answers_own_and_may_repeat() {
+        let value = HeaderValue::from_static;
+        let refusal = Refusal::unavailable()
+            .header(RETRY_AFTER, value("60"))
+            .header(http::header::SET_COOKIE, value("a=1"))
+            .header(http::header::SET_COOKIE, value("b=2"))
+            .header(CONNECTION, value("keep-alive"));
+        assert_eq!(header(&refusal, RETRY_AFTER), ["60"]);
+        assert_eq!(header(&refusal, http::header::SET_COOKIE), ["a=1", "b=2"]);
+        assert_eq!(header(&refusal, CONNECTION), ["close"]);
+    }
+
+    #[test]
+    fn the_application_can_refuse_with_anything_but_an_interim_status() {
+        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Log in.");
+        assert_eq!((refusal.status().as_u16(), refusal.body()), (401, "Log in.".to_owned()));
+        assert_eq!(Refusal::new(StatusCode::SWITCHING_PROTOCOLS, "").status(), 500);
+    }
+}

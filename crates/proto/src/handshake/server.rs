@@ -1,0 +1,272 @@
+//! The server's half: is this request an opening handshake, and may it have its 101 (RFC 6455 section 4.2)? Reading the
+//! head and writing the answer are left to `head` and `encode`.
+
+use std::collections::BTreeSet;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+
+use super::Negotiated;
+use super::authority::host_and_port;
+use super::encode::encode_head;
+use super::fields::{self, Field};
+use super::key;
+use super::origin::OriginPolicy;
+use super::refusal::{Fault, Refusal};
+use crate::deflate;
+
+/// What a server agrees to.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// The subprotocols that the server speaks. The first of the client's list that is among them is agreed on, so the
+    /// client's preference counts; none if there is no such. Empty by default.
+    pub subprotocols: Vec<String>,
+    /// How permessage-deflate is negotiated; `None`, the default, declines it: compression costs memory and time that
+    /// a server should spend knowingly.
+    pub deflate: Option<deflate::Options>,
+    /// Which web pages may connect: by default those of the server's own origin.
+    pub origins: OriginPolicy,
+}
+
+/// A handshake that the server agrees to.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The 101. Headers may be added to it, such as cookies.
+    pub response: Response<()>,
+    /// What the connection is made with, once the response is on its way.
+    pub negotiated: Negotiated,
+}
+
+impl Accepted {
+    /// The 101, to be written.
+    pub fn response_bytes(&self) -> Vec<u8> {
+        encode_head(&self.response, 0)
+    }
+}
+
+/// Whether the request asks for a WebSocket, and so is for [`accept`] to judge; all others are ordinary HTTP.
+///
+/// It does if `Upgrade` names websocket, whatever else is wrong with it, or if it has a `Sec-WebSocket-Key`: no browser
+/// sends that for anything else, and it is what is left of a handshake whose `Upgrade` a proxy has dropped. A client
+/// that gets a page instead of an error then would never find out why.
+pub fn is_upgrade<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    fields::lists(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
+}
+
+/// Judges an opening handshake (RFC 6455 sections 4.2.1 and 4.2.2).
+///
+/// The request must be whole, its path one where a WebSocket is served: see [`Refusal::not_found`]. What the client
+/// sends after the head belongs to the connection, and only after this has accepted.
+pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accepted, Refusal> {
+    let headers = request.headers();
+    check_request_line(request)?;
+    check_upgrade(headers)?;
+    let host = host(request)?;
+    check_no_body(headers)?;
+    let key = key(headers)?;
+    check_version(headers)?;
+    options.origins.check(headers, &host)?;
+    let subprotocol = subprotocol(headers, &options.subprotocols)?;
+    let deflate = deflate(headers, options.deflate.as_ref())?;
+
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = response.headers_mut();
+    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.insert(SEC_WEBSOCKET_ACCEPT, value(&key::accept_of(key)));
+    if let Some(subprotocol) = &subprotocol {
+        answer.insert(SEC_WEBSOCKET_PROTOCOL, value(subprotocol));
+    }
+    let deflate = deflate.map(|(params, text)| {
+        answer.insert(SEC_WEBSOCKET_EXTENSIONS, value(&text));
+        params
+    });
+    Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate } })
+}
+
+/// Section 4.2.1: "An HTTP/1.1 or higher GET request".
+fn check_request_line<B>(request: &Request<B>) -> Result<(), Fault> {
+    // Over HTTP/2 and 3 a WebSocket is opened with CONNECT and without a key (RFC 8441), which is not spoken here.
+    if request.version() != Version::HTTP_11 {
+        return Err(Fault::HttpVersion(request.version()));
+    }
+    if *request.method() != Method::GET {
+        return Err(Fault::Method(request.method().clone()));
+    }
+    Ok(())
+}
+
+/// Section 4.2.1: "An |Upgrade| header field containing the value 'websocket', treated as an ASCII case-insensitive
+/// value", and "A |Connection| header field that includes the token 'Upgrade'".
+fn check_upgrade(headers: &HeaderMap) -> Result<(), Fault> {
+    if !fields::lists(headers, &UPGRADE, "websocket") {
+        return Err(Fault::Upgrade);
+    }
+    if !fields::lists(headers, &CONNECTION, "upgrade") {
+        return Err(Fault::Connection);
+    }
+    Ok(())
+}
+
+/// RFC 9112 section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request message
+/// that contains more than one Host header field line or a Host header field with an invalid field value".
+fn host<B>(request: &Request<B>) -> Result<Authority, Fault> {
+    let host = match fields::single(request.headers(), &HOST) {
+        Field::Missing => return Err(Fault::HostMissing),
+        Field::Repeated => return Err(Fault::HostRepeated),
+        Field::Once(host) => Authority::try_from(host.as_bytes()).map_err(|_| Fault::HostInvalid)?,
+    };
+    // `Host` has no userinfo, and for an origin check it would only confuse.
+    if host_and_port(&host).is_none() || host.as_str().contains('@') {
+        return Err(Fault::HostInvalid);
+    }
+    // Section 3.2.2: a server that is sent the absolute form "MUST ignore the received Host header field (if any) and
+    // instead use the host information of the request-target".
+    Ok(request.uri().authority().cloned().unwrap_or(host))
+}
+
+/// A body would be read as frames, or, by a proxy that does not know better, as the next request.
+fn check_no_body(headers: &HeaderMap) -> Result<(), Fault> {
+    let is_empty = match fields::single(headers, &CONTENT_LENGTH) {
+        Field::Missing => true,
+        Field::Once(length) => length == "0",
+        Field::Repeated => false,
+    };
+    if is_empty && !headers.contains_key(TRANSFER_ENCODING) { Ok(()) } else { Err(Fault::Body) }
+}
+
+/// Section 4.2.1: "A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in
+/// length"; section 11.3.1: it "MUST NOT appear more than once".
+fn key(headers: &HeaderMap) -> Result<&[u8], Fault> {
+    match fields::single(headers, &SEC_WEBSOCKET_KEY) {
+        Field::Missing => Err(Fault::KeyMissing),
+        Field::Repeated => Err(Fault::KeyRepeated),
+        Field::Once(key) if key::is_key(key.as_bytes()) => Ok(key.as_bytes()),
+        Field::Once(_) => Err(Fault::KeyInvalid),
+    }
+}
+
+/// Section 4.2.1: "A |Sec-WebSocket-Version| header field, with a value of 13."
+fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
+    match fields::single(headers, &SEC_WEBSOCKET_VERSION) {
+        Field::Missing => Err(Fault::VersionMissing),
+        Field::Repeated => Err(Fault::VersionRepeated),
+        Field::Once(version) if version == "13" => Ok(()),
+        Field::Once(version) => Err(Fault::Version(fields::text(version))),
+    }
+}
+
+/// Section 4.1: the elements of |Sec-WebSocket-Protocol| "MUST be non-empty strings with characters in the range U+0021
+/// to U+007E not including separator characters ... and MUST all be unique strings".
+fn subprotocol(headers: &HeaderMap, spoken: &[String]) -> Result<Option<String>, Fault> {
+    // A set, as a head of 16 KiB has room for thousands.
+    let mut offered = BTreeSet::new();
+    let mut chosen = None;
+    for element in fields::elements(headers, &SEC_WEBSOCKET_PROTOCOL) {
+        let name = fields::token(element)
+            .ok_or_else(|| Fault::SubprotocolInvalid(String::from_utf8_lossy(element).into_owned()))?;
+        if !offered.insert(name) {
+            return Err(Fault::SubprotocolRepeated(name.to_owned()));
+        }
+        if chosen.is_none() && spoken.iter().any(|spoken| spoken == name) {
+            chosen = Some(name.to_owned());
+        }
+    }
+    // Section 11.3.4 wants at least one: `1#token`.
+    if offered.is_empty() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Err(Fault::SubprotocolInvalid(String::new()));
+    }
+    Ok(chosen)
+}
+
+/// Section 9.1: a value that does not conform to the grammar fails the handshake. That must not depend on whether we
+/// want compression, so the list is always read.
+fn deflate(
+    headers: &HeaderMap,
+    options: Option<&deflate::Options>,
+) -> Result<Option<(deflate::Params, String)>, Fault> {
+    let offers = fields::texts(headers, &SEC_WEBSOCKET_EXTENSIONS);
+    let offers = offers.iter().map(String::as_str);
+    match options {
+        Some(options) => deflate::accept_offers(offers, options).map_err(Fault::Extensions),
+        None => match deflate::accept_offers(offers, &deflate::Options::default()) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(Fault::Extensions(error)),
+        },
+    }
+}
+
+/// What is put into our own headers is ASCII: base64, tokens, and extension parameters.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("tokens and base64 are header values")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn whoever_names_websocket_or_has_a_key_asks_for_one() {
+        let request = |name: &str, value: &str| Request::builder().method("POST").header(name, value).body(()).unwrap();
+        assert!(is_upgrade(&request("upgrade", "h2c, WebSocket")));
+        assert!(is_upgrade(&request("sec-websocket-key", "wrong")));
+        assert!(!is_upgrade(&request("upgrade", "h2c")));
+        assert!(!is_upgrade(&request("connection", "upgrade")));
+    }
+
+    #[test]
+    fn http_2_is_refused_as_a_version_and_not_as_a_method() {
+        let request = Request::builder().version(Version::HTTP_2).method("CONNECT").body(()).unwrap();
+        let refusal = accept(&request, &ServerOptions::default()).unwrap_err();
+        assert_eq!((refusal.status().as_u16(), refusal.fault), (505, Fault::HttpVersion(Version::HTTP_2)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_are_judged_without_a_panic(
+            headers in proptest::collection::vec(
+                (
+                    "(host|origin|sec-websocket-(protocol|extensions|version)|content-length)",
+                    "([a-z]+://)?[a-z0-9.@:,;=\\[\\]\" \u{80}-\u{ff}]{0,30}|permessage-deflate[;=a-z_0-9 \"]{0,40}",
+                ),
+                0..4,
+            ),
+        ) {
+            let mut request = Request::builder()
+                .header(HOST, "example.com")
+                .header(UPGRADE, "websocket")
+                .header(CONNECTION, "Upgrade")
+                .header(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
+                .header(SEC_WEBSOCKET_VERSION, "13")
+                .body(())
+                .unwrap();
+            for (name, value) in headers {
+                let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                if name == HOST || name == SEC_WEBSOCKET_VERSION {
+                    request.headers_mut().insert(name, value);
+                } else {
+                    request.headers_mut().append(name, value);
+                }
+            }
+            let options = ServerOptions {
+                subprotocols: vec!["a".into()],
+                deflate: Some(deflate::Options::default()),
+                ..ServerOptions::default()
+            };
+            match accept(&request, &options) {
+                Ok(accepted) => prop_assert_eq!(accepted.response.status(), 101),
+                Err(refusal) => prop_assert!(refusal.body().contains("RFC ")),
+            }
+        }
+    }
+}
