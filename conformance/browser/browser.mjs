@@ -17,8 +17,9 @@ export function launch() {
   });
 }
 
-// A page of its own browser context that fails the test when its scripts do, or when it asks another host for anything.
-export async function visit(browser, url, settings = {}) {
+// Opens `url` in a browser context of its own, after `prepare` had the page. `faults` collects what its scripts do wrong,
+// and what it asks of other hosts.
+export async function visit(browser, url, settings = {}, prepare = () => {}) {
   const context = await browser.newContext(settings);
   const page = await context.newPage();
   const faults = [];
@@ -28,6 +29,7 @@ export async function visit(browser, url, settings = {}) {
     const { protocol, host } = new URL(request.url());
     if (protocol !== 'data:' && host !== new URL(url).host) faults.push(`request to ${request.url()}`);
   });
+  prepare(page);
   await page.goto(url);
   return {
     page,

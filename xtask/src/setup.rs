@@ -58,7 +58,7 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
 /// The npm packages of `conformance/package-lock.json`, in `conformance/node_modules`, where Node looks for them.
 pub(crate) fn node(workspace: &Workspace) -> Result<()> {
     // playwright-core asks for 20, and so does `node --test` as it is used here.
-    let usable = "process.exit(Number(process.versions.node.split('.')[0]) < 20)";
+    let usable = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
     if !Program::new("node").args(["--eval", usable]).succeeds() || !Program::new("npm").arg("--version").succeeds() {
         return Err(Missing::new("node", "install Node 20 or newer with npm (https://nodejs.org)").into());
     }
