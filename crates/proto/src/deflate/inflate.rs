@@ -42,8 +42,9 @@ impl Inflater {
     /// Inflates the next piece of a message's payload, however it is cut, and appends what comes out to `out`.
     ///
     /// # Errors
-    /// [`InflateError::TooBig`] once `out` would have more than `limit` bytes; it then has exactly so many. After an error
-    /// the connection has to be failed: the next message could point back into what was lost.
+    /// [`InflateError::TooBig`] once `out` would have more than `limit` bytes; it then has exactly so many.
+    /// [`InflateError::Corrupt`] if this is no DEFLATE stream; `out` then has what came before the fault, however the payload
+    /// was cut. After an error the connection has to be failed: the next message could point back into what was lost.
     pub fn inflate(&mut self, piece: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), InflateError> {
         if piece.is_empty() {
             return Ok(());
