@@ -13,7 +13,7 @@ use crate::frame::Opcode;
 use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
-use crate::message::{MessageRef, Payload};
+use crate::message::{Message, MessageRef, Payload};
 use crate::recv::assembler::{Assembler, Received};
 use crate::recv::decoder::Decoder;
 use crate::send::encoder::Encoder;
@@ -108,6 +108,9 @@ pub struct Connection {
     assembler: Assembler,
     encoder: Encoder,
     queue: Queue,
+    /// Messages that wait for the end of one that is sent in fragments, and the bytes of their payloads.
+    held: Vec<Message>,
+    held_bytes: usize,
     deflate: Option<Box<Deflate>>,
     keepalive: Keepalive,
     control_rate: ControlRate,
@@ -127,6 +130,8 @@ impl Connection {
             assembler: Assembler::default(),
             encoder: Encoder::new(role),
             queue: Queue::default(),
+            held: Vec::new(),
+            held_bytes: 0,
             deflate: None,
             keepalive: Keepalive::new(now),
             control_rate: ControlRate { since: now, count: 0 },
@@ -174,7 +179,7 @@ impl Connection {
 
     /// Bytes that wait to be written, frame headers included.
     pub fn buffered_amount(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.held_bytes
     }
 
     /// How it ended, once it is closed. The driver then drops the transport.
@@ -240,6 +245,11 @@ impl Connection {
         self.end(Cause::Eof);
     }
 
+    /// The transport takes no more bytes. What is queued is forgotten; what it still gives can be handled.
+    pub fn handle_broken_pipe(&mut self) {
+        self.queue = Queue::default();
+    }
+
     /// The time that [`Connection::poll_timeout`] named has come; harmless at any other.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
         match self.state {
@@ -283,19 +293,30 @@ impl Connection {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.check_room()?;
-        if self.encoder.is_midway() {
-            return Err(SendError::MessageUnfinished);
-        }
-        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
-        self.encoder.message(message.into(), compressor, &mut self.queue);
+        self.queue_message(message.into());
+        Ok(())
+    }
+
+    /// Queues a message that was promised room before: it is not refused for the lack of it.
+    pub fn send_promised<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.check_open()?;
+        self.queue_message(message.into());
         Ok(())
     }
 
     /// Queues a part of a message whose length need not be known: a fragment. The first decides whether it is text or
-    /// binary. Until the `last` one, no other message can be sent. Fragments are not compressed.
+    /// binary. Fragments are not compressed. Messages that are sent before the `last` one wait for it (RFC 6455
+    /// section 5.4: fragments of different messages "MUST NOT be interleaved"). It is never refused for lack of room, as a
+    /// message once begun has to be finished: mind the [buffered amount](Connection::buffered_amount).
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
-        self.check_room()?;
+        self.check_open()?;
         self.encoder.fragment(part.into(), last, &mut self.queue);
+        if last {
+            self.held_bytes = 0;
+            for message in std::mem::take(&mut self.held) {
+                self.queue_message(message.into());
+            }
+        }
         Ok(())
     }
 
@@ -433,13 +454,28 @@ impl Connection {
         self.assembler.clear();
         self.deflate = None;
         self.queue = Queue::default();
+        self.held = Vec::new();
+        self.held_bytes = 0;
+    }
+
+    #[inline]
+    fn queue_message(&mut self, message: MessageRef<'_>) {
+        if self.encoder.is_midway() {
+            self.held_bytes += message.len();
+            self.held.push(message.into_owned());
+            return;
+        }
+        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
+        self.encoder.message(message, compressor, &mut self.queue);
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        if matches!(self.state, State::Open) { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
     }
 
     fn check_room(&self) -> Result<(), SendError> {
-        if !matches!(self.state, State::Open) {
-            return Err(SendError::NotOpen(self.ready_state()));
-        }
-        let buffered = self.queue.len();
+        self.check_open()?;
+        let buffered = self.buffered_amount();
         if buffered >= self.config.max_buffered {
             return Err(SendError::Full { buffered });
         }

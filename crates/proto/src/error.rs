@@ -190,8 +190,6 @@ pub enum SendError {
     InvalidCloseCode(CloseCode),
     /// A close reason of more than 123 bytes; its length is given.
     ReasonTooLong(usize),
-    /// A message sent in fragments is not finished, so another cannot start.
-    MessageUnfinished,
 }
 
 impl fmt::Display for SendError {
@@ -214,10 +212,6 @@ impl fmt::Display for SendError {
             Self::ReasonTooLong(length) => {
                 write!(f, "a close reason has at most {} bytes, not {length} (RFC 6455 section 5.5)", CloseFrame::MAX_REASON)
             }
-            Self::MessageUnfinished => f.write_str(
-                "a message sent in fragments is not finished, and messages cannot be interleaved (RFC 6455 section 5.4); send \
-                 its last fragment first",
-            ),
         }
     }
 }

@@ -105,6 +105,16 @@ impl MessageRef<'_> {
         self.len() == 0
     }
 
+    /// The same message lent on: an owned payload is shared, not copied.
+    pub fn reborrow(&self) -> MessageRef<'_> {
+        match self {
+            Self::Text(Text::Lent(text)) => MessageRef::Text(Text::Lent(text)),
+            Self::Text(Text::Owned(text)) => MessageRef::Text(Text::Owned(text.clone())),
+            Self::Binary(Payload::Lent(payload)) => MessageRef::Binary(Payload::Lent(payload)),
+            Self::Binary(Payload::Owned(payload)) => MessageRef::Binary(Payload::Owned(payload.clone())),
+        }
+    }
+
     /// The message to keep: a lent payload is copied, an owned one moved.
     pub fn into_owned(self) -> Message {
         match self {

@@ -1,0 +1,333 @@
+//! The task of a connection: reads into the thread's buffer, lets the core and the handler make of it what they will, and
+//! writes everything that came of it at once.
+
+use std::future::Future;
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::Error;
+use crate::handler::Handler;
+use crate::handshake::Handshake;
+use crate::link::Link;
+use crate::scratch;
+use crate::stream::Stream;
+use crate::ws::Ws;
+
+/// How many bytes a connection may read before others have their turn.
+const BYTES_A_TURN: usize = 256 * 1024;
+
+/// How many slices one `writev` takes: enough for eight large messages with their headers.
+const SLICES: usize = 16;
+
+/// What a connection is made of once its opening handshake is done.
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    pub(crate) connection: Connection,
+    pub(crate) link: Arc<Link>,
+    pub(crate) handshake: Handshake,
+    /// What the peer sent right behind the handshake.
+    pub(crate) leftover: Vec<u8>,
+    /// Kept until the connection is over.
+    pub(crate) guard: Option<Box<dyn Send>>,
+}
+
+/// A connection's task.
+///
+/// One turn: commands, one write of all that is queued, then a read and what it brings; again until there is nothing to
+/// do. What is queued while a read is being handled is so written together.
+pub(crate) struct Driver<H: Handler> {
+    stream: Stream,
+    connection: Connection,
+    link: Arc<Link>,
+    handler: Arc<H>,
+    /// `None` before the open event, and after the close event or a panic.
+    state: Option<H::State>,
+    opening: Option<Box<Handshake>>,
+    /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
+    leftover: Vec<u8>,
+    /// Set to the time of the deadline that was next when it was last looked at; deadlines mostly move later.
+    timer: Option<Pin<Box<Sleep>>>,
+    writing: Writing,
+    /// Whether nothing was read for a while because the user did not want to.
+    was_paused: bool,
+    _guard: Option<Box<dyn Send>>,
+}
+
+/// What is to be done about the transport's writing half.
+///
+/// ```text
+///   Idle ── written ──► Unflushed ── flushed ──► Idle
+///     └── told to end ──► Ending ──► Ended        any ── error ──► Ended
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Idle,
+    /// Something was written that a layer between, such as TLS, may still hold.
+    Unflushed,
+    Ending,
+    Ended,
+}
+
+impl<H: Handler> Driver<H> {
+    pub(crate) fn new(opened: Opened, handler: Arc<H>) -> Self {
+        let Opened { stream, connection, link, handshake, leftover, guard } = opened;
+        Self {
+            stream,
+            connection,
+            link,
+            handler,
+            state: None,
+            opening: Some(Box::new(handshake)),
+            leftover,
+            timer: None,
+            writing: Writing::Idle,
+            was_paused: false,
+            _guard: guard,
+        }
+    }
+}
+
+/// Nothing in it is ever pinned where it is; the timer has a box of its own.
+impl<H: Handler> Unpin for Driver<H> {}
+
+impl<H: Handler> Future for Driver<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if let Some(handshake) = this.opening.take() {
+            this.open(*handshake);
+        }
+        let mut turn = BYTES_A_TURN;
+        loop {
+            Ws::new(&mut this.connection, &this.link).run_commands();
+            this.write(cx);
+            if this.connection.outcome().is_some() {
+                this.finish();
+                return Poll::Ready(());
+            }
+            if this.poll_timer(cx).is_ready() {
+                continue;
+            }
+            if let Poll::Ready(count) = this.poll_input(cx) {
+                turn = turn.saturating_sub(count);
+                if turn > 0 {
+                    continue;
+                }
+                // Others first; what this turn queued goes out before.
+                this.write(cx);
+                this.link.report(this.connection.buffered_amount(), this.connection.ready_state());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let (buffered, state) = (this.connection.buffered_amount(), this.connection.ready_state());
+            if this.link.park(cx.waker(), buffered, state, this.was_paused) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<H: Handler> Driver<H> {
+    fn open(&mut self, handshake: Handshake) {
+        let Self { connection, link, handler, state, .. } = self;
+        let result = catch_unwind(AssertUnwindSafe(|| handler.on_open(&mut Ws::new(connection, link), handshake)));
+        match result {
+            Ok(opened) => *state = Some(opened),
+            Err(_) => self.fail_after_panic(),
+        }
+    }
+
+    /// Writes all that waits, as far as the transport takes it.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        // What the transport does not take now it wakes the task for; there is nothing to wait for here.
+        let _ = self.poll_write(cx);
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.writing == Writing::Ended {
+                // Nobody will take it. What was received before the transport broke is still delivered.
+                self.connection.handle_broken_pipe();
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.connection.poll_transmit(&mut slices);
+            if count == 0 {
+                break;
+            }
+            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count])) {
+                Ok(0) => self.writing = Writing::Ended,
+                Ok(written) => {
+                    self.connection.handle_transmitted(written);
+                    self.writing = Writing::Unflushed;
+                }
+                Err(error) => self.broken(&error),
+            }
+        }
+        if self.writing == Writing::Unflushed {
+            match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+                Ok(()) => self.writing = Writing::Idle,
+                Err(error) => self.broken(&error),
+            }
+        }
+        if self.connection.poll_shutdown() && self.writing == Writing::Idle {
+            self.writing = Writing::Ending;
+        }
+        if self.writing == Writing::Ending {
+            // An error here says that the peer was faster.
+            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+            self.writing = Writing::Ended;
+        }
+        Poll::Ready(())
+    }
+
+    fn broken(&mut self, error: &std::io::Error) {
+        tracing::debug!(remote_addr = ?self.link.remote_addr, %error, "the transport broke");
+        self.writing = Writing::Ended;
+    }
+
+    /// Ready when a deadline was met and something may have changed.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = if self.is_paused() { None } else { self.connection.poll_timeout() };
+        let Some(deadline) = deadline.map(Instant::from_std) else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= deadline {
+                break;
+            }
+            // It was set when an earlier deadline was next.
+            timer.as_mut().reset(deadline);
+        }
+        self.timer = None;
+        if let Some(event) = self.connection.handle_timeout(Instant::now().into_std()) {
+            self.guarded(|this| this.dispatch(event));
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready when something was read or handled, with the number of bytes.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if self.is_stopped() {
+            self.was_paused |= self.is_paused();
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut self.was_paused) {
+            self.connection.handle_unread(Instant::now().into_std());
+        }
+        if !self.leftover.is_empty() {
+            let mut bytes = std::mem::take(&mut self.leftover);
+            self.deliver(&mut bytes);
+            return Poll::Ready(bytes.len() - self.leftover.len());
+        }
+        scratch::with(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
+            let count = read.filled().len();
+            match result {
+                Ok(()) if count > 0 => self.deliver(&mut buffer[..count]),
+                Ok(()) => self.connection.handle_eof(),
+                Err(error) => {
+                    self.broken(&error);
+                    self.connection.handle_eof();
+                }
+            }
+            Poll::Ready(count)
+        })
+    }
+
+    /// Handles input, event by event, until it is used up or the rest has to wait.
+    fn deliver(&mut self, bytes: &mut [u8]) {
+        let now = Instant::now().into_std();
+        self.guarded(|this| {
+            let mut input = Input::new(bytes);
+            while !this.is_stopped() {
+                let Some(event) = this.connection.handle_input(&mut input, now) else { return };
+                this.dispatch(event);
+            }
+            this.leftover = input.remaining().to_vec();
+        });
+    }
+
+    #[inline]
+    fn dispatch(&mut self, event: Event<'_>) {
+        if matches!(event, Event::Close(_) | Event::Violation(_)) {
+            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        }
+        let Some(state) = &mut self.state else { return };
+        let mut ws = Ws::new(&mut self.connection, &self.link);
+        match event {
+            Event::Message(message) => self.handler.on_message(&mut ws, state, message),
+            Event::Ping(payload) => self.handler.on_ping(&mut ws, state, &payload),
+            Event::Pong(payload) => self.handler.on_pong(&mut ws, state, &payload),
+            Event::Violation(violation) => {
+                tracing::info!(remote_addr = ?self.link.remote_addr, "{violation}");
+                self.handler.on_error(&mut ws, state, &Error::Violation(violation));
+            }
+            // The close event comes when all is over.
+            _ => {}
+        }
+    }
+
+    /// Whether to leave unread what comes. While the peer does not take what is queued, it is not asked for more: so each
+    /// reply finds room. A closing connection reads on, or it would never see the peer's close frame.
+    fn is_stopped(&self) -> bool {
+        self.connection.ready_state() == ReadyState::Open
+            && (self.link.is_paused() || self.connection.buffered_amount() >= self.connection.config().max_buffered)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.connection.ready_state() == ReadyState::Open && self.link.is_paused()
+    }
+
+    fn finish(&mut self) {
+        let Some(closed) = self.connection.outcome().cloned() else { return };
+        tracing::debug!(remote_addr = ?self.link.remote_addr, "closed: {closed}");
+        self.guarded(|this| {
+            let mut ws = Ws::new(&mut this.connection, &this.link);
+            if let Some(mut state) = this.state.take() {
+                if closed.cause == Cause::KeepaliveTimeout {
+                    this.handler.on_error(&mut ws, &mut state, &Error::Lost(closed.clone()));
+                }
+                this.handler.on_close(&mut ws, state, &closed);
+            }
+        });
+    }
+
+    /// Runs the user's code. A panic there ends this connection and no other.
+    fn guarded(&mut self, run: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
+            self.fail_after_panic();
+        }
+    }
+
+    #[cold]
+    fn fail_after_panic(&mut self) {
+        tracing::error!(remote_addr = ?self.link.remote_addr, "a handler panicked; its connection is closed with 1011");
+        self.state = None;
+        let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
+        // An internal error can always be sent.
+        let _ = self.connection.close(Some(&frame), Instant::now().into_std());
+    }
+}
+
+/// Whether it ended or its runtime did: those who wait for the end are told.
+impl<H: Handler> Drop for Driver<H> {
+    fn drop(&mut self) {
+        self.link.report(0, ReadyState::Closed);
+    }
+}

@@ -1,0 +1,72 @@
+//! What can go wrong, by blame.
+
+use std::{fmt, io};
+
+use http::Response;
+use ropeway_proto::handshake::ClientError;
+use ropeway_proto::{Closed, SendError, Violation};
+
+/// What can go wrong with a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The peer could not be reached.
+    Connect(io::Error),
+    /// The TLS handshake failed.
+    Tls(io::Error),
+    /// The opening handshake failed; [`Error::response`] has the server's answer if it refused.
+    Handshake(ClientError),
+    /// The peer broke the protocol or a limit. It was sent a close frame that says so.
+    Violation(Violation),
+    /// The connection ended without a closing handshake.
+    Lost(Closed),
+    /// Something could not be sent.
+    Send(SendError),
+}
+
+impl Error {
+    /// The answer of a server that refused the opening handshake, with its body.
+    pub fn response(&self) -> Option<&Response<Vec<u8>>> {
+        match self {
+            Self::Handshake(ClientError::Refused(response)) => Some(response),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "the server could not be reached: {error}"),
+            Self::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Lost(closed) => write!(f, "the connection was lost: {closed}"),
+            Self::Send(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) | Self::Tls(error) => Some(error),
+            Self::Handshake(error) => Some(error),
+            Self::Violation(violation) => Some(violation),
+            Self::Lost(_) => None,
+            Self::Send(error) => Some(error),
+        }
+    }
+}
+
+impl From<ClientError> for Error {
+    fn from(error: ClientError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}

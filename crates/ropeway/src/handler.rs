@@ -1,0 +1,67 @@
+//! The event API's base: one handler for many connections, with a small state for each.
+
+use ropeway_proto::{Closed, MessageRef};
+
+use crate::handshake::Handshake;
+use crate::ws::Ws;
+use crate::Error;
+
+/// What happens on the connections of a server, or of a client.
+///
+/// One handler is shared by all its connections; what belongs to one connection is its [`State`](Handler::State). Methods
+/// are called one at a time for a connection, on its task. They must not block: what takes long belongs in a task, with
+/// [`Ws::sender`] to answer from there.
+///
+/// If a method panics, the connection is closed with 1011 and its state dropped; others do not notice.
+///
+/// ```
+/// use ropeway::{Handler, Handshake, MessageRef, Ws};
+///
+/// /// Answers each message with its number.
+/// struct Count;
+///
+/// impl Handler for Count {
+///     type State = u64;
+///
+///     fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) -> u64 {
+///         0
+///     }
+///
+///     fn on_message(&self, ws: &mut Ws<'_>, count: &mut u64, _message: MessageRef<'_>) {
+///         *count += 1;
+///         ws.send(format!("message {count}")).ok();
+///     }
+/// }
+/// ```
+pub trait Handler: Send + Sync + 'static {
+    /// What is kept for each connection.
+    type State: Send + 'static;
+
+    /// A connection is open.
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Self::State;
+
+    /// A message came. It is lent; [`MessageRef::into_owned`] keeps it.
+    fn on_message(&self, ws: &mut Ws<'_>, state: &mut Self::State, message: MessageRef<'_>) {
+        let _ = (ws, state, message);
+    }
+
+    /// A ping came. It is answered already, unless `auto_pong` is off.
+    fn on_ping(&self, ws: &mut Ws<'_>, state: &mut Self::State, payload: &[u8]) {
+        let _ = (ws, state, payload);
+    }
+
+    /// A pong came.
+    fn on_pong(&self, ws: &mut Ws<'_>, state: &mut Self::State, payload: &[u8]) {
+        let _ = (ws, state, payload);
+    }
+
+    /// The connection fails. [`Handler::on_close`] follows.
+    fn on_error(&self, ws: &mut Ws<'_>, state: &mut Self::State, error: &Error) {
+        let _ = (ws, state, error);
+    }
+
+    /// The connection is closed.
+    fn on_close(&self, ws: &mut Ws<'_>, state: Self::State, closed: &Closed) {
+        let _ = (ws, state, closed);
+    }
+}

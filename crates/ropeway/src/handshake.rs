@@ -1,0 +1,47 @@
+//! What the opening handshake said, for whoever handles the connection.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, Request, Response, Uri};
+
+/// What the opening handshake said. It is handed over once, when the connection opens; keep of it what you need.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Handshake {
+    /// The request, as the client sent it.
+    pub request: Request<()>,
+    /// The answer, as the server sent it.
+    pub response: Response<()>,
+    /// The subprotocol that was agreed on.
+    pub subprotocol: Option<String>,
+    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    pub remote_addr: Option<SocketAddr>,
+    pub(crate) client_ip: Option<IpAddr>,
+}
+
+impl Handshake {
+    pub(crate) fn new(request: Request<()>, response: Response<()>, subprotocol: Option<String>) -> Self {
+        Self { request, response, subprotocol, remote_addr: None, client_ip: None }
+    }
+
+    /// The client's address: what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says it is, else the remote
+    /// address. `0.0.0.0` where the transport has no address at all.
+    pub fn client_ip(&self) -> IpAddr {
+        self.client_ip.unwrap_or(IpAddr::from([0, 0, 0, 0]))
+    }
+
+    /// The URI that was asked for.
+    pub fn uri(&self) -> &Uri {
+        self.request.uri()
+    }
+
+    /// The path that was asked for.
+    pub fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+}

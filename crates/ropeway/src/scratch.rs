@@ -1,0 +1,22 @@
+//! The read buffer of a thread, shared by all its connections: a connection at rest owns none.
+
+use std::cell::Cell;
+
+/// One read takes this much at most. Large enough that a burst is one system call, small enough to stay in a core's
+/// second-level cache.
+pub(crate) const SIZE: usize = 128 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends the thread's buffer. It is zeroed once in its life; what it holds is whatever the last user left.
+pub(crate) fn with<R>(use_it: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut buffer = SCRATCH.take();
+    if buffer.is_empty() {
+        buffer = vec![0; SIZE];
+    }
+    let result = use_it(&mut buffer);
+    SCRATCH.set(buffer);
+    result
+}

@@ -1,0 +1,145 @@
+//! A handle to a connection that can be cloned and used from anywhere.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use ropeway_proto::{CloseCode, CloseFrame, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
+
+use crate::link::{Command, Link};
+
+/// A handle to a connection: cheap to clone, usable from any thread or task.
+///
+/// What is sent through handles while the connection's task is busy leaves in one write.
+///
+/// ```
+/// # use ropeway::{ReadyState, SendError, Sender};
+/// fn tell_all(clients: &[Sender], news: &str) {
+///     for client in clients {
+///         match client.send(news) {
+///             Ok(()) => {}
+///             Err(SendError::Full { buffered }) => println!("{buffered} bytes wait already: this one misses the news"),
+///             Err(error) => println!("{error}"),
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Sender {
+    link: Arc<Link>,
+}
+
+impl Sender {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self { link }
+    }
+
+    /// Queues a message, at once or not at all.
+    ///
+    /// Fails with [`SendError::NotOpen`] unless the ready state is OPEN. While `max_buffered` bytes wait to be written, the
+    /// [`Overflow`](crate::Overflow) policy decides; by default it fails with [`SendError::Full`].
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.link.send(message.into())
+    }
+
+    /// Queues a message as soon as there is room.
+    ///
+    /// Cancel safe: dropped before it is done, the message is not sent at all.
+    pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| self.link.poll_send(cx, &mut message)).await
+    }
+
+    /// Queues a part of a message whose length need not be known; the first decides whether it is text or binary. Other
+    /// messages wait for the `last` part.
+    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
+        self.link.command(Command::Fragment(part.into(), last))
+    }
+
+    /// Sends a ping of at most 125 bytes. The answer comes as a pong event.
+    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.link.command(Command::Ping(control_payload(payload.into())?))
+    }
+
+    /// Sends a pong of at most 125 bytes. Pings are answered without it, unless `auto_pong` is off.
+    pub fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.link.command(Command::Pong(control_payload(payload.into())?))
+    }
+
+    /// Starts the closing handshake, behind all that is queued. Where it has started already this does nothing.
+    ///
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes.
+    pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
+        let frame = CloseFrame::new(code, reason);
+        frame.check()?;
+        self.link.close(Some(frame));
+        Ok(())
+    }
+
+    /// Ends the connection at once, without a closing handshake and without what is queued.
+    pub fn terminate(&self) {
+        self.link.terminate();
+    }
+
+    /// Where the connection is in its life. OPEN until a close was asked for or received.
+    pub fn ready_state(&self) -> ReadyState {
+        self.link.ready_state()
+    }
+
+    /// Bytes that were sent but not yet taken by the operating system.
+    pub fn buffered_amount(&self) -> usize {
+        self.link.buffered_amount()
+    }
+
+    /// How many messages were dropped for lack of room, under [`Overflow::Drop`](crate::Overflow::Drop).
+    pub fn dropped(&self) -> u64 {
+        self.link.dropped()
+    }
+
+    /// Delivers nothing until [`Sender::resume`]; the peer is made to wait once the buffers between are full.
+    pub fn pause(&self) {
+        self.link.pause(true);
+    }
+
+    /// Delivers again.
+    pub fn resume(&self) {
+        self.link.pause(false);
+    }
+
+    /// The address of the peer's end of the transport; of the last proxy, if there is one. `None` where the transport has no
+    /// such address.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.link.remote_addr
+    }
+
+    /// Waits until the connection is closed. Cancel safe.
+    pub async fn closed(&self) {
+        poll_fn(|cx| self.link.poll_closed(cx)).await;
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("remote_addr", &self.remote_addr()).field("ready_state", &self.ready_state()).finish()
+    }
+}
+
+/// Two handles are equal if they lead to the same connection.
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.link, &other.link)
+    }
+}
+
+impl Eq for Sender {}
+
+fn control_payload(payload: Bytes) -> Result<Bytes, SendError> {
+    if payload.len() > MAX_CONTROL_PAYLOAD { Err(SendError::ControlTooLong(payload.len())) } else { Ok(payload) }
+}

@@ -1,0 +1,206 @@
+//! The settings of a server to be.
+
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use std::{fmt, io};
+
+use ropeway_proto::handshake::{Cidr, Limits, OriginPolicy, ServerOptions};
+use ropeway_proto::{Config, deflate};
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use super::clients::Clients;
+use super::route::Routes;
+use super::{Server, Settings, Shared};
+use crate::link::Overflow;
+
+/// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
+///
+/// ```
+/// # use std::time::Duration;
+/// use ropeway::{Overflow, Server};
+///
+/// let server = Server::builder()
+///     .path("/ws")
+///     .subprotocols(["chat.v2", "chat.v1"])
+///     .max_payload(64 * 1024)
+///     .overflow(Overflow::Close)
+///     .trusted_proxies(["127.0.0.1".parse()?])
+///     .build();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ServerBuilder {
+    settings: Settings,
+    config: Config,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        let settings = Settings {
+            path: None,
+            options: ServerOptions::default(),
+            config: Arc::new(Config::server()),
+            overflow: Overflow::default(),
+            limits: Limits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            max_connections: usize::MAX,
+            max_handshakes: 1024,
+            trusted_proxies: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        };
+        Self { settings, config: Config::server() }
+    }
+}
+
+impl ServerBuilder {
+    /// The one path where WebSockets are served by the default route. Without it they are served at every path. Paths are
+    /// compared exactly; the query does not count.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.settings.path = Some(path.into());
+        self
+    }
+
+    /// The subprotocols that the server speaks. Of those a client offers, the first that is among them is taken.
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.settings.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Compresses messages where the client offers it. Off by default, as in npm `ws`: it costs memory and time that a server
+    /// should spend knowingly.
+    pub fn per_message_deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
+        self.settings.options.deflate = options.into();
+        self
+    }
+
+    /// Web pages of these origins, such as `https://example.com`, may connect; no others. By default only pages of the
+    /// server's own origin may: a page that the user happens to visit could speak for the user otherwise.
+    pub fn allow_origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
+        self.settings.options.origins = OriginPolicy::List(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Every web page may connect. Right only where nothing is decided by cookies or by where a request comes from.
+    pub fn allow_any_origin(mut self) -> Self {
+        self.settings.options.origins = OriginPolicy::Any;
+        self
+    }
+
+    /// The most bytes a message may have, inflated; more is answered with close code 1009. 16 MiB by default.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.config.max_payload = bytes;
+        self
+    }
+
+    /// From how many unwritten bytes on there is no room for another message; see [`Overflow`]. 1 MiB by default.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.config.max_buffered = bytes;
+        self
+    }
+
+    /// What happens to a message for which there is no room.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.settings.overflow = overflow;
+        self
+    }
+
+    /// After how long a silence a ping asks whether the client is there; `None` never asks. 20 s by default.
+    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.config.ping_interval = interval.into();
+        self
+    }
+
+    /// How long after such a ping a silent client counts as gone. 20 s by default.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ping_timeout = timeout;
+        self
+    }
+
+    /// How long the closing handshake may take. 10 s by default.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.config.close_timeout = timeout;
+        self
+    }
+
+    /// Whether pings are answered without being asked. They are by default.
+    pub fn auto_pong(mut self, on: bool) -> Self {
+        self.config.auto_pong = on;
+        self
+    }
+
+    /// All limits and times of a connection at once, those with a setter here and the others.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How long the opening handshake may take on the server's own port, TLS included. 10 s by default.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.handshake_timeout = timeout;
+        self
+    }
+
+    /// How large the head of a request may be on the server's own port: 16 KiB and 100 headers by default.
+    pub fn head_limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// The most connections at a time; more are refused with 503. No limit by default but what the system sets.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.settings.max_connections = connections;
+        self
+    }
+
+    /// The most opening handshakes at a time on the server's own port; further clients wait in the system's queue. 1024 by
+    /// default.
+    pub fn max_handshakes(mut self, handshakes: usize) -> Self {
+        self.settings.max_handshakes = handshakes.max(1);
+        self
+    }
+
+    /// Proxies whose word is taken for a client's address: addresses, or networks such as `10.0.0.0/8`.
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Cidr>) -> Self {
+        self.settings.trusted_proxies = proxies.into_iter().collect();
+        self
+    }
+
+    /// Speaks TLS on the server's own port.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
+        self.settings.tls = Some(config);
+        self
+    }
+
+    /// A server without a port of its own, to share that of another HTTP server or to serve listeners one gives it.
+    pub fn build(self) -> Server {
+        self.build_with(None)
+    }
+
+    /// A server with a port of its own; [`Server::run`] serves it.
+    pub async fn bind(self, addr: impl ToSocketAddrs) -> io::Result<Server> {
+        Ok(self.build_with(Some(TcpListener::bind(addr).await?)))
+    }
+
+    fn build_with(self, listener: Option<TcpListener>) -> Server {
+        let settings = Settings { config: Arc::new(self.config), ..self.settings };
+        Server {
+            shared: Arc::new(Shared {
+                settings,
+                routes: RwLock::new(Routes::default()),
+                http: RwLock::new(None),
+                verify: RwLock::new(None),
+                clients: Arc::new(Clients::default()),
+                pool: Arc::new(deflate::Pool::default()),
+                local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+                listener: Mutex::new(listener),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

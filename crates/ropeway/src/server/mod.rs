@@ -1,0 +1,262 @@
+//! The server: its settings, its routes, and the connections it has. How requests reach it is told in [`port`] (a port of its
+//! own) and in `attach` (another HTTP server's).
+
+#[cfg(feature = "hyper")]
+mod attach;
+mod builder;
+mod clients;
+mod port;
+mod route;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use std::{fmt, io};
+
+use http::{Request, Response};
+use ropeway_proto::handshake::{Cidr, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip};
+use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role, deflate};
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::time::Instant;
+
+#[cfg(feature = "hyper")]
+pub use attach::{Attached, AttachedFuture, Layer};
+pub use builder::ServerBuilder;
+pub use route::Route;
+
+use crate::driver::Opened;
+use crate::handler::Handler;
+use crate::handshake::Handshake;
+use crate::link::{Link, Overflow};
+use crate::listeners::Socket;
+use crate::sender::Sender;
+use crate::stream::Stream;
+use crate::websocket::WebSocket;
+use clients::Clients;
+use route::{Routes, Service};
+
+/// Answers requests that do not ask for a WebSocket.
+type Http = dyn Fn(&Request<()>) -> Response<Bytes> + Send + Sync;
+
+/// Decides about a handshake before it is accepted.
+type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
+
+/// A WebSocket server. Cloning it gives another handle to the same server.
+///
+/// With a port of its own:
+///
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// let server = ropeway::Server::bind("127.0.0.1:8005").await?;
+/// server.on_connection(|ws, handshake| {
+///     println!("client {}", handshake.client_ip());
+///     ws.on_message(|ws, message| {
+///         ws.send(message).ok();
+///     });
+/// });
+/// server.run().await
+/// # }
+/// ```
+///
+/// On the port of another HTTP server: [`Server::builder`], then `layer` or `upgrade` (features `hyper` and `axum`).
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    routes: RwLock<Routes>,
+    http: RwLock<Option<Arc<Http>>>,
+    verify: RwLock<Option<Arc<Verify>>>,
+    clients: Arc<Clients>,
+    pool: Arc<deflate::Pool>,
+    /// The port of its own, until [`Server::run`] takes it.
+    listener: Mutex<Option<TcpListener>>,
+    local_addr: Option<SocketAddr>,
+}
+
+/// What the builder settled.
+struct Settings {
+    /// Path of the default route; `None` for every path.
+    path: Option<String>,
+    options: ServerOptions,
+    config: Arc<Config>,
+    overflow: Overflow,
+    limits: Limits,
+    handshake_timeout: Duration,
+    max_connections: usize,
+    max_handshakes: usize,
+    trusted_proxies: Vec<Cidr>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+}
+
+impl Server {
+    /// A server with a port of its own and the default settings.
+    pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::builder().bind(addr).await
+    }
+
+    /// The settings of a server to be.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// The address of its own port, if it has one.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.local_addr
+    }
+
+    /// A path to serve besides the default one, with what happens there.
+    pub fn at(&self, path: impl Into<String>) -> Route<'_> {
+        Route::new(self, Some(path.into()))
+    }
+
+    /// Calls `listen` with each connection of the default route, to put listeners on it.
+    pub fn on_connection(&self, listen: impl Fn(&mut Socket, Handshake) + Send + Sync + 'static) {
+        self.default_route().on_connection(listen);
+    }
+
+    /// Runs `serve` as a task for each connection of the default route.
+    pub fn pull<F, Fut>(&self, serve: F)
+    where
+        F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.default_route().pull(serve);
+    }
+
+    /// Handles the connections of the default route.
+    pub fn handler(&self, handler: impl Handler) {
+        self.default_route().handler(handler);
+    }
+
+    /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed
+    /// after each answer.
+    pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
+        *write(&self.shared.http) = Some(Arc::new(answer));
+    }
+
+    /// Decides about each opening handshake, before it is accepted: the place for authentication. The refusal is what the
+    /// client gets.
+    pub fn on_upgrade(&self, verify: impl Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync + 'static) {
+        *write(&self.shared.verify) = Some(Arc::new(verify));
+    }
+
+    /// Handles to all connections that are open.
+    pub fn clients(&self) -> Vec<Sender> {
+        self.shared.clients.senders()
+    }
+
+    /// Serves the port that it was bound to, until [`Server::shutdown`].
+    ///
+    /// Fails if it was not bound, or runs already.
+    pub async fn run(&self) -> io::Result<()> {
+        let listener = self.shared.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listener = listener.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotConnected,
+                "this server has no port to serve, or serves it already; make it with `Server::bind`, or give `serve` a listener",
+            )
+        })?;
+        self.serve(listener).await;
+        Ok(())
+    }
+
+    /// Serves a listener, until [`Server::shutdown`]. Several can be served at once, as by one runtime a thread.
+    pub async fn serve(&self, listener: TcpListener) {
+        port::serve(self, listener).await;
+    }
+
+    /// Serves one connection that was accepted elsewhere, from its first byte on.
+    pub async fn serve_stream(&self, stream: impl Into<Stream>, remote_addr: Option<SocketAddr>) {
+        port::serve_stream(self, stream.into(), remote_addr).await;
+    }
+
+    /// Stops accepting, closes all connections with 1001, and waits until they are gone. What remains after `timeout` is
+    /// terminated.
+    pub async fn shutdown(&self, timeout: Duration) {
+        self.shared.clients.stop();
+        for client in self.clients() {
+            // 1001 can be sent.
+            let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
+        }
+        if tokio::time::timeout(timeout, self.shared.clients.gone()).await.is_err() {
+            self.clients().iter().for_each(Sender::terminate);
+            self.shared.clients.gone().await;
+        }
+    }
+
+    fn default_route(&self) -> Route<'_> {
+        Route::new(self, self.shared.settings.path.clone())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+/// A handshake that was judged good.
+struct Accepted {
+    response: Response<()>,
+    negotiated: Negotiated,
+    service: Service,
+}
+
+impl Server {
+    /// Judges a request for a WebSocket.
+    fn accept<B>(&self, request: &Request<B>) -> Result<Accepted, Refusal> {
+        let clients = &self.shared.clients;
+        if clients.is_stopped() || clients.count() >= self.shared.settings.max_connections {
+            return Err(Refusal::unavailable());
+        }
+        let service = read(&self.shared.routes).find(request.uri().path());
+        let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
+        let accepted = accept(request, &service.options)?;
+        if let Some(verify) = read(&self.shared.verify).clone() {
+            let mut head = Request::new(());
+            *head.method_mut() = request.method().clone();
+            *head.uri_mut() = request.uri().clone();
+            *head.headers_mut() = request.headers().clone();
+            verify(&head)?;
+        }
+        Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service })
+    }
+
+    /// Starts the connection's task, once the 101 is on its way.
+    fn open(
+        &self,
+        accepted: Accepted,
+        request: Request<()>,
+        stream: Stream,
+        leftover: Vec<u8>,
+        remote_addr: Option<SocketAddr>,
+    ) {
+        let Accepted { response, negotiated, service } = accepted;
+        let settings = &self.shared.settings;
+        let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std());
+        if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
+            connection = connection.with_deflate(params, options, &self.shared.pool);
+        }
+        let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, settings.overflow));
+        let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
+        handshake.remote_addr = remote_addr;
+        handshake.client_ip =
+            remote_addr.map(|addr| client_ip(addr.ip(), handshake.headers(), &settings.trusted_proxies));
+        let Some(guard) = self.shared.clients.enter(Sender::new(Arc::clone(&link))) else { return };
+        tracing::debug!(?remote_addr, path = handshake.path(), "open");
+        let guard = Some(Box::new(guard) as Box<dyn Send>);
+        service.endpoint.start(Opened { stream, connection, link, handshake, leftover, guard });
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

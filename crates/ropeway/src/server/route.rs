@@ -1,0 +1,106 @@
+//! Paths, and what happens to the connections that ask for them.
+
+use std::sync::Arc;
+
+use ropeway_proto::deflate;
+use ropeway_proto::handshake::ServerOptions;
+
+use super::{Server, write};
+use crate::driver::{Driver, Opened};
+use crate::handler::Handler;
+use crate::handshake::Handshake;
+use crate::listeners::{Listen, Socket};
+use crate::websocket::{Pull, WebSocket};
+
+/// A path of a [`Server`], to be given something that happens there. A path that had something before gets the new.
+#[derive(Debug)]
+#[must_use = "a route serves nothing until it is given a handler"]
+pub struct Route<'s> {
+    server: &'s Server,
+    path: Option<String>,
+    deflate: Option<deflate::Options>,
+}
+
+impl<'s> Route<'s> {
+    pub(super) fn new(server: &'s Server, path: Option<String>) -> Self {
+        Self { server, path, deflate: server.shared.settings.options.deflate.clone() }
+    }
+
+    /// Compression on this path, where it differs from the server's; `None` for none.
+    pub fn per_message_deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
+        self.deflate = options.into();
+        self
+    }
+
+    /// Calls `listen` with each connection, to put listeners on it.
+    pub fn on_connection(self, listen: impl Fn(&mut Socket, Handshake) + Send + Sync + 'static) {
+        self.handler(Listen(listen));
+    }
+
+    /// Runs `serve` as a task for each connection.
+    pub fn pull<F, Fut>(self, serve: F)
+    where
+        F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.handler(Pull {
+            opened: move |socket, handshake| {
+                tokio::spawn(serve(socket, handshake));
+            },
+        });
+    }
+
+    /// Handles each connection.
+    pub fn handler(self, handler: impl Handler) {
+        let mut options = self.server.shared.settings.options.clone();
+        options.deflate = self.deflate;
+        let service = Service { endpoint: Arc::new(Endpoint(Arc::new(handler))), options: Arc::new(options) };
+        write(&self.server.shared.routes).set(self.path, service);
+    }
+}
+
+/// What happens at a path.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) endpoint: Arc<dyn Start>,
+    /// The server's, with what is different here.
+    pub(super) options: Arc<ServerOptions>,
+}
+
+/// Starts a connection's task, whatever its handler.
+pub(super) trait Start: Send + Sync {
+    fn start(&self, opened: Opened);
+}
+
+struct Endpoint<H>(Arc<H>);
+
+impl<H: Handler> Start for Endpoint<H> {
+    fn start(&self, opened: Opened) {
+        tokio::spawn(Driver::new(opened, Arc::clone(&self.0)));
+    }
+}
+
+/// All paths. There are few, so they are searched one by one.
+#[derive(Default)]
+pub(super) struct Routes {
+    paths: Vec<(String, Service)>,
+    /// What happens at every other path.
+    everywhere: Option<Service>,
+}
+
+impl Routes {
+    pub(super) fn find(&self, path: &str) -> Option<Service> {
+        let exact = self.paths.iter().find(|(served, _)| served == path).map(|(_, service)| service);
+        exact.or(self.everywhere.as_ref()).cloned()
+    }
+
+    fn set(&mut self, path: Option<String>, service: Service) {
+        match path {
+            None => self.everywhere = Some(service),
+            Some(path) => {
+                self.paths.retain(|(served, _)| *served != path);
+                self.paths.push((path, service));
+            }
+        }
+    }
+}

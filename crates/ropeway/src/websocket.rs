@@ -1,0 +1,277 @@
+//! The pull API: a connection that is asked for its messages.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytestring::ByteString;
+use futures_core::Stream;
+use futures_sink::Sink;
+use ropeway_proto::{Cause, CloseCode, Closed, Message, MessageRef};
+
+use crate::Error;
+use crate::handler::Handler;
+use crate::handshake::Handshake;
+use crate::sender::Sender;
+use crate::ws::Ws;
+
+/// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait.
+const INBOX_FULL: usize = 256 * 1024;
+
+/// A message's share of the inbox besides its payload, so that empty messages fill it too.
+const MESSAGE_COST: usize = 64;
+
+/// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
+/// [`pull`](crate::Route::pull).
+///
+/// Pings are answered, and messages of its [`Sender`]s written, whether it is asked for messages or not. A user who does not ask
+/// makes the peer wait; nothing is dropped. Dropping it closes the connection with 1000, or with 1011 in a panic.
+///
+/// It is also a [`Stream`] and a [`Sink`], and has all methods of its [`Sender`].
+#[derive(Debug)]
+pub struct WebSocket {
+    sender: Sender,
+    inbox: Arc<Mutex<Inbox>>,
+    /// Messages taken out of the inbox, so that its lock is taken once for many.
+    batch: VecDeque<Message>,
+    subprotocol: Option<String>,
+}
+
+/// Where the connection's task leaves messages for the user.
+#[derive(Debug, Default)]
+struct Inbox {
+    messages: VecDeque<Message>,
+    /// What the messages cost, see [`INBOX_FULL`].
+    cost: usize,
+    /// The user, waiting for a message.
+    waiting: Option<Waker>,
+    /// Nobody will ask any more.
+    deaf: bool,
+    end: End,
+}
+
+#[derive(Debug, Default)]
+enum End {
+    #[default]
+    Ahead,
+    /// How it ended, and whether the user has been told.
+    Reached { closed: Closed, told: bool },
+}
+
+impl WebSocket {
+    /// The next message; `None` after a clean close.
+    ///
+    /// An unclean end is an error, once; after it comes `None` as well. All messages received before the end come first.
+    /// Cancel safe: no message is lost when the future is dropped.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Queues a message as soon as there is room.
+    ///
+    /// Cancel safe: dropped before it is done, the message is not sent at all.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+        Ok(self.sender.send_wait(message).await?)
+    }
+
+    /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
+    ///
+    /// Cancel safe: the closing handshake goes on without being waited for.
+    pub async fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<Closed, Error> {
+        self.sender.close(code, reason)?;
+        self.stop_listening();
+        self.sender.closed().await;
+        Ok(self.closed().unwrap_or_else(lost))
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        match &lock(&self.inbox).end {
+            End::Ahead => None,
+            End::Reached { closed, .. } => Some(closed.clone()),
+        }
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// A handle to send with from anywhere.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Some(message) = self.batch.pop_front() {
+            return Poll::Ready(Ok(Some(message)));
+        }
+        let mut inbox = lock(&self.inbox);
+        if let Some(message) = inbox.messages.pop_front() {
+            std::mem::swap(&mut self.batch, &mut inbox.messages);
+            let was_full = std::mem::take(&mut inbox.cost) >= INBOX_FULL;
+            drop(inbox);
+            if was_full {
+                self.sender.resume();
+            }
+            return Poll::Ready(Ok(Some(message)));
+        }
+        match &mut inbox.end {
+            End::Ahead => {
+                if inbox.waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                    inbox.waiting = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+            End::Reached { closed, told } => {
+                let told = std::mem::replace(told, true);
+                Poll::Ready(if closed.clean || told || closed.cause == Cause::Terminated { Ok(None) } else { Err(why(closed)) })
+            }
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        let mut inbox = lock(&self.inbox);
+        inbox.deaf = true;
+        inbox.messages = VecDeque::new();
+        drop(inbox);
+        self.batch = VecDeque::new();
+        self.sender.resume();
+    }
+}
+
+impl Deref for WebSocket {
+    type Target = Sender;
+
+    fn deref(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        let code = if std::thread::panicking() { CloseCode::INTERNAL_ERROR } else { CloseCode::NORMAL };
+        // Both codes can be sent.
+        let _ = self.sender.close(code, "");
+        self.stop_listening();
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_recv(cx).map(Result::transpose)
+    }
+}
+
+/// A message is accepted whole, and written without being flushed; flushing therefore is ready at once.
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.sender.link().poll_room(cx).map_err(Error::from)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        Ok(self.sender.send(message)?)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.sender.close(CloseCode::NORMAL, "")?;
+        self.sender.link().poll_closed(cx).map(Ok)
+    }
+}
+
+/// Leaves messages in the inbox of a [`WebSocket`]. `F` gets the socket once it is open.
+pub(crate) struct Pull<F> {
+    pub(crate) opened: F,
+}
+
+/// The task's end of the inbox.
+pub(crate) struct PullState {
+    inbox: Arc<Mutex<Inbox>>,
+}
+
+impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
+    type State = PullState;
+
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> PullState {
+        let inbox = Arc::new(Mutex::new(Inbox::default()));
+        let socket = WebSocket {
+            sender: ws.sender(),
+            inbox: Arc::clone(&inbox),
+            batch: VecDeque::new(),
+            subprotocol: handshake.subprotocol.clone(),
+        };
+        (self.opened)(socket, handshake);
+        PullState { inbox }
+    }
+
+    fn on_message(&self, ws: &mut Ws<'_>, state: &mut PullState, message: MessageRef<'_>) {
+        let mut inbox = lock(&state.inbox);
+        if inbox.deaf {
+            return;
+        }
+        inbox.cost += message.len() + MESSAGE_COST;
+        let is_full = inbox.cost >= INBOX_FULL;
+        inbox.messages.push_back(message.into_owned());
+        let waiting = inbox.waiting.take();
+        if is_full {
+            ws.pause();
+        }
+        drop(inbox);
+        wake(waiting);
+    }
+
+    fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
+        state.end(closed.clone());
+    }
+}
+
+impl PullState {
+    fn end(&self, closed: Closed) {
+        let mut inbox = lock(&self.inbox);
+        if matches!(inbox.end, End::Ahead) {
+            inbox.end = End::Reached { closed, told: false };
+        }
+        let waiting = inbox.waiting.take();
+        drop(inbox);
+        wake(waiting);
+    }
+}
+
+/// The task was dropped with its runtime: a user on another one is told.
+impl Drop for PullState {
+    fn drop(&mut self) {
+        self.end(lost());
+    }
+}
+
+fn why(closed: &Closed) -> Error {
+    match &closed.cause {
+        Cause::Violation(violation) => Error::Violation(violation.clone()),
+        _ => Error::Lost(closed.clone()),
+    }
+}
+
+fn lost() -> Closed {
+    Closed { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause: Cause::Terminated }
+}
+
+fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wake(waiting: Option<Waker>) {
+    if let Some(waker) = waiting {
+        waker.wake();
+    }
+}

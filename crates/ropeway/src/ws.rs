@@ -1,0 +1,122 @@
+//! A connection while an event of it is being handled.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use ropeway_proto::{CloseCode, CloseFrame, Connection, MessageRef, ReadyState, SendError};
+use tokio::time::Instant;
+
+use crate::link::{Command, Link, Overflow};
+use crate::sender::Sender;
+
+/// A connection while an event of it is being handled. What is sent here leaves in one write with everything else that is
+/// sent while one read is being handled.
+///
+/// To send later or from elsewhere, keep a [`Ws::sender`].
+#[derive(Debug)]
+pub struct Ws<'a> {
+    connection: &'a mut Connection,
+    link: &'a Arc<Link>,
+}
+
+impl<'a> Ws<'a> {
+    pub(crate) fn new(connection: &'a mut Connection, link: &'a Arc<Link>) -> Self {
+        Self { connection, link }
+    }
+
+    /// Queues a message, without a copy more than it needs.
+    ///
+    /// It fails unless the ready state is OPEN, or if `max_buffered` bytes wait. A reply to a message always finds room:
+    /// while there is none, no messages are delivered.
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.run_commands();
+        match self.connection.send(message) {
+            Err(SendError::Full { .. }) if self.link.overflow() == Overflow::Drop => {
+                self.link.note_dropped();
+                Ok(())
+            }
+            Err(full @ SendError::Full { .. }) if self.link.overflow() == Overflow::Close => {
+                self.close(CloseCode::TRY_AGAIN_LATER, "the write queue is full")?;
+                Err(full)
+            }
+            result => result,
+        }
+    }
+
+    /// Queues a part of a message whose length need not be known. Other messages wait for the `last` part.
+    pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
+        self.run_commands();
+        self.connection.send_fragment(part, last)
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.connection.ping(payload)
+    }
+
+    /// Sends a pong of at most 125 bytes.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.connection.pong(payload)
+    }
+
+    /// Starts the closing handshake, behind all that is queued.
+    ///
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes.
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
+        self.run_commands();
+        self.connection.close(Some(&CloseFrame::new(code, reason)), Instant::now().into_std())?;
+        self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        Ok(())
+    }
+
+    /// Ends the connection at once, without a closing handshake and without what is queued.
+    pub fn terminate(&mut self) {
+        self.connection.terminate();
+    }
+
+    /// Delivers nothing more until [`Sender::resume`].
+    pub fn pause(&mut self) {
+        self.link.pause(true);
+    }
+
+    /// Where the connection is in its life.
+    pub fn ready_state(&self) -> ReadyState {
+        self.connection.ready_state()
+    }
+
+    /// Bytes that were sent but not yet taken by the operating system.
+    pub fn buffered_amount(&self) -> usize {
+        self.connection.buffered_amount()
+    }
+
+    /// The address of the peer's end of the transport.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.link.remote_addr
+    }
+
+    /// A handle to keep, to clone and to send with from anywhere.
+    pub fn sender(&self) -> Sender {
+        Sender::new(Arc::clone(self.link))
+    }
+
+    /// Does what was asked through handles, so that it stays in order with what is asked here.
+    #[inline]
+    pub(crate) fn run_commands(&mut self) {
+        for command in self.link.take_commands() {
+            // A refusal here means that the connection closed meanwhile; its close event says so.
+            let _ = match command {
+                Command::Message(message) => self.connection.send_promised(message),
+                Command::Fragment(part, last) => self.connection.send_fragment(part, last),
+                Command::Ping(payload) => self.connection.ping(&payload),
+                Command::Pong(payload) => self.connection.pong(&payload),
+                Command::Close(frame) => self.connection.close(frame.as_ref(), Instant::now().into_std()),
+                Command::Terminate => {
+                    self.connection.terminate();
+                    Ok(())
+                }
+            };
+        }
+    }
+}
