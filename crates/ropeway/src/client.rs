@@ -235,10 +235,7 @@ impl Client {
 }
 
 /// Reads the server's answer; gives it with what came behind it.
-async fn read_answer(
-    client: &mut ClientHandshake,
-    stream: &mut Stream,
-) -> Result<(handshake::Opened, Vec<u8>), Error> {
+async fn read_answer(client: &mut ClientHandshake, stream: &mut Stream) -> Result<(handshake::Opened, Vec<u8>), Error> {
     poll_fn(|cx| {
         loop {
             let step = scratch::with(|buffer| {
@@ -275,14 +272,17 @@ fn start(opened: Opened, handler: impl Handler) -> Sender {
 async fn pull(opened: Opened) -> (WebSocket, Handshake) {
     let (give, take) = tokio::sync::oneshot::channel();
     let give = std::sync::Mutex::new(Some(give));
-    start(opened, Pull {
-        opened: move |socket, handshake| {
-            let give = give.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            if let Some(give) = give {
-                // Whoever connected has given up waiting: the socket closes as it is dropped.
-                let _ = give.send((socket, handshake));
-            }
+    start(
+        opened,
+        Pull {
+            opened: move |socket, handshake| {
+                let give = give.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                if let Some(give) = give {
+                    // Whoever connected has given up waiting: the socket closes as it is dropped.
+                    let _ = give.send((socket, handshake));
+                }
+            },
         },
-    });
+    );
     take.await.expect("the task opens the connection before anything else")
 }

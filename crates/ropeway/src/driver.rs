@@ -189,7 +189,7 @@ impl<H: Handler> Driver<H> {
     }
 
     fn broken(&mut self, error: &std::io::Error) {
-        tracing::debug!(remote_addr = ?self.link.remote_addr, %error, "the transport broke");
+        tracing::debug!(remote_addr = self.link.remote_addr.map(display), %error, "the transport broke");
         self.writing = Writing::Ended;
     }
 
@@ -275,7 +275,7 @@ impl<H: Handler> Driver<H> {
             Event::Ping(payload) => self.handler.on_ping(&mut ws, state, &payload),
             Event::Pong(payload) => self.handler.on_pong(&mut ws, state, &payload),
             Event::Violation(violation) => {
-                tracing::info!(remote_addr = ?self.link.remote_addr, "{violation}");
+                tracing::info!(remote_addr = self.link.remote_addr.map(display), "{violation}");
                 self.handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
             // The close event comes when all is over.
@@ -296,7 +296,7 @@ impl<H: Handler> Driver<H> {
 
     fn finish(&mut self) {
         let Some(closed) = self.connection.outcome().cloned() else { return };
-        tracing::debug!(remote_addr = ?self.link.remote_addr, "closed: {closed}");
+        tracing::debug!(remote_addr = self.link.remote_addr.map(display), "closed: {closed}");
         self.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
             if let Some(mut state) = this.state.take() {
@@ -317,7 +317,10 @@ impl<H: Handler> Driver<H> {
 
     #[cold]
     fn fail_after_panic(&mut self) {
-        tracing::error!(remote_addr = ?self.link.remote_addr, "a handler panicked; its connection is closed with 1011");
+        tracing::error!(
+            remote_addr = self.link.remote_addr.map(display),
+            "a handler panicked; its connection is closed with 1011"
+        );
         self.state = None;
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
         // An internal error can always be sent.

@@ -24,6 +24,8 @@ pub use handshake::Handshake;
 pub use link::Overflow;
 pub use listeners::Socket;
 pub use sender::Sender;
+#[cfg(feature = "hyper")]
+pub use server::{Attached, AttachedFuture, Layer};
 pub use server::{Route, Server, ServerBuilder};
 pub use stream::{Io, Stream};
 pub use websocket::WebSocket;

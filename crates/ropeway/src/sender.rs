@@ -127,7 +127,10 @@ impl Sender {
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("remote_addr", &self.remote_addr()).field("ready_state", &self.ready_state()).finish()
+        f.debug_struct("Sender")
+            .field("remote_addr", &self.remote_addr())
+            .field("ready_state", &self.ready_state())
+            .finish()
     }
 }
 

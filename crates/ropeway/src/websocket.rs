@@ -128,7 +128,11 @@ impl WebSocket {
             }
             End::Reached { closed, told } => {
                 let told = std::mem::replace(told, true);
-                Poll::Ready(if closed.clean || told || closed.cause == Cause::Terminated { Ok(None) } else { Err(why(closed)) })
+                Poll::Ready(if closed.clean || told || closed.cause == Cause::Terminated {
+                    Ok(None)
+                } else {
+                    Err(why(closed))
+                })
             }
         }
     }

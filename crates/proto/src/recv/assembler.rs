@@ -132,22 +132,24 @@ impl Assembler {
         });
         let finished = part.left == 0 && part.header.fin;
         let before = message.payload.len();
-        match inflater {
+        let inflated = match inflater {
             Some(inflater) if message.compressed => {
-                let too_big = |error| match error {
-                    InflateError::TooBig => Violation::MessageTooBig(config.max_payload),
-                    _ => Violation::CorruptDeflate,
-                };
-                inflater.inflate(part.payload, &mut message.payload, config.max_payload).map_err(too_big)?;
-                if finished {
-                    inflater.finish().map_err(too_big)?;
-                }
+                let result = inflater.inflate(part.payload, &mut message.payload, config.max_payload);
+                if finished { result.and_then(|()| inflater.finish()) } else { result }
             }
-            _ => message.store(part),
-        }
+            _ => {
+                message.store(part);
+                Ok(())
+            }
+        };
+        // What came out before the fault is judged before the fault, so that the cuts of the network make no difference.
         if message.is_text {
             message.utf8.push(&message.payload[before..]).map_err(|_| Violation::NotUtf8)?;
         }
+        inflated.map_err(|error| match error {
+            InflateError::TooBig => Violation::MessageTooBig(config.max_payload),
+            InflateError::Corrupt(_) => Violation::CorruptDeflate,
+        })?;
         if !finished {
             return Ok(None);
         }

@@ -217,11 +217,7 @@ impl Server {
         let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
         let accepted = accept(request, &service.options)?;
         if let Some(verify) = read(&self.shared.verify).clone() {
-            let mut head = Request::new(());
-            *head.method_mut() = request.method().clone();
-            *head.uri_mut() = request.uri().clone();
-            *head.headers_mut() = request.headers().clone();
-            verify(&head)?;
+            verify(&head_of(request))?;
         }
         Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service })
     }
@@ -247,10 +243,21 @@ impl Server {
         handshake.client_ip =
             remote_addr.map(|addr| client_ip(addr.ip(), handshake.headers(), &settings.trusted_proxies));
         let Some(guard) = self.shared.clients.enter(Sender::new(Arc::clone(&link))) else { return };
-        tracing::debug!(?remote_addr, path = handshake.path(), "open");
+        tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
         let guard = Some(Box::new(guard) as Box<dyn Send>);
         service.endpoint.start(Opened { stream, connection, link, handshake, leftover, guard });
     }
+}
+
+/// A request without its body, which an opening handshake has none of.
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    *head.extensions_mut() = request.extensions().clone();
+    head
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

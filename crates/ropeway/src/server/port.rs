@@ -143,7 +143,12 @@ impl Exchange {
     }
 
     async fn refuse(&mut self, refusal: &Refusal, to_head: bool) {
-        tracing::info!(remote_addr = ?self.remote_addr, status = refusal.status().as_u16(), "refused: {}", refusal.body().trim_end());
+        tracing::info!(
+            remote_addr = self.remote_addr.map(display),
+            status = refusal.status().as_u16(),
+            "refused: {}",
+            refusal.body().trim_end()
+        );
         self.respond(&refusal.to_response(), to_head).await;
     }
 
@@ -212,4 +217,3 @@ impl Reserve {
         *self = Self::new();
     }
 }
-

@@ -1,0 +1,16 @@
+//! Each message is answered with itself.
+
+use ropeway::{Handler, Handshake, MessageRef, Ws};
+
+pub(super) struct Echo;
+
+impl Handler for Echo {
+    type State = ();
+
+    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+
+    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+        // It fails once the connection closes, and then nobody waits for it.
+        let _ = ws.send(message);
+    }
+}

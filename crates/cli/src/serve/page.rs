@@ -1,0 +1,45 @@
+//! What plain HTTP requests get: the page, or a word on what is wrong.
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use ropeway::{Bytes, Refusal};
+
+const PAGE: &str = include_str!("../page.html");
+
+/// The page is one file, and may talk to WebSocket servers and to nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src ws: wss:; \
+                      img-src data:; base-uri 'none'; form-action 'none'";
+
+/// Where WebSockets are served, and a plain request is told so.
+const WEBSOCKET_PATHS: [&str; 4] = ["/echo", "/broadcast", "/chat", "/deflate"];
+
+pub(super) fn answer(request: &Request<()>) -> Response<Bytes> {
+    let path = request.uri().path();
+    let refusal = match path {
+        "/" if matches!(*request.method(), Method::GET | Method::HEAD) => return page(),
+        "/" => Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "This is a page; ask for it with GET.\n")
+            .header(ALLOW, HeaderValue::from_static("GET, HEAD")),
+        _ if WEBSOCKET_PATHS.contains(&path) => Refusal::upgrade_required(),
+        _ => Refusal::new(
+            StatusCode::NOT_FOUND,
+            "There is nothing here. / has a page; /echo, /broadcast, /chat and /deflate are WebSockets.\n",
+        ),
+    };
+    refusal.to_response().map(Bytes::from)
+}
+
+fn page() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(PAGE.as_bytes()));
+    for (name, value) in [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,182 @@
+//! Sharing the port of another HTTP server: hyper, and whatever speaks tower on top of it, such as axum.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
+use ropeway_proto::handshake::{Refusal, is_upgrade};
+use tokio::net::TcpStream;
+
+use super::{Accepted, Server, head_of};
+use crate::stream::Stream;
+
+impl Server {
+    /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
+    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101; the settings of
+    /// this server's own port, such as the handshake timeout, are then hyper's matter.
+    ///
+    /// hyper must serve the connection `with_upgrades`; axum does.
+    pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
+        let accepted = self.accept(request)?;
+        let response = accepted.response.clone();
+        let upgrade = hyper::upgrade::on(&mut *request);
+        tokio::spawn(open_upgraded(self.clone(), accepted, head_of(request), upgrade));
+        Ok(response)
+    }
+
+    /// The same as [`Server::upgrade`], with the refusal as an answer. The body is whatever the HTTP server uses, such as
+    /// axum's.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] fn example(server: ropeway::Server) {
+    /// use axum::{Router, extract::Request, routing::any};
+    ///
+    /// let upgrade = move |mut request: Request| async move { server.answer::<_, axum::body::Body>(&mut request) };
+    /// let app: Router = Router::new().route("/ws", any(upgrade));
+    /// # }
+    /// ```
+    pub fn answer<B, R: From<String>>(&self, request: &mut Request<B>) -> Response<R> {
+        let response = match self.upgrade(request) {
+            Ok(response) => response.map(|()| String::new()),
+            Err(refusal) => {
+                tracing::info!(status = refusal.status().as_u16(), "refused: {}", refusal.body().trim_end());
+                refusal.to_response()
+            }
+        };
+        response.map(R::from)
+    }
+
+    /// A tower layer that takes the requests for WebSockets and leaves all others to the service below. With a
+    /// [`path`](crate::ServerBuilder::path), those for other paths are left alone too.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] fn example() {
+    /// use axum::{Router, routing::get};
+    ///
+    /// let server = ropeway::Server::builder().path("/ws").build();
+    /// server.on_connection(|ws, _| {
+    ///     ws.on_message(|ws, message| {
+    ///         ws.send(message).ok();
+    ///     });
+    /// });
+    /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(server.layer());
+    /// # }
+    /// ```
+    pub fn layer(&self) -> Layer {
+        Layer { server: self.clone() }
+    }
+
+    /// Whether a request is for this server rather than for its neighbours.
+    fn is_asked<B>(&self, request: &Request<B>) -> bool {
+        is_upgrade(request) && super::read(&self.shared.routes).find(request.uri().path()).is_some()
+    }
+}
+
+/// A tower layer made by [`Server::layer`].
+#[derive(Clone, Debug)]
+pub struct Layer {
+    server: Server,
+}
+
+impl<S> tower_layer::Layer<S> for Layer {
+    type Service = Attached<S>;
+
+    fn layer(&self, inner: S) -> Attached<S> {
+        Attached { server: self.server.clone(), inner }
+    }
+}
+
+/// A service that shares its port with a [`Server`]: see [`Server::layer`].
+#[derive(Clone, Debug)]
+pub struct Attached<S> {
+    server: Server,
+    inner: S,
+}
+
+impl<S, B, R> tower_service::Service<Request<B>> for Attached<S>
+where
+    S: tower_service::Service<Request<B>, Response = Response<R>>,
+    R: From<String>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = AttachedFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if !self.server.is_asked(&request) {
+            return AttachedFuture { answer: Answer::Inner { answer: self.inner.call(request) } };
+        }
+        let response = Some(self.server.answer(&mut request));
+        AttachedFuture { answer: Answer::Ours { response } }
+    }
+}
+
+pin_project! {
+    /// The answer of an [`Attached`] service.
+    #[derive(Debug)]
+    pub struct AttachedFuture<F, R> {
+        #[pin]
+        answer: Answer<F, R>,
+    }
+}
+
+pin_project! {
+    /// Whose answer it is.
+    #[project = AnswerProjection]
+    #[derive(Debug)]
+    enum Answer<F, R> {
+        Inner { #[pin] answer: F },
+        Ours { response: Option<Response<R>> },
+    }
+}
+
+impl<F, R, E> Future for AttachedFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().answer.project() {
+            AnswerProjection::Inner { answer } => answer.poll(cx),
+            AnswerProjection::Ours { response } => Poll::Ready(Ok(response.take().expect("polled once it was done"))),
+        }
+    }
+}
+
+/// Opens the connection once hyper has sent the 101.
+async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>, upgrade: OnUpgrade) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::info!(%error, "the HTTP server did not hand its connection over");
+            return;
+        }
+    };
+    let (stream, leftover) = into_stream(upgraded);
+    let remote_addr = match &stream {
+        Stream::Tcp(tcp) => {
+            // As on a port of our own; a socket that refuses is broken, and reading from it says so.
+            let _ = tcp.set_nodelay(true);
+            tcp.peer_addr().ok()
+        }
+        Stream::Other(_) => None,
+    };
+    server.open(accepted, request, stream, leftover, remote_addr);
+}
+
+/// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.
+fn into_stream(upgraded: Upgraded) -> (Stream, Vec<u8>) {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (parts.io.into_inner().into(), parts.read_buf.into()),
+        Err(upgraded) => (Stream::other(TokioIo::new(upgraded)), Vec::new()),
+    }
+}

@@ -1,0 +1,46 @@
+//! An axum app and a WebSocket server on one port, with connections that are asked for their messages.
+//!
+//! ```text
+//! cargo run -p ropeway --example axum_pull --features axum
+//! ```
+
+use std::time::Duration;
+
+use axum::{Router, response::Html, routing::get};
+use ropeway::{Handshake, Server, WebSocket};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // A proxy on this machine is believed when it says in X-Forwarded-For whom it speaks for.
+    let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
+    server.pull(talk);
+
+    let app = Router::new().route("/", get(|| async { Html(include_str!("page.html")) })).layer(server.layer());
+
+    let port = std::env::var("PORT").unwrap_or_else(|_| "8005".into());
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("open http://{}/", listener.local_addr()?);
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn talk(mut ws: WebSocket, handshake: Handshake) {
+    println!("client {}", handshake.client_ip());
+    let mut every = tokio::time::interval(Duration::from_secs(3));
+    loop {
+        tokio::select! {
+            received = ws.recv() => match received {
+                Ok(Some(message)) => println!("message: {message}"),
+                Ok(None) => break,
+                Err(error) => println!("error: {error}"),
+            },
+            _ = every.tick() => {
+                // Once it is closing, `recv` has the last word.
+                let _ = ws.send("hello from the server").await;
+            }
+        }
+    }
+    if let Some(closed) = ws.closed() {
+        println!("closed: {closed}");
+    }
+}
