@@ -1,0 +1,62 @@
+//! What a case says about configuration, and what follows for both directions of a compressed connection.
+
+use serde::Deserialize;
+
+use crate::case::Role;
+
+/// What differs from the default configuration; the names are those of `ropeway_proto::Config`.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "ropeway_proto::Config documents them")]
+pub struct Config {
+    pub max_payload: Option<usize>,
+    pub max_fragments: Option<u32>,
+    pub max_control_rate: Option<u32>,
+    pub max_buffered: Option<usize>,
+    pub message_timeout_ms: Option<u64>,
+    pub ping_interval_ms: Option<u64>,
+    pub ping_timeout_ms: Option<u64>,
+    pub close_timeout_ms: Option<u64>,
+    pub auto_pong: Option<bool>,
+    /// What permessage-deflate was negotiated with; absent if it wasn't.
+    pub deflate: Option<Deflate>,
+}
+
+/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and from what length on we compress.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "RFC 7692 documents them")]
+pub struct Deflate {
+    pub server_no_context_takeover: bool,
+    pub client_no_context_takeover: bool,
+    pub server_max_window_bits: Option<u8>,
+    pub client_max_window_bits: Option<u8>,
+    pub threshold: Option<usize>,
+}
+
+impl Config {
+    /// Whether the peer begins each compressed message with an empty window.
+    pub(crate) fn peer_restarts(&self, role: Role) -> bool {
+        self.deflate.as_ref().is_some_and(|deflate| match role {
+            Role::Server => deflate.client_no_context_takeover,
+            Role::Client => deflate.server_no_context_takeover,
+        })
+    }
+
+    /// Whether we begin each compressed message with an empty window.
+    pub(crate) fn we_restart(&self, role: Role) -> bool {
+        self.deflate.as_ref().is_some_and(|deflate| match role {
+            Role::Server => deflate.server_no_context_takeover,
+            Role::Client => deflate.client_no_context_takeover,
+        })
+    }
+
+    /// The size of the window that we may refer back to, as a power of two.
+    pub(crate) fn our_window_bits(&self, role: Role) -> u8 {
+        let bits = self.deflate.as_ref().and_then(|deflate| match role {
+            Role::Server => deflate.server_max_window_bits,
+            Role::Client => deflate.client_max_window_bits,
+        });
+        bits.unwrap_or(15)
+    }
+}

@@ -1,0 +1,140 @@
+//! The payloads of permessage-deflate (RFC 7692 section 7.2), by another codec than the core's.
+//!
+//! Both keep their window from message to message; `restart` before each message is for a direction without context
+//! takeover. The deflater's window is always 32 KiB, so whoever negotiates a smaller one keeps within it by sending less.
+//! Negotiation is not its business.
+
+use miniz_oxide::MZFlush;
+use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+/// What a message loses at its end on the wire: "remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end"
+/// (RFC 7692 section 7.2.1).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// Compresses the messages of one direction.
+pub struct Deflater(Box<CompressorOxide>);
+
+impl Deflater {
+    /// With an empty window.
+    pub fn new() -> Self {
+        // Negative window bits ask for raw deflate, without the zlib header.
+        let flags = create_comp_flags_from_zip_params(6, -15, 0);
+        Self(Box::new(CompressorOxide::new(flags)))
+    }
+
+    /// With an empty window again.
+    pub fn restart(&mut self) {
+        *self = Self::new();
+    }
+
+    /// The payload that carries this message.
+    pub fn deflate(&mut self, message: &[u8]) -> Vec<u8> {
+        let mut payload = self.flush(message);
+        payload.truncate(payload.len() - TAIL.len());
+        payload
+    }
+
+    /// The payload of a fragment that carries this part of a message, when more of it follows.
+    pub fn flush(&mut self, mut part: &[u8]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let step = miniz_oxide::deflate::stream::deflate(&mut self.0, part, &mut chunk, MZFlush::Sync);
+            payload.extend(&chunk[..step.bytes_written]);
+            part = &part[step.bytes_consumed..];
+            // A full chunk may have more behind it; after the flush nothing is left and nothing more is written.
+            if part.is_empty() && step.bytes_written < chunk.len() {
+                break;
+            }
+        }
+        assert!(payload.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
+        payload
+    }
+}
+
+impl Default for Deflater {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Decompresses the messages of one direction.
+pub struct Inflater {
+    state: Box<DecompressorOxide>,
+    /// A ring of exactly the negotiated size: a distance beyond it yields the wrong bytes, and so doesn't go unnoticed.
+    window: Vec<u8>,
+    at: usize,
+}
+
+impl Inflater {
+    /// With an empty window of 2^`bits` bytes.
+    pub fn new(bits: u8) -> Self {
+        Self { state: Box::default(), window: vec![0; 1 << bits], at: 0 }
+    }
+
+    /// With an empty window again.
+    pub fn restart(&mut self) {
+        self.state.init();
+        self.window.fill(0);
+    }
+
+    /// The message that this payload carries.
+    ///
+    /// # Errors
+    /// The payload isn't a deflate stream.
+    pub fn inflate(&mut self, payload: &[u8]) -> Result<Vec<u8>, String> {
+        let compressed = [payload, &TAIL].concat();
+        let mut compressed = compressed.as_slice();
+        let mut message = Vec::new();
+        loop {
+            let (status, read, written) =
+                decompress(&mut self.state, compressed, &mut self.window, self.at, TINFL_FLAG_HAS_MORE_INPUT);
+            compressed = &compressed[read..];
+            message.extend(&self.window[self.at..self.at + written]);
+            self.at = (self.at + written) % self.window.len();
+            match status {
+                TINFLStatus::HasMoreOutput => {}
+                TINFLStatus::NeedsMoreInput if compressed.is_empty() => return Ok(message),
+                // A final block ends the stream; the next message begins another one.
+                TINFLStatus::Done => {
+                    self.restart();
+                    return Ok(message);
+                }
+                _ => return Err(format!("not a deflate stream: {status:?}")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_inflated_as_they_were_deflated() {
+        let (mut deflater, mut inflater) = (Deflater::new(), Inflater::new(15));
+        let long: Vec<u8> = (0..100_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+        for message in [b"Hello".as_slice(), b"Hello", b"", &long, &long, &vec![0; 1 << 20]] {
+            let payload = deflater.deflate(message);
+            assert!(inflater.inflate(&payload).unwrap() == message);
+        }
+    }
+
+    /// The payloads of RFC 7692 sections 7.2.3.1 to 7.2.3.5.
+    #[test]
+    fn the_examples_of_the_rfc_are_inflated() {
+        let mut inflater = Inflater::new(15);
+        for payload in [
+            &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00][..],
+            &[0xf2, 0x00, 0x11, 0x00, 0x00],
+            &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00],
+            &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
+            &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00],
+        ] {
+            assert_eq!(inflater.inflate(payload).as_deref(), Ok(b"Hello".as_slice()), "{payload:02x?}");
+        }
+    }
+}

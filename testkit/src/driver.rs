@@ -1,0 +1,238 @@
+//! Drives a `ropeway_proto::Connection` by hand, with a clock and a transport that do as they are told.
+
+use std::fmt::Debug;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ropeway_proto::{self as proto, Connection, Input, MessageRef, deflate};
+
+use crate::case::{Case, Closed, Command, Event, Role, State, Step};
+use crate::config::{Config, Deflate};
+use crate::outcome::{Cut, Outcome};
+use crate::wire;
+
+/// Runs a case through the core.
+///
+/// When the input comes one byte at a time, the transport also takes one byte at a time.
+pub fn run_core(case: &Case, cut: Cut) -> Outcome {
+    let mut driver = Driver::new(case.role, &case.config);
+    if cut == Cut::EveryByte {
+        driver.write_at_most(1);
+    }
+    for step in case.steps(cut) {
+        driver.step(&step);
+    }
+    driver.outcome()
+}
+
+/// One end of a connection, and all that came of it so far.
+#[derive(Debug)]
+pub struct Driver {
+    connection: Connection,
+    now: Instant,
+    /// The most bytes that a write takes.
+    write_size: usize,
+    /// How many bytes the transport still takes; `None` for all.
+    room: Option<usize>,
+    events: Vec<Event>,
+    sent: Vec<u8>,
+    ended: bool,
+}
+
+impl Driver {
+    /// A connection after its opening handshake.
+    pub fn new(role: Role, config: &Config) -> Self {
+        let now = Instant::now();
+        let end = match role {
+            Role::Server => proto::Role::Server,
+            Role::Client => proto::Role::Client { mask: || wire::KEY },
+        };
+        let mut connection = Connection::new(end, Arc::new(configure(role, config)), now);
+        if let Some(deflate) = &config.deflate {
+            connection =
+                connection.with_deflate(&params(deflate), &options(deflate), &Arc::new(deflate::Pool::default()));
+        }
+        let (events, sent) = (Vec::new(), Vec::new());
+        Self { connection, now, write_size: usize::MAX, room: None, events, sent, ended: false }
+    }
+
+    /// From now on each write takes no more than this.
+    pub fn write_at_most(&mut self, bytes: usize) {
+        self.write_size = bytes;
+    }
+
+    /// Something happens.
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::Receive(bytes) => self.receive(bytes),
+            Step::Eof => self.connection.handle_eof(),
+            Step::Stall => self.room = Some(0),
+            Step::Drain(bytes) => self.room = *bytes,
+            Step::Wait(time) => self.wait(*time),
+            Step::Send(command) => self.send(command),
+        }
+        self.write();
+    }
+
+    /// What came of it so far.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            events: self.events.clone(),
+            sent: self.sent.clone(),
+            ended: self.ended,
+            state: match self.connection.ready_state() {
+                proto::ReadyState::Connecting => State::Connecting,
+                proto::ReadyState::Open => State::Open,
+                proto::ReadyState::Closing => State::Closing,
+                proto::ReadyState::Closed => State::Closed,
+            },
+            closed: self.connection.outcome().map(Closed::from),
+        }
+    }
+
+    /// What was put on the wire since the last time this was asked.
+    pub fn take_sent(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.sent)
+    }
+
+    /// What the user was told since the last time this was asked.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// One read. After each event all that waits is written, so what is sent doesn't depend on how the input was cut.
+    fn receive(&mut self, bytes: &[u8]) {
+        let mut read = bytes.to_vec();
+        let mut input = Input::new(&mut read);
+        while let Some(event) = self.connection.handle_input(&mut input, self.now) {
+            self.events.push(event.into());
+            self.write();
+        }
+        assert!(input.is_empty(), "the core gave no event, but left {} bytes of input", input.remaining().len());
+    }
+
+    /// Time passes, and the connection is woken whenever it asked to be.
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.connection.poll_timeout()
+            && at <= end
+        {
+            self.now = self.now.max(at);
+            self.events.extend(self.connection.handle_timeout(self.now).map(Event::from));
+            self.write();
+        }
+        self.now = end;
+    }
+
+    fn send(&mut self, command: &Command) {
+        let result = match command {
+            Command::Text(text) => self.connection.send(text),
+            // Text is lent, binary given away: large payloads then take another way through the queue.
+            Command::Binary(payload) => self.connection.send(payload.clone()),
+            Command::TextFragment(text) => self.connection.send_fragment(text, false),
+            Command::BinaryFragment(payload) => self.connection.send_fragment(payload.as_slice(), false),
+            Command::Continuation { part, last } => self.connection.send_fragment(part.as_slice(), *last),
+            Command::Ping(payload) => self.connection.ping(payload),
+            Command::Pong(payload) => self.connection.pong(payload),
+            Command::Close(body) => {
+                let frame = body.as_ref().map(|(code, reason)| proto::CloseFrame::new(*code, reason.as_str()));
+                self.connection.close(frame.as_ref(), self.now)
+            }
+            Command::Terminate => {
+                self.connection.terminate();
+                Ok(())
+            }
+        };
+        self.events.extend(result.err().map(|error| Event::Refused(variant(&error))));
+    }
+
+    /// Writes until nothing waits, then ends the transport if it is time to.
+    fn write(&mut self) {
+        loop {
+            // Few slices, so that a long queue doesn't fit in one write.
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = self.connection.poll_transmit(&mut slices);
+            let waiting = slices[..count].iter().flat_map(|slice| slice.iter());
+            let before = self.sent.len();
+            self.sent.extend(waiting.take(self.write_size.min(self.room.unwrap_or(usize::MAX))));
+            let written = self.sent.len() - before;
+            if written == 0 {
+                break;
+            }
+            self.room = self.room.map(|room| room - written);
+            self.connection.handle_transmitted(written);
+        }
+        self.ended |= self.connection.poll_shutdown() || self.connection.outcome().is_some();
+    }
+}
+
+impl From<proto::Event<'_>> for Event {
+    fn from(event: proto::Event<'_>) -> Self {
+        match event {
+            proto::Event::Message(MessageRef::Text(text)) => Self::Text(text.to_owned()),
+            proto::Event::Message(MessageRef::Binary(payload)) => Self::Binary(payload.to_vec()),
+            proto::Event::Ping(payload) => Self::Ping(payload.to_vec()),
+            proto::Event::Pong(payload) => Self::Pong(payload.to_vec()),
+            proto::Event::Close(frame) => {
+                Self::Close(frame.map(|frame| (frame.code.as_u16(), frame.reason.to_string())))
+            }
+            proto::Event::Violation(violation) => Self::Violation(variant(&violation)),
+            other => unreachable!("{other:?} is an event that the cases can't tell"),
+        }
+    }
+}
+
+impl From<&proto::Closed> for Closed {
+    fn from(closed: &proto::Closed) -> Self {
+        let cause = variant(&closed.cause);
+        let how = match (closed.clean, cause.as_str()) {
+            (true, "Handshake") => "clean".to_owned(),
+            (true, cause) => format!("clean{cause}"),
+            (false, cause) => cause.to_owned(),
+        };
+        Self { code: closed.code.as_u16(), reason: closed.reason.to_string(), how }
+    }
+}
+
+/// The name of an enum's variant, by which cases speak of violations, refusals and causes.
+pub fn variant(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+fn configure(role: Role, config: &Config) -> proto::Config {
+    let defaults = match role {
+        Role::Server => proto::Config::server(),
+        Role::Client => proto::Config::client(),
+    };
+    let ms = Duration::from_millis;
+    proto::Config {
+        max_payload: config.max_payload.unwrap_or(defaults.max_payload),
+        max_fragments: config.max_fragments.unwrap_or(defaults.max_fragments),
+        max_control_rate: config.max_control_rate.unwrap_or(defaults.max_control_rate),
+        max_buffered: config.max_buffered.unwrap_or(defaults.max_buffered),
+        message_timeout: config.message_timeout_ms.map(ms).or(defaults.message_timeout),
+        ping_interval: config.ping_interval_ms.map(ms).or(defaults.ping_interval),
+        ping_timeout: config.ping_timeout_ms.map_or(defaults.ping_timeout, ms),
+        close_timeout: config.close_timeout_ms.map_or(defaults.close_timeout, ms),
+        auto_pong: config.auto_pong.unwrap_or(defaults.auto_pong),
+    }
+}
+
+fn params(deflate: &Deflate) -> deflate::Params {
+    deflate::Params {
+        server_no_context_takeover: deflate.server_no_context_takeover,
+        client_no_context_takeover: deflate.client_no_context_takeover,
+        server_max_window_bits: deflate.server_max_window_bits.unwrap_or(15),
+        client_max_window_bits: deflate.client_max_window_bits.unwrap_or(15),
+    }
+}
+
+fn options(deflate: &Deflate) -> deflate::Options {
+    let defaults = deflate::Options::default();
+    match deflate.threshold {
+        Some(bytes) => defaults.threshold(bytes),
+        None => defaults,
+    }
+}
