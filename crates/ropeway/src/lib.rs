@@ -1,4 +1,57 @@
-//! WebSockets for tokio.
+//! WebSockets for tokio: a server that shares your HTTP server's port, and a client.
+//!
+//! # A server
+//!
+//! ```no_run
+//! # async fn run() -> std::io::Result<()> {
+//! let server = ropeway::Server::bind("127.0.0.1:8005").await?;
+//! server.on_connection(|ws, handshake| {
+//!     println!("client {}", handshake.client_ip());
+//!     ws.on_message(|ws, message| {
+//!         ws.send(message).ok();
+//!     });
+//! });
+//! server.run().await
+//! # }
+//! ```
+//!
+//! [`Server::builder`] has the settings, and a server without a port of its own that shares axum's or hyper's instead
+//! (features `axum` and `hyper`).
+//!
+//! # A client
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), ropeway::Error> {
+//! let mut ws = ropeway::connect("wss://example.org/feed").await?;
+//! while let Some(message) = ws.recv().await? {
+//!     ws.send(message).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client`] has the settings.
+//!
+//! # Two ways to use a connection
+//!
+//! **Events.** A [`Handler`], or listeners on a [`Socket`], are called with each message as it comes. The message is lent from
+//! the buffer that it was read into, and what is sent meanwhile leaves in one write. This is the fast way.
+//!
+//! **Pull.** A [`WebSocket`] is asked for its messages. They are owned, and wait in order; a user who asks slowly makes the
+//! peer wait.
+//!
+//! Either way a connection has a task of its own that reads, writes, answers pings and keeps the deadlines, and any number of
+//! [`Sender`]s that send from anywhere.
+//!
+//! # What is bounded
+//!
+//! A message by `max_payload`, what waits to be written by `max_buffered` plus one message. While a peer does not take what is
+//! queued for it, nothing more is read from it, so a reply always finds room; messages sent through a [`Sender`] meet the
+//! [`Overflow`] policy. [`Config`] has every limit and time, each with its reason.
+//!
+//! # Features
+//!
+//! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `hyper`, `axum`: sharing their ports.
 
 mod client;
 mod driver;
@@ -39,3 +92,8 @@ pub use ropeway_proto::{
     Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, ReadyState, SendError, Text, Violation,
     deflate,
 };
+
+/// The README's examples are compiled with the tests.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
