@@ -13,7 +13,7 @@ use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_resp
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Server, read};
 use crate::scratch;
@@ -58,9 +58,13 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
 }
 
 pub(super) async fn serve_stream(server: &Server, stream: Stream, remote_addr: Option<SocketAddr>) {
-    let limit = server.shared.settings.handshake_timeout;
+    let deadline = Instant::now() + server.shared.settings.handshake_timeout;
+    serve_stream_until(server, stream, remote_addr, deadline).await;
+}
+
+async fn serve_stream_until(server: &Server, stream: Stream, remote_addr: Option<SocketAddr>, deadline: Instant) {
     let mut exchange = Exchange { stream, remote_addr, has_begun: false };
-    if timeout(limit, exchange.answer(server)).await.is_err() {
+    if timeout_at(deadline, exchange.answer(server)).await.is_err() {
         exchange.refuse_late().await;
     }
 }
@@ -69,17 +73,17 @@ async fn answer_tcp(server: &Server, tcp: TcpStream, remote_addr: SocketAddr) {
     // Without it a small message waits for the acknowledgement of the one before it. A socket that refuses is broken, and
     // reading from it says so.
     let _ = tcp.set_nodelay(true);
+    let deadline = Instant::now() + server.shared.settings.handshake_timeout;
     #[cfg(feature = "tls")]
     if let Some(config) = server.shared.settings.tls.clone() {
-        let limit = server.shared.settings.handshake_timeout;
-        match timeout(limit, tokio_rustls::TlsAcceptor::from(config).accept(tcp)).await {
-            Ok(Ok(tls)) => serve_stream(server, Stream::other(tls), Some(remote_addr)).await,
+        match timeout_at(deadline, tokio_rustls::TlsAcceptor::from(config).accept(tcp)).await {
+            Ok(Ok(tls)) => serve_stream_until(server, Stream::other(tls), Some(remote_addr), deadline).await,
             Ok(Err(error)) => tracing::info!(%remote_addr, %error, "the TLS handshake failed"),
             Err(_) => tracing::info!(%remote_addr, "the TLS handshake took too long"),
         }
         return;
     }
-    serve_stream(server, tcp.into(), Some(remote_addr)).await;
+    serve_stream_until(server, tcp.into(), Some(remote_addr), deadline).await;
 }
 
 /// One request and its answer.
