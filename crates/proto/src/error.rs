@@ -210,7 +210,11 @@ impl fmt::Display for SendError {
                 code.as_u16()
             ),
             Self::ReasonTooLong(length) => {
-                write!(f, "a close reason has at most {} bytes, not {length} (RFC 6455 section 5.5)", CloseFrame::MAX_REASON)
+                write!(
+                    f,
+                    "a close reason has at most {} bytes, not {length} (RFC 6455 section 5.5)",
+                    CloseFrame::MAX_REASON
+                )
             }
         }
     }
