@@ -9,6 +9,7 @@ mod browser;
 mod cargo;
 mod fuzz;
 mod interop;
+mod kosoku;
 mod program;
 mod server_process;
 mod setup;

@@ -55,7 +55,7 @@ impl Program {
 
     /// Runs it in view: its line is printed, its output goes where ours goes.
     pub(crate) fn run(mut self) -> Result<()> {
-        println!("$ {}", self.line());
+        self.announce();
         let status = self.finish()?;
         self.expect_success(status)
     }
@@ -63,7 +63,7 @@ impl Program {
     /// Runs it out of view, for installers: the output goes to `log`, which is shown only when it failed.
     pub(crate) fn run_into(mut self, log: &Path) -> Result<()> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        println!("$ {}", self.line());
+        self.announce();
         self.command.stdout(file.try_clone()?).stderr(file);
         let status = self.finish()?;
         if !status.success() {
@@ -86,7 +86,7 @@ impl Program {
 
     /// Starts it and leaves it running, its output in pipes; ending it is the caller's.
     pub(crate) fn spawn(mut self) -> Result<Child> {
-        println!("$ {}", self.line());
+        self.announce();
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.command.spawn().map_err(|error| self.not_started(&error))
     }
@@ -113,6 +113,16 @@ impl Program {
             return Missing::new(&name, &format!("put `{name}` on the PATH")).into();
         }
         anyhow::anyhow!("cannot start `{}`: {error}", self.line())
+    }
+
+    /// Prints the line, of several hundred arguments only the first.
+    fn announce(&self) {
+        const SHOWN: usize = 240;
+        let line = self.line();
+        match line.char_indices().nth(SHOWN) {
+            Some((end, _)) => println!("$ {} …", &line[..end]),
+            None => println!("$ {line}"),
+        }
     }
 
     /// The line as one would type it, near enough to be copied.

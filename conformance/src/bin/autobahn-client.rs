@@ -1,12 +1,15 @@
 //! The client that a fuzzing server tests: it connects once for each case and echoes what it is sent.
 //!
-//! `autobahn-client ws://HOST:PORT PARALLEL`. Which cases there are, and how they went, is the server's to say; a case
-//! that the server breaks off is no failure here.
+//! `autobahn-client ws://HOST:PORT PARALLEL takeover|no-takeover`; the last says whether our compression keeps its window
+//! from message to message. Which cases there are, and how they went, is the server's to say; a case that the server
+//! breaks off is no failure here.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ropeway::Client;
+use ropeway::deflate::Options;
 use tokio::task::JoinSet;
 
 /// The name in the reports.
@@ -14,34 +17,36 @@ const AGENT: &str = "ropeway";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(server), Some(parallel)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: autobahn-client ws://HOST:PORT PARALLEL".into());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [server, parallel, offer] = arguments.as_slice() else {
+        return Err("usage: autobahn-client ws://HOST:PORT PARALLEL takeover|no-takeover".into());
     };
-    let count = case_count(&server).await?;
+    let without = offer == "no-takeover";
+    let client = Client::new().per_message_deflate(Options::context_takeover().client_no_context_takeover(without));
+    let count = case_count(server).await?;
     println!("{count} cases");
 
     let next = Arc::new(AtomicUsize::new(1));
     let mut workers = JoinSet::new();
     for _ in 0..parallel.parse()? {
-        let (server, next) = (server.clone(), Arc::clone(&next));
+        let (client, server, next) = (client.clone(), server.clone(), Arc::clone(&next));
         workers.spawn(async move {
             loop {
                 let case = next.fetch_add(1, Ordering::Relaxed);
                 if case > count {
                     return Ok(());
                 }
-                run_case(&server, case).await?;
+                run_case(&client, &server, case).await?;
             }
         });
     }
     while let Some(worker) = workers.join_next().await {
-        worker?.map_err(|error| format!("a case could not be connected to: {error}"))?;
+        worker?.map_err(|error: ropeway::Error| format!("no connection for a case: {error}"))?;
     }
 
-    // The server closes when it has taken note.
+    // The server ends the connection when it has taken note; kosoku does so without a close frame.
     let mut updated = ropeway::connect(&format!("{server}/updateReports?agent={AGENT}")).await?;
-    while updated.recv().await?.is_some() {}
+    while let Ok(Some(_)) = updated.recv().await {}
     Ok(())
 }
 
@@ -52,11 +57,16 @@ async fn case_count(server: &str) -> Result<usize, Box<dyn Error>> {
 }
 
 /// Echoes until the connection has ended. How it ends is the case, and the server judges it.
-async fn run_case(server: &str, case: usize) -> Result<(), ropeway::Error> {
-    let mut ws = ropeway::connect(&format!("{server}/runCase?case={case}&agent={AGENT}")).await?;
-    while let Ok(Some(message)) = ws.recv().await {
-        // It is refused when the server is closing already; then the end is near.
-        let _ = ws.send(message).await;
-    }
+///
+/// It echoes with a listener: several cases send a message and a violation in one segment, and the strict outcome is that
+/// the message's echo precedes the close frame. A listener answers between the two; a task that is woken for the message
+/// comes after both.
+async fn run_case(client: &Client, server: &str, case: usize) -> Result<(), ropeway::Error> {
+    let url = format!("{server}/runCase?case={case}&agent={AGENT}");
+    let connection = client.listen(&url, |socket, _| {
+        // It is refused when the connection is closing; then the case is over.
+        socket.on_message(|ws, message| drop(ws.send(message)));
+    });
+    connection.await?.closed().await;
     Ok(())
 }
