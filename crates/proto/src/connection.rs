@@ -17,7 +17,7 @@ use crate::message::{Message, MessageRef, Payload};
 use crate::recv::assembler::{Assembler, Received};
 use crate::recv::decoder::Decoder;
 use crate::send::encoder::Encoder;
-use crate::send::queue::Queue;
+use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
 /// Which end of the connection this is.
@@ -354,6 +354,18 @@ impl Connection {
     #[inline]
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         if matches!(self.state, State::Closed(_)) { 0 } else { self.queue.slices(slices) }
+    }
+
+    /// Lends memory for what will be sent, before there is something to do.
+    #[inline]
+    pub fn lend(&mut self, spare: &mut Spare) {
+        self.queue.lend(spare);
+    }
+
+    /// Gives back what was lent, once there is nothing more to do. What is still unwritten keeps it.
+    #[inline]
+    pub fn reclaim(&mut self, spare: &mut Spare) {
+        self.queue.reclaim(spare);
     }
 
     /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to

@@ -76,4 +76,5 @@ pub use error::{SendError, Violation};
 pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
+pub use send::queue::Spare;
 pub use state::ReadyState;

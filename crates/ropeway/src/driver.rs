@@ -102,40 +102,49 @@ impl<H: Handler> Future for Driver<H> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if let Some(handshake) = this.opening.take() {
-            this.open(*handshake);
+        scratch::with_spare(|spare| {
+            this.connection.lend(spare);
+            let turn = this.turn(cx);
+            this.connection.reclaim(spare);
+            turn
+        })
+    }
+}
+
+impl<H: Handler> Driver<H> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(handshake) = self.opening.take() {
+            self.open(*handshake);
         }
         let mut turn = BYTES_A_TURN;
         loop {
-            Ws::new(&mut this.connection, &this.link).run_commands();
-            this.write(cx);
-            if this.connection.outcome().is_some() {
-                this.finish();
+            Ws::new(&mut self.connection, &self.link).run_commands();
+            self.write(cx);
+            if self.connection.outcome().is_some() {
+                self.finish();
                 return Poll::Ready(());
             }
-            if this.poll_timer(cx).is_ready() {
+            if self.poll_timer(cx).is_ready() {
                 continue;
             }
-            if let Poll::Ready(count) = this.poll_input(cx) {
+            if let Poll::Ready(count) = self.poll_input(cx) {
                 turn = turn.saturating_sub(count);
                 if turn > 0 {
                     continue;
                 }
                 // Others first; what this turn queued goes out before.
-                this.write(cx);
-                this.link.report(this.connection.buffered_amount(), this.connection.ready_state());
+                self.write(cx);
+                self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let (buffered, state) = (this.connection.buffered_amount(), this.connection.ready_state());
-            if this.link.park(cx.waker(), buffered, state, this.was_paused) {
+            let (buffered, state) = (self.connection.buffered_amount(), self.connection.ready_state());
+            if self.link.park(cx.waker(), buffered, state, self.was_paused) {
                 return Poll::Pending;
             }
         }
     }
-}
 
-impl<H: Handler> Driver<H> {
     fn open(&mut self, handshake: Handshake) {
         let Self { connection, link, handler, state, .. } = self;
         let result = catch_unwind(AssertUnwindSafe(|| handler.on_open(&mut Ws::new(connection, link), handshake)));
@@ -152,7 +161,7 @@ impl<H: Handler> Driver<H> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        while self.connection.buffered_amount() > 0 {
             if self.writing == Writing::Ended {
                 // Nobody will take it. What was received before the transport broke is still delivered.
                 self.connection.handle_broken_pipe();

@@ -55,8 +55,10 @@ struct Shared {
     /// What the connection's own queue held when its task last looked.
     buffered: usize,
     state: ReadyState,
-    /// The task's waker while it waits; nobody need wake it while it runs.
-    parked: Option<Waker>,
+    /// The task's waker, of the last time that it waited.
+    task: Option<Waker>,
+    /// Whether the task waits; nobody need wake it while it runs.
+    is_parked: bool,
     /// Senders that wait for room, or for the end.
     waiting: Vec<Waker>,
     dropped: u64,
@@ -75,7 +77,8 @@ impl Link {
                 commands_bytes: 0,
                 buffered: 0,
                 state: ReadyState::Open,
-                parked: None,
+                task: None,
+                is_parked: false,
                 waiting: Vec::new(),
                 dropped: 0,
             }),
@@ -190,8 +193,7 @@ impl Link {
 
     pub(crate) fn pause(&self, pause: bool) {
         if self.paused.swap(pause, Ordering::Relaxed) && !pause {
-            let parked = self.lock().parked.take();
-            wake(parked);
+            self.lock().wake_task();
         }
     }
 
@@ -213,9 +215,7 @@ impl Link {
     fn push(&self, mut shared: MutexGuard<'_, Shared>, command: Command) {
         shared.commands.push(command);
         self.has_commands.store(true, Ordering::Release);
-        let parked = shared.parked.take();
-        drop(shared);
-        wake(parked);
+        shared.wake_task();
     }
 }
 
@@ -245,7 +245,10 @@ impl Link {
         if !shared.commands.is_empty() || (was_paused && !self.is_paused()) {
             return false;
         }
-        shared.parked = Some(waker.clone());
+        if shared.task.as_ref().is_none_or(|task| !task.will_wake(waker)) {
+            shared.task = Some(waker.clone());
+        }
+        shared.is_parked = true;
         self.report_in(shared, buffered, state);
         true
     }
@@ -272,15 +275,18 @@ impl Shared {
         self.commands_bytes + self.buffered
     }
 
+    /// Wakes the task if it waits. A waker runs none of the user's code, so this may be done under the lock.
+    fn wake_task(&mut self) {
+        if std::mem::take(&mut self.is_parked)
+            && let Some(task) = &self.task
+        {
+            task.wake_by_ref();
+        }
+    }
+
     fn wait(&mut self, cx: &Context<'_>) {
         if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.waiting.push(cx.waker().clone());
         }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

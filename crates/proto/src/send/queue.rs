@@ -1,7 +1,7 @@
 //! Frames that wait to be written, as slices for one `writev`.
 //!
 //! Small frames are packed into one buffer, large payloads stay where they are. Pings and pongs overtake data that has not
-//! started, never a frame that has. An empty queue holds no memory.
+//! started, never a frame that has. An empty queue holds no memory, unless some was lent to it: see [`Spare`].
 //!
 //! ```text
 //!   packed   [header payload header payload header|header payload ...]
@@ -23,6 +23,19 @@ const SHARE_FROM: usize = 8 * 1024;
 /// How many unsent pongs are kept. RFC 6455 section 5.5.3 lets an endpoint "elect to send a Pong frame for only the most
 /// recently processed Ping frame"; an honest burst is answered one for one, a flood is not.
 const MAX_PONGS: u8 = 32;
+
+/// Memory for what is to be sent, lent to a connection for as long as it has work to do.
+///
+/// A connection at rest holds no memory; one that is handed a spare when it wakes need not allocate either. A driver keeps one
+/// a thread.
+#[derive(Debug, Default)]
+pub struct Spare {
+    packed: Vec<u8>,
+    frame_ends: VecDeque<u64>,
+}
+
+/// What a spare may hold when it comes back. More than this was needed for an exceptional burst.
+const MAX_SPARE: usize = 256 * 1024;
 
 /// A run of data bytes that waits.
 #[derive(Debug)]
@@ -59,6 +72,8 @@ pub(crate) struct Queue {
     written: u64,
     /// Where the frame that is being written, or would be next, begins.
     frame_start: u64,
+    /// Whether the memory is lent, so that it is kept for the next frames when all is written.
+    is_lent: bool,
     control: Vec<u8>,
     control_written: usize,
     /// Unsent pongs within `control`, and where the last one begins if nothing came behind it.
@@ -118,6 +133,26 @@ impl Queue {
         self.control.extend_from_slice(payload);
         if let Some(key) = header.mask {
             mask::apply(&mut self.control[at..], key, 0);
+        }
+    }
+
+    /// Takes memory to use, where none is in use.
+    pub(crate) fn lend(&mut self, spare: &mut Spare) {
+        if self.is_empty() {
+            self.packed = std::mem::take(&mut spare.packed);
+            self.frame_ends = std::mem::take(&mut spare.frame_ends);
+            self.is_lent = true;
+        }
+    }
+
+    /// Gives lent memory back, unless it is in use; then the queue keeps it.
+    pub(crate) fn reclaim(&mut self, spare: &mut Spare) {
+        if std::mem::take(&mut self.is_lent) && self.is_empty() {
+            spare.packed = std::mem::take(&mut self.packed);
+            spare.frame_ends = std::mem::take(&mut self.frame_ends);
+            if spare.packed.capacity() > MAX_SPARE {
+                *spare = Spare::default();
+            }
         }
     }
 
@@ -202,9 +237,14 @@ impl Queue {
         self.written += count as u64;
         if self.written == self.queued {
             // All is out: give the memory back. A connection at rest owns no buffer.
-            self.packed = Vec::new();
+            if self.is_lent {
+                self.packed.clear();
+                self.frame_ends.clear();
+            } else {
+                self.packed = Vec::new();
+                self.frame_ends = VecDeque::new();
+            }
             self.segments = VecDeque::new();
-            self.frame_ends = VecDeque::new();
             (self.packed_written, self.packed_covered, self.shared_written) = (0, 0, 0);
             self.frame_start = self.written;
             return;
@@ -334,6 +374,28 @@ mod tests {
             + queue.frame_ends.capacity()
             + queue.control.capacity();
         assert_eq!(held, 0);
+    }
+
+    #[test]
+    fn lent_memory_is_used_again_and_comes_back_unless_it_is_in_use() {
+        let (mut queue, mut spare) = (Queue::default(), Spare::default());
+        queue.lend(&mut spare);
+        binary(&mut queue, vec![1; 100]);
+        let memory = queue.packed.as_ptr();
+        drain(&mut queue, usize::MAX, |_| ());
+        binary(&mut queue, vec![2; 50]);
+        assert_eq!(queue.packed.as_ptr(), memory, "the next frames use what the first ones did");
+
+        queue.reclaim(&mut spare);
+        assert_eq!(spare.packed.capacity(), 0, "what waits is not taken away");
+        drain(&mut queue, usize::MAX, |_| ());
+        assert_eq!(queue.packed.capacity(), 0, "and is the queue's own now, so it goes when all is written");
+
+        queue.lend(&mut spare);
+        binary(&mut queue, vec![1; 100]);
+        drain(&mut queue, usize::MAX, |_| ());
+        queue.reclaim(&mut spare);
+        assert!(spare.packed.capacity() >= 100 && queue.packed.capacity() == 0);
     }
 
     #[test]
