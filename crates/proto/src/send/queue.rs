@@ -24,19 +24,6 @@ const SHARE_FROM: usize = 8 * 1024;
 /// recently processed Ping frame"; an honest burst is answered one for one, a flood is not.
 const MAX_PONGS: u8 = 32;
 
-/// Memory for what is to be sent, lent to a connection for as long as it has work to do.
-///
-/// A connection at rest holds no memory; one that is handed a spare when it wakes need not allocate either. A driver keeps one
-/// a thread.
-#[derive(Debug, Default)]
-pub struct Spare {
-    packed: Vec<u8>,
-    frame_ends: VecDeque<u64>,
-}
-
-/// What a spare may hold when it comes back. More than this was needed for an exceptional burst.
-const MAX_SPARE: usize = 256 * 1024;
-
 /// A run of data bytes that waits.
 #[derive(Debug)]
 enum Segment {
@@ -54,38 +41,32 @@ enum Run {
     Data(usize),
 }
 
-/// What waits to be written.
+/// What waits to be written. An empty queue is two words.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    packed: Vec<u8>,
-    /// How much of `packed` is written.
-    packed_written: usize,
-    /// How much of `packed` the segments cover; what is behind waits after all of them.
-    packed_covered: usize,
-    segments: VecDeque<Segment>,
-    /// How much of the first segment, a shared one, is written.
-    shared_written: usize,
-    /// Where the frames end that are not written whole, counted in bytes of data from the connection's start.
-    frame_ends: VecDeque<u64>,
-    /// Bytes of data queued, and of those written, since the connection's start.
-    queued: u64,
-    written: u64,
-    /// Where the frame that is being written, or would be next, begins.
-    frame_start: u64,
-    /// Whether the memory is lent, so that it is kept for the next frames when all is written.
+    /// Nothing where nothing waits, unless the memory is lent.
+    waiting: Option<Box<Waiting>>,
+    /// Whether the memory is the driver's, and to be kept for the next frames when all is written.
     is_lent: bool,
-    control: Vec<u8>,
-    control_written: usize,
-    /// Unsent pongs within `control`, and where the last one begins if nothing came behind it.
-    pongs: u8,
-    last_pong: Option<usize>,
 }
+
+/// Memory for what is to be sent, lent to a connection for as long as it has work to do.
+///
+/// A connection at rest holds no memory; one that is handed a spare when it wakes need not allocate either. A driver keeps one
+/// a thread.
+#[derive(Debug, Default)]
+pub struct Spare {
+    waiting: Option<Box<Waiting>>,
+}
+
+/// What a spare may hold when it comes back. More than this was needed for an exceptional burst.
+const MAX_SPARE: usize = 256 * 1024;
 
 impl Queue {
     /// Bytes that wait, headers included.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        (self.queued - self.written) as usize + self.control.len() - self.control_written
+        self.waiting.as_ref().map_or(0, |waiting| waiting.len())
     }
 
     #[inline]
@@ -96,13 +77,92 @@ impl Queue {
     /// Queues a data frame (or a close frame, which no data follows), masked if its header has a key.
     #[inline]
     pub(crate) fn push_data(&mut self, header: Header, payload: Payload<'_>) {
+        self.waiting.get_or_insert_default().push_data(header, payload);
+    }
+
+    /// Queues a ping or a pong. Of many pongs only the newest stays.
+    pub(crate) fn push_control(&mut self, header: Header, payload: &[u8]) {
+        self.waiting.get_or_insert_default().push_control(header, payload);
+    }
+
+    /// Fills `slices` with what is to be written next; gives how many it filled.
+    #[inline]
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.slices(slices))
+    }
+
+    /// Takes the next `count` bytes off: they were written.
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize) {
+        debug_assert!(count <= self.len(), "more was written than was given to write");
+        let Some(waiting) = &mut self.waiting else { return };
+        if count < waiting.len() {
+            waiting.advance(count);
+        } else if self.is_lent {
+            waiting.clear();
+        } else {
+            self.waiting = None;
+        }
+    }
+
+    /// Takes memory to use, where none is in use.
+    #[inline]
+    pub(crate) fn lend(&mut self, spare: &mut Spare) {
+        if self.waiting.is_none() {
+            self.waiting = spare.waiting.take();
+            self.is_lent = true;
+        }
+    }
+
+    /// Gives lent memory back, unless it is in use; then the queue keeps it.
+    #[inline]
+    pub(crate) fn reclaim(&mut self, spare: &mut Spare) {
+        if std::mem::take(&mut self.is_lent) && self.is_empty() {
+            spare.waiting = self.waiting.take().filter(|waiting| waiting.packed.capacity() <= MAX_SPARE);
+        }
+    }
+}
+
+/// The frames, packed. Positions in the data are counted in bytes from when nothing waited last.
+#[derive(Debug, Default)]
+struct Waiting {
+    packed: Vec<u8>,
+    /// How much of `packed` is written.
+    packed_written: usize,
+    /// How much of `packed` the segments cover; what is behind waits after all of them.
+    packed_covered: usize,
+    segments: VecDeque<Segment>,
+    /// How much of the first segment, a shared one, is written.
+    shared_written: usize,
+    /// Where the frames end that are not written whole.
+    frame_ends: VecDeque<usize>,
+    /// Bytes of data queued, and of those written.
+    queued: usize,
+    written: usize,
+    /// Where the frame that is being written, or would be next, begins.
+    frame_start: usize,
+    control: Vec<u8>,
+    control_written: usize,
+    /// Unsent pongs within `control`, and where the last one begins if nothing came behind it.
+    pongs: u8,
+    last_pong: Option<usize>,
+}
+
+impl Waiting {
+    #[inline]
+    fn len(&self) -> usize {
+        self.queued - self.written + self.control.len() - self.control_written
+    }
+
+    #[inline]
+    fn push_data(&mut self, header: Header, payload: Payload<'_>) {
         let before = self.packed.len();
         header.write(&mut self.packed);
         match (header.mask, payload) {
             (None, Payload::Owned(payload)) if payload.len() >= SHARE_FROM => {
                 self.segments.push_back(Segment::Packed(self.packed.len() - self.packed_covered));
                 self.packed_covered = self.packed.len();
-                self.queued += (self.packed.len() - before + payload.len()) as u64;
+                self.queued += self.packed.len() - before + payload.len();
                 self.segments.push_back(Segment::Shared(payload));
             }
             (key, payload) => {
@@ -111,14 +171,13 @@ impl Queue {
                 if let Some(key) = key {
                     mask::apply(&mut self.packed[at..], key, 0);
                 }
-                self.queued += (self.packed.len() - before) as u64;
+                self.queued += self.packed.len() - before;
             }
         }
         self.frame_ends.push_back(self.queued);
     }
 
-    /// Queues a ping or a pong. Of many pongs only the newest stays.
-    pub(crate) fn push_control(&mut self, header: Header, payload: &[u8]) {
+    fn push_control(&mut self, header: Header, payload: &[u8]) {
         if header.opcode == Opcode::Pong {
             match self.last_pong {
                 Some(at) if self.pongs >= MAX_PONGS && at >= self.control_written => self.control.truncate(at),
@@ -136,28 +195,7 @@ impl Queue {
         }
     }
 
-    /// Takes memory to use, where none is in use.
-    pub(crate) fn lend(&mut self, spare: &mut Spare) {
-        if self.is_empty() {
-            self.packed = std::mem::take(&mut spare.packed);
-            self.frame_ends = std::mem::take(&mut spare.frame_ends);
-            self.is_lent = true;
-        }
-    }
-
-    /// Gives lent memory back, unless it is in use; then the queue keeps it.
-    pub(crate) fn reclaim(&mut self, spare: &mut Spare) {
-        if std::mem::take(&mut self.is_lent) && self.is_empty() {
-            spare.packed = std::mem::take(&mut self.packed);
-            spare.frame_ends = std::mem::take(&mut self.frame_ends);
-            if spare.packed.capacity() > MAX_SPARE {
-                *spare = Spare::default();
-            }
-        }
-    }
-
-    /// Fills `slices` with what is to be written next; gives how many it filled.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = Filled { slices, count: 0 };
         let mut data = 0;
         for run in self.runs() {
@@ -172,8 +210,8 @@ impl Queue {
         filled.count
     }
 
-    /// Takes the next `count` bytes off: they were written.
-    pub(crate) fn advance(&mut self, mut count: usize) {
+    /// Takes `count` bytes off, which are not all.
+    fn advance(&mut self, mut count: usize) {
         for run in self.runs() {
             let length = match run {
                 Run::Control => self.control.len() - self.control_written,
@@ -186,15 +224,25 @@ impl Queue {
             }
             count -= done;
         }
-        debug_assert_eq!(count, 0, "more was written than was given to write");
+    }
+
+    /// Forgets everything but the memory.
+    fn clear(&mut self) {
+        self.packed.clear();
+        self.segments.clear();
+        self.frame_ends.clear();
+        self.control.clear();
+        (self.packed_written, self.packed_covered, self.shared_written) = (0, 0, 0);
+        (self.queued, self.written, self.frame_start, self.control_written) = (0, 0, 0, 0);
+        (self.pongs, self.last_pong) = (0, None);
     }
 
     /// The order of things: whatever has started, then control frames, then data.
     fn runs(&self) -> [Run; 3] {
-        let data = (self.queued - self.written) as usize;
+        let data = self.queued - self.written;
         let mid_frame = self.written > self.frame_start && self.control_written == 0;
         let started = match self.frame_ends.front() {
-            Some(end) if mid_frame => (end - self.written) as usize,
+            Some(end) if mid_frame => end - self.written,
             _ => 0,
         };
         [Run::Data(started), Run::Control, Run::Data(data - started)]
@@ -227,35 +275,20 @@ impl Queue {
     fn advance_control(&mut self, count: usize) {
         self.control_written += count;
         if self.control_written == self.control.len() {
-            self.control = Vec::new();
+            self.control.clear();
             self.control_written = 0;
             (self.pongs, self.last_pong) = (0, None);
         }
     }
 
-    fn advance_data(&mut self, count: usize) {
-        self.written += count as u64;
-        if self.written == self.queued {
-            // All is out: give the memory back. A connection at rest owns no buffer.
-            if self.is_lent {
-                self.packed.clear();
-                self.frame_ends.clear();
-            } else {
-                self.packed = Vec::new();
-                self.frame_ends = VecDeque::new();
-            }
-            self.segments = VecDeque::new();
-            (self.packed_written, self.packed_covered, self.shared_written) = (0, 0, 0);
-            self.frame_start = self.written;
-            return;
-        }
+    fn advance_data(&mut self, mut count: usize) {
+        self.written += count;
         while let Some(&end) = self.frame_ends.front()
             && end <= self.written
         {
             self.frame_ends.pop_front();
             self.frame_start = end;
         }
-        let mut count = count;
         while count > 0 {
             match self.segments.front_mut() {
                 Some(Segment::Packed(size)) => {
@@ -325,6 +358,10 @@ mod tests {
         queue.push_data(header(Opcode::Binary, payload.len()), Payload::Owned(payload.into()));
     }
 
+    fn packed(queue: &Queue) -> &Vec<u8> {
+        &queue.waiting.as_ref().expect("something waits, or memory is lent").packed
+    }
+
     /// Writes `step` bytes at a time and lets `between` queue more after the first write.
     fn drain(queue: &mut Queue, step: usize, mut between: impl FnMut(&mut Queue)) -> Vec<u8> {
         let mut out = Vec::new();
@@ -369,11 +406,7 @@ mod tests {
         binary(&mut queue, vec![1; 100_000]);
         queue.push_control(header(Opcode::Ping, 1), &[1]);
         drain(&mut queue, 1_000, |_| ());
-        let held = queue.packed.capacity()
-            + queue.segments.capacity()
-            + queue.frame_ends.capacity()
-            + queue.control.capacity();
-        assert_eq!(held, 0);
+        assert!(queue.waiting.is_none());
     }
 
     #[test]
@@ -381,21 +414,21 @@ mod tests {
         let (mut queue, mut spare) = (Queue::default(), Spare::default());
         queue.lend(&mut spare);
         binary(&mut queue, vec![1; 100]);
-        let memory = queue.packed.as_ptr();
+        let memory = packed(&queue).as_ptr();
         drain(&mut queue, usize::MAX, |_| ());
         binary(&mut queue, vec![2; 50]);
-        assert_eq!(queue.packed.as_ptr(), memory, "the next frames use what the first ones did");
+        assert_eq!(packed(&queue).as_ptr(), memory, "the next frames use what the first ones did");
 
         queue.reclaim(&mut spare);
-        assert_eq!(spare.packed.capacity(), 0, "what waits is not taken away");
+        assert!(spare.waiting.is_none(), "what waits is not taken away");
         drain(&mut queue, usize::MAX, |_| ());
-        assert_eq!(queue.packed.capacity(), 0, "and is the queue's own now, so it goes when all is written");
+        assert!(queue.waiting.is_none(), "and is the queue's own now, so it goes when all is written");
 
         queue.lend(&mut spare);
         binary(&mut queue, vec![1; 100]);
         drain(&mut queue, usize::MAX, |_| ());
         queue.reclaim(&mut spare);
-        assert!(spare.packed.capacity() >= 100 && queue.packed.capacity() == 0);
+        assert!(spare.waiting.is_some() && queue.waiting.is_none());
     }
 
     #[test]
@@ -437,6 +470,6 @@ mod tests {
             binary(&mut queue, vec![0; 5_000]);
             queue.advance(5_004);
         }
-        assert!(queue.packed.capacity() < 1 << 20, "{}", queue.packed.capacity());
+        assert!(packed(&queue).capacity() < 1 << 20, "{}", packed(&queue).capacity());
     }
 }
