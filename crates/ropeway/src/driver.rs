@@ -2,14 +2,14 @@
 //! writes everything that came of it at once.
 
 use std::future::Future;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Error;
@@ -197,7 +197,7 @@ impl<H: Handler> Driver<H> {
         Poll::Ready(())
     }
 
-    fn broken(&mut self, error: &std::io::Error) {
+    fn broken(&mut self, error: &io::Error) {
         tracing::debug!(remote_addr = self.link.remote_addr.map(display), %error, "the transport broke");
         self.writing = Writing::Ended;
     }
@@ -243,20 +243,37 @@ impl<H: Handler> Driver<H> {
             self.deliver(&mut bytes);
             return Poll::Ready(bytes.len() - self.leftover.len());
         }
+        if let Some(mut room) = self.connection.poll_read_buffer() {
+            let result = ready!(pin!(self.stream.read_buf(&mut room)).poll(cx));
+            let count = self.check_read(result);
+            if count > 0
+                && let Some(event) = self.connection.handle_read_in_place(count, Instant::now().into_std())
+            {
+                self.guarded(|this| this.dispatch(event));
+            }
+            return Poll::Ready(count);
+        }
         scratch::with(|buffer| {
             let mut read = ReadBuf::new(buffer);
             let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
-            let count = read.filled().len();
-            match result {
-                Ok(()) if count > 0 => self.deliver(&mut buffer[..count]),
-                Ok(()) => self.connection.handle_eof(),
-                Err(error) => {
-                    self.broken(&error);
-                    self.connection.handle_eof();
-                }
+            let count = self.check_read(result.map(|()| read.filled().len()));
+            if count > 0 {
+                self.deliver(&mut buffer[..count]);
             }
             Poll::Ready(count)
         })
+    }
+
+    /// How many bytes were read; at 0 nothing more will be.
+    fn check_read(&mut self, result: io::Result<usize>) -> usize {
+        let count = result.unwrap_or_else(|error| {
+            self.broken(&error);
+            0
+        });
+        if count == 0 {
+            self.connection.handle_eof();
+        }
+        count
     }
 
     /// Handles input, event by event, until it is used up or the rest has to wait.

@@ -1,10 +1,11 @@
 //! From parts of frames to whole messages and control frames: the rules of RFC 6455 section 5.4, the limits, and the text
 //! check. A message that came whole is lent on; only an unfinished one is stored, by the bytes that really came.
 
-use bytes::Bytes;
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes};
 use bytestring::ByteString;
 
-use super::decoder::Part;
+use super::decoder::{Decoder, Part};
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::Violation;
@@ -14,6 +15,10 @@ use crate::utf8::Utf8;
 
 /// How far ahead of the bytes that came storage may be reserved, however much a header announces.
 const RESERVE_AHEAD: usize = 64 * 1024;
+
+/// From how many missing bytes on they are read to where they stay. What that saves is a copy of them, what it costs is a read
+/// of its own for what follows.
+const READ_IN_PLACE_FROM: u64 = 16 * 1024;
 
 /// What the peer sent, whole.
 #[derive(Debug)]
@@ -73,6 +78,31 @@ impl Assembler {
             }
         }
         self.push_data(part, config, inflater)
+    }
+
+    /// Room to read the next bytes of an unfinished message to where they stay, of which the frame has `left`. There is none
+    /// for a message that has to be inflated, and none for a few bytes: those may as well come with what is behind them.
+    pub(crate) fn room(&mut self, left: u64) -> Option<Limit<&mut Vec<u8>>> {
+        let message = self.message.as_mut().filter(|message| !message.compressed && left >= READ_IN_PLACE_FROM)?;
+        if message.payload.len() == message.payload.capacity() {
+            message.reserve(0, left);
+        }
+        let room = message.payload.capacity() - message.payload.len();
+        Some((&mut message.payload).limit(room.min(left as usize)))
+    }
+
+    /// Takes what was read into [`Assembler::room`]: the last `count` bytes there.
+    pub(crate) fn push_in_place(
+        &mut self,
+        count: usize,
+        decoder: &mut Decoder,
+    ) -> Result<Option<Received<'static>>, Violation> {
+        let Some(message) = &mut self.message else { return Ok(None) };
+        let before = message.payload.len().saturating_sub(count);
+        let Some(part) = decoder.next_in_place(&mut message.payload[before..]) else { return Ok(None) };
+        let finished = part.left == 0 && part.header.fin;
+        message.check_text(before)?;
+        if finished { self.message.take().map(|message| message.finish()).transpose() } else { Ok(None) }
     }
 
     /// RFC 6455 section 5.4: control frames "MAY be injected in the middle of a fragmented message", so they are kept apart.
@@ -143,9 +173,7 @@ impl Assembler {
             }
         };
         // What came out before the fault is judged before the fault, so that the cuts of the network make no difference.
-        if message.is_text {
-            message.utf8.push(&message.payload[before..]).map_err(|_| Violation::NotUtf8)?;
-        }
+        message.check_text(before)?;
         inflated.map_err(|error| match error {
             InflateError::TooBig => Violation::MessageTooBig(config.max_payload),
             InflateError::Corrupt(_) => Violation::CorruptDeflate,
@@ -161,10 +189,23 @@ impl Unfinished {
     /// Keeps a part's payload. Storage grows with what came: at most twofold, or [`RESERVE_AHEAD`].
     fn store(&mut self, part: &Part<'_>) {
         if self.payload.capacity() - self.payload.len() < part.payload.len() {
-            let ahead = self.payload.len().max(RESERVE_AHEAD) as u64;
-            self.payload.reserve_exact(part.payload.len() + part.left.min(ahead) as usize);
+            self.reserve(part.payload.len(), part.left);
         }
         self.payload.extend_from_slice(part.payload);
+    }
+
+    /// Reserves for the bytes that are here, and for some of those that are announced.
+    fn reserve(&mut self, here: usize, announced: u64) {
+        let ahead = self.payload.len().max(RESERVE_AHEAD) as u64;
+        self.payload.reserve_exact(here + announced.min(ahead) as usize);
+    }
+
+    /// Checks what has come of a text since there were `before` bytes.
+    fn check_text(&mut self, before: usize) -> Result<(), Violation> {
+        if self.is_text {
+            self.utf8.push(&self.payload[before..]).map_err(|_| Violation::NotUtf8)?;
+        }
+        Ok(())
     }
 
     fn finish<'a>(self) -> Result<Received<'a>, Violation> {

@@ -89,6 +89,31 @@ impl Decoder {
         Ok(Some(Part { header, first, payload, left }))
     }
 
+    /// Within a data frame's payload: how much of it is still to come.
+    #[inline]
+    pub(crate) fn data_left(&self) -> Option<u64> {
+        match &self.state {
+            State::Payload { header, done } if !header.opcode.is_control() => Some(header.length - done),
+            _ => None,
+        }
+    }
+
+    /// Unmasks the next bytes of a data frame's payload, which were read to where they stay. Gives what
+    /// [`Decoder::next`] gives, or nothing outside of such a payload.
+    pub(crate) fn next_in_place<'a>(&mut self, payload: &'a mut [u8]) -> Option<Part<'a>> {
+        let State::Payload { header, done } = &mut self.state else { return None };
+        let (header, before) = (*header, *done);
+        if let Some(key) = header.mask {
+            mask::apply(payload, key, before);
+        }
+        *done += payload.len() as u64;
+        let left = header.length - *done;
+        if left == 0 {
+            self.state = BETWEEN_FRAMES;
+        }
+        Some(Part { header, first: false, payload, left })
+    }
+
     /// Keeps the beginning of a header, which is shorter than any header is long.
     fn stash(&mut self, input: &mut Input<'_>) {
         let bytes = input.take_all();
