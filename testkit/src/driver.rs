@@ -201,7 +201,8 @@ pub fn variant(value: &impl Debug) -> String {
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
-fn configure(role: Role, config: &Config) -> proto::Config {
+/// The configuration that a case asks for.
+pub fn configure(role: Role, config: &Config) -> proto::Config {
     let defaults = match role {
         Role::Server => proto::Config::server(),
         Role::Client => proto::Config::client(),

@@ -14,5 +14,5 @@ pub mod wire;
 
 pub use case::{Case, Closed, Command, Event, Role, Sent, State, Step, load};
 pub use config::{Config, Deflate};
-pub use driver::{Driver, run_core, variant};
+pub use driver::{Driver, configure, run_core, variant};
 pub use outcome::{Cut, Outcome, sent_frames};

@@ -1,0 +1,376 @@
+//! The opening handshake as a server's port does it: what the rows of `testdata/` cannot say, such as times, limits on the
+//! number of connections, what comes before and behind a request, and requests that do not ask for a WebSocket.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, StatusCode, header};
+use ropeway::{Bytes, Refusal, Server, Stream};
+use testkit::Event;
+use testkit::wire::{Frame, PONG};
+use tokio::time::{Instant, sleep};
+
+use crate::handshake_rows::read_response;
+use crate::script::{Log, close, knock, open, open_with, ping, request, text};
+use crate::wire::{Wire, settle, wire};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn server() -> (Server, Log) {
+    serve_with(Server::builder().build())
+}
+
+fn serve_with(server: Server) -> (Server, Log) {
+    let log = Log::default();
+    server.handler(log.clone());
+    (server, log)
+}
+
+/// Sends a request, and gives all that the server says to it: status, headers, body.
+async fn ask(server: &Server, request: impl Into<Vec<u8>>) -> (http::Response<()>, String) {
+    let wire = knock(server);
+    wire.send_bytes(request);
+    settle().await;
+    answer_of(&wire)
+}
+
+/// The one answer on a wire, which the server has ended.
+fn answer_of(wire: &Wire) -> (http::Response<()>, String) {
+    assert!(wire.is_ended(), "the server ends the connection behind its answer");
+    read_response(&wire.take_written())
+}
+
+// What comes with a request.
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_right_behind_the_handshake_are_the_first_messages() {
+    let (server, log) = server();
+    let mut bytes = request("").into_bytes();
+    for frame in [text("first"), ping("second"), text("third")] {
+        frame.encode_into(&mut bytes);
+    }
+    let wire = knock(&server);
+    wire.send_bytes(bytes);
+    settle().await;
+    let events = [Event::Text("first".into()), Event::Ping(b"second".to_vec()), Event::Text("third".into())];
+    assert_eq!(log.take_events(), events);
+    let written = wire.take_written();
+    let pong = Frame::new(PONG, "second").encode();
+    assert!(written.starts_with(b"HTTP/1.1 101 ") && written.ends_with(&pong), "the answer comes first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_frame_behind_the_handshake_is_kept_until_the_rest_comes() {
+    let (server, log) = server();
+    let frame = text("whole").encode();
+    let (first, rest) = frame.split_at(7);
+    let wire = open_with(&server, [request("").as_bytes(), first].concat()).await;
+    assert_eq!(log.take_events(), []);
+    wire.send_bytes(rest);
+    settle().await;
+    assert_eq!(log.take_texts(), ["whole"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pipelined_behind_a_refused_request_never_reaches_the_application() {
+    let (server, log) = server();
+    server.on_http(|_| panic!("this is not asked"));
+    let refused = request("").replace("Version: 13", "Version: 12");
+    let wire = knock(&server);
+    wire.send_bytes([refused, request(""), "GET / HTTP/1.1\r\nHost: a\r\n\r\n".into()].concat());
+    settle().await;
+    wire.send_bytes(request(""));
+    wire.send(&[text("smuggled")]);
+    settle().await;
+    let (response, body) = answer_of(&wire);
+    assert_eq!(response.status(), 426);
+    assert_eq!(response.headers()["sec-websocket-version"], "13");
+    assert!(body.contains("version \"12\""), "{body}");
+    assert_eq!(body.lines().count(), 1, "nothing is answered but the first: {body}");
+    assert_eq!(log.told().senders.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_is_read_to_its_end_so_that_it_gets_the_answer() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    wire.send_bytes("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n");
+    settle().await;
+    assert!(wire.is_ended() && !wire.is_dropped(), "unread bytes would reset the connection");
+    for _ in 0..9 {
+        wire.send_bytes(vec![b'a'; 100_000]);
+        settle().await;
+    }
+    assert!(wire.read() > 900_000, "{}", wire.read());
+    assert!(!wire.is_dropped());
+    wire.end();
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(answer_of(&wire).0.status(), 426);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_that_does_not_go_is_dropped_after_two_seconds() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    wire.send_bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    settle().await;
+    sleep(2 * SECOND - Duration::from_millis(1)).await;
+    assert!(!wire.is_dropped());
+    sleep(Duration::from_millis(1)).await;
+    settle().await;
+    assert!(wire.is_dropped());
+}
+
+// Times.
+
+#[tokio::test(start_paused = true)]
+async fn half_a_head_is_answered_with_408_when_the_time_is_up() {
+    let (server, log) = server();
+    let wire = knock(&server);
+    wire.send_bytes("GET /chat HTTP/1.1\r\nHost: a\r\n");
+    sleep(10 * SECOND - Duration::from_millis(1)).await;
+    settle().await;
+    assert!(!wire.is_ended());
+    sleep(Duration::from_millis(1)).await;
+    settle().await;
+    let (response, body) = answer_of(&wire);
+    assert_eq!(response.status(), 408);
+    assert!(body.contains("not finished in time"), "{body}");
+    assert_eq!(log.told().senders.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_closed_without_an_answer() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    sleep(10 * SECOND).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(wire.take_written(), b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_a_byte_a_second_gets_no_more_time_than_others() {
+    let server = Server::builder().handshake_timeout(5 * SECOND).build();
+    let (server, log) = serve_with(server);
+    let start = Instant::now();
+    let wire = knock(&server);
+    let mut bytes = request("").into_bytes().into_iter();
+    while !wire.is_ended() {
+        wire.send_bytes([bytes.next().expect("it is cut off long before it is done")]);
+        sleep(SECOND).await;
+        settle().await;
+    }
+    assert_eq!(start.elapsed(), 5 * SECOND);
+    assert_eq!(answer_of(&wire).0.status(), 408);
+    // Others were not kept waiting, and their connections outlast that time.
+    let other = open(&server).await;
+    sleep(6 * SECOND).await;
+    other.send(&[text("still here")]);
+    settle().await;
+    assert_eq!(log.take_texts(), ["still here"]);
+}
+
+// Limits.
+
+#[tokio::test(start_paused = true)]
+async fn a_head_with_thousands_of_headers_is_refused_wherever_the_upgrade_is() {
+    let (server, log) = server();
+    let many: String = (0..2000).map(|number| format!("h{number}:\r\n")).collect();
+    let upgrade_last =
+        format!("GET /chat HTTP/1.1\r\nHost: a\r\n{many}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let (response, body) = ask(&server, upgrade_last).await;
+    assert_eq!(response.status(), 431);
+    assert!(body.contains("more than 100 header lines"), "{body}");
+    let (response, _) = ask(&server, request(&many)).await;
+    assert_eq!(response.status(), 431);
+    assert_eq!(log.told().senders.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_without_end_is_refused_at_its_limit() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    wire.send_bytes("GET /chat HTTP/1.1\r\nCookie: ");
+    let mut sent = 0;
+    while !wire.is_ended() {
+        wire.send_bytes([b'a'; 10]);
+        sent += 10;
+        assert!(sent < 17_000, "the limit of 16 KiB holds");
+        settle().await;
+    }
+    let (response, body) = answer_of(&wire);
+    assert_eq!(response.status(), 431);
+    assert!(body.contains("16384 bytes") && body.contains("cookies"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_most_connections_clients_are_told_to_try_again() {
+    let (server, _log) = serve_with(Server::builder().max_connections(2).build());
+    let (first, _second) = (open(&server).await, open(&server).await);
+    assert_eq!(server.clients().len(), 2);
+    let (response, body) = ask(&server, request("")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "5");
+    assert!(body.contains("full or shutting down"), "{body}");
+
+    first.end();
+    settle().await;
+    open(&server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_shuts_down_lets_nobody_in() {
+    let (server, _log) = server();
+    server.shutdown(SECOND).await;
+    let (response, body) = ask(&server, request("")).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    assert!(body.contains("shutting down"), "{body}");
+}
+
+// What the application decides.
+
+#[tokio::test(start_paused = true)]
+async fn other_paths_than_the_servers_are_refused_by_name() {
+    let (server, log) = serve_with(Server::builder().path("/ws").build());
+    server.at("/other").handler(log.clone());
+    let (response, body) = ask(&server, request("")).await;
+    assert_eq!(response.status(), 404);
+    assert!(body.contains("\"/chat\""), "{body}");
+    for path in ["/ws", "/ws?token=1", "/other"] {
+        open_with(&server, request("").replace("/chat", path)).await;
+    }
+    assert_eq!(ask(&server, request("").replace("/chat", "/ws/")).await.0.status(), 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_another_origin_is_refused() {
+    let (server, _log) = server();
+    let (response, body) = ask(&server, request("Origin: https://evil.example\r\n")).await;
+    assert_eq!(response.status(), 403);
+    assert!(body.contains("https://evil.example") && body.contains("server.example.com"), "{body}");
+    open_with(&server, request("Origin: https://server.example.com\r\n")).await;
+    let (server, _log) = serve_with(Server::builder().allow_any_origin().build());
+    open_with(&server, request("Origin: https://evil.example\r\n")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_application_can_refuse_with_an_answer_of_its_own() {
+    let (server, log) = server();
+    server.on_upgrade(|request| {
+        if request.headers().contains_key(header::AUTHORIZATION) {
+            return Ok(());
+        }
+        let login = Refusal::new(StatusCode::UNAUTHORIZED, "log in first");
+        Err(login.header(header::WWW_AUTHENTICATE, "Basic".parse().unwrap()))
+    });
+    let (response, body) = ask(&server, request("")).await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (401, "log in first"));
+    assert_eq!(response.headers()["www-authenticate"], "Basic");
+    assert_eq!(log.told().senders.len(), 0);
+    open_with(&server, request("Authorization: Basic YTpi\r\n")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handshake_tells_who_connects_and_what_was_agreed() {
+    let server = Server::builder().subprotocols(["v2", "v1"]).trusted_proxies(["10.0.0.0/8".parse().unwrap()]).build();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    server.on_connection({
+        let seen = Arc::clone(&seen);
+        move |ws, handshake| {
+            assert_eq!(handshake.remote_addr, ws.remote_addr());
+            let agreed = handshake.response.headers().get("sec-websocket-protocol").cloned();
+            assert_eq!(agreed.as_ref().map(|agreed| agreed.to_str().unwrap()), handshake.subprotocol.as_deref());
+            let uri = handshake.uri().to_string();
+            seen.lock().unwrap().push((handshake.client_ip(), handshake.subprotocol.clone(), uri));
+        }
+    });
+    let headers = "X-Forwarded-For: 203.0.113.7, 10.0.0.9\r\nSec-WebSocket-Protocol: v3, v1, v2\r\n";
+    for from in [Some("10.0.0.1:99"), Some("198.51.100.1:99"), None] {
+        let (wire, end) = wire();
+        let server = server.clone();
+        let from = from.map(|addr| addr.parse::<SocketAddr>().unwrap());
+        tokio::spawn(async move { server.serve_stream(Stream::other(end), from).await });
+        wire.send_bytes(request(headers).replace("/chat", "/chat?room=1"));
+        settle().await;
+    }
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let expected = ["203.0.113.7", "198.51.100.1", "0.0.0.0"]
+        .map(|addr| (ip(addr), Some("v1".to_owned()), "/chat?room=1".to_owned()));
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+// Requests that do not ask for a WebSocket.
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_request_is_told_to_upgrade() {
+    let (server, _log) = server();
+    let (response, body) = ask(&server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(response.status(), 426);
+    assert_eq!(response.headers()["upgrade"], "websocket");
+    assert_eq!(response.headers()["sec-websocket-version"], "13");
+    assert_eq!(response.headers()["content-length"], body.len().to_string());
+    assert!(body.contains("ws://"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_request_gets_the_page_where_there_is_one() {
+    let (server, log) = server();
+    let page = |request: &Request<()>| {
+        let body = format!("{} {}", request.method(), request.uri());
+        http::Response::builder().header("etag", "\"1\"").body(Bytes::from(body)).unwrap()
+    };
+    server.on_http(page);
+    let (response, body) = ask(&server, "GET /page?1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (200, "GET /page?1"));
+    assert_eq!(response.headers()["etag"], "\"1\"");
+    let (response, body) = ask(&server, "POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=b").await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (200, "POST /form"));
+    // WebSockets are served beside it.
+    let wire = open(&server).await;
+    wire.send(&[text("hello")]);
+    settle().await;
+    assert_eq!(log.take_texts(), ["hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_head_has_no_body() {
+    let (server, _log) = server();
+    let (response, body) = ask(&server, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (426, ""));
+    assert_ne!(response.headers()["content-length"], "0");
+    server.on_http(|_| http::Response::new("page".into()));
+    let (response, body) = ask(&server, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (200, ""));
+    assert_eq!(response.headers()["content-length"], "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_http_is_refused_and_a_client_that_leaves_is_not() {
+    let (server, _log) = server();
+    let (response, body) = ask(&server, "\x16\x03\x01\x02\x00\x01").await;
+    assert_eq!(response.status(), 400);
+    assert!(body.contains("TLS"), "{body}");
+    let wire = knock(&server);
+    wire.send_bytes("GET / HT");
+    wire.end();
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(wire.take_written(), b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_panics_over_a_request_takes_no_other_with_it() {
+    let (server, log) = server();
+    server.on_http(|request| panic!("{}", request.uri()));
+    let wire = knock(&server);
+    wire.send_bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    settle().await;
+    assert!(wire.is_dropped());
+    let other = open(&server).await;
+    other.send(&[text("hello")]);
+    settle().await;
+    assert_eq!(log.take_texts(), ["hello"]);
+}

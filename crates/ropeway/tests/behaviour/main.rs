@@ -1,0 +1,7 @@
+//! What the tokio layer promises, one topic a file. One test program, so that it is linked once.
+
+mod handshake;
+mod handshake_rows;
+mod rows;
+mod script;
+mod wire;

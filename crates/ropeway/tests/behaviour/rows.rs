@@ -1,0 +1,263 @@
+//! Every row of `testdata/`, run through tokio: the server's with a handler, the client's with the pull API; whole, one byte
+//! at a time, and cut in two at every byte.
+//!
+//! Both APIs tell the same in other words, so a row is read as follows.
+//! - The peer's close frame is no event of its own: it is told with the end, once the transport is over. So `close` is not
+//!   looked for among the events, and when all is done the transport is ended, and the end has to say the same.
+//! - The pull API answers pings without a word, and tells of a violation with the end too: the same holds there.
+//! - A part of a message is refused like any other message while there is no room, as a [`ropeway::Sender`] has no other way
+//!   to make those who use it wait: see [`FRAGMENTS_WITHOUT_ROOM`].
+//! - A close frame of ours always has a code: see [`CLOSE_WITHOUT_A_CODE`].
+
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use ropeway::{Client, Error, ReadyState, SendError, Sender, Server, WebSocket};
+use ropeway_proto::{self as proto, CloseCode, deflate};
+use testkit::wire::{Frame, KEY, decode_all};
+use testkit::{Case, Closed, Command, Cut, Deflate, Event, Outcome, Role, State, Step, configure, variant};
+
+use crate::script::{Log, open_client_with, open_with, request};
+use crate::wire::{Wire, settle};
+
+const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
+
+/// The row in which parts of a message are taken although there is no room.
+const FRAGMENTS_WITHOUT_ROOM: &str = "our_fragments_are_not_refused_for_want_of_room";
+
+/// The row that cannot be written with a [`Sender`].
+const CLOSE_WITHOUT_A_CODE: &str = "our_close_without_a_code_is_empty";
+
+/// Runs rows on a clock that stands still until all tasks wait.
+#[tokio::test(start_paused = true)]
+async fn every_row_of_a_server_holds_with_a_handler_however_its_input_is_cut() {
+    run_all(Role::Server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_row_of_a_client_holds_when_messages_are_pulled_however_its_input_is_cut() {
+    run_all(Role::Client).await;
+}
+
+async fn run_all(role: Role) {
+    let mut cases = testkit::load(TESTDATA).unwrap();
+    cases.retain(|case| case.role == role && case.name != CLOSE_WITHOUT_A_CODE);
+    assert!(cases.len() > 50, "only {} rows were found in {TESTDATA}", cases.len());
+    let mut failures = String::new();
+    let mut failed = 0;
+    for case in &cases {
+        for cut in case.cuts() {
+            let result = match role {
+                Role::Server => run_server(case, cut).await,
+                Role::Client => run_client(case, cut).await,
+            };
+            if let Err(failure) = result {
+                // The first cut that fails says enough about a row.
+                let _ = writeln!(failures, "{failure}");
+                failed += 1;
+                break;
+            }
+        }
+    }
+    assert!(failed == 0, "{failed} of {} rows failed:\n\n{failures}", cases.len());
+}
+
+async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
+    let log = Log::default();
+    let mut builder = Server::builder().config(configure(case.role, &case.config));
+    let mut headers = String::new();
+    if let Some(deflate) = &case.config.deflate {
+        builder = builder.per_message_deflate(options(deflate));
+        headers = format!("Sec-WebSocket-Extensions: {}\r\n", deflate::offer(&options(deflate)));
+    }
+    let server = builder.build();
+    server.handler(log.clone());
+    let wire = open_with(&server, request(&headers)).await;
+    let sender = log.sender();
+    for step in start(case, cut, &wire) {
+        if let Err(refused) = take(&step, &wire, &sender).await {
+            log.told().events.push(refused);
+        }
+    }
+    let outcome = Outcome {
+        events: log.take_events(),
+        sent: wire.take_written(),
+        ended: wire.is_ended(),
+        state: state(sender.ready_state()),
+        closed: log.told().closed.first().map(Closed::from),
+    };
+    let mut expected = case.clone();
+    expected.events.retain(|event| !matches!(event, Event::Close(_)));
+    expect_refused_fragments(&mut expected);
+    expected.check(cut, &outcome)?;
+
+    // However far the row went, the end comes once, and says what the peer's close frame said.
+    wire.set_room(None);
+    wire.end();
+    settle().await;
+    let closed = log.closed();
+    check_end(case, &closed)
+}
+
+async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
+    let mut client = Client::new().config(configure(case.role, &case.config));
+    client = client.per_message_deflate(case.config.deflate.as_ref().map(options));
+    let (ws, wire) = open_client_with(&client, case.config.deflate.as_ref().map(options), b"").await;
+    let mut ws = ws.await;
+    let sender = ws.sender();
+    let mut events = Vec::new();
+    let mut end = Vec::new();
+    for step in start(case, cut, &wire) {
+        events.extend(take(&step, &wire, &sender).await.err());
+        pull(&mut ws, &mut events, &mut end).await;
+    }
+    let outcome = Outcome {
+        events,
+        sent: with_the_key(&wire.take_written()),
+        ended: wire.is_ended(),
+        state: state(sender.ready_state()),
+        closed: ws.closed().as_ref().map(Closed::from),
+    };
+    let mut expected = case.clone();
+    expected
+        .events
+        .retain(|event| !matches!(event, Event::Close(_) | Event::Ping(_) | Event::Pong(_) | Event::Violation(_)));
+    expect_refused_fragments(&mut expected);
+    expected.check(cut, &outcome)?;
+
+    wire.set_room(None);
+    wire.end();
+    settle().await;
+    pull(&mut ws, &mut Vec::new(), &mut end).await;
+    let closed = ws.closed().ok_or_else(|| format!("{}: no end", case.name))?;
+    let expected = match &closed.cause {
+        _ if closed.clean => vec![None],
+        proto::Cause::Terminated => vec![None],
+        proto::Cause::Violation(violation) => vec![Some(variant(violation)), None],
+        _ => vec![Some("Lost".into()), None],
+    };
+    // However often it is asked again, it says no more than `None`.
+    end.dedup();
+    if end != expected {
+        return Err(format!("{}, {cut}: the end was told as {end:?}, not {expected:?}", case.name));
+    }
+    check_end(case, &closed)
+}
+
+/// Cuts a case into steps, and has the transport take a byte at a time where it gives one at a time.
+fn start(case: &Case, cut: Cut, wire: &Wire) -> Vec<Step> {
+    if cut == Cut::EveryByte {
+        wire.write_at_most(1);
+    }
+    case.steps(cut)
+}
+
+/// Something happens, and all that follows from it.
+async fn take(step: &Step, wire: &Wire, sender: &Sender) -> Result<(), Event> {
+    let mut result = Ok(());
+    match step {
+        Step::Receive(bytes) => wire.send_bytes(bytes.clone()),
+        Step::Eof => wire.end(),
+        Step::Stall => wire.set_room(Some(0)),
+        Step::Drain(room) => wire.set_room(*room),
+        Step::Wait(time) => tokio::time::sleep(*time).await,
+        Step::Send(command) => result = send(sender, command),
+    }
+    settle().await;
+    result.map_err(|error| Event::Refused(variant(&error)))
+}
+
+fn send(sender: &Sender, command: &Command) -> Result<(), SendError> {
+    match command.clone() {
+        Command::Text(text) => sender.send(text),
+        Command::Binary(payload) => sender.send(payload),
+        Command::TextFragment(text) => sender.send_fragment(text, false),
+        Command::BinaryFragment(payload) => sender.send_fragment(payload, false),
+        Command::Continuation { part, last } => sender.send_fragment(part, last),
+        Command::Ping(payload) => sender.ping(payload),
+        Command::Pong(payload) => sender.pong(payload),
+        Command::Close(body) => {
+            let (code, reason) = body.expect("a close frame with a code");
+            sender.close(code, reason)
+        }
+        Command::Terminate => {
+            sender.terminate();
+            Ok(())
+        }
+    }
+}
+
+/// Takes all messages that are there, and the end if it is.
+async fn pull(ws: &mut WebSocket, events: &mut Vec<Event>, end: &mut Vec<Option<String>>) {
+    loop {
+        let mut recv = pin!(ws.recv());
+        let Poll::Ready(received) = poll_fn(|cx| Poll::Ready(recv.as_mut().poll(cx))).await else { return };
+        match received {
+            Ok(Some(message)) => events.push(proto::Event::Message(message.into()).into()),
+            Ok(None) => {
+                end.push(None);
+                return;
+            }
+            Err(Error::Violation(violation)) => end.push(Some(variant(&violation))),
+            Err(Error::Lost(_)) => end.push(Some("Lost".into())),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// Of the parts of that row only the first is taken, and the message behind them is refused as it is there.
+fn expect_refused_fragments(case: &mut Case) {
+    if case.name == FRAGMENTS_WITHOUT_ROOM {
+        case.events = vec![Event::Refused("Full".into()); 3];
+        case.sent.truncate(1);
+    }
+}
+
+/// What the row says of the peer's close frame is what the end says.
+fn check_end(case: &Case, closed: &proto::Closed) -> Result<(), String> {
+    let peers = case.events.iter().find_map(|event| match event {
+        Event::Close(Some((code, reason))) => Some((CloseCode::from(*code), reason.as_str())),
+        Event::Close(None) => Some((CloseCode::NONE, "")),
+        _ => None,
+    });
+    let (expected, clean) = (peers.unwrap_or((CloseCode::ABNORMAL, "")), peers.is_some());
+    if (closed.code, &*closed.reason) == expected && closed.clean == clean {
+        return Ok(());
+    }
+    Err(format!("{}: the end is {closed:?}, the peer's close frame {expected:?}", case.name))
+}
+
+/// A client masks with keys of its own; the rows want the one of the tests.
+fn with_the_key(sent: &[u8]) -> Vec<u8> {
+    let Ok((frames, rest)) = decode_all(sent) else { return sent.to_vec() };
+    let mut bytes = Vec::new();
+    for frame in frames {
+        let key = frame.mask.map(|_| KEY);
+        Frame::encode_into(&frame.with_mask(key), &mut bytes);
+    }
+    [bytes.as_slice(), rest].concat()
+}
+
+fn state(state: ReadyState) -> State {
+    match state {
+        ReadyState::Connecting => State::Connecting,
+        ReadyState::Open => State::Open,
+        ReadyState::Closing => State::Closing,
+        ReadyState::Closed => State::Closed,
+    }
+}
+
+/// What makes both sides agree on the parameters of a case.
+fn options(deflate: &Deflate) -> deflate::Options {
+    let options = deflate::Options::default()
+        .server_no_context_takeover(deflate.server_no_context_takeover)
+        .client_no_context_takeover(deflate.client_no_context_takeover)
+        .server_max_window_bits(deflate.server_max_window_bits.unwrap_or(15))
+        .client_max_window_bits(deflate.client_max_window_bits.unwrap_or(15));
+    match deflate.threshold {
+        Some(bytes) => options.threshold(bytes),
+        None => options,
+    }
+}
