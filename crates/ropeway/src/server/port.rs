@@ -63,7 +63,7 @@ pub(super) async fn serve_stream(server: &Server, stream: Stream, remote_addr: O
 }
 
 async fn serve_stream_until(server: &Server, stream: Stream, remote_addr: Option<SocketAddr>, deadline: Instant) {
-    let mut exchange = Exchange { stream, remote_addr, has_begun: false };
+    let mut exchange = Exchange { stream, remote_addr, awaits_answer: false };
     if timeout_at(deadline, exchange.answer(server)).await.is_err() {
         exchange.refuse_late().await;
     }
@@ -90,8 +90,8 @@ async fn answer_tcp(server: &Server, tcp: TcpStream, remote_addr: SocketAddr) {
 struct Exchange {
     stream: Stream,
     remote_addr: Option<SocketAddr>,
-    /// Whether anything of a request has come.
-    has_begun: bool,
+    /// Whether anything of a request has come, and nothing of an answer is written yet.
+    awaits_answer: bool,
 }
 
 impl Exchange {
@@ -132,7 +132,7 @@ impl Exchange {
                     if result.is_err() || bytes.is_empty() {
                         return Poll::Ready(Ok(Some(None)));
                     }
-                    self.has_begun = true;
+                    self.awaits_answer = true;
                     let head = reader.handle_request(bytes)?;
                     Poll::Ready(Ok(head.map(|(request, used)| Some((request, bytes[used..].to_vec())))))
                 });
@@ -157,9 +157,9 @@ impl Exchange {
     }
 
     /// The handshake took too long. A client that has sent nothing, such as a browser that connects ahead of need, is not
-    /// answered.
+    /// answered; nor is one that does not read its answer, of which it would take this for a part.
     async fn refuse_late(&mut self) {
-        if self.has_begun {
+        if self.awaits_answer {
             // The refusal itself may take no longer than lingering does.
             let _ = timeout(LINGER, self.refuse(&Refusal::timeout(), false)).await;
         }
@@ -176,6 +176,7 @@ impl Exchange {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.awaits_answer = false;
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
     }

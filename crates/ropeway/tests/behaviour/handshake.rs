@@ -173,6 +173,44 @@ async fn a_client_that_sends_a_byte_a_second_gets_no_more_time_than_others() {
     assert_eq!(log.take_texts(), ["still here"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_a_client_reads_slowly_is_not_mixed_with_another() {
+    let (server, _log) = server();
+    let page = vec![b'a'; 100_000];
+    server.on_http(move |_| http::Response::new(Bytes::from(page.clone())));
+    let wire = knock(&server);
+    wire.set_room(Some(1000));
+    wire.send_bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    settle().await;
+    assert_eq!(wire.take_written().len(), 1000);
+    sleep(9 * SECOND).await;
+    wire.set_room(Some(1000));
+    settle().await;
+    assert_eq!(wire.take_written(), [b'a'; 1000]);
+    sleep(2 * SECOND).await;
+    wire.set_room(None);
+    settle().await;
+    // The time is up; but no 408 comes where the page was to go on.
+    assert_eq!(wire.take_written(), b"");
+    assert!(wire.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_the_101_is_let_go() {
+    let (server, log) = server();
+    let wire = knock(&server);
+    wire.set_room(Some(20));
+    wire.send_bytes(request(""));
+    sleep(10 * SECOND).await;
+    settle().await;
+    wire.set_room(None);
+    sleep(10 * SECOND).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(wire.take_written(), b"HTTP/1.1 101 Switchi");
+    assert_eq!(log.told().senders.len(), 0);
+}
+
 // Limits.
 
 #[tokio::test(start_paused = true)]
