@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response};
 use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -102,17 +103,18 @@ impl Exchange {
             Ok(None) => return,
             Err(refusal) => return self.refuse(&refusal, false).await,
         };
+        let to_head = request.method() == Method::HEAD;
         if !is_upgrade(&request) {
             let answer = read(&server.shared.http).clone();
-            let to_head = request.method() == Method::HEAD;
-            return match answer {
-                Some(answer) => self.respond(&answer(&request), to_head).await,
-                None => self.refuse(&Refusal::upgrade_required(), to_head).await,
-            };
+            let Some(answer) = answer else { return self.refuse(&Refusal::upgrade_required(), to_head).await };
+            let mut response = answer(&request);
+            // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return self.respond(&response, to_head).await;
         }
         let accepted = match server.accept(&request) {
             Ok(accepted) => accepted,
-            Err(refusal) => return self.refuse(&refusal, false).await,
+            Err(refusal) => return self.refuse(&refusal, to_head).await,
         };
         if self.write(&encode_response(&accepted.response.clone().map(|()| ""))).await.is_ok() {
             let stream = std::mem::replace(&mut self.stream, Stream::other(tokio::io::empty()));

@@ -364,6 +364,8 @@ async fn a_plain_request_gets_the_page_where_there_is_one() {
     let (response, body) = ask(&server, "GET /page?1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((response.status().as_u16(), body.as_str()), (200, "GET /page?1"));
     assert_eq!(response.headers()["etag"], "\"1\"");
+    // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
+    assert_eq!(response.headers()["connection"], "close");
     let (response, body) = ask(&server, "POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=b").await;
     assert_eq!((response.status().as_u16(), body.as_str()), (200, "POST /form"));
     // WebSockets are served beside it.
@@ -379,6 +381,8 @@ async fn an_answer_to_head_has_no_body() {
     let (response, body) = ask(&server, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((response.status().as_u16(), body.as_str()), (426, ""));
     assert_ne!(response.headers()["content-length"], "0");
+    let (response, body) = ask(&server, request("").replace("GET", "HEAD")).await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (405, ""));
     server.on_http(|_| http::Response::new("page".into()));
     let (response, body) = ask(&server, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((response.status().as_u16(), body.as_str()), (200, ""));
