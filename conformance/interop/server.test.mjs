@@ -96,6 +96,16 @@ test('the close code comes back, and none for none', options, async () => {
   assert.deepEqual(await closed(ws), [1005, '']);
 });
 
+test('a message above the limit is closed with 1009 and a reason', options, async () => {
+  const ws = await open(server.ws('/echo'));
+  ws.send(Buffer.alloc(16 * MIB));
+  assert.equal((await ws.receive()).length, 16 * MIB);
+  ws.send(Buffer.alloc(16 * MIB + 1));
+  const [code, reason] = await closed(ws);
+  assert.equal(code, 1009);
+  assert.notEqual(reason, '');
+});
+
 test('with compression messages come back the same', options, async () => {
   const compressed = [
     [server.ws('/deflate'), true],
