@@ -1,7 +1,6 @@
 //! The connections that a server has, and the word to stop.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -11,20 +10,21 @@ use crate::sender::Sender;
 /// The connections that a server has.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    open: Mutex<Open>,
-    count: AtomicUsize,
-    stopped: AtomicBool,
+    shared: Mutex<Shared>,
     /// Told when it is stopped, and when the last connection has gone.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct Shared {
+    stopped: bool,
+    /// How many places are taken, by connections and by handshakes that were judged good.
+    places: usize,
     next: u64,
     senders: HashMap<u64, Sender>,
 }
 
-/// A connection's place, given up when dropped.
+/// A place among a server's connections, given up when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     clients: Arc<Clients>,
@@ -32,72 +32,70 @@ pub(super) struct Place {
 }
 
 impl Clients {
-    /// Takes a place; `None` once stopped.
-    pub(super) fn enter(self: &Arc<Self>, sender: Sender) -> Option<Place> {
-        let mut open = self.lock();
-        // Asked under the lock: whoever stops and then looks at the senders misses none.
-        if self.is_stopped() {
+    /// Takes one of so many places; `None` if there is none left, or once stopped.
+    pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
+        let mut shared = self.lock();
+        if shared.stopped || shared.places >= most {
             return None;
         }
-        let id = open.next;
-        open.next += 1;
-        open.senders.insert(id, sender);
-        self.count.store(open.senders.len(), Ordering::Relaxed);
+        shared.places += 1;
+        let id = shared.next;
+        shared.next += 1;
         Some(Place { clients: Arc::clone(self), id })
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
     }
 
     pub(super) fn senders(&self) -> Vec<Sender> {
         self.lock().senders.values().cloned().collect()
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-
     /// Lets nobody in any more.
     pub(super) fn stop(&self) {
-        let open = self.lock();
-        self.stopped.store(true, Ordering::Relaxed);
-        drop(open);
+        self.lock().stopped = true;
         self.changed.notify_waiters();
     }
 
     /// Waits for the word to stop.
     pub(super) async fn stopped(&self) {
-        self.wait(|| self.is_stopped()).await;
+        self.wait(|shared| shared.stopped).await;
     }
 
-    /// Waits until there is no connection.
+    /// Waits until there is no connection, and nobody about to be one.
     pub(super) async fn gone(&self) {
-        self.wait(|| self.count() == 0).await;
+        self.wait(|shared| shared.places == 0).await;
     }
 
-    async fn wait(&self, done: impl Fn() -> bool) {
+    async fn wait(&self, done: impl Fn(&Shared) -> bool) {
         loop {
             let changed = self.changed.notified();
-            if done() {
+            if done(&self.lock()) {
                 return;
             }
             changed.await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The connection is open. `false` if the word to stop has come meanwhile: whoever closes all connections then may have
+    /// missed this one.
+    pub(super) fn open(&self, sender: Sender) -> bool {
+        let mut shared = self.clients.lock();
+        shared.senders.insert(self.id, sender);
+        !shared.stopped
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.clients.lock();
-        open.senders.remove(&self.id);
-        self.clients.count.store(open.senders.len(), Ordering::Relaxed);
-        if open.senders.is_empty() {
-            drop(open);
+        let mut shared = self.clients.lock();
+        shared.senders.remove(&self.id);
+        shared.places -= 1;
+        if shared.places == 0 {
+            drop(shared);
             self.clients.changed.notify_waiters();
         }
     }

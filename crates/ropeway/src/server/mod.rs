@@ -15,7 +15,7 @@ use std::{fmt, io};
 
 use http::{Request, Response};
 use ropeway_proto::handshake::{Cidr, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip};
-use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role, deflate};
+use ropeway_proto::{Buffers, Bytes, CloseCode, Config, Connection, Role, deflate};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::Instant;
 
@@ -32,7 +32,7 @@ use crate::listeners::Socket;
 use crate::sender::Sender;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
-use clients::Clients;
+use clients::{Clients, Place};
 use route::{Routes, Service};
 
 /// Answers requests that do not ask for a WebSocket.
@@ -71,6 +71,7 @@ struct Shared {
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
     pool: Arc<deflate::Pool>,
+    buffers: Arc<Buffers>,
     /// The port of its own, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
@@ -178,13 +179,13 @@ impl Server {
     /// terminated.
     pub async fn shutdown(&self, timeout: Duration) {
         self.shared.clients.stop();
-        for client in self.clients() {
-            // 1001 can be sent.
-            let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
-        }
+        self.clients().iter().for_each(send_away);
         if tokio::time::timeout(timeout, self.shared.clients.gone()).await.is_err() {
-            self.clients().iter().for_each(Sender::terminate);
-            self.shared.clients.gone().await;
+            let left = self.clients();
+            left.iter().for_each(Sender::terminate);
+            for client in left {
+                client.closed().await;
+            }
         }
     }
 
@@ -204,22 +205,21 @@ struct Accepted {
     response: Response<()>,
     negotiated: Negotiated,
     service: Service,
+    place: Place,
 }
 
 impl Server {
     /// Judges a request for a WebSocket.
     fn accept<B>(&self, request: &Request<B>) -> Result<Accepted, Refusal> {
-        let clients = &self.shared.clients;
-        if clients.is_stopped() || clients.count() >= self.shared.settings.max_connections {
-            return Err(Refusal::unavailable());
-        }
+        let place = self.shared.clients.enter(self.shared.settings.max_connections);
+        let place = place.ok_or_else(Refusal::unavailable)?;
         let service = read(&self.shared.routes).find(request.uri().path());
         let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
         let accepted = accept(request, &service.options)?;
         if let Some(verify) = read(&self.shared.verify).clone() {
             verify(&head_of(request))?;
         }
-        Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service })
+        Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service, place })
     }
 
     /// Starts the connection's task, once the 101 is on its way.
@@ -231,9 +231,10 @@ impl Server {
         leftover: Vec<u8>,
         remote_addr: Option<SocketAddr>,
     ) {
-        let Accepted { response, negotiated, service } = accepted;
+        let Accepted { response, negotiated, service, place } = accepted;
         let settings = &self.shared.settings;
-        let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std());
+        let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std())
+            .with_buffers(Arc::clone(&self.shared.buffers));
         if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
             connection = connection.with_deflate(params, options, &self.shared.pool);
         }
@@ -242,11 +243,19 @@ impl Server {
         handshake.remote_addr = remote_addr;
         handshake.client_ip =
             remote_addr.map(|addr| client_ip(addr.ip(), handshake.headers(), &settings.trusted_proxies));
-        let Some(guard) = self.shared.clients.enter(Sender::new(Arc::clone(&link))) else { return };
+        let sender = Sender::new(Arc::clone(&link));
+        if !place.open(sender.clone()) {
+            send_away(&sender);
+        }
         tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
-        let guard = Some(Box::new(guard) as Box<dyn Send>);
+        let guard = Some(Box::new(place) as Box<dyn Send>);
         service.endpoint.start(Opened { stream, connection, link, handshake, leftover, guard });
     }
+}
+
+fn send_away(client: &Sender) {
+    // 1001 can be sent.
+    let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
 }
 
 /// A request without its body, which an opening handshake has none of.

@@ -260,12 +260,66 @@ async fn beyond_the_most_connections_clients_are_told_to_try_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_most_connections_count_those_whose_handshake_is_not_done() {
+    let (server, log) = serve_with(Server::builder().max_connections(1).build());
+    // Its 101 is on its way when the other comes.
+    let slow = knock(&server);
+    slow.set_room(Some(0));
+    slow.send_bytes(request(""));
+    settle().await;
+    let (response, _) = ask(&server, request("")).await;
+    assert_eq!(response.status(), 503);
+    // One that never gets its 101 gives its place up.
+    sleep(13 * SECOND).await;
+    settle().await;
+    assert!(slow.is_dropped());
+    assert_eq!(log.told().senders.len(), 0);
+    open(&server).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_shuts_down_lets_nobody_in() {
     let (server, _log) = server();
     server.shutdown(SECOND).await;
     let (response, body) = ask(&server, request("")).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
     assert!(body.contains("shutting down"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_opens_while_the_server_shuts_down_is_closed_with_1001() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    wire.set_room(Some(0));
+    wire.send_bytes(request(""));
+    settle().await;
+    let shutdown = tokio::spawn({
+        let server = server.clone();
+        async move { server.shutdown(5 * SECOND).await }
+    });
+    settle().await;
+    wire.set_room(None);
+    settle().await;
+    let written = wire.take_written();
+    assert!(written.starts_with(b"HTTP/1.1 101 "), "it was on its way");
+    let reason = "the server shuts down";
+    assert!(written.ends_with(&Frame::close(Some((1001, reason))).encode()), "{}", String::from_utf8_lossy(&written));
+    assert!(!shutdown.is_finished(), "it is waited for");
+    wire.send(&[close(1001, "")]);
+    wire.end();
+    shutdown.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_is_never_done_does_not_hold_up_a_shutdown() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    wire.set_room(Some(0));
+    wire.send_bytes(request(""));
+    settle().await;
+    let start = Instant::now();
+    server.shutdown(2 * SECOND).await;
+    assert_eq!(start.elapsed(), 2 * SECOND);
 }
 
 // What the application decides.
