@@ -32,24 +32,21 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
     let mut stopped = pin!(server.shared.clients.stopped());
     let mut reserve = Reserve::new();
     loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let accepted = poll_fn(|cx| {
-            if stopped.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            listener.poll_accept(cx).map(Some)
-        });
-        match accepted.await {
-            None => return,
-            Some(Ok((tcp, remote_addr))) => {
+        let accepted = async {
+            let permit = Arc::clone(&handshakes).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let Some((accepted, permit)) = unless(stopped.as_mut(), accepted).await else { return };
+        match accepted {
+            Ok((tcp, remote_addr)) => {
                 let server = server.clone();
                 tokio::spawn(async move {
                     answer_tcp(&server, tcp, remote_addr).await;
                     drop(permit);
                 });
             }
-            Some(Err(error)) if is_peers_fault(&error) => {}
-            Some(Err(error)) => {
+            Err(error) if is_peers_fault(&error) => {}
+            Err(error) => {
                 tracing::warn!(%error, "cannot accept; is the limit of open files (ulimit -n) too low?");
                 reserve.shed(&listener).await;
                 sleep(BACK_OFF).await;
@@ -197,6 +194,16 @@ impl Exchange {
         })
         .await;
     }
+}
+
+/// What comes of `work`, unless it is `stopped` before.
+async fn unless<T>(mut stopped: Pin<&mut impl Future>, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match stopped.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => work.as_mut().poll(cx).map(Some),
+    })
+    .await
 }
 
 /// A client that has gone before it was accepted is no reason to stop for a while.

@@ -9,6 +9,8 @@ use http::{Request, StatusCode, header};
 use ropeway::{Bytes, Refusal, Server, Stream};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::handshake_rows::read_response;
@@ -320,6 +322,32 @@ async fn a_handshake_that_is_never_done_does_not_hold_up_a_shutdown() {
     let start = Instant::now();
     server.shutdown(2 * SECOND).await;
     assert_eq!(start.elapsed(), 2 * SECOND);
+}
+
+#[tokio::test]
+async fn a_server_whose_handshakes_are_all_taken_can_be_shut_down() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let server = Server::builder().max_handshakes(1).handshake_timeout(HOUR).bind("127.0.0.1:0").await.unwrap();
+    // More than the buffers between hold, for a client that does not read.
+    let page = Bytes::from(vec![b'a'; 50 << 20]);
+    let asked = Arc::new(Notify::new());
+    server.on_http({
+        let asked = Arc::clone(&asked);
+        move |_| {
+            asked.notify_one();
+            http::Response::new(page.clone())
+        }
+    });
+    let running = tokio::spawn({
+        let server = server.clone();
+        async move { server.run().await }
+    });
+    let client = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+    client.try_write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    asked.notified().await;
+    server.shutdown(SECOND).await;
+    running.await.unwrap().unwrap();
+    drop(client);
 }
 
 // What the application decides.
