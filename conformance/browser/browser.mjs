@@ -17,9 +17,8 @@ export function launch() {
   });
 }
 
-// Opens `url` in a browser context of its own, after `prepare` had the page. `faults` collects what its scripts do wrong,
-// and what it asks of other hosts.
-export async function visit(browser, url, settings = {}, prepare = () => {}) {
+// Opens `url` in a browser context of its own. `faults` collects what its scripts do wrong and what it asks of other hosts.
+export async function visit(browser, url, settings = {}) {
   const context = await browser.newContext(settings);
   const page = await context.newPage();
   const faults = [];
@@ -29,7 +28,6 @@ export async function visit(browser, url, settings = {}, prepare = () => {}) {
     const { protocol, host } = new URL(request.url());
     if (protocol !== 'data:' && host !== new URL(url).host) faults.push(`request to ${request.url()}`);
   });
-  prepare(page);
   await page.goto(url);
   return {
     page,

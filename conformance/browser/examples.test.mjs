@@ -3,47 +3,51 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import WebSocket from 'ws';
 import { start } from '../interop/ropeway.mjs';
 import { DEADLINE, launch, visit } from './browser.mjs';
 
+const options = { timeout: DEADLINE };
 let browser;
 
 before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return String(port);
-}
+for (const name of ['axum_listeners', 'axum_pull']) {
+  const example = () => start(join(process.env.EXAMPLES, name), [], { PORT: '0' });
 
-for (const example of ['axum_listeners', 'axum_pull']) {
-  test(`${example} sends a text every three seconds, and hears each reply`, { timeout: DEADLINE }, async () => {
-    const server = await start(join(process.env.EXAMPLES, example), [], { PORT: await freePort() });
+  test(`${name}: the page opens, hears the server every three seconds, and replies`, options, async () => {
+    const server = await example();
     try {
-      const heard = [];
-      const said = [];
-      const { page, faults, leave } = await visit(browser, server.http, {}, (page) => {
-        page.on('websocket', (ws) => {
-          ws.on('framereceived', ({ payload }) => heard.push(payload));
-          ws.on('framesent', ({ payload }) => said.push(payload));
-        });
-      });
-      await page.getByText(/open/i).first().waitFor();
-      while (said.length < 2) await page.waitForTimeout(100);
-      assert.ok(heard.length >= 2, 'it replies to what it heard');
-      for (const message of heard.slice(0, 2)) await page.getByText(message).first().waitFor();
-      await server.printed(/127\.0\.0\.1/);
-      for (const reply of said.slice(0, 2)) await server.printed(new RegExp(RegExp.escape?.(reply) ?? reply.replace(/\W/g, '\\$&')));
+      const { page, faults, screenshot, leave } = await visit(browser, server.http);
+      const shown = (kind, text) => page.locator(`#log .${kind}`, { hasText: text });
+      await shown('note', 'open').waitFor();
+      await server.printed(/^client 127\.0\.0\.1$/);
+      // The second of each: a timer that ticks only once would be none.
+      await shown('in', 'hello from the server').nth(1).waitFor();
+      await shown('out', 'got: hello from the server').nth(1).waitFor();
+      await server.printed(/^message: got: hello from the server$/);
+      await screenshot(`example-${name}`);
+      assert.ok(!server.lines.some((line) => line.startsWith('closed')), 'it is open until the visitor leaves');
       await leave();
-      await server.printed(/close/i);
+      await server.printed(/^closed/);
+      assert.ok(!server.lines.some((line) => line.startsWith('error')), server.lines.join('\n'));
       assert.deepEqual(faults, []);
+    } finally {
+      server.kill();
+    }
+  });
+
+  test(`${name}: behind a proxy the client is the one that the proxy names`, options, async () => {
+    const server = await example();
+    try {
+      const ws = new WebSocket(server.ws('/ws'), { headers: { 'X-Forwarded-For': '203.0.113.7' } });
+      await once(ws, 'open');
+      await server.printed(/^client 203\.0\.113\.7$/);
+      ws.terminate();
+      await server.printed(/^closed/);
     } finally {
       server.kill();
     }

@@ -40,7 +40,9 @@ export async function start(binary, args = [], env = {}) {
     async printed(pattern) {
       const signal = AbortSignal.timeout(DEADLINE);
       while (!lines.some((line) => pattern.test(line))) {
-        await once(printed, 'line', { signal });
+        await once(printed, 'line', { signal }).catch(() => {
+          throw new Error(`no line matches ${pattern}:\n${lines.join('\n')}`);
+        });
       }
     },
   };
