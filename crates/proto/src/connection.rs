@@ -17,6 +17,7 @@ use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
 use crate::message::{Message, MessageRef, Payload};
 use crate::recv::assembler::{Assembler, Received};
+use crate::recv::buffers::Buffers;
 use crate::recv::decoder::Decoder;
 use crate::send::encoder::Encoder;
 use crate::send::queue::{Queue, Spare};
@@ -157,6 +158,13 @@ impl Connection {
             compressor: Compressor::new(params, side, options, Arc::clone(pool)),
             inflater: Inflater::new(params, side, Arc::clone(pool)),
         }));
+        self
+    }
+
+    /// The same with the buffers of large messages taken from where other connections leave theirs.
+    #[must_use]
+    pub fn with_buffers(mut self, buffers: Arc<Buffers>) -> Self {
+        self.assembler.share_buffers(buffers);
         self
     }
 

@@ -76,5 +76,6 @@ pub use error::{SendError, Violation};
 pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
+pub use recv::buffers::Buffers;
 pub use send::queue::Spare;
 pub use state::ReadyState;

@@ -323,6 +323,8 @@ impl<H: Handler> Driver<H> {
     fn finish(&mut self) {
         let Some(closed) = self.connection.outcome().cloned() else { return };
         tracing::debug!(remote_addr = self.link.remote_addr.map(display), "closed: {closed}");
+        // Nobody sends any more once the close event is told; who waits for the end waits until it was.
+        self.link.report(0, ReadyState::Closed);
         self.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
             if let Some(mut state) = this.state.take() {
@@ -357,6 +359,6 @@ impl<H: Handler> Driver<H> {
 /// Whether it ended or its runtime did: those who wait for the end are told.
 impl<H: Handler> Drop for Driver<H> {
     fn drop(&mut self) {
-        self.link.report(0, ReadyState::Closed);
+        self.link.end();
     }
 }

@@ -59,6 +59,8 @@ struct Shared {
     task: Option<Waker>,
     /// Whether the task waits; nobody need wake it while it runs.
     is_parked: bool,
+    /// Whether the task has ended, the close event included.
+    is_over: bool,
     /// Senders that wait for room, or for the end.
     waiting: Vec<Waker>,
     dropped: u64,
@@ -79,6 +81,7 @@ impl Link {
                 state: ReadyState::Open,
                 task: None,
                 is_parked: false,
+                is_over: false,
                 waiting: Vec::new(),
                 dropped: 0,
             }),
@@ -161,7 +164,7 @@ impl Link {
     /// Waits for the end.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
         let mut shared = self.lock();
-        if shared.state == ReadyState::Closed {
+        if shared.is_over {
             return Poll::Ready(());
         }
         shared.wait(cx);
@@ -251,6 +254,16 @@ impl Link {
         shared.is_parked = true;
         self.report_in(shared, buffered, state);
         true
+    }
+
+    /// Tells that the task has ended, and forgets what it never saw.
+    pub(crate) fn end(&self) {
+        let mut shared = self.lock();
+        shared.is_over = true;
+        shared.commands_bytes = 0;
+        let commands = std::mem::take(&mut shared.commands);
+        self.report_in(shared, 0, ReadyState::Closed);
+        drop(commands);
     }
 
     fn report_in(&self, mut shared: MutexGuard<'_, Shared>, buffered: usize, state: ReadyState) {

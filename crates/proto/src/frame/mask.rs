@@ -3,29 +3,22 @@
 /// A masking key.
 pub(crate) type Key = [u8; 4];
 
-/// How much is masked at a step: a multiple of what any machine's vector registers hold, so that the compiler uses them.
-const BLOCK: usize = 64;
-
 /// Masks or unmasks `payload` in place, which begins `offset` bytes into the frame's payload.
+///
+/// One flat loop over words: that is the form which compilers turn into vector instructions of whatever width the machine has.
+#[inline]
 pub(crate) fn apply(payload: &mut [u8], key: Key, offset: u64) {
-    let mut key = key;
-    key.rotate_left((offset % 4) as usize);
-    if key == [0; 4] {
+    // Little-endian, the key's first byte is the lowest: the key of a later byte is the key rotated down.
+    let word = u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32);
+    if word == 0 {
         return;
     }
-    let word = u32::from_ne_bytes(key);
     let pair = u64::from(word) << 32 | u64::from(word);
-    let (blocks, rest) = payload.as_chunks_mut::<BLOCK>();
-    for block in blocks {
-        for lane in block.as_chunks_mut::<8>().0 {
-            *lane = (u64::from_ne_bytes(*lane) ^ pair).to_ne_bytes();
-        }
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for bytes in words {
+        *bytes = (u64::from_le_bytes(*bytes) ^ pair).to_le_bytes();
     }
-    let (words, rest) = rest.as_chunks_mut::<8>();
-    for lane in words {
-        *lane = (u64::from_ne_bytes(*lane) ^ pair).to_ne_bytes();
-    }
-    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+    for (byte, key) in rest.iter_mut().zip(pair.to_le_bytes()) {
         *byte ^= key;
     }
 }

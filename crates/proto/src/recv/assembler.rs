@@ -1,10 +1,13 @@
 //! From parts of frames to whole messages and control frames: the rules of RFC 6455 section 5.4, the limits, and the text
 //! check. A message that came whole is lent on; only an unfinished one is stored, by the bytes that really came.
 
+use std::sync::Arc;
+
 use bytes::buf::Limit;
 use bytes::{BufMut, Bytes};
 use bytestring::ByteString;
 
+use super::buffers::{Buffers, LARGE};
 use super::decoder::{Decoder, Part};
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
@@ -19,6 +22,9 @@ const RESERVE_AHEAD: usize = 64 * 1024;
 /// From how many missing bytes on they are read to where they stay. What that saves is a copy of them, what it costs is a read
 /// of its own for what follows.
 const READ_IN_PLACE_FROM: u64 = 16 * 1024;
+
+/// How much is read in place at once: what is still in a core's second-level cache when it is unmasked.
+const READ_IN_PLACE_AT_ONCE: usize = 128 * 1024;
 
 /// What the peer sent, whole.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) struct Assembler {
     /// The payload of a control frame that has not come whole.
     control: Vec<u8>,
     message: Option<Box<Unfinished>>,
+    /// Where buffers of large messages come from, if not from the allocator.
+    buffers: Option<Arc<Buffers>>,
 }
 
 /// A message of which a part has come.
@@ -58,6 +66,11 @@ impl Assembler {
     /// Forgets what is unfinished.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Takes buffers of large messages from here.
+    pub(crate) fn share_buffers(&mut self, buffers: Arc<Buffers>) {
+        self.buffers = Some(buffers);
     }
 
     /// Takes the next part. `inflater` is there when permessage-deflate was negotiated.
@@ -85,10 +98,10 @@ impl Assembler {
     pub(crate) fn room(&mut self, left: u64) -> Option<Limit<&mut Vec<u8>>> {
         let message = self.message.as_mut().filter(|message| !message.compressed && left >= READ_IN_PLACE_FROM)?;
         if message.payload.len() == message.payload.capacity() {
-            message.reserve(0, left);
+            message.reserve(0, left, self.buffers.as_deref());
         }
         let room = message.payload.capacity() - message.payload.len();
-        Some((&mut message.payload).limit(room.min(left as usize)))
+        Some((&mut message.payload).limit(room.min(left as usize).min(READ_IN_PLACE_AT_ONCE)))
     }
 
     /// Takes what was read into [`Assembler::room`]: the last `count` bytes there.
@@ -102,7 +115,7 @@ impl Assembler {
         let Some(part) = decoder.next_in_place(&mut message.payload[before..]) else { return Ok(None) };
         let finished = part.left == 0 && part.header.fin;
         message.check_text(before)?;
-        if finished { self.message.take().map(|message| message.finish()).transpose() } else { Ok(None) }
+        if finished { self.finish() } else { Ok(None) }
     }
 
     /// RFC 6455 section 5.4: control frames "MAY be injected in the middle of a fragmented message", so they are kept apart.
@@ -168,7 +181,7 @@ impl Assembler {
                 if finished { result.and_then(|()| inflater.finish()) } else { result }
             }
             _ => {
-                message.store(part);
+                message.store(part, self.buffers.as_deref());
                 Ok(())
             }
         };
@@ -181,21 +194,32 @@ impl Assembler {
         if !finished {
             return Ok(None);
         }
-        self.message.take().map(|message| message.finish()).transpose()
+        self.finish()
+    }
+
+    /// The message that has come whole.
+    fn finish<'a>(&mut self) -> Result<Option<Received<'a>>, Violation> {
+        self.message.take().map(|message| message.finish(self.buffers.as_ref())).transpose()
     }
 }
 
 impl Unfinished {
     /// Keeps a part's payload. Storage grows with what came: at most twofold, or [`RESERVE_AHEAD`].
-    fn store(&mut self, part: &Part<'_>) {
+    fn store(&mut self, part: &Part<'_>, buffers: Option<&Buffers>) {
         if self.payload.capacity() - self.payload.len() < part.payload.len() {
-            self.reserve(part.payload.len(), part.left);
+            self.reserve(part.payload.len(), part.left, buffers);
         }
         self.payload.extend_from_slice(part.payload);
     }
 
     /// Reserves for the bytes that are here, and for some of those that are announced.
-    fn reserve(&mut self, here: usize, announced: u64) {
+    fn reserve(&mut self, here: usize, announced: u64, buffers: Option<&Buffers>) {
+        if self.payload.capacity() == 0
+            && here as u64 + announced >= LARGE as u64
+            && let Some(buffer) = buffers.and_then(Buffers::take)
+        {
+            self.payload = buffer;
+        }
         let ahead = self.payload.len().max(RESERVE_AHEAD) as u64;
         self.payload.reserve_exact(here + announced.min(ahead) as usize);
     }
@@ -208,13 +232,17 @@ impl Unfinished {
         Ok(())
     }
 
-    fn finish<'a>(self) -> Result<Received<'a>, Violation> {
+    fn finish<'a>(self, buffers: Option<&Arc<Buffers>>) -> Result<Received<'a>, Violation> {
+        let payload = match buffers {
+            Some(buffers) if self.payload.capacity() >= LARGE => Arc::clone(buffers).payload(self.payload),
+            _ => Bytes::from(self.payload),
+        };
         if !self.is_text {
-            return Ok(Received::Message(MessageRef::Binary(Payload::Owned(self.payload.into()))));
+            return Ok(Received::Message(MessageRef::Binary(Payload::Owned(payload))));
         }
         self.utf8.finish().map_err(|_| Violation::NotUtf8)?;
         // Checked piece by piece already; the type asks once more, which costs a fraction of having received it.
-        let text = ByteString::try_from(Bytes::from(self.payload)).map_err(|_| Violation::NotUtf8)?;
+        let text = ByteString::try_from(payload).map_err(|_| Violation::NotUtf8)?;
         Ok(Received::Message(MessageRef::Text(Text::Owned(text))))
     }
 }

@@ -1,0 +1,95 @@
+//! Buffers of large messages, used again: asking the operating system for a megabyte of zeroed pages for every message
+//! costs more than receiving it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// From what size on a message's buffer is worth keeping. Allocators serve smaller ones from memory that they hold anyway.
+pub(super) const LARGE: usize = 64 * 1024;
+
+/// How many bytes of unused buffers are kept.
+const KEPT: usize = 4 << 20;
+
+/// Buffers of large messages that are in nobody's hands, to be shared by connections: one set a server, or a thread.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    free: Mutex<Free>,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    buffers: Vec<Vec<u8>>,
+    capacity: usize,
+}
+
+impl Buffers {
+    /// An empty buffer that was used before, if there is one.
+    pub(super) fn take(&self) -> Option<Vec<u8>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffer = free.buffers.pop()?;
+        free.capacity -= buffer.capacity();
+        Some(buffer)
+    }
+
+    /// Makes a message's payload of a buffer, which comes back when the last of its users is done.
+    pub(super) fn payload(self: Arc<Self>, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { buffer, home: self })
+    }
+
+    fn put(&self, mut buffer: Vec<u8>) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.capacity + buffer.capacity() <= KEPT {
+            buffer.clear();
+            free.capacity += buffer.capacity();
+            free.buffers.push(buffer);
+        }
+    }
+}
+
+/// A payload in a buffer that has a home.
+struct Lent {
+    buffer: Vec<u8>,
+    home: Arc<Buffers>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.home.put(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_when_the_last_user_of_its_payload_is_done() {
+        let buffers = Arc::new(Buffers::default());
+        assert!(buffers.take().is_none());
+        let payload = Arc::clone(&buffers).payload(vec![7; LARGE]);
+        let slice = payload.slice(5..10);
+        drop(payload);
+        assert!(buffers.take().is_none());
+        drop(slice);
+        let buffer = buffers.take().expect("it came back");
+        assert!(buffer.is_empty() && buffer.capacity() >= LARGE);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_meant_to_be() {
+        let buffers = Buffers::default();
+        for _ in 0..100 {
+            buffers.put(Vec::with_capacity(KEPT / 4));
+        }
+        buffers.put(Vec::with_capacity(KEPT + 1));
+        let kept: Vec<_> = std::iter::from_fn(|| buffers.take()).collect();
+        assert_eq!(kept.len(), 4);
+    }
+}
