@@ -4,4 +4,5 @@ mod handshake;
 mod handshake_rows;
 mod rows;
 mod script;
+mod sending;
 mod wire;

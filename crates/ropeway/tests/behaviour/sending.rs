@@ -1,0 +1,575 @@
+//! Sending: what leaves in one write, in which order, what happens when the peer does not read, and what the handles tell.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use ropeway::{Bytes, Cause, CloseCode, Overflow, ReadyState, SendError, Server, ServerBuilder, Stream};
+use testkit::Event;
+use testkit::wire::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
+
+use crate::script::{Log, code_of, open, ping, pong, request, text};
+use crate::wire::{Wire, settle, wire};
+
+/// A server that keeps a log, and a connection to it.
+async fn connect(builder: ServerBuilder) -> (Log, Wire) {
+    let (server, log) = (builder.build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    (log, wire)
+}
+
+/// A server that sends back what it gets.
+fn echo(builder: ServerBuilder) -> Server {
+    let server = builder.build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    server
+}
+
+fn unmasked(opcode: u8, payload: impl Into<Vec<u8>>) -> Frame {
+    Frame::new(opcode, payload)
+}
+
+fn texts(payloads: &[&str]) -> Vec<Frame> {
+    payloads.iter().map(|payload| unmasked(TEXT, *payload)).collect()
+}
+
+/// Asks a future once.
+async fn ask<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+    poll_fn(|cx| match Pin::new(&mut *future).poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+// What leaves in one write.
+
+#[tokio::test(start_paused = true)]
+async fn the_replies_to_all_messages_of_one_read_leave_in_one_write() {
+    let wire = open(&echo(Server::builder())).await;
+    let messages: Vec<Frame> = (0..500).map(|number| text(number.to_string())).collect();
+    wire.send(&messages);
+    settle().await;
+    assert_eq!(wire.take_writes(), 1);
+    assert_eq!(wire.unflushed(), 0);
+    let replies: Vec<Frame> = (0..500).map(|number| unmasked(TEXT, number.to_string())).collect();
+    assert_eq!(wire.take_frames(), replies);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    for payload in ["a", "b", "c"] {
+        sender.send(payload).unwrap();
+    }
+    sender.ping("d").unwrap();
+    assert_eq!(wire.take_writes(), 0);
+    settle().await;
+    assert_eq!(wire.take_writes(), 1);
+    assert_eq!(wire.take_frames(), [vec![unmasked(PING, "d")], texts(&["a", "b", "c"])].concat());
+    // And what is sent later does not wait for more.
+    sender.send("e").unwrap();
+    settle().await;
+    assert_eq!(wire.take_writes(), 1);
+    assert_eq!((wire.unflushed(), wire.take_frames()), (0, texts(&["e"])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_event_and_handles_send_keeps_its_order() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| {
+        let sender = ws.sender();
+        ws.on_message(move |ws, message| {
+            ws.send(format!("{message} by the event")).unwrap();
+            sender.send(format!("{message} by the handle")).unwrap();
+            ws.send(format!("{message} by the event again")).unwrap();
+            sender.send(format!("{message} by the handle again")).unwrap();
+        });
+    });
+    let wire = open(&server).await;
+    wire.send(&[text("1"), text("2")]);
+    settle().await;
+    let expected = [" by the event", " by the handle", " by the event again", " by the handle again"];
+    let expected: Vec<Frame> =
+        ["1", "2"].iter().flat_map(|n| expected.iter().map(move |e| unmasked(TEXT, format!("{n}{e}")))).collect();
+    assert_eq!(wire.take_writes(), 1);
+    assert_eq!(wire.take_frames(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_at_the_opening_leaves_first() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| {
+        ws.send("welcome").unwrap();
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    let (wire, end) = wire();
+    wire.send_bytes([request("").as_bytes(), &text("hello").encode()].concat());
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.serve_stream(Stream::other(end), None).await }
+    });
+    settle().await;
+    let written = wire.take_written();
+    let frames = [unmasked(TEXT, "welcome").encode(), unmasked(TEXT, "hello").encode()].concat();
+    assert!(written.ends_with(&frames), "{}", String::from_utf8_lossy(&written));
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_payloads_are_queued_without_a_copy_and_let_go_when_written() {
+    let (log, wire) = connect(Server::builder()).await;
+    let payload = Bytes::from(vec![7; 1 << 20]);
+    wire.set_room(Some(1000));
+    log.sender().send(payload.clone()).unwrap();
+    settle().await;
+    assert_eq!(log.sender().buffered_amount(), (1 << 20) + 10 - 1000);
+    assert!(!payload.is_unique(), "it is still shared");
+    wire.set_room(None);
+    settle().await;
+    assert!(payload.is_unique());
+    assert_eq!(wire.take_frames(), [unmasked(BINARY, payload)]);
+}
+
+// When the peer does not read.
+
+#[tokio::test(start_paused = true)]
+async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
+    let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
+    let sender = log.sender();
+    wire.set_room(Some(0));
+    let mut taken = 0;
+    let buffered = loop {
+        settle().await;
+        match sender.send(vec![taken; 300]) {
+            Ok(()) => taken += 1,
+            Err(SendError::Full { buffered }) => break buffered,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    // A message is taken whole as long as there is any room.
+    assert_eq!((taken, buffered), (4, 4 * 304));
+    assert_eq!(sender.buffered_amount(), buffered);
+    assert!(matches!(sender.ping("x"), Err(SendError::Full { .. })));
+    assert_eq!(sender.ready_state(), ReadyState::Open);
+
+    wire.set_room(None);
+    settle().await;
+    assert_eq!(sender.buffered_amount(), 0);
+    sender.send("room again").unwrap();
+    settle().await;
+    let mut expected: Vec<Frame> = (0..4).map(|fill| unmasked(BINARY, vec![fill; 300])).collect();
+    expected.push(unmasked(TEXT, "room again"));
+    assert_eq!(wire.take_frames(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_is_counted_before_the_connection_has_seen_the_messages() {
+    let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
+    let sender = log.sender();
+    // No task has run since, so nothing can be written yet.
+    assert_eq!((0..100).filter(|_| sender.send(vec![0; 300]).is_ok()).count(), 4);
+    assert_eq!(sender.buffered_amount(), 1200);
+    settle().await;
+    assert_eq!(sender.buffered_amount(), 0);
+    assert_eq!(wire.take_frames().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_messages_are_dropped_and_counted_where_that_is_the_policy() {
+    let (log, wire) = connect(Server::builder().max_buffered(1000).overflow(Overflow::Drop)).await;
+    let sender = log.sender();
+    wire.set_room(Some(0));
+    for number in 0..10_u8 {
+        sender.send(vec![number; 600]).unwrap();
+    }
+    assert_eq!(sender.dropped(), 8);
+    settle().await;
+    wire.set_room(None);
+    settle().await;
+    sender.send("room again").unwrap();
+    settle().await;
+    assert_eq!(sender.dropped(), 8);
+    let expected = [unmasked(BINARY, vec![0; 600]), unmasked(BINARY, vec![1; 600]), unmasked(TEXT, "room again")];
+    assert_eq!(wire.take_frames(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_the_connection_is_closed_with_1013_where_that_is_the_policy() {
+    let (log, wire) = connect(Server::builder().max_buffered(1000).overflow(Overflow::Close)).await;
+    let sender = log.sender();
+    wire.set_room(Some(0));
+    sender.send(vec![0; 600]).unwrap();
+    sender.send(vec![1; 600]).unwrap();
+    assert!(matches!(sender.send("too much"), Err(SendError::Full { .. })));
+    assert_eq!(sender.ready_state(), ReadyState::Closing);
+    assert_eq!(sender.send("later"), Err(SendError::NotOpen(ReadyState::Closing)));
+    wire.set_room(None);
+    settle().await;
+    let frames = wire.take_frames();
+    assert_eq!(frames.len(), 3, "what had room is sent before: {frames:?}");
+    assert_eq!(code_of(&frames[2]), 1013);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policies_hold_for_what_an_event_sends_too() {
+    for (overflow, expected) in [
+        (Overflow::Refuse, vec!["sent", "sent", "Full", "Full"]),
+        (Overflow::Drop, vec!["sent", "sent", "sent", "sent"]),
+        (Overflow::Close, vec!["sent", "sent", "Full", "NotOpen"]),
+    ] {
+        let server = Server::builder().max_buffered(1000).overflow(overflow).build();
+        let results = Arc::new(Mutex::new(Vec::new()));
+        server.on_connection({
+            let results = Arc::clone(&results);
+            move |ws, _| {
+                let results = Arc::clone(&results);
+                ws.on_message(move |ws, _| {
+                    for _ in 0..4 {
+                        let result = ws.send(vec![0; 600]);
+                        results.lock().unwrap().push(result.err().map_or("sent".into(), |e| testkit::variant(&e)));
+                    }
+                });
+            }
+        });
+        let wire = open(&server).await;
+        let sender = server.clients().remove(0);
+        wire.send(&[text("go")]);
+        settle().await;
+        assert_eq!(*results.lock().unwrap(), expected);
+        assert_eq!(sender.dropped(), if overflow == Overflow::Drop { 2 } else { 0 });
+        let frames = wire.take_frames();
+        if overflow == Overflow::Close {
+            assert_eq!((frames.len(), code_of(&frames[2])), (3, 1013));
+        } else {
+            assert_eq!(frames.len(), 2);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn send_wait_waits_for_room_and_then_keeps_its_order() {
+    let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
+    let sender = log.sender();
+    wire.set_room(Some(0));
+    sender.send(vec![0; 1000]).unwrap();
+    settle().await;
+    let waiting = tokio::spawn({
+        let sender = sender.clone();
+        async move {
+            for number in 1..20_u8 {
+                sender.send_wait(vec![number; 1000]).await.unwrap();
+            }
+        }
+    });
+    settle().await;
+    assert!(!waiting.is_finished());
+    // Of each 1000 bytes more one message goes, and the next is let in.
+    for _ in 0..19 {
+        let before = sender.buffered_amount();
+        wire.set_room(Some(1004));
+        settle().await;
+        assert_eq!(sender.buffered_amount(), if waiting.is_finished() { 1004 } else { before });
+    }
+    wire.set_room(None);
+    waiting.await.unwrap();
+    settle().await;
+    let frames = wire.take_frames();
+    assert_eq!(frames, (0..20).map(|fill| unmasked(BINARY, vec![fill; 1000])).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_wait_that_is_dropped_sends_nothing() {
+    let (log, wire) = connect(Server::builder().max_buffered(100)).await;
+    let sender = log.sender();
+    wire.set_room(Some(0));
+    sender.send(vec![0; 100]).unwrap();
+    settle().await;
+    {
+        let mut waiting = pin!(sender.send_wait("never"));
+        assert_eq!(ask(&mut waiting).await, None);
+        settle().await;
+        assert_eq!(ask(&mut waiting).await, None);
+    }
+    wire.set_room(None);
+    settle().await;
+    sender.send_wait("after").await.unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [unmasked(BINARY, vec![0; 100]), unmasked(TEXT, "after")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_room_are_told_when_the_connection_ends() {
+    for ends in [Wire::end as fn(&Wire), Wire::reset] {
+        let (log, wire) = connect(Server::builder().max_buffered(100)).await;
+        let sender = log.sender();
+        wire.set_room(Some(0));
+        sender.send(vec![0; 100]).unwrap();
+        settle().await;
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let sender = sender.clone();
+                tokio::spawn(async move { sender.send_wait("x").await })
+            })
+            .collect();
+        let closed = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.closed().await }
+        });
+        settle().await;
+        ends(&wire);
+        for waiting in waiting {
+            assert!(matches!(waiting.await.unwrap(), Err(SendError::NotOpen(_))));
+        }
+        closed.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_keeps_no_other_from_a_broadcast() {
+    let server = echo(Server::builder().max_buffered(1000));
+    let mut wires = Vec::new();
+    for _ in 0..50 {
+        wires.push(open(&server).await);
+    }
+    wires[7].set_room(Some(0));
+    assert_eq!(server.clients().len(), 50);
+    for round in 0..20 {
+        let news = Bytes::from(vec![round; 100]);
+        let full = server.clients().iter().filter(|client| client.send(news.clone()).is_err()).count();
+        assert_eq!(full, usize::from(round >= 10), "in round {round}");
+        settle().await;
+    }
+    for (index, wire) in wires.iter().enumerate() {
+        let expected = if index == 7 { 0 } else { 20 };
+        assert_eq!(wire.take_frames().len(), expected, "client {index}");
+    }
+    wires[7].set_room(None);
+    settle().await;
+    assert_eq!(wires[7].take_frames().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn buffered_amount_is_nothing_once_the_connection_is_gone() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    let payload = Bytes::from(vec![7; 100_000]);
+    wire.set_room(Some(0));
+    sender.send(payload.clone()).unwrap();
+    settle().await;
+    assert!(sender.buffered_amount() > 100_000);
+    // This one the connection never sees.
+    sender.terminate();
+    assert!(sender.send(payload.clone()).is_err());
+    settle().await;
+    assert_eq!(sender.buffered_amount(), 0);
+    assert!(payload.is_unique(), "nothing is kept for nobody");
+}
+
+#[test]
+fn what_a_runtime_leaves_behind_is_not_kept() {
+    let payload = Bytes::from(vec![7; 100_000]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (log, _wire) = runtime.block_on(connect(Server::builder()));
+    log.sender().send(payload.clone()).unwrap();
+    drop(runtime);
+    let sender = log.sender();
+    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    assert_eq!(sender.buffered_amount(), 0);
+    assert!(payload.is_unique());
+}
+
+// Fragments.
+
+#[tokio::test(start_paused = true)]
+async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    sender.send_fragment("one ", false).unwrap();
+    sender.send("waits").unwrap();
+    settle().await;
+    sender.ping("does not").unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [unmasked(TEXT, "one ").unfinished(), unmasked(PING, "does not")]);
+    assert_eq!(sender.buffered_amount(), 5);
+    sender.send_fragment("two ", false).unwrap();
+    sender.send(vec![1; 10_000]).unwrap();
+    sender.send_fragment("three", true).unwrap();
+    sender.send("behind").unwrap();
+    settle().await;
+    let expected = [
+        unmasked(CONTINUATION, "two ").unfinished(),
+        unmasked(CONTINUATION, "three"),
+        unmasked(TEXT, "waits"),
+        unmasked(BINARY, vec![1; 10_000]),
+        unmasked(TEXT, "behind"),
+    ];
+    assert_eq!(wire.take_frames(), expected);
+    assert_eq!(sender.buffered_amount(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_can_send_in_fragments() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| {
+            ws.send_fragment(message.as_bytes(), false).unwrap();
+            ws.send("waits").unwrap();
+            ws.send_fragment("", true).unwrap();
+        });
+    });
+    let wire = open(&server).await;
+    wire.send(&[text("x")]);
+    settle().await;
+    let expected = [unmasked(BINARY, "x").unfinished(), unmasked(CONTINUATION, ""), unmasked(TEXT, "waits")];
+    assert_eq!(wire.take_frames(), expected);
+}
+
+// Pings.
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_answered_and_told_and_pongs_are_told() {
+    let (log, wire) = connect(Server::builder()).await;
+    log.sender().ping("ours").unwrap();
+    log.sender().pong("unasked").unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [unmasked(PING, "ours"), unmasked(PONG, "unasked")]);
+    wire.send(&[pong("ours"), ping("theirs")]);
+    settle().await;
+    assert_eq!(log.take_events(), [Event::Pong(b"ours".to_vec()), Event::Ping(b"theirs".to_vec())]);
+    assert_eq!(wire.take_frames(), [unmasked(PONG, "theirs")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_auto_pong_a_listener_answers() {
+    let server = Server::builder().auto_pong(false).build();
+    server.on_connection(|ws, _| {
+        ws.on_ping(|ws, payload| ws.pong(payload).unwrap());
+        ws.on_pong(|ws, payload| ws.ping(payload).unwrap());
+    });
+    let wire = open(&server).await;
+    wire.send(&[ping("a"), pong("b")]);
+    settle().await;
+    assert_eq!(wire.take_frames(), [unmasked(PONG, "a"), unmasked(PING, "b")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_changes_nothing() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
+        assert_eq!(sender.close(code, ""), Err(SendError::InvalidCloseCode(CloseCode::from(code))));
+    }
+    assert_eq!(sender.close(1000, "r".repeat(124)), Err(SendError::ReasonTooLong(124)));
+    assert_eq!(sender.ping(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(sender.pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    settle().await;
+    assert_eq!(sender.ready_state(), ReadyState::Open);
+    assert_eq!(wire.take_written(), b"");
+    sender.close(4999, "r".repeat(123)).unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::close(Some((4999, &"r".repeat(123))))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn terminate_ends_at_once_and_writes_nothing_more() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    wire.set_room(Some(3));
+    sender.send("never read").unwrap();
+    settle().await;
+    sender.terminate();
+    assert_eq!(sender.ready_state(), ReadyState::Closing);
+    sender.terminate();
+    settle().await;
+    wire.set_room(None);
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(wire.take_written().len(), 3);
+    assert_eq!((sender.ready_state(), sender.buffered_amount()), (ReadyState::Closed, 0));
+    let closed = log.closed();
+    assert_eq!((closed.code, closed.clean, closed.cause), (CloseCode::ABNORMAL, false, Cause::Terminated));
+    assert_eq!(sender.send("x"), Err(SendError::NotOpen(ReadyState::Closed)));
+    assert_eq!(sender.close(1000, ""), Ok(()));
+    sender.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_can_terminate_and_nothing_more_is_told_of_that_read() {
+    let server = Server::builder().build();
+    let count = Arc::new(Mutex::new(0));
+    server.on_connection({
+        let count = Arc::clone(&count);
+        move |ws, _| {
+            let count = Arc::clone(&count);
+            ws.on_message(move |ws, _| {
+                *count.lock().unwrap() += 1;
+                ws.send("x").unwrap();
+                ws.terminate();
+            });
+        }
+    });
+    let wire = open(&server).await;
+    wire.send(&[text("1"), text("2")]);
+    settle().await;
+    assert_eq!(*count.lock().unwrap(), 1);
+    assert!(wire.is_dropped());
+    assert_eq!(wire.take_written(), b"");
+}
+
+// What handles tell.
+
+#[tokio::test(start_paused = true)]
+async fn the_ready_state_goes_from_open_over_closing_to_closed() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    assert_eq!(sender.ready_state(), ReadyState::Open);
+    sender.close(1000, "").unwrap();
+    assert_eq!(sender.ready_state(), ReadyState::Closing);
+    assert_eq!(sender.send("x"), Err(SendError::NotOpen(ReadyState::Closing)));
+    settle().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closing);
+    wire.send(&[crate::script::close(1000, "")]);
+    settle().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closing, "until the transport is over");
+    wire.end();
+    settle().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    assert_eq!(wire.take_frames().iter().filter(|frame| frame.opcode == CLOSE).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_close_event_every_handle_says_closed() {
+    for ends in [Wire::end as fn(&Wire), Wire::reset] {
+        let server = Server::builder().build();
+        let states = Arc::new(Mutex::new(Vec::new()));
+        server.on_connection({
+            let states = Arc::clone(&states);
+            move |ws, _| {
+                let (states, sender) = (Arc::clone(&states), ws.sender());
+                ws.on_close(move |ws, _| {
+                    states.lock().unwrap().push((ws.ready_state(), sender.ready_state()));
+                    assert!(sender.send("too late").is_err());
+                    assert!(ws.send("too late").is_err());
+                });
+            }
+        });
+        let wire = open(&server).await;
+        ends(&wire);
+        settle().await;
+        assert_eq!(*states.lock().unwrap(), [(ReadyState::Closed, ReadyState::Closed)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handles_to_one_connection_are_equal() {
+    let server = echo(Server::builder());
+    let (_one, _other) = (open(&server).await, open(&server).await);
+    let clients = server.clients();
+    assert_eq!(clients[0], clients[0].clone());
+    assert_ne!(clients[0], clients[1]);
+}
