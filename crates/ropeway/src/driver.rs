@@ -171,7 +171,13 @@ impl<H: Handler> Driver<H> {
             if count == 0 {
                 break;
             }
-            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count])) {
+            let stream = Pin::new(&mut self.stream);
+            let result = match &slices[..count] {
+                // The usual case, and a cheaper system call.
+                [slice] => stream.poll_write(cx, slice),
+                slices => stream.poll_write_vectored(cx, slices),
+            };
+            match ready!(result) {
                 Ok(0) => self.writing = Writing::Ended,
                 Ok(written) => {
                     self.connection.handle_transmitted(written);

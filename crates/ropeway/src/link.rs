@@ -224,11 +224,14 @@ impl Link {
 
 /// The task's side.
 impl Link {
+    /// Whether there are commands to take.
+    #[inline]
+    pub(crate) fn has_commands(&self) -> bool {
+        self.has_commands.load(Ordering::Acquire)
+    }
+
     /// The commands since last time, in order.
     pub(crate) fn take_commands(&self) -> Vec<Command> {
-        if !self.has_commands.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let mut shared = self.lock();
         self.has_commands.store(false, Ordering::Relaxed);
         // Until the task reports its queue the bytes still count, as what it held.

@@ -104,7 +104,13 @@ impl<'a> Ws<'a> {
     /// Does what was asked through handles, so that it stays in order with what is asked here.
     #[inline]
     pub(crate) fn run_commands(&mut self) {
-        for command in self.link.take_commands() {
+        if self.link.has_commands() {
+            self.run_taken(self.link.take_commands());
+        }
+    }
+
+    fn run_taken(&mut self, commands: Vec<Command>) {
+        for command in commands {
             // A refusal here means that the connection closed meanwhile; its close event says so.
             let _ = match command {
                 Command::Message(message) => self.connection.send_promised(message),
