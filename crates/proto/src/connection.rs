@@ -187,6 +187,11 @@ impl Connection {
         }
     }
 
+    /// Whether messages may still come. Once they may not, what the peer sends is thrown away.
+    pub const fn is_receiving(&self) -> bool {
+        matches!(self.state, State::Open | State::CloseSent { .. })
+    }
+
     /// Bytes that wait to be written, frame headers included.
     pub fn buffered_amount(&self) -> usize {
         self.queue.len() + self.held_bytes
@@ -224,7 +229,7 @@ impl Connection {
         self.keepalive.heard(now);
         let rules = Rules { masked: matches!(self.role, Role::Server), deflate: self.deflate.is_some() };
         loop {
-            if !matches!(self.state, State::Open | State::CloseSent { .. }) {
+            if !self.is_receiving() {
                 input.take_all();
                 return None;
             }
@@ -253,7 +258,7 @@ impl Connection {
     /// Where the driver should read next, in the middle of a large message: the bytes then need not be copied. Whatever was
     /// read there has to be told of with [`Connection::handle_read_in_place`]; reading elsewhere is always right too.
     pub fn poll_read_buffer(&mut self) -> Option<Limit<&mut Vec<u8>>> {
-        if !matches!(self.state, State::Open | State::CloseSent { .. }) {
+        if !self.is_receiving() {
             return None;
         }
         self.assembler.room(self.decoder.data_left()?)
@@ -305,9 +310,11 @@ impl Connection {
         None
     }
 
-    /// Nothing was read for a while because this side did not want to. The peer's silence since then says nothing about it.
+    /// Nothing was read for a while because this side did not want to. The peer's silence since then says nothing about it, and
+    /// the message that it is in the middle of gets its time anew.
     pub fn handle_unread(&mut self, now: Instant) {
         self.keepalive.heard(now);
+        self.message_since = self.message_since.map(|_| now);
     }
 
     /// The next `count` bytes of what [`Connection::poll_transmit`] gave were written.

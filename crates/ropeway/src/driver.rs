@@ -124,6 +124,7 @@ impl<H: Handler> Driver<H> {
                 self.finish();
                 return Poll::Ready(());
             }
+            self.note_pause();
             if self.poll_timer(cx).is_ready() {
                 continue;
             }
@@ -208,9 +209,20 @@ impl<H: Handler> Driver<H> {
         self.writing = Writing::Ended;
     }
 
+    /// Has the clock know of a pause, before it is asked: the peer's silence meanwhile says nothing.
+    fn note_pause(&mut self) {
+        if self.is_paused() {
+            self.was_paused = true;
+        } else if std::mem::take(&mut self.was_paused) {
+            self.connection.handle_unread(Instant::now().into_std());
+        }
+    }
+
     /// Ready when a deadline was met and something may have changed.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = if self.is_paused() { None } else { self.connection.poll_timeout() };
+        // While nothing is read, silence has no deadline; closing has one all the same.
+        let is_idle = self.is_paused() && self.connection.ready_state() == ReadyState::Open;
+        let deadline = if is_idle { None } else { self.connection.poll_timeout() };
         let Some(deadline) = deadline.map(Instant::from_std) else {
             self.timer = None;
             return Poll::Pending;
@@ -237,12 +249,12 @@ impl<H: Handler> Driver<H> {
 
     /// Ready when something was read or handled, with the number of bytes.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
-        if self.is_stopped() {
-            self.was_paused |= self.is_paused();
+        if self.is_paused() {
+            self.was_paused = true;
             return Poll::Pending;
         }
-        if std::mem::take(&mut self.was_paused) {
-            self.connection.handle_unread(Instant::now().into_std());
+        if self.is_full() {
+            return Poll::Pending;
         }
         if !self.leftover.is_empty() {
             let mut bytes = std::mem::take(&mut self.leftover);
@@ -315,15 +327,22 @@ impl<H: Handler> Driver<H> {
         }
     }
 
-    /// Whether to leave unread what comes. While the peer does not take what is queued, it is not asked for more: so each
-    /// reply finds room. A closing connection reads on, or it would never see the peer's close frame.
+    /// Whether to leave unread what comes.
     fn is_stopped(&self) -> bool {
-        self.connection.ready_state() == ReadyState::Open
-            && (self.link.is_paused() || self.connection.buffered_amount() >= self.connection.config().max_buffered)
+        self.is_paused() || self.is_full()
     }
 
+    /// Whether the user wants nothing delivered. What would be thrown away is read all the same: a connection that closes has
+    /// to see the transport's end.
     fn is_paused(&self) -> bool {
-        self.connection.ready_state() == ReadyState::Open && self.link.is_paused()
+        self.link.is_paused() && self.connection.is_receiving()
+    }
+
+    /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
+    /// connection sends no replies, and reads on, or it would never see the peer's close frame.
+    fn is_full(&self) -> bool {
+        self.connection.ready_state() == ReadyState::Open
+            && self.connection.buffered_amount() >= self.connection.config().max_buffered
     }
 
     fn finish(&mut self) {
