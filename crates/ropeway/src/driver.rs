@@ -179,7 +179,7 @@ impl<H: Handler> Driver<H> {
                 slices => stream.poll_write_vectored(cx, slices),
             };
             match ready!(result) {
-                Ok(0) => self.writing = Writing::Ended,
+                Ok(0) => self.broken(&io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.connection.handle_transmitted(written);
                     self.writing = Writing::Unflushed;
@@ -207,6 +207,8 @@ impl<H: Handler> Driver<H> {
     fn broken(&mut self, error: &io::Error) {
         tracing::debug!(remote_addr = self.link.remote_addr.map(display), %error, "the transport broke");
         self.writing = Writing::Ended;
+        // Nothing can be sent any more. The end itself comes with what is read, for which a user who paused may not ask.
+        self.link.report(0, ReadyState::Closing);
     }
 
     /// Has the clock know of a pause, before it is asked: the peer's silence meanwhile says nothing.
