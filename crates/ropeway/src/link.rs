@@ -130,11 +130,18 @@ impl Link {
             }
             (Err(error), _) => Err(error),
             (Ok(()), _) => {
-                shared.commands_bytes += message.len();
-                self.push(shared, Command::Message(message));
+                self.push_message(shared, message);
                 Ok(())
             }
         }
+    }
+
+    /// Hands over a message that was promised room before.
+    pub(crate) fn send_promised(&self, message: Message) -> Result<(), SendError> {
+        let shared = self.lock();
+        check_open(&shared)?;
+        self.push_message(shared, message);
+        Ok(())
     }
 
     /// Hands over a message once there is room; until then `message` keeps it.
@@ -148,8 +155,7 @@ impl Link {
             Err(error) => Poll::Ready(Err(error)),
             Ok(()) => {
                 if let Some(message) = message.take() {
-                    shared.commands_bytes += message.len();
-                    self.push(shared, Command::Message(message));
+                    self.push_message(shared, message);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -201,9 +207,7 @@ impl Link {
     }
 
     fn check_room(&self, shared: &Shared) -> Result<(), SendError> {
-        if shared.state != ReadyState::Open {
-            return Err(SendError::NotOpen(shared.state));
-        }
+        check_open(shared)?;
         let buffered = shared.buffered_amount();
         if buffered >= self.max_buffered { Err(SendError::Full { buffered }) } else { Ok(()) }
     }
@@ -213,6 +217,11 @@ impl Link {
             shared.state = ReadyState::Closing;
             self.push(shared, Command::Close(frame));
         }
+    }
+
+    fn push_message(&self, mut shared: MutexGuard<'_, Shared>, message: Message) {
+        shared.commands_bytes += message.len();
+        self.push(shared, Command::Message(message));
     }
 
     fn push(&self, mut shared: MutexGuard<'_, Shared>, command: Command) {
@@ -305,4 +314,8 @@ impl Shared {
             self.waiting.push(cx.waker().clone());
         }
     }
+}
+
+fn check_open(shared: &Shared) -> Result<(), SendError> {
+    if shared.state == ReadyState::Open { Ok(()) } else { Err(SendError::NotOpen(shared.state)) }
 }

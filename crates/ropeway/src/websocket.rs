@@ -180,8 +180,9 @@ impl Sink<Message> for WebSocket {
         self.sender.link().poll_room(cx).map_err(Error::from)
     }
 
+    /// Takes what [`poll_ready`](Sink::poll_ready) promised room for, whatever handles have sent since.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        Ok(self.sender.send(message)?)
+        Ok(self.sender.link().send_promised(message)?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

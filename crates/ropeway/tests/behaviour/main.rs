@@ -2,6 +2,7 @@
 
 mod handshake;
 mod handshake_rows;
+mod receiving;
 mod rows;
 mod script;
 mod sending;

@@ -57,7 +57,7 @@ pub(crate) async fn open_client_with(
     client: &Client,
     deflate: Option<proto::deflate::Options>,
     behind: &[u8],
-) -> (impl Future<Output = WebSocket>, Wire) {
+) -> (impl Future<Output = WebSocket> + use<>, Wire) {
     let (wire, end) = wire();
     let client = client.clone();
     let connecting =

@@ -1,0 +1,621 @@
+//! Receiving: who reads slowly makes the peer wait, nothing that came whole is lost, and the end is told once.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use ropeway::{
+    Cause, Client, CloseCode, Config, Error, Message, ReadyState, Server, ServerBuilder, Violation, WebSocket,
+};
+use testkit::Event;
+use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::sleep;
+
+use crate::script::{Log, binary, close, code_of, continuation, open, open_client, open_client_with, ping, pong, text};
+use crate::wire::{Wire, settle};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What one read brings at most, and one turn of a connection; see `scratch` and `driver`.
+const READ: usize = 128 * 1024;
+const TURN: usize = 256 * 1024;
+
+/// What a pull user's inbox holds before the peer has to wait; see `websocket`.
+const INBOX: usize = 256 * 1024;
+
+/// A server whose connections are given to the test.
+fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {
+    let server = builder.build();
+    let (give, take) = unbounded_channel();
+    server.pull(move |ws, _| {
+        let _ = give.send(ws);
+        async {}
+    });
+    (server, take)
+}
+
+/// A connection of a server, to pull from.
+async fn pull(builder: ServerBuilder) -> (WebSocket, Wire) {
+    let (server, mut connections) = pulling(builder);
+    let wire = open(&server).await;
+    (connections.recv().await.unwrap(), wire)
+}
+
+/// A message if it is there. The future that asks is dropped either way.
+async fn try_recv(ws: &mut WebSocket) -> Option<Result<Option<Message>, Error>> {
+    let mut recv = pin!(ws.recv());
+    poll_fn(|cx| match recv.as_mut().poll(cx) {
+        Poll::Ready(received) => Poll::Ready(Some(received)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// The text of the next message, which must be there.
+async fn next(ws: &mut WebSocket) -> String {
+    let message = try_recv(ws).await.expect("a message is there").unwrap().expect("it is not the end");
+    message.as_text().unwrap().to_owned()
+}
+
+fn numbered(number: usize, size: usize) -> Vec<u8> {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(size, number as u8);
+    payload
+}
+
+// Backpressure.
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_and_never_reads_fills_the_write_queue_and_no_more() {
+    const MAX: usize = 64 * 1024;
+    let server = Server::builder().max_buffered(MAX).build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| ws.send(message).expect("a reply always finds room"));
+    });
+    let wire = open(&server).await;
+    let sender = server.clients().remove(0);
+    wire.set_room(Some(0));
+    let messages: Vec<_> = (0..1000).map(|number| binary(numbered(number, 10_000))).collect();
+    messages.iter().for_each(|message| wire.send(std::slice::from_ref(message)));
+    settle().await;
+    let (read, buffered) = (wire.read(), sender.buffered_amount());
+    assert!((MAX..MAX + 10_004).contains(&buffered), "{buffered} bytes are queued");
+    assert!(read <= MAX + READ, "{read} bytes were read");
+
+    // It reads on as it is read from.
+    wire.set_room(Some(30_000));
+    settle().await;
+    assert!(wire.read() > read);
+    assert!(sender.buffered_amount() < MAX + 10_004);
+    wire.set_room(None);
+    for _ in 0..10 {
+        // One turn after the other, as others have theirs.
+        settle().await;
+    }
+    let expected: Vec<_> = (0..1000).map(|number| Frame::new(BINARY, numbered(number, 10_000))).collect();
+    assert!(wire.take_frames() == expected, "all of it comes back in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_larger_than_what_asks_for_them_fill_the_write_queue_and_no_more() {
+    const MAX: usize = 64 * 1024;
+    let server = Server::builder().max_buffered(MAX).build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, _| ws.send(vec![7; 50_000]).expect("a reply always finds room"));
+    });
+    let wire = open(&server).await;
+    let sender = server.clients().remove(0);
+    wire.set_room(Some(0));
+    let asking = vec![text("more"); 1000];
+    wire.send(&asking);
+    settle().await;
+    assert_eq!(sender.buffered_amount(), 2 * 50_004, "of one read no more is handled than there is room for");
+    wire.set_room(None);
+    for _ in 0..1000 {
+        settle().await;
+    }
+    let written = wire.take_written();
+    let (frames, rest) = decode_all(&written).unwrap();
+    assert_eq!((frames.len(), rest.len()), (1000, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_ask_for_messages_makes_the_peer_wait_and_loses_none() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    for number in 0..400 {
+        wire.send(&[binary(numbered(number, 10_000))]);
+    }
+    settle().await;
+    let read = wire.read();
+    assert!((INBOX..INBOX + READ).contains(&read), "{read} bytes were read");
+    settle().await;
+    assert_eq!(wire.read(), read);
+    for number in 0..400 {
+        let message = ws.recv().await.unwrap().unwrap();
+        assert_eq!(message.as_bytes(), numbered(number, 10_000));
+    }
+    assert!(try_recv(&mut ws).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_messages_fill_the_inbox_too() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    let empty = vec![text(""); 10_000];
+    for _ in 0..10 {
+        wire.send(&empty);
+    }
+    settle().await;
+    assert!(wire.read() < 2 * 60_000, "{} bytes were read", wire.read());
+    for _ in 0..100_000 {
+        assert_eq!(ws.recv().await.unwrap(), Some(Message::from("")));
+    }
+    assert!(try_recv(&mut ws).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_larger_than_the_inbox_comes_through() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    for _ in 0..3 {
+        wire.send(&[binary(vec![7; 3 << 20]), text("behind")]);
+        assert_eq!(ws.recv().await.unwrap().unwrap().len(), 3 << 20);
+        assert_eq!(ws.recv().await.unwrap(), Some("behind".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_connection_is_full_it_still_sends() {
+    let (ws, wire) = pull(Server::builder()).await;
+    wire.send(&[binary(vec![7; INBOX])]);
+    settle().await;
+    ws.send("still here").await.unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(TEXT, "still here")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inbox_is_bounded_while_its_connection_closes_too() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    ws.sender().close(1001, "").unwrap();
+    settle().await;
+    for number in 0..400 {
+        wire.send(&[binary(numbered(number, 10_000))]);
+    }
+    wire.send(&[close(1001, "")]);
+    wire.end();
+    settle().await;
+    let read = wire.read();
+    assert!(read < INBOX + READ, "{read} bytes were read");
+    // Who asks gets all of it, and a clean end.
+    for number in 0..400 {
+        let message = ws.recv().await.unwrap().unwrap();
+        assert_eq!(message.as_bytes(), numbered(number, 10_000));
+    }
+    assert_eq!(ws.recv().await.unwrap(), None);
+    assert!(ws.closed().unwrap().clean);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_noisy_connection_lets_others_have_their_turn() {
+    let server = Server::builder().build();
+    let noisy = Arc::new(Mutex::new(None::<Wire>));
+    let read = Arc::new(Mutex::new(None));
+    server.on_connection({
+        let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
+        move |ws, _| {
+            let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
+            ws.on_message(move |_, message| {
+                if message.as_text() == Some("quiet") {
+                    *read.lock().unwrap() = Some(noisy.lock().unwrap().as_ref().unwrap().read());
+                }
+            });
+        }
+    });
+    let (noise, quiet) = (open(&server).await, open(&server).await);
+    *noisy.lock().unwrap() = Some(noise.clone());
+    let before = noise.read();
+    for _ in 0..100 {
+        noise.send(&[binary(vec![7; 100_000])]);
+    }
+    quiet.send(&[text("quiet")]);
+    settle().await;
+    let read = read.lock().unwrap().expect("it had its turn") - before;
+    assert!(read < TURN + READ, "the noisy one had {read} bytes read first");
+}
+
+// Pausing.
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_connection_delivers_nothing_until_it_is_resumed() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    sender.pause();
+    let before = wire.read();
+    wire.send(&[text("1"), ping("2")]);
+    wire.send(&[text("3")]);
+    settle().await;
+    assert_eq!((log.take_events(), wire.read()), (vec![], before));
+    sender.send("sent all the same").unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(TEXT, "sent all the same")]);
+    sender.resume();
+    settle().await;
+    let expected = [Event::Text("1".into()), Event::Ping(b"2".to_vec()), Event::Text("3".into())];
+    assert_eq!(log.take_events(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
+    let server = Server::builder().build();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    server.on_connection({
+        let seen = Arc::clone(&seen);
+        move |ws, _| {
+            let seen = Arc::clone(&seen);
+            ws.on_message(move |ws, message| {
+                seen.lock().unwrap().push(message.to_string());
+                ws.pause();
+            });
+        }
+    });
+    let wire = open(&server).await;
+    let sender = server.clients().remove(0);
+    let mut bytes = Vec::new();
+    for payload in ["1", "2", "3"] {
+        text(payload).encode_into(&mut bytes);
+    }
+    let half = bytes.split_off(bytes.len() - 4);
+    wire.send_bytes(bytes);
+    for expected in [&["1"][..], &["1", "2"]] {
+        settle().await;
+        assert_eq!(*seen.lock().unwrap(), expected);
+        sender.resume();
+    }
+    settle().await;
+    wire.send_bytes(half);
+    settle().await;
+    assert_eq!(*seen.lock().unwrap(), ["1", "2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    sleep(20 * SECOND).await;
+    settle().await;
+    let asked = wire.take_frames().remove(0);
+    // Its answer, and a message, come while the connection is paused for an hour.
+    sender.pause();
+    wire.send(&[pong(asked.payload.clone()), text("here I am")]);
+    sleep(3600 * SECOND).await;
+    sender.resume();
+    settle().await;
+    assert_eq!(log.take_events(), [Event::Pong(asked.payload), Event::Text("here I am".into())]);
+    assert_eq!(sender.ready_state(), ReadyState::Open);
+    // After which silence counts again.
+    sleep(40 * SECOND).await;
+    settle().await;
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
+    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
+    let (server, log) = (Server::builder().config(config).build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    wire.send(&[text("begun ").unfinished()]);
+    settle().await;
+    sender.pause();
+    wire.send(&[continuation("done")]);
+    sleep(60 * SECOND).await;
+    sender.resume();
+    settle().await;
+    assert_eq!(log.take_texts(), ["begun done"]);
+    // The next has its own time.
+    wire.send(&[text("begun ").unfinished()]);
+    sleep(5 * SECOND).await;
+    settle().await;
+    assert_eq!(log.take_events(), [Event::Violation("MessageTooSlow".into())]);
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_sends_hears_that_the_transport_is_broken() {
+    let (ws, wire) = pull(Server::builder()).await;
+    // Nobody asks for these, so nothing more is read, the end of the transport neither.
+    wire.send(&[binary(vec![7; INBOX])]);
+    settle().await;
+    wire.reset();
+    let mut sent = 0;
+    while ws.send("news").await.is_ok() {
+        sent += 1;
+        assert!(sent < 10, "nobody reads these");
+        settle().await;
+    }
+    assert_ne!(ws.ready_state(), ReadyState::Open);
+}
+
+// Asking.
+
+#[tokio::test(start_paused = true)]
+async fn asking_can_be_given_up_at_any_time_without_loss() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    let mut received = Vec::new();
+    for number in 0..100 {
+        let bytes = text(number.to_string()).encode();
+        // A future that waits is dropped before each piece of the message comes, and one behind it.
+        for byte in bytes {
+            assert!(try_recv(&mut ws).await.is_none());
+            wire.send_bytes([byte]);
+            settle().await;
+        }
+        if number % 3 == 0 {
+            while let Some(message) = try_recv(&mut ws).await {
+                received.push(message.unwrap().unwrap().to_string());
+            }
+        } else {
+            received.push(next(&mut ws).await);
+        }
+    }
+    assert_eq!(received, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_select_loop_loses_nothing() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    let peer = tokio::spawn(async move {
+        for number in 0..200 {
+            wire.send(&[text(number.to_string())]);
+            sleep(Duration::from_millis(number % 7)).await;
+        }
+        wire.send(&[close(1000, "")]);
+        wire.end();
+    });
+    let mut received = Vec::new();
+    let mut ticks = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = sleep(Duration::from_millis(3)) => ticks += 1,
+            message = ws.recv() => match message.unwrap() {
+                Some(message) => received.push(message.to_string()),
+                None => break,
+            },
+        }
+    }
+    peer.await.unwrap();
+    assert!(ticks > 0);
+    assert_eq!(received, (0..200).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_web_socket_is_a_stream_and_a_sink() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    let echo = tokio::spawn(async move {
+        while let Some(message) = ws.next().await {
+            ws.feed(message.unwrap()).await.unwrap();
+            ws.feed("and more".into()).await.unwrap();
+            SinkExt::flush(&mut ws).await.unwrap();
+        }
+        assert!(ws.next().await.is_none());
+    });
+    wire.send(&[text("a"), binary("b")]);
+    settle().await;
+    let more = Frame::new(TEXT, "and more");
+    assert_eq!(wire.take_frames(), [Frame::new(TEXT, "a"), more.clone(), Frame::new(BINARY, "b"), more]);
+    wire.send(&[close(1000, "")]);
+    wire.end();
+    echo.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_halves_of_a_split_web_socket_work() {
+    let (ws, wire) = pull(Server::builder()).await;
+    let (sink, stream) = ws.split();
+    let forwarding = tokio::spawn(stream.forward(sink));
+    wire.send(&[text("there and back")]);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(TEXT, "there and back")]);
+    wire.send(&[close(1000, "")]);
+    wire.end();
+    forwarding.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_ready_takes_its_message_whatever_others_send_meanwhile() {
+    let (mut ws, wire) = pull(Server::builder().max_buffered(100)).await;
+    wire.set_room(Some(0));
+    poll_fn(|cx| futures_util::Sink::poll_ready(Pin::new(&mut ws), cx)).await.unwrap();
+    ws.sender().send(vec![0; 200]).unwrap();
+    futures_util::Sink::start_send(Pin::new(&mut ws), "promised".into()).unwrap();
+    wire.set_room(None);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(BINARY, vec![0; 200]), Frame::new(TEXT, "promised")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_a_sink_does_the_closing_handshake() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    let closing = tokio::spawn(async move { SinkExt::close(&mut ws).await });
+    settle().await;
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1000]);
+    assert!(!closing.is_finished());
+    wire.send(&[close(1000, "")]);
+    wire.end();
+    closing.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_answered_whether_messages_are_asked_for_or_not() {
+    let (_ws, wire) = pull(Server::builder()).await;
+    wire.send(&[text("unread"), ping("x")]);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(PONG, "x")]);
+}
+
+// The end.
+
+#[tokio::test(start_paused = true)]
+async fn messages_before_a_violation_come_first_and_then_what_it_was_once() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    wire.send(&[text("1"), text("2"), Frame::new(3, ""), text("3")]);
+    settle().await;
+    wire.end();
+    settle().await;
+    assert_eq!(next(&mut ws).await, "1");
+    assert_eq!(next(&mut ws).await, "2");
+    let Err(Error::Violation(violation)) = ws.recv().await else { panic!("it is told") };
+    assert_eq!(violation, Violation::ReservedOpcode(3));
+    for _ in 0..3 {
+        assert!(matches!(ws.recv().await, Ok(None)));
+    }
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1002]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unclean_end_is_told_once() {
+    for ends in [Wire::end as fn(&Wire), Wire::reset] {
+        let (mut ws, wire) = pull(Server::builder()).await;
+        wire.send(&[text("before")]);
+        wire.send_bytes(&text("never whole").encode()[..9]);
+        ends(&wire);
+        settle().await;
+        assert_eq!(next(&mut ws).await, "before");
+        let Err(Error::Lost(closed)) = ws.recv().await else { panic!("it is told") };
+        assert_eq!((closed.code, closed.cause), (CloseCode::ABNORMAL, Cause::Eof));
+        for _ in 0..3 {
+            assert!(matches!(ws.recv().await, Ok(None)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_end_is_none_and_says_how_it_ended() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    assert_eq!(ws.closed(), None);
+    wire.send(&[text("last words"), close(4000, "bye")]);
+    wire.end();
+    assert_eq!(ws.recv().await.unwrap(), Some("last words".into()));
+    assert_eq!(ws.recv().await.unwrap(), None);
+    let closed = ws.closed().unwrap();
+    assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::from(4000), "bye", true));
+    assert_eq!(ws.ready_state(), ReadyState::Closed);
+    assert!(matches!(ws.send("x").await, Err(Error::Send(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_web_socket_closes_with_1000_whatever_is_unread() {
+    let (ws, wire) = pull(Server::builder()).await;
+    for _ in 0..40 {
+        wire.send(&[binary(vec![7; 10_000])]);
+    }
+    settle().await;
+    let sender = ws.sender();
+    drop(ws);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::close(Some((1000, "")))]);
+    wire.send(&[text("too late"), close(1000, "")]);
+    settle().await;
+    assert!(wire.is_ended());
+    wire.end();
+    sender.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_panics_closes_its_web_socket_with_1011() {
+    let server = Server::builder().build();
+    server.pull(|mut ws, _| async move {
+        let message = ws.recv().await.unwrap().unwrap();
+        assert_eq!(message.as_text(), Some("fine"), "this is meant to panic");
+        ws.send("fine").await.unwrap();
+        ws.recv().await.unwrap();
+    });
+    let (panics, lives) = (open(&server).await, open(&server).await);
+    panics.send(&[text("boom")]);
+    lives.send(&[text("fine")]);
+    settle().await;
+    assert_eq!(panics.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1011]);
+    assert_eq!(lives.take_frames(), [Frame::new(TEXT, "fine")]);
+}
+
+#[test]
+fn a_user_on_another_runtime_is_told_when_the_connections_own_is_gone() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (ours, theirs) = (runtime(), runtime());
+    let (mut ws, wire) = theirs.block_on(pull(Server::builder()));
+    theirs.block_on(async {
+        wire.send(&[text("before")]);
+        settle().await;
+    });
+    drop(theirs);
+    ours.block_on(async {
+        assert_eq!(ws.recv().await.unwrap(), Some("before".into()));
+        assert!(matches!(ws.recv().await, Ok(None)));
+        assert!(ws.send("x").await.is_err());
+        ws.sender().closed().await;
+        ws.close(1000, "").await.unwrap();
+    });
+}
+
+// Clients, and messages of any size.
+
+#[tokio::test(start_paused = true)]
+async fn a_client_gets_what_came_right_behind_the_servers_answer() {
+    let behind = [Frame::new(TEXT, "welcome").encode(), Frame::new(TEXT, "here").encode()].concat();
+    let (connecting, wire) = open_client_with(&Client::new(), None, &behind).await;
+    let mut ws = connecting.await;
+    assert_eq!(ws.recv().await.unwrap(), Some("welcome".into()));
+    assert_eq!(ws.recv().await.unwrap(), Some("here".into()));
+    ws.send("thanks").await.unwrap();
+    settle().await;
+    let frame = wire.take_frames().remove(0);
+    assert!(frame.mask.is_some());
+    assert_eq!(frame.payload, b"thanks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_masks_each_frame_with_another_key() {
+    let (ws, wire) = open_client(&Client::new()).await;
+    for _ in 0..100 {
+        ws.send("x").await.unwrap();
+    }
+    settle().await;
+    let keys: std::collections::HashSet<_> = wire.take_frames().into_iter().map(|frame| frame.mask).collect();
+    assert!(!keys.contains(&None));
+    assert!(keys.len() > 95, "{} keys for 100 frames", keys.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_come_through_however_they_are_cut() {
+    let words: String = (0..200_000).map(|number| format!("{number} é€𝒳 ")).collect();
+    assert!(words.len() > 2 << 20);
+    for read in [1000, 65_536, 100_001] {
+        let (mut ws, wire) = pull(Server::builder()).await;
+        let (head, tail) = words.as_bytes().split_at(1_000_003);
+        let frames =
+            [text(head).unfinished(), ping("between"), continuation(tail), binary(words.as_bytes()), text("behind")];
+        let mut bytes = Vec::new();
+        frames.iter().for_each(|frame| frame.encode_into(&mut bytes));
+        let peer = tokio::spawn(async move {
+            for piece in bytes.chunks(read) {
+                wire.send_bytes(piece);
+                tokio::task::yield_now().await;
+            }
+            settle().await;
+            assert_eq!(wire.take_frames(), [Frame::new(PONG, "between")]);
+        });
+        assert!(ws.recv().await.unwrap().unwrap().as_text() == Some(&words));
+        assert!(ws.recv().await.unwrap() == Some(Message::from(words.as_bytes())));
+        assert_eq!(ws.recv().await.unwrap(), Some("behind".into()));
+        peer.await.unwrap();
+    }
+}
