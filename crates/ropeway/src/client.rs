@@ -178,18 +178,20 @@ impl Client {
     /// Does the opening handshake over a stream that leads to the server of `url`, such as a proxy's or one with its own TLS.
     pub async fn connect_over(&self, url: &str, stream: impl Into<Stream>) -> Result<(WebSocket, Handshake), Error> {
         let target: Target = url.parse().map_err(ClientError::from)?;
-        let opened = timeout(self.handshake_timeout, self.shake_hands(&target, stream.into()));
-        let opened = opened.await.map_err(|_| ClientError::Timeout)??;
-        Ok(pull(opened).await)
+        let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
+        let opened = timeout(self.handshake_timeout, self.shake_hands(&mut client, stream.into())).await;
+        Ok(pull(opened.unwrap_or_else(|_| Err(client.handle_timeout().into()))?).await)
     }
 
     async fn open(&self, url: &str) -> Result<Opened, Error> {
         let target: Target = url.parse().map_err(ClientError::from)?;
+        // What the caller got wrong is known before anything is connected.
+        let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
         let opened = timeout(self.handshake_timeout, async {
             let stream = self.dial(&target).await?;
-            self.shake_hands(&target, stream).await
+            self.shake_hands(&mut client, stream).await
         });
-        opened.await.map_err(|_| ClientError::Timeout)?
+        opened.await.unwrap_or_else(|_| Err(client.handle_timeout().into()))
     }
 
     /// Connects the transport.
@@ -208,12 +210,11 @@ impl Client {
         )))
     }
 
-    async fn shake_hands(&self, target: &Target, mut stream: Stream) -> Result<Opened, Error> {
-        let mut client = ClientHandshake::new(target, &self.options, random::bytes())?;
+    async fn shake_hands(&self, client: &mut ClientHandshake, mut stream: Stream) -> Result<Opened, Error> {
         let request = client.request_bytes();
         stream.write_all(&request).await.map_err(Error::Connect)?;
         stream.flush().await.map_err(Error::Connect)?;
-        let (opened, leftover) = read_answer(&mut client, &mut stream).await?;
+        let (opened, leftover) = read_answer(client, &mut stream).await?;
 
         let remote_addr = match &stream {
             Stream::Tcp(tcp) => tcp.peer_addr().ok(),

@@ -87,7 +87,7 @@ pub use ws::Ws;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
-pub use ropeway_proto::handshake::{Cidr, ClientError, Limits, Refusal};
+pub use ropeway_proto::handshake::{Cidr, ClientError, Limits, Refusal, Target};
 pub use ropeway_proto::{
     Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, ReadyState, SendError, Text, Violation,
     deflate,
