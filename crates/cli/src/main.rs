@@ -7,6 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// What a usage error exits with: `EX_USAGE` of sysexits.h, since `connect` gives 2 another meaning.
+const USAGE: u8 = 64;
+
 /// WebSockets at a shell.
 #[derive(Parser)]
 #[command(name = "ropeway", version, about, propagate_version = true)]
@@ -18,12 +21,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Args),
-    Connect(connect::Args),
+    Connect(Box<connect::Args>),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nowhere to print to is no reason for another exit code.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match cli.command {
         Command::Serve(args) => serve::run(&args),
-        Command::Connect(args) => connect::run(args),
+        Command::Connect(args) => connect::run(&args),
     }
 }

@@ -1,0 +1,68 @@
+//! What is said on stderr when something fails before there is a session, and how.
+
+use std::io;
+
+use anstyle::{AnsiColor, Style};
+use ropeway::Error;
+use ropeway::http::Response;
+
+use super::exit::Exit;
+use super::render::printable;
+
+/// The word before what went wrong.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// The word before what the user should think twice about.
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// What is beside the point.
+pub(crate) const FAINT: Style = Style::new().dimmed();
+
+/// How much of a refusal's body is shown unless all is asked for: enough for a sentence, not for a web page.
+const MOST_OF_BODY: usize = 4 * 1024;
+
+/// Says what went wrong.
+pub(crate) fn complain(what: &str) {
+    anstream::eprintln!("{ERROR}error:{ERROR:#} {what}");
+}
+
+/// Says why there is no connection.
+pub(crate) fn report(error: &Error, verbose: bool) -> Exit {
+    match error {
+        Error::Tls(tls) => complain(&format!("{error}{}", advice(tls))),
+        _ => complain(&error.to_string()),
+    }
+    if let Some(response) = error.response() {
+        show_refusal(response, verbose);
+    }
+    Exit::of_error(error)
+}
+
+/// What to do about a TLS handshake that failed.
+fn advice(error: &io::Error) -> &'static str {
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "; if the certificate is as it should be, trust it or its issuer with --cacert FILE, or for a test accept any \
+             with --insecure"
+        }
+        Some(rustls::Error::InvalidMessage(_)) => "; the port does not seem to speak TLS: try ws:// in place of wss://",
+        _ => "",
+    }
+}
+
+fn show_refusal(response: &Response<Vec<u8>>, verbose: bool) {
+    anstream::eprintln!("\n{:?} {}", response.version(), response.status());
+    if verbose {
+        for (name, value) in response.headers() {
+            anstream::eprintln!("{FAINT}{name}: {}{FAINT:#}", printable(&String::from_utf8_lossy(value.as_bytes())));
+        }
+    }
+    let body = response.body();
+    let shown = if verbose { body } else { &body[..body.len().min(MOST_OF_BODY)] };
+    if !shown.is_empty() {
+        anstream::eprintln!("\n{}", printable(String::from_utf8_lossy(shown).trim_end()));
+    }
+    if shown.len() < body.len() {
+        anstream::eprintln!("{FAINT}and {} bytes more: -v shows them{FAINT:#}", body.len() - shown.len());
+    }
+}

@@ -1,0 +1,39 @@
+//! The input of a filter: each line becomes a message.
+
+use ropeway::{Message, Sender};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::events::Event;
+
+/// Sends each line of stdin, no faster than the server takes them, and tells of the end.
+pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>) {
+    let mut stdin = BufReader::with_capacity(64 * 1024, stdin());
+    let mut sent = 0;
+    let end = loop {
+        let mut line = Vec::new();
+        match stdin.read_until(b'\n', &mut line).await {
+            Ok(0) => break Event::InputEnded { sent },
+            Ok(_) => {}
+            Err(error) => break Event::InputFailed(error),
+        }
+        if sender.send_wait(message(line)).await.is_err() {
+            // The connection is closing or closed; it tells so itself.
+            return;
+        }
+        sent += 1;
+    };
+    // Nobody waits for it once the session is over.
+    let _ = events.send(end);
+}
+
+/// A line without its end, as text if it is.
+fn message(mut line: Vec<u8>) -> Message {
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    match String::from_utf8(line) {
+        Ok(text) => text.into(),
+        Err(error) => error.into_bytes().into(),
+    }
+}

@@ -1,0 +1,55 @@
+//! Pings that were sent and not answered yet, and when to send one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ropeway::{Bytes, SendError, Sender};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, interval_at};
+
+use super::events::Event;
+
+/// How many pings are remembered that a server does not answer.
+const MOST: usize = 64;
+
+/// Tells that often that a ping is due, until the session is over.
+pub(crate) async fn remind(interval: Duration, events: UnboundedSender<Event>) {
+    let mut due = interval_at(Instant::now() + interval, interval);
+    loop {
+        due.tick().await;
+        if events.send(Event::PingDue).is_err() {
+            return;
+        }
+    }
+}
+
+/// Pings on their way, the oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Pings {
+    count: u64,
+    sent: VecDeque<(Bytes, Instant)>,
+}
+
+impl Pings {
+    /// Sends a ping with this payload, or with its number.
+    pub(crate) fn send(&mut self, sender: &Sender, payload: Option<Bytes>) -> Result<(), SendError> {
+        self.count += 1;
+        let payload = payload.unwrap_or_else(|| self.count.to_string().into());
+        sender.ping(payload.clone())?;
+        if self.sent.len() == MOST {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((payload, Instant::now()));
+        Ok(())
+    }
+
+    /// How long the answer took; `None` if this answers no ping of ours.
+    ///
+    /// RFC 6455 section 5.5.3: an endpoint that got several pings "MAY elect to send a Pong frame for only the most
+    /// recently processed Ping frame", so the pings before it are answered too.
+    pub(crate) fn answered(&mut self, payload: &Bytes) -> Option<Duration> {
+        let index = self.sent.iter().position(|(sent, _)| sent == payload)?;
+        let (_, at) = self.sent.drain(..=index).next_back()?;
+        Some(at.elapsed())
+    }
+}

@@ -1,0 +1,146 @@
+//! The prompt: lines are edited on a thread of their own, and what is to be shown meanwhile appears above.
+
+use std::fs;
+use std::io::{self, Write, stdout};
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+#[cfg(unix)]
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+#[cfg(unix)]
+use nix::sys::signal::{self, Signal};
+use ropeway::CloseFrame;
+use rustyline::config::Config;
+use rustyline::{
+    Cmd, ConditionalEventHandler, DefaultEditor, EventContext, EventHandler, ExternalPrinter, KeyEvent, Movement,
+    RepeatCount, error::ReadlineError,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::command::Command;
+use super::events::Event;
+
+/// What stands before the line that is edited. Colours are the editor's to leave out where they are not wanted.
+const PROMPT: &str = "> ";
+const PROMPT_STYLE: Style = AnsiColor::Cyan.on_default().bold();
+
+/// How many lines the history keeps.
+const HISTORY_SIZE: usize = 1000;
+
+/// Moves the cursor up and down again.
+const NOTHING_TO_SEE: &str = "\x1bM\n";
+
+/// Clears the line above the cursor, and goes there.
+const CLEAR_LAST_LINE: &str = "\x1b[A\x1b[2K";
+
+/// The prompt, as long as it is there.
+pub(crate) struct Prompt {
+    /// `None` on a terminal that cannot move its cursor.
+    printer: Option<Box<dyn ExternalPrinter + Send>>,
+    editor: JoinHandle<()>,
+}
+
+impl Prompt {
+    /// Shows the prompt, and tells of the lines that are typed.
+    pub(crate) fn start(events: UnboundedSender<Event>) -> rustyline::Result<Self> {
+        let config = Config::builder().auto_add_history(true).max_history_size(HISTORY_SIZE)?.build();
+        let mut editor = DefaultEditor::with_config(config)?;
+        // A helper that helps with nothing; without one the prompt has no colour.
+        editor.set_helper(Some(()));
+        editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearLine)));
+        let printer = editor.create_external_printer().ok();
+        let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
+        let history = history_file();
+        if let Some(file) = &history {
+            // There is none the first time.
+            let _ = editor.load_history(file);
+        }
+        let editor =
+            thread::Builder::new().name("prompt".into()).spawn(move || read(editor, history.as_deref(), &events))?;
+        Ok(Self { printer, editor })
+    }
+
+    /// Shows text above the prompt. It waits while the user searches the history, and never for a line to be finished.
+    pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
+        if let Some(printer) = &mut self.printer
+            && printer.print(text.to_owned()).is_ok()
+        {
+            return Ok(());
+        }
+        // The editor is gone or was never there.
+        let mut stdout = stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Takes the prompt away, and gives the terminal its mode back. What is printed from now on is the last.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        let Some(mut printer) = self.printer.take() else { return Ok(()) };
+        if self.editor.is_finished() {
+            return Ok(());
+        }
+        // It has room for one text that waits for the editor. Once it has taken a third, the first has been shown.
+        for _ in 0..2 {
+            // Without an editor nothing waits.
+            let _ = printer.print(NOTHING_TO_SEE.to_owned());
+        }
+        interrupt(&self.editor);
+        stdout().write_all(CLEAR_LAST_LINE.as_bytes())
+    }
+}
+
+/// Ends the editor: there is no other way out of a line that nobody finishes than the signal that a user could send, which
+/// it takes while a line is edited.
+#[cfg(unix)]
+fn interrupt(editor: &JoinHandle<()>) {
+    while !editor.is_finished() && signal::raise(Signal::SIGINT).is_ok() {
+        // It may be between two lines, when the signal is not meant for it.
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The editor ends with the program. Windows' shells set the mode of their console themselves.
+#[cfg(windows)]
+fn interrupt(_editor: &JoinHandle<()>) {}
+
+/// Reads lines until one of them is the last.
+fn read(mut editor: DefaultEditor, history: Option<&Path>, events: &UnboundedSender<Event>) {
+    let prompt = (PROMPT, format!("{PROMPT_STYLE}{PROMPT}{PROMPT_STYLE:#}"));
+    loop {
+        let (event, is_last) = match editor.readline(&prompt) {
+            Ok(line) => {
+                if let Some(file) = history {
+                    // The line was sent for all that, and there is nothing the user could do about it now.
+                    let _ = fs::create_dir_all(file.parent().unwrap_or(file)).map(|()| editor.append_history(file));
+                }
+                let Some(command) = Command::parse(&line).transpose() else { continue };
+                let is_last = matches!(command, Ok(Command::Close(_)));
+                (Event::Typed(command), is_last)
+            }
+            Err(ReadlineError::Eof) => (Event::Typed(Ok(Command::Close(CloseFrame::new(1000, "")))), true),
+            Err(ReadlineError::Interrupted) => (Event::Interrupted, true),
+            Err(ReadlineError::Io(error)) => (Event::InputFailed(error), true),
+            Err(error) => (Event::InputFailed(io::Error::other(error)), true),
+        };
+        if events.send(event).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Ctrl-C takes an unfinished line away; on an empty one it means what it always does.
+struct ClearLine;
+
+impl ConditionalEventHandler for ClearLine {
+    fn handle(&self, _: &rustyline::Event, _: RepeatCount, _: bool, line: &EventContext<'_>) -> Option<Cmd> {
+        (!line.line().is_empty()).then_some(Cmd::Kill(Movement::WholeBuffer))
+    }
+}
+
+/// Where the XDG base directory specification puts what a program keeps between its runs.
+fn history_file() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
+    Some(state.join("ropeway/history"))
+}

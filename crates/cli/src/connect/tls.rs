@@ -1,0 +1,92 @@
+//! Whom to trust for `wss://`: the system's roots, those of a file, or anyone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+
+use super::args::Args;
+use super::failure::WARNING;
+
+/// The TLS settings; `None` for those that the library has.
+pub(crate) fn config(args: &Args) -> Result<Option<Arc<ClientConfig>>, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions");
+    let builder = if args.insecure {
+        anstream::eprintln!("{WARNING}warning:{WARNING:#} the server's certificate is not checked (--insecure)");
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(&provider)))
+    } else if let Some(file) = &args.cacert {
+        builder.with_root_certificates(roots(file)?)
+    } else {
+        match Verifier::new(provider) {
+            Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+            // A system without roots, such as a bare container: the library brings Mozilla's.
+            Err(_) => return Ok(None),
+        }
+    };
+    Ok(Some(Arc::new(builder.with_no_client_auth())))
+}
+
+/// The certificates of a PEM file.
+fn roots(file: &Path) -> Result<RootCertStore, String> {
+    let complaint =
+        |error: &dyn std::fmt::Display| format!("no certificate could be read from {}: {error}", file.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| complaint(&error))? {
+        let certificate = certificate.map_err(|error| complaint(&error))?;
+        roots.add(certificate).map_err(|error| complaint(&error))?;
+    }
+    if roots.is_empty() { Err(complaint(&"it has none in PEM form (-----BEGIN CERTIFICATE-----)")) } else { Ok(roots) }
+}
+
+/// Trusts anyone, who must still have the key of the certificate shown.
+#[derive(Debug)]
+struct Anyone(WebPkiSupportedAlgorithms);
+
+impl Anyone {
+    fn new(provider: &CryptoProvider) -> Self {
+        Self(provider.signature_verification_algorithms)
+    }
+}
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}

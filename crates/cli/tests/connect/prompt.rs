@@ -1,0 +1,264 @@
+//! The prompt, on a terminal of our own.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{Termios, tcgetattr};
+use nix::unistd::Pid;
+use ropeway::CloseCode;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_blocking;
+
+use crate::program::TOO_LONG;
+use crate::server::{echo, start};
+
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+const UP: &str = "\x1b[A";
+
+/// A terminal with the program on it, and a user.
+struct Terminal {
+    keys: File,
+    screen: Receiver<Vec<u8>>,
+    /// What was shown and not yet looked at.
+    shown: String,
+    program: std::process::Child,
+    /// The program's end, and the mode it had before.
+    tty: OwnedFd,
+    mode: Termios,
+}
+
+impl Terminal {
+    fn start(state: &str, args: &[&str]) -> Self {
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
+        let mode = tcgetattr(&pty.slave).unwrap();
+        let tty = || Stdio::from(pty.slave.try_clone().unwrap());
+        let program = Command::new(env!("CARGO_BIN_EXE_ropeway"))
+            .arg("connect")
+            .args(args)
+            .env("XDG_STATE_HOME", PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(state))
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1")
+            .stdin(tty())
+            .stdout(tty())
+            .stderr(tty())
+            .spawn()
+            .unwrap();
+        let keys = File::from(pty.master);
+        let mut output = keys.try_clone().unwrap();
+        let (show, screen) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count) = output.read(&mut buffer) {
+                if count == 0 || show.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { keys, screen, shown: String::new(), program, tty: pty.slave, mode }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Looks until this is shown.
+    #[track_caller]
+    fn expect(&mut self, text: &str) {
+        loop {
+            if let Some(index) = self.shown.find(text) {
+                self.shown.drain(..index + text.len());
+                return;
+            }
+            match self.screen.recv_timeout(TOO_LONG) {
+                Ok(bytes) => self.shown.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(error) => panic!("{error}: {text:?} is not shown, but {:?}", self.shown),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn exit_code(mut self) -> Option<i32> {
+        let (tell, told) = channel();
+        let id = self.program.id().try_into().unwrap();
+        thread::spawn(move || tell.send(self.program.wait()));
+        let status = told.recv_timeout(TOO_LONG).unwrap_or_else(|_| {
+            kill(Pid::from_raw(id), Signal::SIGKILL).unwrap();
+            panic!("the program should have ended");
+        });
+        status.unwrap().code()
+    }
+}
+
+/// Tests block on the terminal, servers must go on.
+async fn on_terminal(test: impl FnOnce() + Send + 'static) {
+    spawn_blocking(test).await.unwrap();
+}
+
+#[tokio::test]
+async fn lines_are_sent_and_replies_shown_until_ctrl_d() {
+    let url = echo().await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("lines", &[&url]);
+        terminal.expect("connected to ws://127.0.0.1");
+        terminal.expect("> ");
+        terminal.press("hello\r");
+        terminal.expect("< hello\r\n");
+        // Typed ahead, and sent one after the other.
+        terminal.press("//one\r/binary 00ff\r/ping\rlast\r");
+        terminal.expect("< /one\r\n");
+        terminal.expect("< binary, 2 bytes: 00ff\r\n");
+        terminal.expect("< last\r\n");
+        terminal.press(CTRL_D);
+        terminal.expect("closed: 1000 (normal closure)\r\n");
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn commands_are_obeyed_and_mistakes_explained() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let url = start(move |mut ws, _| {
+        let tell = tell.clone();
+        async move {
+            assert_eq!(ws.recv().await.unwrap(), None);
+            tell.send(ws.closed().unwrap()).unwrap();
+        }
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("commands", &[&url]);
+        terminal.expect("> ");
+        terminal.press("/ping are you there\r");
+        terminal.expect("pong \"are you there\" after ");
+        terminal.press("/help\r");
+        terminal.expect("/close [CODE [REASON]]");
+        terminal.press("/nick me\r");
+        terminal.expect("error: there is no command /nick");
+        terminal.press("/close 1005\r");
+        terminal.expect("error: close code 1005 cannot be sent");
+        terminal.press("/close 4000 good bye\r");
+        terminal.expect("closed: 4000 (private use) \"good bye\"");
+        assert_eq!(terminal.exit_code(), Some(6));
+    })
+    .await;
+    let closed = told.recv().await.unwrap();
+    assert_eq!((closed.code, &*closed.reason), (CloseCode::from(4000), "good bye"));
+}
+
+#[tokio::test]
+async fn ctrl_c_takes_a_line_away_and_then_ends() {
+    let url = echo().await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("ctrl-c", &[&url]);
+        terminal.expect("> ");
+        terminal.press("never sent");
+        terminal.press(CTRL_C);
+        terminal.press("sent\r");
+        terminal.expect("< sent\r\n");
+        terminal.press(CTRL_C);
+        terminal.expect("closed: 1001 (going away)");
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_servers_close_ends_a_line_that_is_being_edited() {
+    let now = Arc::new(Notify::new());
+    let close = Arc::clone(&now);
+    let url = start(move |mut ws, _| {
+        let close = Arc::clone(&close);
+        async move {
+            close.notified().await;
+            ws.close(1000, "").await.unwrap();
+        }
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("close", &[&url]);
+        let (tty, mode) = (terminal.tty.try_clone().unwrap(), terminal.mode.clone());
+        terminal.expect("> ");
+        terminal.press("unfinished");
+        terminal.expect("unfinished");
+        assert_ne!(tcgetattr(&tty).unwrap(), mode);
+        now.notify_one();
+        terminal.expect("closed: 1000");
+        assert_eq!(terminal.exit_code(), Some(0));
+        assert_eq!(tcgetattr(&tty).unwrap(), mode);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_words_of_a_server_that_closes_are_shown() {
+    let url = start(|mut ws, _| async move {
+        for number in 0..100 {
+            ws.send(format!("word {number}")).await.unwrap();
+        }
+        ws.close(4001, "enough").await.unwrap();
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("words", &[&url]);
+        for number in 0..100 {
+            terminal.expect(&format!("< word {number}\r\n"));
+        }
+        terminal.expect("error: closed: 4001 (private use) \"enough\"");
+        assert_eq!(terminal.exit_code(), Some(6));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_cannot_play_with_the_terminal() {
+    let url = start(|mut ws, _| async move {
+        ws.send("\x1b]0;owned\x07\nsecond line").await.unwrap();
+        ws.recv().await.unwrap();
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("escapes", &[&url]);
+        terminal.expect("< \\x1b]0;owned\\x07\r\n  second line\r\n");
+        // Before the prompt is there Ctrl-D means nothing.
+        terminal.expect("> ");
+        terminal.press(CTRL_D);
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lines_are_remembered_for_the_next_time() {
+    let url = echo().await;
+    on_terminal(move || {
+        let state = format!("history-{}", std::process::id());
+        let mut terminal = Terminal::start(&state, &[&url]);
+        terminal.expect("> ");
+        terminal.press("remember me\r");
+        terminal.expect("< remember me\r\n");
+        terminal.press("/quit\r");
+        assert_eq!(terminal.exit_code(), Some(0));
+
+        let mut terminal = Terminal::start(&state, &[&url]);
+        terminal.expect("> ");
+        terminal.press(UP);
+        terminal.expect("/quit");
+        terminal.press(UP);
+        terminal.press("\r");
+        terminal.expect("< remember me\r\n");
+        terminal.press(CTRL_D);
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
