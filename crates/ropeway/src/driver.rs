@@ -299,14 +299,19 @@ impl<H: Handler> Driver<H> {
     /// Handles input, event by event, until it is used up or the rest has to wait.
     fn deliver(&mut self, bytes: &mut [u8]) {
         let now = Instant::now().into_std();
-        self.guarded(|this| {
-            let mut input = Input::new(bytes);
-            while !this.is_stopped() {
-                let Some(event) = this.connection.handle_input(&mut input, now) else { return };
-                this.dispatch(event);
-            }
-            this.leftover = input.remaining().to_vec();
-        });
+        let mut input = Input::new(bytes);
+        if !self.guarded(|this| this.handle(&mut input, now)) {
+            // The rest is nobody's, but the peer's close frame may be in it, and the next read goes on where it ends.
+            self.guarded(|this| this.handle(&mut input, now));
+        }
+    }
+
+    fn handle(&mut self, input: &mut Input<'_>, now: std::time::Instant) {
+        while !self.is_stopped() {
+            let Some(event) = self.connection.handle_input(input, now) else { return };
+            self.dispatch(event);
+        }
+        self.leftover = input.remaining().to_vec();
     }
 
     #[inline]
@@ -363,11 +368,13 @@ impl<H: Handler> Driver<H> {
         });
     }
 
-    /// Runs the user's code. A panic there ends this connection and no other.
-    fn guarded(&mut self, run: impl FnOnce(&mut Self)) {
-        if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
+    /// Runs the user's code. A panic there, for which this is `false`, ends this connection and no other.
+    fn guarded(&mut self, run: impl FnOnce(&mut Self)) -> bool {
+        let result = catch_unwind(AssertUnwindSafe(|| run(self)));
+        if result.is_err() {
             self.fail_after_panic();
         }
+        result.is_ok()
     }
 
     #[cold]
@@ -377,6 +384,8 @@ impl<H: Handler> Driver<H> {
             "a handler panicked; its connection is closed with 1011"
         );
         self.state = None;
+        // Whoever paused is gone, and the peer's close frame is to be read.
+        self.link.pause(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
         // An internal error can always be sent.
         let _ = self.connection.close(Some(&frame), Instant::now().into_std());
