@@ -317,6 +317,11 @@ impl Connection {
         self.message_since = self.message_since.map(|_| now);
     }
 
+    /// The transport was full and has taken more: so the peer is there, though our ping may be stuck behind what it reads.
+    pub fn handle_taken(&mut self, now: Instant) {
+        self.keepalive.heard(now);
+    }
+
     /// The next `count` bytes of what [`Connection::poll_transmit`] gave were written.
     pub fn handle_transmitted(&mut self, count: usize) {
         self.queue.advance(count);
@@ -369,12 +374,14 @@ impl Connection {
         self.send_control(Opcode::Pong, payload)
     }
 
-    /// Starts the closing handshake behind all that is queued; `None` sends no code. What the peer sends before its own
+    /// Starts the closing handshake behind all that is queued; `None` sends no code. Messages that wait for the end of one in
+    /// fragments are not sent any more. What the peer sends before its own
     /// close frame is still received. Where the connection is closing or closed already this does nothing.
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
         let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
         if matches!(self.state, State::Open) {
             self.encoder.close(&payload, &mut self.queue);
+            (self.held, self.held_bytes) = (Vec::new(), 0);
             self.state = State::CloseSent { deadline: now + self.config.close_timeout };
         }
         Ok(())

@@ -122,6 +122,36 @@ impl Client {
         self
     }
 
+    /// From how many unwritten bytes on there is no room for another message; see [`Overflow`]. 1 MiB by default.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.config.max_buffered = bytes;
+        self
+    }
+
+    /// After how long a silence a ping asks whether the server is there; `None` never asks. 20 s by default.
+    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.config.ping_interval = interval.into();
+        self
+    }
+
+    /// How long after such a ping a silent server counts as gone. 20 s by default.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ping_timeout = timeout;
+        self
+    }
+
+    /// How long the closing handshake may take. 10 s by default.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.config.close_timeout = timeout;
+        self
+    }
+
+    /// Whether pings are answered without being asked. They are by default.
+    pub fn auto_pong(mut self, on: bool) -> Self {
+        self.config.auto_pong = on;
+        self
+    }
+
     /// How long connecting may take, from the name's resolution to the server's answer. 10 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
@@ -134,7 +164,7 @@ impl Client {
         self
     }
 
-    /// All limits and times of a connection at once, those with a setter here and the others.
+    /// All limits and times of a connection at once, in place of those that were set before.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self

@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, BytesMut};
 use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -51,7 +52,7 @@ pub(crate) struct Driver<H: Handler> {
     state: Option<H::State>,
     opening: Option<Box<Handshake>>,
     /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
-    leftover: Vec<u8>,
+    leftover: BytesMut,
     /// Set to the time of the deadline that was next when it was last looked at; deadlines mostly move later.
     timer: Option<Pin<Box<Sleep>>>,
     writing: Writing,
@@ -64,6 +65,9 @@ pub(crate) struct Driver<H: Handler> {
 ///
 /// ```text
 ///   Idle ── written ──► Unflushed ── flushed ──► Idle
+///     │                   ▲ │ full
+///     │           written │ ▼
+///     ├──────── full ──► Blocked
 ///     └── told to end ──► Ending ──► Ended        any ── error ──► Ended
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,8 @@ enum Writing {
     Idle,
     /// Something was written that a layer between, such as TLS, may still hold.
     Unflushed,
+    /// The transport took no more.
+    Blocked,
     Ending,
     Ended,
 }
@@ -85,7 +91,7 @@ impl<H: Handler> Driver<H> {
             handler,
             state: None,
             opening: Some(Box::new(handshake)),
-            leftover,
+            leftover: BytesMut::from(&*leftover),
             timer: None,
             writing: Writing::Idle,
             was_paused: false,
@@ -178,13 +184,20 @@ impl<H: Handler> Driver<H> {
                 [slice] => stream.poll_write(cx, slice),
                 slices => stream.poll_write_vectored(cx, slices),
             };
-            match ready!(result) {
-                Ok(0) => self.broken(&io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
+            match result {
+                Poll::Ready(Ok(0)) => self.broken(&io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
                     self.connection.handle_transmitted(written);
+                    if self.writing == Writing::Blocked {
+                        self.connection.handle_taken(Instant::now().into_std());
+                    }
                     self.writing = Writing::Unflushed;
                 }
-                Err(error) => self.broken(&error),
+                Poll::Ready(Err(error)) => self.broken(&error),
+                Poll::Pending => {
+                    self.writing = Writing::Blocked;
+                    return Poll::Pending;
+                }
             }
         }
         if self.writing == Writing::Unflushed {
@@ -260,8 +273,10 @@ impl<H: Handler> Driver<H> {
         }
         if !self.leftover.is_empty() {
             let mut bytes = std::mem::take(&mut self.leftover);
-            self.deliver(&mut bytes);
-            return Poll::Ready(bytes.len() - self.leftover.len());
+            let (handled, rest) = self.deliver(&mut bytes);
+            bytes.advance(bytes.len() - rest);
+            self.leftover = bytes;
+            return Poll::Ready(handled);
         }
         if let Some(mut room) = self.connection.poll_read_buffer() {
             let result = ready!(pin!(self.stream.read_buf(&mut room)).poll(cx));
@@ -277,10 +292,11 @@ impl<H: Handler> Driver<H> {
             let mut read = ReadBuf::new(buffer);
             let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
             let count = self.check_read(result.map(|()| read.filled().len()));
-            if count > 0 {
-                self.deliver(&mut buffer[..count]);
+            let (handled, rest) = self.deliver(&mut buffer[..count]);
+            if rest > 0 {
+                self.leftover = BytesMut::from(&buffer[count - rest..count]);
             }
-            Poll::Ready(count)
+            Poll::Ready(handled)
         })
     }
 
@@ -296,22 +312,29 @@ impl<H: Handler> Driver<H> {
         count
     }
 
-    /// Handles input, event by event, until it is used up or the rest has to wait.
-    fn deliver(&mut self, bytes: &mut [u8]) {
+    /// Handles input, event by event, until it is used up or the rest has to wait. Gives how many bytes that was, counted as
+    /// they inflate where that is more, and how many are left.
+    fn deliver(&mut self, bytes: &mut [u8]) -> (usize, usize) {
         let now = Instant::now().into_std();
+        let length = bytes.len();
         let mut input = Input::new(bytes);
-        if !self.guarded(|this| this.handle(&mut input, now)) {
+        let mut inflated = 0;
+        if !self.guarded(|this| this.handle(&mut input, now, &mut inflated)) {
             // The rest is nobody's, but the peer's close frame may be in it, and the next read goes on where it ends.
-            self.guarded(|this| this.handle(&mut input, now));
+            self.guarded(|this| this.handle(&mut input, now, &mut inflated));
         }
+        let rest = input.remaining().len();
+        (inflated.max(length - rest), rest)
     }
 
-    fn handle(&mut self, input: &mut Input<'_>, now: std::time::Instant) {
-        while !self.is_stopped() {
+    fn handle(&mut self, input: &mut Input<'_>, now: std::time::Instant, inflated: &mut usize) {
+        while !self.is_stopped() && *inflated < BYTES_A_TURN {
             let Some(event) = self.connection.handle_input(input, now) else { return };
+            if let Event::Message(message) = &event {
+                *inflated += message.len();
+            }
             self.dispatch(event);
         }
-        self.leftover = input.remaining().to_vec();
     }
 
     #[inline]

@@ -12,7 +12,8 @@ use crate::ws::Ws;
 /// are called one at a time for a connection, on its task. They must not block: what takes long belongs in a task, with
 /// [`Ws::sender`] to answer from there.
 ///
-/// If a method panics, the connection is closed with 1011 and its state dropped; others do not notice.
+/// If a method panics, the connection is closed with 1011 and its state dropped, without a close event; others do not notice.
+/// What must be undone in any case belongs in the state's `Drop`.
 ///
 /// ```
 /// use ropeway::{Handler, Handshake, MessageRef, Ws};

@@ -25,7 +25,7 @@ impl Handshake {
     }
 
     /// The client's address: what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says it is, else the remote
-    /// address. `0.0.0.0` where the transport has no address at all.
+    /// address. The unspecified address, `0.0.0.0`, where neither is known: on a Unix socket, or for a client's own connection.
     pub fn client_ip(&self) -> IpAddr {
         self.client_ip.unwrap_or(IpAddr::from([0, 0, 0, 0]))
     }

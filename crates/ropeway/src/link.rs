@@ -180,9 +180,10 @@ impl Link {
     /// Hands over anything else that needs room.
     pub(crate) fn command(&self, command: Command) -> Result<(), SendError> {
         let mut shared = self.lock();
-        self.check_room(&shared)?;
-        if let Command::Fragment(part, _) = &command {
-            shared.commands_bytes += part.len();
+        match (&command, self.check_room(&shared)) {
+            // A message once begun has to be finished.
+            (Command::Fragment(part, _), Ok(()) | Err(SendError::Full { .. })) => shared.commands_bytes += part.len(),
+            (_, room) => room?,
         }
         self.push(shared, command);
         Ok(())

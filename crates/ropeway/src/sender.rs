@@ -54,7 +54,8 @@ impl Sender {
     }
 
     /// Queues a part of a message whose length need not be known; the first decides whether it is text or binary. Other
-    /// messages wait for the `last` part.
+    /// messages wait for the `last` part. It is never refused for lack of room, as a message once begun has to be finished:
+    /// mind the [buffered amount](Sender::buffered_amount). Parts from several handles at a time would be mixed.
     pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
         self.link.command(Command::Fragment(part.into(), last))
     }

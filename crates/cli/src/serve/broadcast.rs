@@ -1,27 +1,24 @@
 //! Each message goes to everyone at the path, the sender too.
 
-use ropeway::{Closed, Handler, Handshake, MessageRef, Ws};
+use std::sync::Arc;
 
-use super::room::Room;
+use ropeway::{Handler, Handshake, MessageRef, Ws};
+
+use super::room::{Member, Room};
 
 #[derive(Default)]
 pub(super) struct Broadcast {
-    room: Room,
+    room: Arc<Room>,
 }
 
 impl Handler for Broadcast {
-    /// What to leave the room with.
-    type State = u64;
+    type State = Member;
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) -> u64 {
-        self.room.enter(ws.sender()).0
+    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) -> Member {
+        self.room.enter(ws.sender())
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, _id: &mut u64, message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Ws<'_>, _member: &mut Member, message: MessageRef<'_>) {
         self.room.say(&message.into_owned());
-    }
-
-    fn on_close(&self, _ws: &mut Ws<'_>, id: u64, _closed: &Closed) {
-        self.room.leave(id);
     }
 }

@@ -1,23 +1,24 @@
 //! Each message goes to everyone at the path, with the name of who sent it; who comes and goes is told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ropeway::{Closed, Handler, Handshake, Message, MessageRef, Ws};
 
-use super::room::Room;
+use super::room::{Member, Room};
 
 /// The most characters of a name that are shown.
 const LONGEST_NAME: usize = 32;
 
 #[derive(Default)]
 pub(super) struct Chat {
-    room: Room,
+    room: Arc<Room>,
     guests: AtomicU64,
 }
 
 /// Someone in the room.
 pub(super) struct Guest {
-    id: u64,
+    member: Member,
     name: String,
 }
 
@@ -29,9 +30,9 @@ impl Handler for Chat {
             let number = self.guests.fetch_add(1, Ordering::Relaxed) + 1;
             format!("Guest {number}")
         });
-        let (id, count) = self.room.enter(ws.sender());
-        self.room.say(&Message::from(format!("* {name} joined ({count} here)")));
-        Guest { id, name }
+        let member = self.room.enter(ws.sender());
+        self.room.say(&Message::from(format!("* {name} joined ({} here)", self.room.count())));
+        Guest { member, name }
     }
 
     fn on_message(&self, _ws: &mut Ws<'_>, guest: &mut Guest, message: MessageRef<'_>) {
@@ -39,8 +40,8 @@ impl Handler for Chat {
     }
 
     fn on_close(&self, _ws: &mut Ws<'_>, guest: Guest, _closed: &Closed) {
-        let count = self.room.leave(guest.id);
-        self.room.say(&Message::from(format!("* {} left ({count} here)", guest.name)));
+        drop(guest.member);
+        self.room.say(&Message::from(format!("* {} left ({} here)", guest.name, self.room.count())));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Those who are at a path together.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ropeway::{Message, Sender};
 
@@ -18,20 +18,18 @@ struct Members {
 }
 
 impl Room {
-    /// Lets a connection in; gives what to [`leave`](Room::leave) with, and how many there are now.
-    pub(super) fn enter(&self, sender: Sender) -> (u64, usize) {
+    /// Lets a connection in.
+    pub(super) fn enter(self: &Arc<Self>, sender: Sender) -> Member {
         let mut members = self.lock();
         let id = members.next;
         members.next += 1;
         members.senders.insert(id, sender);
-        (id, members.senders.len())
+        Member { room: Arc::clone(self), id }
     }
 
-    /// Lets a connection out; gives how many remain.
-    pub(super) fn leave(&self, id: u64) -> usize {
-        let mut members = self.lock();
-        members.senders.remove(&id);
-        members.senders.len()
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.lock().senders.len()
     }
 
     /// Sends a message to everyone. Who reads too slowly misses it.
@@ -42,7 +40,23 @@ impl Room {
         }
     }
 
+    fn leave(&self, id: u64) {
+        self.lock().senders.remove(&id);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's membership, which ends when it is dropped.
+pub(super) struct Member {
+    room: Arc<Room>,
+    id: u64,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.room.leave(self.id);
     }
 }

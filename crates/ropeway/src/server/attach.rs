@@ -1,12 +1,15 @@
 //! Sharing the port of another HTTP server: hyper, and whatever speaks tower on top of it, such as axum.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+#[cfg(feature = "axum")]
+use hyper_util::server::conn::auto;
 use pin_project_lite::pin_project;
 use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
@@ -19,7 +22,8 @@ impl Server {
     /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101; the settings of
     /// this server's own port, such as the handshake timeout, are then hyper's matter.
     ///
-    /// hyper must serve the connection `with_upgrades`; axum does.
+    /// hyper must serve the connection `with_upgrades`; axum does. The client's address is taken from its TCP connection; where
+    /// that cannot be had, as behind TLS, from a `SocketAddr` among the request's extensions.
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
         let accepted = self.accept(request)?;
         let response = accepted.response.clone();
@@ -168,13 +172,20 @@ async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>,
             let _ = tcp.set_nodelay(true);
             tcp.peer_addr().ok()
         }
-        Stream::Other(_) => None,
+        // Whoever serves another transport may know the address.
+        Stream::Other(_) => request.extensions().get::<SocketAddr>().copied(),
     };
     server.open(accepted, request, stream, leftover, remote_addr);
 }
 
 /// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.
 fn into_stream(upgraded: Upgraded) -> (Stream, Vec<u8>) {
+    // hyper-util's automatic server, which axum uses, wraps the stream; hyper's own HTTP/1 server does not.
+    #[cfg(feature = "axum")]
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return (parts.io.into_inner().into(), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => (parts.io.into_inner().into(), parts.read_buf.into()),
         Err(upgraded) => (Stream::other(TokioIo::new(upgraded)), Vec::new()),

@@ -128,7 +128,7 @@ impl ServerBuilder {
         self
     }
 
-    /// All limits and times of a connection at once, those with a setter here and the others.
+    /// All limits and times of a connection at once, in place of those that were set before.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response};
 use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -106,7 +106,9 @@ impl Exchange {
             let Some(answer) = answer else { return self.refuse(&Refusal::upgrade_required(), to_head).await };
             let mut response = answer(&request);
             // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            // Section 7.8 of RFC 9110: one that has an Upgrade header names it there too.
+            let connection = if response.headers().contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static(connection));
             return self.respond(&response, to_head).await;
         }
         let accepted = match server.accept(&request) {
