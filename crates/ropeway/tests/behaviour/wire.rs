@@ -65,8 +65,10 @@ pub(crate) async fn settle() {
 impl Wire {
     /// The peer sends bytes that arrive in one read.
     pub(crate) fn send_bytes(&self, bytes: impl Into<Vec<u8>>) {
+        let bytes = bytes.into();
+        assert!(!bytes.is_empty(), "an empty read would be the end");
         let mut state = self.lock();
-        state.incoming.push_back(bytes.into());
+        state.incoming.push_back(bytes);
         wake(&mut state.reader);
     }
 

@@ -1,0 +1,665 @@
+//! The end of a connection: both sides' closing handshakes, peers that never finish one, transports that break in any state,
+//! handlers that panic, servers that shut down, and peers that fall silent.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ropeway::{
+    Cause, Client, CloseCode, Closed, Config, Handler, Handshake, MessageRef, ReadyState, Server, ServerBuilder, Ws,
+};
+use testkit::Event;
+use testkit::wire::{BINARY, Frame, PING, TEXT, decode_all};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::script::{Log, binary, close, code_of, continuation, open, open_client, ping, pong, request, text};
+use crate::wire::{Wire, settle};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+async fn connect(builder: ServerBuilder) -> (Log, Wire) {
+    let (server, log) = (builder.build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    (log, wire)
+}
+
+/// How the one connection of a log has ended: code, reason, whether clean.
+fn end(log: &Log) -> (u16, String, bool) {
+    let closed = log.closed();
+    (closed.code.as_u16(), closed.reason.to_string(), closed.clean)
+}
+
+fn codes(wire: &Wire) -> Vec<u16> {
+    wire.take_frames().iter().map(code_of).collect()
+}
+
+// The closing handshake.
+
+#[tokio::test(start_paused = true)]
+async fn the_peers_close_is_answered_and_told_once_the_transport_is_over() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[text("before"), close(4001, "bye"), text("behind")]);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::close(Some((4001, "bye")))]);
+    assert!(wire.is_ended() && !wire.is_dropped(), "the server ends the transport first");
+    assert_eq!(log.take_texts(), ["before"]);
+    assert_eq!((log.sender().ready_state(), log.told().closed.len()), (ReadyState::Closing, 0));
+    wire.end();
+    settle().await;
+    assert_eq!(end(&log), (4001, "bye".into(), true));
+    assert!(wire.is_dropped());
+    log.sender().closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_close_goes_behind_what_is_queued_and_waits_for_the_peers() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    wire.set_room(Some(10));
+    sender.send(vec![7; 100_000]).unwrap();
+    sender.close(1000, "done").unwrap();
+    settle().await;
+    wire.set_room(None);
+    settle().await;
+    let expected = [Frame::new(BINARY, vec![7; 100_000]), Frame::close(Some((1000, "done")))];
+    assert_eq!(wire.take_frames(), expected);
+    assert!(!wire.is_ended());
+    // Until then messages still come.
+    wire.send(&[text("one more")]);
+    settle().await;
+    assert_eq!(log.take_texts(), ["one more"]);
+    wire.send(&[close(1000, "")]);
+    settle().await;
+    assert!(wire.is_ended());
+    wire.end();
+    settle().await;
+    assert_eq!(end(&log), (1000, String::new(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_twice_sends_one_close_frame() {
+    let (log, wire) = connect(Server::builder()).await;
+    log.sender().close(1000, "first").unwrap();
+    log.sender().close(1001, "second").unwrap();
+    settle().await;
+    log.sender().close(1002, "third").unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::close(Some((1000, "first")))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_may_close_at_the_same_time() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.set_room(Some(0));
+    log.sender().close(1000, "mine").unwrap();
+    settle().await;
+    wire.send(&[close(1001, "theirs")]);
+    settle().await;
+    assert!(!wire.is_ended(), "ours is not written yet");
+    wire.set_room(None);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::close(Some((1000, "mine")))]);
+    assert!(wire.is_ended());
+    wire.end();
+    settle().await;
+    assert_eq!(end(&log), (1001, "theirs".into(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_leaves_it_to_the_server_to_end_the_transport() {
+    let (mut ws, wire) = open_client(&Client::new()).await;
+    let closing = tokio::spawn(async move { ws.close(1000, "").await.unwrap() });
+    settle().await;
+    assert_eq!(codes(&wire), [1000]);
+    wire.send(&[Frame::close(Some((1000, "")))]);
+    settle().await;
+    assert!(!wire.is_ended() && !closing.is_finished());
+    wire.end();
+    assert!(closing.await.unwrap().clean);
+    assert!(wire.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_does_not_wait_for_ever_for_a_server_to_end_the_transport() {
+    let (mut ws, wire) = open_client(&Client::new()).await;
+    wire.send(&[Frame::close(Some((1001, "")))]);
+    let start = Instant::now();
+    assert_eq!(ws.recv().await.unwrap(), None);
+    assert_eq!(start.elapsed(), 10 * SECOND);
+    assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+    assert!(wire.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_waited_for_goes_on() {
+    let (log, wire) = connect(Server::builder()).await;
+    let (mut ws, client) = open_client(&Client::new()).await;
+    drop(ws.close(1000, ""));
+    settle().await;
+    assert_eq!(client.take_frames(), [], "it was never asked for");
+    let closing = tokio::spawn(async move { ws.close(1000, "").await });
+    settle().await;
+    closing.abort();
+    settle().await;
+    assert_eq!(codes(&client), [1000]);
+    client.send(&[Frame::close(Some((1000, "")))]);
+    client.end();
+    settle().await;
+    assert!(client.is_dropped());
+    assert!(!wire.is_dropped() && log.told().closed.is_empty(), "others do not notice");
+}
+
+// Peers that do not finish it.
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout() {
+    let (log, wire) = connect(Server::builder().close_timeout(3 * SECOND)).await;
+    log.sender().close(1000, "").unwrap();
+    for _ in 0..2 {
+        sleep(SECOND).await;
+        // That it speaks of other things changes nothing.
+        wire.send(&[text("still talking"), ping("")]);
+    }
+    sleep(SECOND - MS).await;
+    settle().await;
+    assert!(!wire.is_dropped());
+    sleep(MS).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(log.closed().cause, Cause::CloseTimeout);
+    assert_eq!(end(&log), (1006, String::new(), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_cannot_hold_up_a_close() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.set_room(Some(0));
+    log.sender().send(vec![7; 100_000]).unwrap();
+    log.sender().close(1000, "").unwrap();
+    sleep(10 * SECOND).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(log.closed().cause, Cause::CloseTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_end_its_half_is_dropped_after_the_close_timeout() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[close(1000, "")]);
+    sleep(10 * SECOND - MS).await;
+    settle().await;
+    assert!(!wire.is_dropped());
+    sleep(MS).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(end(&log), (1000, String::new(), true), "the handshake was done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_connection_that_closes_waits_no_longer_than_the_close_timeout() {
+    let (log, wire) = connect(Server::builder()).await;
+    log.sender().pause();
+    log.sender().close(1000, "").unwrap();
+    wire.send(&[text("not wanted"), close(1000, "")]);
+    sleep(10 * SECOND).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(log.take_events(), []);
+    assert_eq!(log.closed().cause, Cause::CloseTimeout);
+}
+
+// Transports that break.
+
+/// What leads to a state, and the code that the end has in it.
+type Before = (&'static str, fn(&Log, &Wire), u16);
+
+/// All states that a connection can be in when its transport breaks.
+const STATES: [Before; 12] = [
+    ("at rest", |_, _| {}, 1006),
+    ("in a header", |_, wire| wire.send_bytes([0x81]), 1006),
+    ("in a payload", |_, wire| wire.send_bytes(&text("Hello").encode()[..8]), 1006),
+    ("in a large payload", |_, wire| wire.send_bytes(&binary(vec![7; 1 << 20]).encode()[..70_000]), 1006),
+    ("between fragments", |_, wire| wire.send(&[text("Hel").unfinished()]), 1006),
+    ("in a control frame", |_, wire| wire.send_bytes(&ping("Hello").encode()[..8]), 1006),
+    (
+        "with something to write",
+        |log, wire| {
+            wire.set_room(Some(3));
+            log.sender().send("not written").unwrap();
+        },
+        1006,
+    ),
+    ("with fragments to come", |log, _| log.sender().send_fragment("Hel", false).unwrap(), 1006),
+    ("behind our close frame", |log, _| log.sender().close(1000, "").unwrap(), 1006),
+    (
+        "before our close frame",
+        |log, wire| {
+            wire.set_room(Some(0));
+            log.sender().close(1000, "").unwrap();
+        },
+        1006,
+    ),
+    ("behind both close frames", |_, wire| wire.send(&[close(4000, "")]), 4000),
+    (
+        "before our answer",
+        |_, wire| {
+            wire.set_room(Some(1));
+            wire.send(&[close(4000, "")]);
+        },
+        4000,
+    ),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_ends_or_breaks_in_any_state_is_one_close_event() {
+    for (name, before, code) in STATES {
+        for ends in [Wire::end as fn(&Wire), Wire::reset] {
+            let (log, wire) = connect(Server::builder()).await;
+            before(&log, &wire);
+            settle().await;
+            assert_eq!(log.told().closed.len(), 0, "{name}");
+            ends(&wire);
+            settle().await;
+            assert_eq!(log.closed().code.as_u16(), code, "{name}");
+            assert_eq!(log.sender().ready_state(), ReadyState::Closed, "{name}");
+            assert!(wire.is_dropped(), "{name}");
+            log.sender().closed().await;
+            sleep(3600 * SECOND).await;
+            assert_eq!(log.told().closed.len(), 1, "{name}: it is told once");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_breaks_is_noticed_while_nothing_is_read_for_want_of_room() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.set_room(Some(0));
+    while log.sender().send(vec![7; 100_000]).is_ok() {}
+    settle().await;
+    wire.send(&[text("read at last")]);
+    settle().await;
+    assert_eq!(log.take_events(), [], "the peer is not asked for more");
+    wire.reset();
+    settle().await;
+    assert_eq!(log.take_texts(), ["read at last"]);
+    assert_eq!(end(&log), (1006, String::new(), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_transport_broke_is_delivered() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[text("1")]);
+    wire.send(&[text("2"), ping("answered by nobody")]);
+    wire.send(&[text("3"), close(1000, "")]);
+    wire.reset();
+    settle().await;
+    let expected = [
+        Event::Text("1".into()),
+        Event::Text("2".into()),
+        Event::Ping(b"answered by nobody".to_vec()),
+        Event::Text("3".into()),
+    ];
+    assert_eq!(log.take_events(), expected);
+    assert_eq!(end(&log), (1000, String::new(), true), "the peer's close frame came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_violation_the_rest_is_read_and_thrown_away_until_the_peer_ends() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[text("before"), Frame::new(TEXT, "not masked")]);
+    settle().await;
+    assert_eq!(codes(&wire), [1002]);
+    assert!(wire.is_ended() && !wire.is_dropped());
+    for _ in 0..10 {
+        wire.send_bytes(vec![0; 100_000]);
+        settle().await;
+    }
+    assert!(wire.read() > 1_000_000, "what is left unread would reset the connection");
+    assert_eq!(log.take_events(), [Event::Text("before".into()), Event::Violation("MaskMissing".into())]);
+    wire.end();
+    settle().await;
+    assert!(wire.is_dropped());
+    assert!(matches!(log.closed().cause, Cause::Violation(_)));
+    assert_eq!(end(&log), (1006, String::new(), false));
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_gets_the_close_frame_that_says_why() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.handler(Log::default());
+    let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+    tokio::spawn(async move { server.run().await });
+    tcp.write_all(request("").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tcp.read_u8().await.unwrap());
+    }
+    let (mut read, mut write) = tcp.split();
+    let sending = async {
+        write.write_all(&Frame::new(3, "").encode()).await.unwrap();
+        for _ in 0..100 {
+            write.write_all(&[0; 100_000]).await.unwrap();
+        }
+        write.shutdown().await.unwrap();
+    };
+    let reading = async {
+        let mut written = Vec::new();
+        read.read_to_end(&mut written).await.unwrap();
+        written
+    };
+    let ((), written) = tokio::join!(sending, reading);
+    let (frames, _) = decode_all(&written).unwrap();
+    assert_eq!(frames.iter().map(code_of).collect::<Vec<_>>(), [1002]);
+}
+
+// Handlers that panic.
+
+/// A handler that panics at the word.
+struct Panics(&'static str, Log);
+
+impl Handler for Panics {
+    type State = Arc<()>;
+
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Arc<()> {
+        assert_ne!(self.0, "open", "this is meant to panic");
+        self.1.on_open(ws, handshake);
+        Arc::new(())
+    }
+
+    fn on_message(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, message: MessageRef<'_>) {
+        assert_ne!(message.as_text(), Some(self.0), "this is meant to panic");
+        self.1.on_message(ws, &mut (), message);
+    }
+
+    fn on_ping(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, payload: &[u8]) {
+        assert_ne!(payload, self.0.as_bytes(), "this is meant to panic");
+        self.1.on_ping(ws, &mut (), payload);
+    }
+
+    fn on_close(&self, ws: &mut Ws<'_>, _: Arc<()>, closed: &Closed) {
+        assert_ne!(self.0, "close", "this is meant to panic");
+        self.1.on_close(ws, (), closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() {
+    for word in ["open", "message", "ping"] {
+        let (server, log) = (Server::builder().build(), Log::default());
+        server.handler(Panics(word, log.clone()));
+        let wire = if word == "open" {
+            let wire = crate::script::knock(&server);
+            wire.send_bytes(request(""));
+            settle().await;
+            let written = wire.take_written();
+            assert!(written.ends_with(&Frame::close(Some((1011, ""))).encode()));
+            wire
+        } else {
+            let (wire, other) = (open(&server).await, open(&server).await);
+            wire.send(&[text("fine"), text("message"), ping("ping"), text("behind")]);
+            settle().await;
+            assert_eq!(wire.take_frames().last().map(code_of), Some(1011), "{word}");
+            other.send(&[text("hello")]);
+            settle().await;
+            assert!(log.take_texts().contains(&"hello".to_owned()), "{word}: the other lives");
+            wire
+        };
+        // Its closing handshake is done like any other.
+        wire.send(&[close(1011, "")]);
+        settle().await;
+        assert!(wire.is_ended(), "{word}");
+        wire.end();
+        settle().await;
+        assert!(wire.is_dropped());
+        assert_eq!(log.told().closed.len(), 0, "{word}: whoever panicked is told nothing more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(Panics("message", log.clone()));
+    // The peer's close comes in the same read, and half a frame before it in another.
+    let wire = open(&server).await;
+    wire.send(&[text("message"), text("behind"), close(1000, "")]);
+    settle().await;
+    assert_eq!(codes(&wire), [1011]);
+    assert!(wire.is_ended(), "the peer's close frame was seen");
+    let wire = open(&server).await;
+    let behind = binary(vec![0x81; 300]).encode();
+    wire.send_bytes([text("message").encode(), behind[..100].to_vec()].concat());
+    settle().await;
+    wire.send_bytes(&behind[100..]);
+    settle().await;
+    assert_eq!(codes(&wire), [1011]);
+    assert!(!wire.is_ended(), "there was no violation");
+    wire.send(&[close(1000, "")]);
+    settle().await;
+    assert!(wire.is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_pauses_and_panics_still_gets_its_close_frame_answered() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, _| {
+            ws.pause();
+            panic!("this is meant to panic");
+        });
+    });
+    let wire = open(&server).await;
+    wire.send(&[text("go"), text("behind")]);
+    settle().await;
+    wire.send(&[close(1011, "")]);
+    settle().await;
+    assert!(wire.is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_at_the_close_event_harms_nobody() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(Panics("close", log.clone()));
+    let wire = open(&server).await;
+    let sender = log.sender();
+    wire.end();
+    sender.closed().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    assert_eq!(server.clients().len(), 0);
+    open(&server).await;
+}
+
+// Shutting down.
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_closes_with_1001_and_waits_for_the_answers() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let (one, other) = (open(&server).await, open(&server).await);
+    let start = Instant::now();
+    let shutdown = tokio::spawn({
+        let server = server.clone();
+        async move { server.shutdown(60 * SECOND).await }
+    });
+    sleep(SECOND).await;
+    for wire in [&one, &other] {
+        assert_eq!(codes(wire), [1001]);
+        wire.send(&[text("my last message"), close(1001, "")]);
+        wire.end();
+    }
+    shutdown.await.unwrap();
+    assert_eq!(start.elapsed(), SECOND);
+    assert_eq!(log.take_texts(), ["my last message", "my last message"]);
+    assert!(log.told().closed.iter().all(|closed| closed.clean));
+    assert_eq!(server.clients().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let (answers, ignores, stalls) = (open(&server).await, open(&server).await, open(&server).await);
+    stalls.set_room(Some(0));
+    let start = Instant::now();
+    let shutdown = tokio::spawn({
+        let server = server.clone();
+        async move { server.shutdown(3 * SECOND).await }
+    });
+    settle().await;
+    answers.send(&[close(1001, "")]);
+    answers.end();
+    shutdown.await.unwrap();
+    assert_eq!(start.elapsed(), 3 * SECOND);
+    assert!(answers.is_dropped() && ignores.is_dropped() && stalls.is_dropped());
+    let terminated = log.told().closed.iter().filter(|closed| closed.cause == Cause::Terminated).count();
+    assert_eq!((terminated, log.told().closed.len()), (2, 3));
+}
+
+#[tokio::test]
+async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.handler(Log::default());
+    let addr = server.local_addr().unwrap();
+    let running = tokio::spawn({
+        let server = server.clone();
+        async move { server.run().await }
+    });
+    let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
+    server.shutdown(60 * SECOND).await;
+    running.await.unwrap().unwrap();
+    assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
+    let closed = {
+        ws.sender().closed().await;
+        ws.closed().unwrap()
+    };
+    assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));
+    assert!(server.run().await.is_err(), "its port is gone");
+}
+
+// Silence.
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_after_20_s_and_given_up_after_20_more() {
+    let (log, wire) = connect(Server::builder()).await;
+    sleep(20 * SECOND - MS).await;
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+    sleep(MS).await;
+    settle().await;
+    let frames = wire.take_frames();
+    assert_eq!((frames.len(), frames[0].opcode), (1, PING));
+    sleep(20 * SECOND - MS).await;
+    settle().await;
+    assert!(!wire.is_dropped());
+    sleep(MS).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+    assert_eq!(log.told().lost.len(), 1, "it is an error too");
+    assert_eq!(end(&log), (1006, String::new(), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_byte_keeps_a_connection_alive() {
+    let (log, wire) = connect(Server::builder()).await;
+    // A large message that comes a byte in 19 seconds.
+    for byte in &binary(vec![7; 100_000]).encode()[..100] {
+        wire.send_bytes([*byte]);
+        sleep(19 * SECOND).await;
+    }
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    wire.send_bytes([7]);
+    settle().await;
+    // An answer does too, once it is asked.
+    for _ in 0..10 {
+        sleep(25 * SECOND).await;
+        let asked = wire.take_frames().remove(0);
+        assert_eq!(asked.opcode, PING);
+        wire.send_bytes([7]);
+        settle().await;
+    }
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
+    let (log, wire) = connect(Server::builder()).await;
+    let message = vec![7; 2_000_000];
+    wire.set_room(Some(0));
+    log.sender().send(message.clone()).unwrap();
+    // It takes five minutes, in which our ping is stuck behind it and the peer has nothing to say.
+    for _ in 0..30 {
+        sleep(10 * SECOND).await;
+        wire.set_room(Some(2_100_000 / 30));
+    }
+    settle().await;
+    let frames = wire.take_frames();
+    assert!(frames[0] == Frame::new(BINARY, message));
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    for asked in &frames[1..] {
+        wire.send(&[pong(asked.payload.clone())]);
+    }
+    settle().await;
+    // One that takes nothing more is.
+    wire.set_room(Some(0));
+    log.sender().send(vec![7; 2_000_000]).unwrap();
+    sleep(40 * SECOND).await;
+    settle().await;
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keepalive_can_be_set_and_turned_off() {
+    let (log, wire) = connect(Server::builder().ping_interval(SECOND).ping_timeout(2 * SECOND)).await;
+    sleep(3 * SECOND).await;
+    settle().await;
+    assert_eq!(wire.take_frames().len(), 1);
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+    let (log, wire) = connect(Server::builder().ping_interval(None)).await;
+    sleep(100_000 * SECOND).await;
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
+    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
+    let (log, wire) = connect(Server::builder().config(config)).await;
+    wire.send(&[text("Hel").unfinished()]);
+    sleep(4 * SECOND).await;
+    wire.send(&[continuation("lo "), text("and ").unfinished()]);
+    sleep(4 * SECOND).await;
+    wire.send(&[ping("does not help"), continuation("").unfinished()]);
+    sleep(SECOND - MS).await;
+    settle().await;
+    assert_eq!(wire.take_frames().len(), 1, "the pong");
+    sleep(MS).await;
+    settle().await;
+    assert_eq!(codes(&wire), [1008]);
+    assert_eq!(log.take_events().last(), Some(&Event::Violation("MessageTooSlow".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_before_it_is_waited_for() {
+    let told = Arc::new(Mutex::new(false));
+    let server = Server::builder().build();
+    server.on_connection({
+        let told = Arc::clone(&told);
+        move |ws, _| {
+            let told = Arc::clone(&told);
+            ws.on_close(move |_, _| *told.lock().unwrap() = true);
+        }
+    });
+    let wire = open(&server).await;
+    let sender = server.clients().remove(0);
+    let waiting = tokio::spawn(async move { sender.closed().await });
+    wire.end();
+    waiting.await.unwrap();
+    assert!(*told.lock().unwrap());
+    assert_eq!(server.clients().len(), 0);
+}
