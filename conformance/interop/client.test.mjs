@@ -45,6 +45,14 @@ test('a message in fragments is one line', options, async () => {
   assert.deepEqual([ended.code, ended.stdout], [0, 'eine Seilbahn\n'], ended.stderr);
 });
 
+test('pings are sent as often as asked', options, async () => {
+  const ended = await against((ws) => {
+    let pings = 0;
+    ws.on('ping', () => { if (++pings === 3) ws.close(1000); });
+  }, (url) => connect(url, undefined, '--ping', '0.05'));
+  assert.equal(ended.code, 0, ended.stderr);
+});
+
 test('a refused handshake is 3 with status and body', options, async () => {
   const refuse = { verifyClient: (_, done) => done(false, 401, 'tickets, please') };
   const ended = await against(echo, connect, refuse);

@@ -112,6 +112,19 @@ class Rooms(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await stays.recv(), "bye")
 
 
+    async def test_in_the_chat_each_message_has_a_name(self):
+        url = self.server.ws("/chat")
+        async with connected(f"{url}?name=Heidi") as heidi, connected(f"{url}?name=Peter") as peter:
+            await heidi.send("Good morning")
+            await peter.send("Grüezi 🚡")
+            for connection in (heidi, peter):
+                said = set()
+                while said != {"Heidi: Good morning", "Peter: Grüezi 🚡"}:
+                    message = await connection.recv()
+                    if not message.startswith("* "):  # who came and went
+                        said.add(message)
+
+
 class Compressed(unittest.IsolatedAsyncioTestCase):
     @classmethod
     def setUpClass(cls):
