@@ -280,6 +280,9 @@ fn headers(target: &Target, options: &ClientOptions, key: &str) -> Result<Header
             headers.append(name, value.clone());
         }
     }
+    for (name, value) in &mut headers {
+        value.set_sensitive(fields::is_secret(name));
+    }
     if let Some(origin) = &options.origin {
         headers.insert(ORIGIN, HeaderValue::from_str(origin).map_err(|_| ClientError::InvalidOrigin)?);
     }

@@ -1,6 +1,7 @@
 //! Header field values as the handshake reads them: lists, tokens, fields that may come once. What they mean is left to
 //! the roles.
 
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// How often a field came that must come once.
@@ -18,6 +19,11 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Field<'a>
         (Some(value), None) => Field::Once(value),
         (Some(_), Some(_)) => Field::Repeated,
     }
+}
+
+/// Whether a field's value is a secret, to be kept out of what `Debug` prints and so out of logs.
+pub(super) fn is_secret(name: &HeaderName) -> bool {
+    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
 }
 
 /// The elements of a list field.

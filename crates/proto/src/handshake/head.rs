@@ -283,7 +283,8 @@ fn header_map(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
     let mut headers = HeaderMap::with_capacity(parsed.len());
     for header in parsed {
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| HeadError::HeaderName)?;
-        let value = HeaderValue::from_bytes(header.value).map_err(|_| HeadError::HeaderValue)?;
+        let mut value = HeaderValue::from_bytes(header.value).map_err(|_| HeadError::HeaderValue)?;
+        value.set_sensitive(fields::is_secret(&name));
         headers.try_append(name, value).map_err(|_| HeadError::TooManyHeaders { limit: parsed.len() })?;
     }
     Ok(headers)
