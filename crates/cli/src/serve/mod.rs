@@ -1,10 +1,11 @@
 //! `ropeway serve`: a server to try things with. What happens at its paths is [`echo`]'s, [`broadcast`]'s and [`chat`]'s; what
-//! plain HTTP requests get is [`page`]'s.
+//! plain HTTP requests get is [`page`]'s, and whom a server on loopback answers is [`rebinding`]'s.
 
 mod broadcast;
 mod chat;
 mod echo;
 mod page;
+mod rebinding;
 mod room;
 
 use std::io::{self, IsTerminal, Write};
@@ -110,8 +111,10 @@ fn listen(args: &Args) -> io::Result<()> {
             let server = server.clone();
             async move { serve(&server, listener).await }
         });
+        // Heard from before the announcement on: whoever waits for that may interrupt at once.
+        let interrupted = interrupted()?;
         announce(addr)?;
-        interrupted().await?;
+        interrupted.await;
         tracing::info!("closing {} connections", server.clients().len());
         server.shutdown(DRAIN).await;
         serving.abort();
@@ -163,6 +166,9 @@ fn server(args: &Args, addr: SocketAddr) -> Server {
         builder = builder.allow_origins(own.into_iter().chain(args.allow_origin.iter().cloned()));
     }
     let server = builder.build();
+    if addr.ip().is_loopback() && !args.allow_any_origin && args.allow_origin.is_empty() {
+        server.on_upgrade(rebinding::check);
+    }
     server.handler(echo::Echo);
     server.at("/echo").handler(echo::Echo);
     server.at("/deflate").per_message_deflate(per_message).handler(echo::Echo);
@@ -179,23 +185,24 @@ fn announce(addr: SocketAddr) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Waits for Ctrl-C, or for what a service manager sends.
+/// Listens for Ctrl-C, and for what a service manager sends; the future waits for either.
 #[cfg(unix)]
-async fn interrupted() -> io::Result<()> {
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    use std::task::Poll;
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    std::future::poll_fn(|cx| {
-        if terminate.poll_recv(cx).is_ready() { std::task::Poll::Ready(None) } else { interrupt.poll_recv(cx) }
-    })
-    .await;
-    Ok(())
+    Ok(std::future::poll_fn(move |cx| match (terminate.poll_recv(cx), interrupt.poll_recv(cx)) {
+        (Poll::Pending, Poll::Pending) => Poll::Pending,
+        _ => Poll::Ready(()),
+    }))
 }
 
-#[cfg(not(unix))]
-async fn interrupted() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+#[cfg(windows)]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move { drop(interrupt.recv().await) })
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
