@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::ops::Deref;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
-use ropeway_proto::{Cause, CloseCode, Closed, Message, MessageRef};
+use ropeway_proto::{Cause, CloseCode, Closed, Message, MessageRef, ReadyState};
 
 use crate::Error;
 use crate::handler::Handler;
@@ -30,7 +31,7 @@ const MESSAGE_COST: usize = 64;
 /// Pings are answered, and messages of its [`Sender`]s written, whether it is asked for messages or not. A user who does not ask
 /// makes the peer wait; nothing is dropped. Dropping it closes the connection with 1000, or with 1011 in a panic.
 ///
-/// It is also a [`Stream`] and a [`Sink`], and has all methods of its [`Sender`].
+/// It is also a [`Stream`] and a [`Sink`].
 #[derive(Debug)]
 pub struct WebSocket {
     sender: Sender,
@@ -100,7 +101,27 @@ impl WebSocket {
         self.subprotocol.as_deref()
     }
 
-    /// A handle to send with from anywhere.
+    /// Where the connection is in its life.
+    pub fn ready_state(&self) -> ReadyState {
+        self.sender.ready_state()
+    }
+
+    /// Bytes that were sent but not yet taken by the operating system.
+    pub fn buffered_amount(&self) -> usize {
+        self.sender.buffered_amount()
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), Error> {
+        Ok(self.sender.ping(payload)?)
+    }
+
+    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.sender.remote_addr()
+    }
+
+    /// A handle to send with from anywhere, and at once.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
@@ -144,14 +165,6 @@ impl WebSocket {
         drop(inbox);
         self.batch = VecDeque::new();
         self.sender.resume();
-    }
-}
-
-impl Deref for WebSocket {
-    type Target = Sender;
-
-    fn deref(&self) -> &Sender {
-        &self.sender
     }
 }
 
