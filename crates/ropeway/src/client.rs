@@ -23,7 +23,7 @@ use crate::listeners::{Listen, Socket};
 use crate::random;
 use crate::scratch;
 use crate::sender::Sender;
-use crate::stream::Stream;
+use crate::transport::Transport;
 use crate::websocket::{Pull, WebSocket};
 
 /// Connects to a `ws://` or `wss://` URL with the default settings.
@@ -206,7 +206,7 @@ impl Client {
     }
 
     /// Does the opening handshake over a stream that leads to the server of `url`, such as a proxy's or one with its own TLS.
-    pub async fn connect_over(&self, url: &str, stream: impl Into<Stream>) -> Result<(WebSocket, Handshake), Error> {
+    pub async fn connect_over(&self, url: &str, stream: impl Into<Transport>) -> Result<(WebSocket, Handshake), Error> {
         let target: Target = url.parse().map_err(ClientError::from)?;
         let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
         let opened = timeout(self.handshake_timeout, self.shake_hands(&mut client, stream.into())).await;
@@ -225,7 +225,7 @@ impl Client {
     }
 
     /// Connects the transport.
-    async fn dial(&self, target: &Target) -> Result<Stream, Error> {
+    async fn dial(&self, target: &Target) -> Result<Transport, Error> {
         let tcp = TcpStream::connect((target.host(), target.port())).await.map_err(Error::Connect)?;
         tcp.set_nodelay(true).map_err(Error::Connect)?;
         if !target.is_secure() {
@@ -240,15 +240,15 @@ impl Client {
         )))
     }
 
-    async fn shake_hands(&self, client: &mut ClientHandshake, mut stream: Stream) -> Result<Opened, Error> {
+    async fn shake_hands(&self, client: &mut ClientHandshake, mut stream: Transport) -> Result<Opened, Error> {
         let request = client.request_bytes();
         stream.write_all(&request).await.map_err(Error::Connect)?;
         stream.flush().await.map_err(Error::Connect)?;
         let (opened, leftover) = read_answer(client, &mut stream).await?;
 
         let remote_addr = match &stream {
-            Stream::Tcp(tcp) => tcp.peer_addr().ok(),
-            Stream::Other(_) => None,
+            Transport::Tcp(tcp) => tcp.peer_addr().ok(),
+            Transport::Other(_) => None,
         };
         let config = Arc::new(self.config.clone());
         let link = Arc::new(Link::new(remote_addr, config.max_buffered, self.overflow));
@@ -266,7 +266,10 @@ impl Client {
 }
 
 /// Reads the server's answer; gives it with what came behind it.
-async fn read_answer(client: &mut ClientHandshake, stream: &mut Stream) -> Result<(handshake::Opened, Vec<u8>), Error> {
+async fn read_answer(
+    client: &mut ClientHandshake,
+    stream: &mut Transport,
+) -> Result<(handshake::Opened, Vec<u8>), Error> {
     poll_fn(|cx| {
         loop {
             let step = scratch::with(|buffer| {

@@ -18,7 +18,7 @@ use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::Link;
 use crate::scratch;
-use crate::stream::Stream;
+use crate::transport::Transport;
 use crate::ws::Ws;
 
 /// How many bytes a connection may read before others have their turn.
@@ -29,7 +29,7 @@ const SLICES: usize = 16;
 
 /// What a connection is made of once its opening handshake is done.
 pub(crate) struct Opened {
-    pub(crate) stream: Stream,
+    pub(crate) stream: Transport,
     pub(crate) connection: Connection,
     pub(crate) link: Arc<Link>,
     pub(crate) handshake: Handshake,
@@ -44,7 +44,7 @@ pub(crate) struct Opened {
 /// One turn: commands, one write of all that is queued, then a read and what it brings; again until there is nothing to
 /// do. What is queued while a read is being handled is so written together.
 pub(crate) struct Driver<H: Handler> {
-    stream: Stream,
+    stream: Transport,
     connection: Connection,
     link: Arc<Link>,
     handler: Arc<H>,

@@ -64,9 +64,9 @@ mod random;
 mod scratch;
 mod sender;
 mod server;
-mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod transport;
 mod websocket;
 mod ws;
 
@@ -80,7 +80,7 @@ pub use sender::Sender;
 #[cfg(feature = "hyper")]
 pub use server::{Attached, AttachedFuture, Layer};
 pub use server::{Route, Server, ServerBuilder};
-pub use stream::{Io, Stream};
+pub use transport::{Io, Transport};
 pub use websocket::WebSocket;
 pub use ws::Ws;
 

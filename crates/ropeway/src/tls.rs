@@ -10,15 +10,15 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::Error;
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 /// Does the TLS handshake with `host`.
-pub(crate) async fn connect(tcp: TcpStream, host: &str, config: Option<Arc<ClientConfig>>) -> Result<Stream, Error> {
+pub(crate) async fn connect(tcp: TcpStream, host: &str, config: Option<Arc<ClientConfig>>) -> Result<Transport, Error> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| Error::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let config = config.unwrap_or_else(default_config);
     let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(Error::Tls)?;
-    Ok(Stream::other(tls))
+    Ok(Transport::other(tls))
 }
 
 /// Trusts what browsers trust. Made once: it holds some hundred certificates.

@@ -15,7 +15,7 @@ use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
 use super::{Accepted, Server, head_of};
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 impl Server {
     /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
@@ -167,19 +167,19 @@ async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>,
     };
     let (stream, leftover) = into_stream(upgraded);
     let remote_addr = match &stream {
-        Stream::Tcp(tcp) => {
+        Transport::Tcp(tcp) => {
             // As on a port of our own; a socket that refuses is broken, and reading from it says so.
             let _ = tcp.set_nodelay(true);
             tcp.peer_addr().ok()
         }
         // Whoever serves another transport may know the address.
-        Stream::Other(_) => request.extensions().get::<SocketAddr>().copied(),
+        Transport::Other(_) => request.extensions().get::<SocketAddr>().copied(),
     };
     server.open(accepted, request, stream, leftover, remote_addr);
 }
 
 /// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.
-fn into_stream(upgraded: Upgraded) -> (Stream, Vec<u8>) {
+fn into_stream(upgraded: Upgraded) -> (Transport, Vec<u8>) {
     // hyper-util's automatic server, which axum uses, wraps the stream; hyper's own HTTP/1 server does not.
     #[cfg(feature = "axum")]
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
@@ -188,6 +188,6 @@ fn into_stream(upgraded: Upgraded) -> (Stream, Vec<u8>) {
     };
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => (parts.io.into_inner().into(), parts.read_buf.into()),
-        Err(upgraded) => (Stream::other(TokioIo::new(upgraded)), Vec::new()),
+        Err(upgraded) => (Transport::other(TokioIo::new(upgraded)), Vec::new()),
     }
 }

@@ -30,7 +30,7 @@ use crate::handshake::Handshake;
 use crate::link::{Link, Overflow};
 use crate::listeners::Socket;
 use crate::sender::Sender;
-use crate::stream::Stream;
+use crate::transport::Transport;
 use crate::websocket::WebSocket;
 use clients::{Clients, Place};
 use route::{Routes, Service};
@@ -171,7 +171,7 @@ impl Server {
     }
 
     /// Serves one connection that was accepted elsewhere, from its first byte on.
-    pub async fn serve_stream(&self, stream: impl Into<Stream>, remote_addr: Option<SocketAddr>) {
+    pub async fn serve_stream(&self, stream: impl Into<Transport>, remote_addr: Option<SocketAddr>) {
         port::serve_stream(self, stream.into(), remote_addr).await;
     }
 
@@ -227,7 +227,7 @@ impl Server {
         &self,
         accepted: Accepted,
         request: Request<()>,
-        stream: Stream,
+        stream: Transport,
         leftover: Vec<u8>,
         remote_addr: Option<SocketAddr>,
     ) {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Server, read};
 use crate::scratch;
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 /// How long to leave a port alone on which accepting fails for want of file descriptors or memory: long enough not to spin,
 /// short enough that nobody notices.
@@ -55,12 +55,12 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
     }
 }
 
-pub(super) async fn serve_stream(server: &Server, stream: Stream, remote_addr: Option<SocketAddr>) {
+pub(super) async fn serve_stream(server: &Server, stream: Transport, remote_addr: Option<SocketAddr>) {
     let deadline = Instant::now() + server.shared.settings.handshake_timeout;
     serve_stream_until(server, stream, remote_addr, deadline).await;
 }
 
-async fn serve_stream_until(server: &Server, stream: Stream, remote_addr: Option<SocketAddr>, deadline: Instant) {
+async fn serve_stream_until(server: &Server, stream: Transport, remote_addr: Option<SocketAddr>, deadline: Instant) {
     let mut exchange = Exchange { stream, remote_addr, awaits_answer: false };
     if timeout_at(deadline, exchange.answer(server)).await.is_err() {
         exchange.refuse_late().await;
@@ -75,7 +75,7 @@ async fn answer_tcp(server: &Server, tcp: TcpStream, remote_addr: SocketAddr) {
     #[cfg(feature = "tls")]
     if let Some(config) = server.shared.settings.tls.clone() {
         match timeout_at(deadline, tokio_rustls::TlsAcceptor::from(config).accept(tcp)).await {
-            Ok(Ok(tls)) => serve_stream_until(server, Stream::other(tls), Some(remote_addr), deadline).await,
+            Ok(Ok(tls)) => serve_stream_until(server, Transport::other(tls), Some(remote_addr), deadline).await,
             Ok(Err(error)) => tracing::info!(%remote_addr, %error, "the TLS handshake failed"),
             Err(_) => tracing::info!(%remote_addr, "the TLS handshake took too long"),
         }
@@ -86,7 +86,7 @@ async fn answer_tcp(server: &Server, tcp: TcpStream, remote_addr: SocketAddr) {
 
 /// One request and its answer.
 struct Exchange {
-    stream: Stream,
+    stream: Transport,
     remote_addr: Option<SocketAddr>,
     /// Whether anything of a request has come, and nothing of an answer is written yet.
     awaits_answer: bool,
@@ -116,7 +116,7 @@ impl Exchange {
             Err(refusal) => return self.refuse(&refusal, to_head).await,
         };
         if self.write(&encode_response(&accepted.response.clone().map(|()| ""))).await.is_ok() {
-            let stream = std::mem::replace(&mut self.stream, Stream::other(tokio::io::empty()));
+            let stream = std::mem::replace(&mut self.stream, Transport::other(tokio::io::empty()));
             server.open(accepted, request, stream, leftover, self.remote_addr);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, StatusCode, header};
-use ropeway::{Bytes, Refusal, Server, Stream};
+use ropeway::{Bytes, Refusal, Server, Transport};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
 use tokio::net::TcpStream;
@@ -412,7 +412,7 @@ async fn the_handshake_tells_who_connects_and_what_was_agreed() {
         let (wire, end) = wire();
         let server = server.clone();
         let from = from.map(|addr| addr.parse::<SocketAddr>().unwrap());
-        tokio::spawn(async move { server.serve_stream(Stream::other(end), from).await });
+        tokio::spawn(async move { server.serve_stream(Transport::other(end), from).await });
         wire.send_bytes(request(headers).replace("/chat", "/chat?room=1"));
         settle().await;
     }

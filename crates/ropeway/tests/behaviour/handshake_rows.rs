@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use http::Response;
-use ropeway::{Client, ClientError, Error, Server, ServerBuilder, Stream};
+use ropeway::{Client, ClientError, Error, Server, ServerBuilder, Transport};
 use ropeway_proto::deflate;
 use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 use serde::Deserialize;
@@ -219,7 +219,7 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
     let (wire, end) = wire();
     let client = case.client.client();
     let connecting =
-        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Stream::other(end)).await });
+        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
     settle().await;
     let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut answer = case.answer.apply(handshake);
@@ -227,12 +227,8 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
     if let Ok(accepted) = accept(&request, &ServerOptions::default()) {
         answer = answer.replace(ACCEPT, accepted.response.headers()["sec-websocket-accept"].to_str().unwrap());
     }
-    if in_pieces {
-        for byte in answer.bytes() {
-            wire.send_bytes([byte]);
-        }
-    } else {
-        wire.send_bytes(answer);
+    for piece in answer.as_bytes().chunks(if in_pieces { 1 } else { usize::MAX }) {
+        wire.send_bytes(piece);
     }
     if case.eof {
         wire.end();

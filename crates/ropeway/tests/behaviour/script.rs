@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ropeway::{Client, Error, Handler, Handshake, MessageRef, Sender, Server, Stream, WebSocket, Ws};
+use ropeway::{Client, Error, Handler, Handshake, MessageRef, Sender, Server, Transport, WebSocket, Ws};
 use ropeway_proto as proto;
 use ropeway_proto::handshake::{HeadReader, Limits, OriginPolicy, ServerOptions, accept};
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, TEXT};
@@ -41,7 +41,7 @@ pub(crate) async fn open_with(server: &Server, request: impl Into<Vec<u8>>) -> W
 pub(crate) fn knock(server: &Server) -> Wire {
     let (wire, end) = wire();
     let server = server.clone();
-    tokio::spawn(async move { server.serve_stream(Stream::other(end), None).await });
+    tokio::spawn(async move { server.serve_stream(Transport::other(end), None).await });
     wire
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn open_client_with(
     let (wire, end) = wire();
     let client = client.clone();
     let connecting =
-        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Stream::other(end)).await });
+        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
     settle().await;
     let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut options = ServerOptions::default();

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use ropeway::{Bytes, Cause, CloseCode, Overflow, ReadyState, SendError, Server, ServerBuilder, Stream};
+use ropeway::{Bytes, Cause, CloseCode, Overflow, ReadyState, SendError, Server, ServerBuilder, Transport};
 use testkit::Event;
 use testkit::wire::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 
@@ -112,7 +112,7 @@ async fn what_is_sent_at_the_opening_leaves_first() {
     wire.send_bytes([request("").as_bytes(), &text("hello").encode()].concat());
     tokio::spawn({
         let server = server.clone();
-        async move { server.serve_stream(Stream::other(end), None).await }
+        async move { server.serve_stream(Transport::other(end), None).await }
     });
     settle().await;
     let written = wire.take_written();

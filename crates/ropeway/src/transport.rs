@@ -15,7 +15,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 /// What a connection runs over.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Stream {
+pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS and anything else.
@@ -28,14 +28,14 @@ impl std::fmt::Debug for dyn Io {
     }
 }
 
-impl Stream {
+impl Transport {
     /// Boxes a stream.
     pub fn other(io: impl Io) -> Self {
         Self::Other(Box::new(io))
     }
 }
 
-impl From<TcpStream> for Stream {
+impl From<TcpStream> for Transport {
     fn from(tcp: TcpStream) -> Self {
         Self::Tcp(tcp)
     }
@@ -45,11 +45,11 @@ impl From<TcpStream> for Stream {
 macro_rules! either {
     ($stream:expr, $io:ident => $call:expr) => {
         match $stream.get_mut() {
-            Stream::Tcp($io) => {
+            Transport::Tcp($io) => {
                 let $io = Pin::new($io);
                 $call
             }
-            Stream::Other($io) => {
+            Transport::Other($io) => {
                 let $io = Pin::new($io);
                 $call
             }
@@ -57,13 +57,13 @@ macro_rules! either {
     };
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         either!(self, io => io.poll_read(cx, buffer))
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         either!(self, io => io.poll_write(cx, bytes))
     }
