@@ -1,5 +1,7 @@
 //! What the tokio layer promises, one topic a file. One test program, so that it is linked once.
 
+#[cfg(feature = "axum")]
+mod attach;
 mod closing;
 mod flood;
 mod handshake;
@@ -8,4 +10,6 @@ mod receiving;
 mod rows;
 mod script;
 mod sending;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;

@@ -5,8 +5,6 @@
 //! - The peer's close frame is no event of its own: it is told with the end, once the transport is over. So `close` is not
 //!   looked for among the events, and when all is done the transport is ended, and the end has to say the same.
 //! - The pull API answers pings without a word, and tells of a violation with the end too: the same holds there.
-//! - A part of a message is refused like any other message while there is no room, as a [`ropeway::Sender`] has no other way
-//!   to make those who use it wait: see [`FRAGMENTS_WITHOUT_ROOM`].
 //! - A close frame of ours always has a code: see [`CLOSE_WITHOUT_A_CODE`].
 
 use std::fmt::Write as _;
@@ -23,9 +21,6 @@ use crate::script::{Log, open_client_with, open_with, request};
 use crate::wire::{Wire, settle};
 
 const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
-
-/// The row in which parts of a message are taken although there is no room.
-const FRAGMENTS_WITHOUT_ROOM: &str = "our_fragments_are_not_refused_for_want_of_room";
 
 /// The row that cannot be written with a [`Sender`].
 const CLOSE_WITHOUT_A_CODE: &str = "our_close_without_a_code_is_empty";
@@ -90,7 +85,6 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
     };
     let mut expected = case.clone();
     expected.events.retain(|event| !matches!(event, Event::Close(_)));
-    expect_refused_fragments(&mut expected);
     expected.check(cut, &outcome)?;
 
     // However far the row went, the end comes once, and says what the peer's close frame said.
@@ -124,7 +118,6 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     expected
         .events
         .retain(|event| !matches!(event, Event::Close(_) | Event::Ping(_) | Event::Pong(_) | Event::Violation(_)));
-    expect_refused_fragments(&mut expected);
     expected.check(cut, &outcome)?;
 
     wire.set_room(None);
@@ -204,14 +197,6 @@ async fn pull(ws: &mut WebSocket, events: &mut Vec<Event>, end: &mut Vec<Option<
             Err(Error::Lost(_)) => end.push(Some("Lost".into())),
             Err(other) => panic!("{other}"),
         }
-    }
-}
-
-/// Of the parts of that row only the first is taken, and the message behind them is refused as it is there.
-fn expect_refused_fragments(case: &mut Case) {
-    if case.name == FRAGMENTS_WITHOUT_ROOM {
-        case.events = vec![Event::Refused("Full".into()); 3];
-        case.sent.truncate(1);
     }
 }
 

@@ -1,0 +1,194 @@
+//! Sharing axum's port: what is for the WebSocket server, what stays axum's, and what both agree on.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::routing::{any, get};
+use axum::{Router, body::Body};
+use ropeway::{Client, Server, Transport};
+use testkit::wire::{Frame, TEXT};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::handshake_rows::read_response;
+use crate::script::{Log, request, text};
+
+/// An app with a page at `/` and at `/ws`, and a server that sends back what it gets, on one port.
+async fn serve(server: &Server) -> SocketAddr {
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    let app =
+        Router::new().route("/", get(|| async { "page" })).route("/ws", get(|| async { "page of the same path" }));
+    serve_app(app.layer(server.layer())).await
+}
+
+async fn serve_app(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    addr
+}
+
+/// A request for a WebSocket at `/ws`, with more headers.
+fn ask_for_ws(headers: &str) -> String {
+    request(headers).replace("/chat", "/ws")
+}
+
+/// All that is answered to a request until the server ends the connection.
+async fn ask(addr: SocketAddr, request: &str) -> (http::Response<()>, String) {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).await.unwrap();
+    read_response(&answer)
+}
+
+#[tokio::test]
+async fn web_sockets_and_pages_share_a_port() {
+    let addr = serve(&Server::builder().path("/ws").build()).await;
+    let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
+    let large = "é".repeat(500_000);
+    for message in ["hello", "", &large] {
+        ws.send(message).await.unwrap();
+        assert_eq!(ws.recv().await.unwrap().unwrap().as_text(), Some(message));
+    }
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(ask(addr, &get("/")).await.1, "page");
+    assert_eq!(ask(addr, &get("/ws")).await.1, "page of the same path");
+    assert_eq!(ask(addr, &get("/none")).await.0.status(), 404);
+    assert!(ws.close(1000, "").await.unwrap().clean);
+}
+
+#[tokio::test]
+async fn requests_for_web_sockets_at_other_paths_stay_with_the_app() {
+    let addr = serve(&Server::builder().path("/ws").build()).await;
+    let upgrade = request("").replace("/chat", "/").replace("Connection: Upgrade", "Connection: Upgrade, close");
+    let (response, body) = ask(addr, &upgrade).await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (200, "page"));
+    // Without a path, every request for one is the server's.
+    let addr = serve(&Server::builder().build()).await;
+    ropeway::connect(&format!("ws://{addr}/any/path")).await.unwrap();
+}
+
+#[tokio::test]
+async fn refusals_are_the_apps_answers() {
+    let server = Server::builder().path("/ws").max_connections(1).build();
+    let addr = serve(&server).await;
+    let (response, body) = ask(addr, &ask_for_ws("").replace("Version: 13", "Version: 8")).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["sec-websocket-version"]),
+        (426, &"13".parse().unwrap())
+    );
+    assert!(body.contains("version \"8\""), "{body}");
+    let (response, body) = ask(addr, &ask_for_ws("Origin: https://evil.example\r\n")).await;
+    assert_eq!(response.status(), 403);
+    assert!(body.contains("https://evil.example"), "{body}");
+
+    let ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
+    let (response, _) = ask(addr, &ask_for_ws("")).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    drop(ws);
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_the_request_is_the_first_message() {
+    let addr = serve(&Server::builder().path("/ws").build()).await;
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let bytes = [ask_for_ws("").into_bytes(), text("first").encode(), text("second").encode()].concat();
+    tcp.write_all(&bytes).await.unwrap();
+    let expected = [Frame::new(TEXT, "first").encode(), Frame::new(TEXT, "second").encode()].concat();
+    let mut answer = Vec::new();
+    while !answer.ends_with(&expected) {
+        answer.push(tcp.read_u8().await.expect("both come back"));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+}
+
+#[tokio::test]
+async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says() {
+    for (trusted, expected) in [(None, "127.0.0.1"), (Some("127.0.0.0/8"), "203.0.113.7")] {
+        let mut builder = Server::builder();
+        if let Some(trusted) = trusted {
+            builder = builder.trusted_proxies([trusted.parse().unwrap()]);
+        }
+        let server = builder.build();
+        let addr = serve(&server).await;
+        let seen = Arc::new(Mutex::new(None));
+        server.on_connection({
+            let seen = Arc::clone(&seen);
+            move |ws, handshake| {
+                let remote = ws.remote_addr().expect("the TCP connection is found behind axum");
+                *seen.lock().unwrap() = Some((handshake.client_ip(), remote));
+                ws.send("seen").unwrap();
+            }
+        });
+        let client = Client::new().header("x-forwarded-for".parse().unwrap(), "203.0.113.7".parse().unwrap());
+        let mut ws = client.connect(&format!("ws://{addr}/")).await.unwrap();
+        ws.recv().await.unwrap();
+        let (client_ip, remote) = seen.lock().unwrap().unwrap();
+        assert_eq!(client_ip, expected.parse::<std::net::IpAddr>().unwrap());
+        assert!(remote.ip().is_loopback());
+    }
+}
+
+#[tokio::test]
+async fn a_route_can_answer_for_the_server() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, handshake| ws.send(handshake.path()).unwrap());
+    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request) };
+    let addr = serve_app(Router::new().route("/rooms/{room}", any(upgrade))).await;
+    let mut ws = ropeway::connect(&format!("ws://{addr}/rooms/7")).await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some("/rooms/7".into()));
+    let get = "GET /rooms/7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert_eq!(ask(addr, get).await.0.status(), 400, "it asks for no WebSocket");
+}
+
+#[tokio::test]
+async fn other_transports_than_tcp_serve_too() {
+    let dir = std::env::temp_dir().join(format!("ropeway-attach-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("socket");
+    let _ = std::fs::remove_file(&path);
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let app: Router = Router::new().route("/", get(|| async { "page" })).layer(server.layer());
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let stream = Transport::other(UnixStream::connect(&path).await.unwrap());
+    let (mut ws, _) = Client::new().connect_over("ws://localhost/", stream).await.unwrap();
+    ws.send("through a file").await.unwrap();
+    assert!(ws.close(1000, "").await.unwrap().clean);
+    assert_eq!(log.take_texts(), ["through a file"]);
+    assert_eq!(log.sender().remote_addr(), None);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[tokio::test]
+async fn both_shut_down_together() {
+    let server = Server::builder().path("/ws").build();
+    server.handler(Log::default());
+    let app: Router = Router::new().route("/", get(|| async { "page" })).layer(server.layer());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn({
+        let server = server.clone();
+        async move {
+            let stopped = async move {
+                stopped.await.unwrap();
+                server.shutdown(Duration::from_secs(60)).await;
+            };
+            axum::serve(listener, app).with_graceful_shutdown(stopped).await
+        }
+    });
+    let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
+    stop.send(()).unwrap();
+    assert_eq!(ws.recv().await.unwrap(), None);
+    let closed = ws.closed().unwrap();
+    assert_eq!((closed.code.as_u16(), closed.clean), (1001, true));
+    running.await.unwrap().unwrap();
+    assert!(TcpStream::connect(addr).await.is_err());
+}

@@ -1,0 +1,133 @@
+//! TLS: `wss://` against a server's own port, with the certificate of the interop tests.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ropeway::{Client, Error, Message, Server, ServerBuilder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::handshake_rows::read_response;
+use crate::script::{Log, request};
+
+fn file(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/interop/tls").join(name)
+}
+
+fn server_config() -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_file(file("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key);
+    Arc::new(config.unwrap())
+}
+
+/// Trusts the authority that signed the server's certificate.
+fn client_config() -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(file("authority.pem")).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+/// A server with TLS that sends back what it gets.
+async fn serve(builder: ServerBuilder) -> Server {
+    let server = builder.tls(server_config()).bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, handshake| {
+        assert!(handshake.client_ip().is_loopback());
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.run().await }
+    });
+    server
+}
+
+fn url(server: &Server, host: &str) -> String {
+    format!("wss://{host}:{}/", server.local_addr().unwrap().port())
+}
+
+#[tokio::test]
+async fn messages_of_all_sizes_come_through_tls_without_another_to_push_them() {
+    let server = serve(Server::builder()).await;
+    for host in ["localhost", "127.0.0.1"] {
+        let mut ws = Client::new().tls(client_config()).connect(&url(&server, host)).await.unwrap();
+        for size in [0, 1, 125, 126, 16_384, 16_385, 65_536, 5_000_000] {
+            // Each has to arrive before the next is sent: nothing may stay behind in a buffer.
+            let message = Message::from(vec![7; size]);
+            ws.send(message.clone()).await.unwrap();
+            assert!(ws.recv().await.unwrap() == Some(message), "{size} bytes");
+        }
+        for number in 0..1000 {
+            ws.send(number.to_string()).await.unwrap();
+        }
+        for number in 0..1000 {
+            assert_eq!(ws.recv().await.unwrap(), Some(number.to_string().into()));
+        }
+        let closed = ws.close(1000, "done").await.unwrap();
+        assert!(closed.clean, "{closed}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_an_error_that_says_so() {
+    let server = serve(Server::builder()).await;
+    let Err(Error::Tls(error)) = ropeway::connect(&url(&server, "localhost")).await else { panic!("it is refused") };
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_without_tls_does_not_hang_on_a_port_with_it_nor_the_other_way_round() {
+    let server = serve(Server::builder()).await;
+    let error = ropeway::connect(&url(&server, "localhost").replace("wss", "ws")).await.unwrap_err();
+    assert!(matches!(error, Error::Handshake(_) | Error::Connect(_)), "{error:?}");
+
+    let plain = Server::bind("127.0.0.1:0").await.unwrap();
+    plain.handler(Log::default());
+    let url = url(&plain, "localhost");
+    tokio::spawn(async move { plain.run().await });
+    let error = Client::new().tls(client_config()).connect(&url).await.unwrap_err();
+    assert!(matches!(error, Error::Tls(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn plain_requests_and_refusals_come_through_tls() {
+    let server = serve(Server::builder()).await;
+    for (request, status) in
+        [("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 426), (request("").replace("Version: 13", "Version: 8"), 426)]
+    {
+        let tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = TlsConnector::from(client_config()).connect(name, tcp).await.unwrap();
+        tls.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // Without a TLS close before the end this would be an error.
+        tls.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(read_response(&answer).0.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_the_tls_handshake_is_let_go() {
+    let server = serve(Server::builder().handshake_timeout(Duration::from_millis(50))).await;
+    let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+    // The beginning of a TLS record, and no more.
+    tcp.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00]).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tcp.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"");
+}
