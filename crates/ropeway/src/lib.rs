@@ -87,11 +87,14 @@ pub use ws::Ws;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
-pub use ropeway_proto::handshake::{Cidr, ClientError, Limits, Refusal, Target};
+pub use ropeway_proto::handshake::{Cidr, ClientError, Limits as HeadLimits, Refusal, Target};
 pub use ropeway_proto::{
     Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, ReadyState, SendError, Text, Violation,
     deflate,
 };
+/// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;
 
 /// The README's examples are compiled with the tests.
 #[cfg(all(doctest, feature = "axum"))]
