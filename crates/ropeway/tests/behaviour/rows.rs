@@ -71,8 +71,9 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
     server.handler(log.clone());
     let wire = open_with(&server, request(&headers)).await;
     let sender = log.sender();
-    for step in start(case, cut, &wire) {
-        if let Err(refused) = take(&step, &wire, &sender).await {
+    let mut steps = start(case, cut, &wire).into_iter().peekable();
+    while let Some(step) = steps.next() {
+        if let Err(refused) = take(&step, steps.peek(), &wire, &sender).await {
             log.told().events.push(refused);
         }
     }
@@ -103,8 +104,9 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     let sender = ws.sender();
     let mut events = Vec::new();
     let mut end = Vec::new();
-    for step in start(case, cut, &wire) {
-        events.extend(take(&step, &wire, &sender).await.err());
+    let mut steps = start(case, cut, &wire).into_iter().peekable();
+    while let Some(step) = steps.next() {
+        events.extend(take(&step, steps.peek(), &wire, &sender).await.err());
         pull(&mut ws, &mut events, &mut end).await;
     }
     let outcome = Outcome {
@@ -147,8 +149,8 @@ fn start(case: &Case, cut: Cut, wire: &Wire) -> Vec<Step> {
     case.steps(cut)
 }
 
-/// Something happens, and all that follows from it.
-async fn take(step: &Step, wire: &Wire, sender: &Sender) -> Result<(), Event> {
+/// Something happens, and all that follows from it. Reads that come one behind the other need not be waited for singly.
+async fn take(step: &Step, next: Option<&Step>, wire: &Wire, sender: &Sender) -> Result<(), Event> {
     let mut result = Ok(());
     match step {
         Step::Receive(bytes) => wire.send_bytes(bytes.clone()),
@@ -158,7 +160,9 @@ async fn take(step: &Step, wire: &Wire, sender: &Sender) -> Result<(), Event> {
         Step::Wait(time) => tokio::time::sleep(*time).await,
         Step::Send(command) => result = send(sender, command),
     }
-    settle().await;
+    if !matches!((step, next), (Step::Receive(_), Some(Step::Receive(_)))) {
+        settle().await;
+    }
     result.map_err(|error| Event::Refused(variant(&error)))
 }
 
