@@ -1,0 +1,113 @@
+//! A server that has no file descriptors left: whoever gets none is let go rather than kept waiting, those who have one do not
+//! notice, and it recovers. The limit is a process's, so the server is a process of its own: this program, asked to `serve`.
+
+#[cfg(not(unix))]
+fn main() {}
+
+#[cfg(unix)]
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        server::serve();
+    } else {
+        a_server_without_file_descriptors_lets_go_of_some_and_recovers();
+    }
+}
+
+#[cfg(unix)]
+use client::a_server_without_file_descriptors_lets_go_of_some_and_recovers;
+
+#[cfg(unix)]
+mod server {
+    use ropeway::Server;
+
+    /// Sends back what it gets, and says where.
+    #[tokio::main(flavor = "current_thread")]
+    pub(super) async fn serve() {
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        server.on_connection(|ws, _| {
+            ws.on_message(|ws, message| ws.send(message).unwrap());
+        });
+        println!("{}", server.local_addr().unwrap());
+        server.run().await.unwrap();
+    }
+}
+
+#[cfg(unix)]
+mod client {
+    use std::io::{self, BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::process::{Child, Command, Stdio};
+
+    use testkit::wire::{Frame, KEY, TEXT};
+
+    const LIMIT: usize = 32;
+    const CLIENTS: usize = 64;
+
+    pub(super) fn a_server_without_file_descriptors_lets_go_of_some_and_recovers() {
+        let (_server, addr) = start();
+        let knocking: Vec<_> = (0..CLIENTS).map(|_| knock(addr)).collect();
+        // Every one of them hears something: none waits for ever.
+        let answers = knocking.into_iter().map(|tcp| tcp.and_then(answer));
+        let (mut open, shed): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
+        println!("of {CLIENTS} clients and {LIMIT} descriptors, {} are open and {} let go", open.len(), shed.len());
+        assert!(open.len() >= 10 && open.len() < LIMIT);
+        for tcp in &mut open {
+            echo(tcp.as_mut().unwrap()).unwrap();
+        }
+        drop(open);
+        // It hears of their end in its own time; until then it may let go of others.
+        while knock(addr).and_then(answer).and_then(|mut tcp| echo(&mut tcp)).is_err() {}
+    }
+
+    /// Ends the server with the test, however that ends.
+    struct Server(Child);
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn start() -> (Server, SocketAddr) {
+        let child = Command::new("sh")
+            .args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\" serve")])
+            .arg(std::env::current_exe().unwrap())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut server = Server(child.unwrap());
+        let mut line = String::new();
+        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addr = line.trim().parse().unwrap();
+        (server, addr)
+    }
+
+    fn knock(addr: SocketAddr) -> io::Result<TcpStream> {
+        let mut tcp = TcpStream::connect(addr)?;
+        tcp.write_all(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        )?;
+        Ok(tcp)
+    }
+
+    fn answer(mut tcp: TcpStream) -> io::Result<TcpStream> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            tcp.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        Ok(tcp)
+    }
+
+    fn echo(tcp: &mut TcpStream) -> io::Result<()> {
+        tcp.write_all(&Frame::new(TEXT, "hello").with_mask(Some(KEY)).encode())?;
+        let expected = Frame::new(TEXT, "hello").encode();
+        let mut reply = vec![0; expected.len()];
+        tcp.read_exact(&mut reply)?;
+        assert_eq!(reply, expected);
+        Ok(())
+    }
+}
