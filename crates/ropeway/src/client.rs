@@ -299,7 +299,7 @@ async fn read_answer(
 
 fn start(opened: Opened, handler: impl Handler) -> Sender {
     let sender = Sender::new(Arc::clone(&opened.link));
-    tokio::spawn(Driver::new(opened, Arc::new(handler)));
+    tokio::spawn(Driver::open(opened, Arc::new(handler)));
     sender
 }
 

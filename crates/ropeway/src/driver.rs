@@ -50,7 +50,6 @@ pub(crate) struct Driver<H: Handler> {
     handler: Arc<H>,
     /// `None` before the open event, and after the close event or a panic.
     state: Option<H::State>,
-    opening: Option<Box<Handshake>>,
     /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
     leftover: BytesMut,
     /// Set to the time of the deadline that was next when it was last looked at; deadlines mostly move later.
@@ -82,21 +81,26 @@ enum Writing {
 }
 
 impl<H: Handler> Driver<H> {
-    pub(crate) fn new(opened: Opened, handler: Arc<H>) -> Self {
+    /// Tells the handler that the connection is open. What it sends is ahead of all that others send once they have a handle.
+    pub(crate) fn open(opened: Opened, handler: Arc<H>) -> Self {
         let Opened { stream, connection, link, handshake, leftover, guard } = opened;
-        Self {
+        let mut driver = Self {
             stream,
             connection,
             link,
             handler,
             state: None,
-            opening: Some(Box::new(handshake)),
             leftover: BytesMut::from(&*leftover),
             timer: None,
             writing: Writing::Idle,
             was_paused: false,
             _guard: guard,
-        }
+        };
+        driver.guarded(|this| {
+            let mut ws = Ws::new(&mut this.connection, &this.link);
+            this.state = Some(this.handler.on_open(&mut ws, handshake));
+        });
+        driver
     }
 }
 
@@ -119,9 +123,6 @@ impl<H: Handler> Future for Driver<H> {
 
 impl<H: Handler> Driver<H> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(handshake) = self.opening.take() {
-            self.open(*handshake);
-        }
         let mut turn = BYTES_A_TURN;
         loop {
             Ws::new(&mut self.connection, &self.link).run_commands();
@@ -149,15 +150,6 @@ impl<H: Handler> Driver<H> {
             if self.link.park(cx.waker(), buffered, state, self.was_paused) {
                 return Poll::Pending;
             }
-        }
-    }
-
-    fn open(&mut self, handshake: Handshake) {
-        let Self { connection, link, handler, state, .. } = self;
-        let result = catch_unwind(AssertUnwindSafe(|| handler.on_open(&mut Ws::new(connection, link), handshake)));
-        match result {
-            Ok(opened) => *state = Some(opened),
-            Err(_) => self.fail_after_panic(),
         }
     }
 

@@ -38,7 +38,7 @@ pub trait Handler: Send + Sync + 'static {
     /// What is kept for each connection.
     type State: Send + 'static;
 
-    /// A connection is open.
+    /// A connection is open. A client has not been given its handle yet: what is sent here goes ahead of all that is sent with it.
     fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Self::State;
 
     /// A message came. It is lent; [`MessageRef::into_owned`] keeps it.

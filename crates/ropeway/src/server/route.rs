@@ -76,7 +76,7 @@ struct Endpoint<H>(Arc<H>);
 
 impl<H: Handler> Start for Endpoint<H> {
     fn start(&self, opened: Opened) {
-        tokio::spawn(Driver::new(opened, Arc::clone(&self.0)));
+        tokio::spawn(Driver::open(opened, Arc::clone(&self.0)));
     }
 }
 

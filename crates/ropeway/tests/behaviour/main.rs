@@ -2,6 +2,7 @@
 
 #[cfg(feature = "axum")]
 mod attach;
+mod client;
 mod closing;
 mod flood;
 mod handshake;

@@ -1,0 +1,281 @@
+//! The client: what it asks for, how long it waits, what it lets go of, and its two ways to be used. How it judges a server's
+//! answer is in the rows of `testdata/handshake-client.toml`.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ropeway::{Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
+use ropeway_proto::handshake::{HeadReader, Limits};
+use testkit::Event;
+use testkit::wire::{Frame, PING, TEXT};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+
+use crate::script::{Log, code_of, open_client};
+use crate::wire::{Wire, settle, wire};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Connecting = tokio::task::JoinHandle<Result<WebSocket, Error>>;
+
+/// A client that has asked a server of which only the wire is there.
+async fn knock(client: &Client, url: &'static str) -> (Connecting, Wire) {
+    let (wire, end) = wire();
+    let client = client.clone();
+    let connecting = tokio::spawn(async move { Ok(client.connect_over(url, Transport::other(end)).await?.0) });
+    settle().await;
+    (connecting, wire)
+}
+
+/// An echo server on a port of its own.
+async fn echo() -> Server {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.run().await }
+    });
+    server
+}
+
+fn url(server: &Server) -> String {
+    format!("ws://{}/", server.local_addr().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_asks_for_what_it_was_told_to() {
+    let client = Client::new()
+        .header("authorization".parse().unwrap(), "Bearer 1".parse().unwrap())
+        .header("cookie".parse().unwrap(), "a=b".parse().unwrap())
+        .origin("https://example.com")
+        .subprotocols(["v2", "v1"])
+        .per_message_deflate(None);
+    let (_connecting, wire) = knock(&client, "ws://example.com:8005/path?query#not sent").await;
+    assert_eq!(wire.take_written(), b"", "a fragment is no part of a WebSocket's URL");
+    let (_connecting, wire) = knock(&client, "ws://example.com:8005/path?query").await;
+    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    assert_eq!(request.uri(), "/path?query");
+    let headers = request.headers();
+    let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+    for (name, expected) in [
+        ("host", Some("example.com:8005")),
+        ("authorization", Some("Bearer 1")),
+        ("cookie", Some("a=b")),
+        ("origin", Some("https://example.com")),
+        ("sec-websocket-protocol", Some("v2, v1")),
+        ("sec-websocket-version", Some("13")),
+        ("sec-websocket-extensions", None),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    // Unless told otherwise it offers compression and no origin, and asks each time with another key.
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let (_connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
+        let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+        assert_eq!(request.headers()["host"], "example.com");
+        assert!(request.headers().contains_key("sec-websocket-extensions"));
+        assert!(!request.headers().contains_key("origin"));
+        keys.push(request.headers()["sec-websocket-key"].clone());
+    }
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_given_up_after_the_handshake_timeout() {
+    for (seconds, client) in [(10, Client::new()), (3, Client::new().handshake_timeout(3 * SECOND))] {
+        let start = Instant::now();
+        let (connecting, wire) = knock(&client, "ws://example.com/").await;
+        // That it says something now and then is no answer.
+        for byte in b"HTTP" {
+            wire.send_bytes([*byte]);
+            sleep(SECOND / 2).await;
+        }
+        let error = connecting.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Handshake(ClientError::Timeout)), "{error:?}");
+        assert_eq!(start.elapsed(), seconds * SECOND);
+        assert!(wire.is_dropped());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_can_be_given_up_at_any_time() {
+    let (connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
+    wire.send_bytes("HTTP/1.1 101 ");
+    settle().await;
+    connecting.abort();
+    settle().await;
+    assert!(wire.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_leaves_before_it_answers_is_an_error() {
+    for ends in [Wire::end as fn(&Wire), Wire::reset] {
+        let (connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
+        ends(&wire);
+        let error = connecting.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Handshake(_) | Error::Connect(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_given_with_its_body() {
+    let server = echo().await;
+    server.on_upgrade(|_| Err(Refusal::new(http::StatusCode::FORBIDDEN, "not you")));
+    let error = ropeway::connect(&url(&server)).await.unwrap_err();
+    let response = error.response().expect("the server answered");
+    assert_eq!((response.status().as_u16(), response.body().as_slice()), (403, &b"not you"[..]));
+    assert!(error.to_string().contains("403"), "{error}");
+}
+
+#[tokio::test]
+async fn an_url_that_is_none_is_an_error_before_anything_is_connected() {
+    for url in ["", "example.com", "ftp://example.com/", "ws://", "ws://a b/", "ws://example.com/#fragment"] {
+        let error = ropeway::connect(url).await.unwrap_err();
+        assert!(matches!(error, Error::Handshake(ClientError::Target(_))), "{url}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_an_error() {
+    let addr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = ropeway::connect(&format!("ws://{addr}/")).await.unwrap_err();
+    assert!(matches!(error, Error::Connect(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_client_can_listen() {
+    let server = echo().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let sender = Client::new()
+        .listen(&url(&server), move |ws, handshake| {
+            assert_eq!(handshake.response.status(), 101);
+            ws.send("first").unwrap();
+            let (message, close) = (tell.clone(), tell.clone());
+            ws.on_message(move |_, received| message.send(received.to_string()).unwrap());
+            ws.on_close(move |_, closed| close.send(closed.to_string()).unwrap());
+        })
+        .await
+        .unwrap();
+    sender.send("second").unwrap();
+    assert_eq!(told.recv().await.unwrap(), "first");
+    assert_eq!(told.recv().await.unwrap(), "second");
+    sender.close(4000, "done").unwrap();
+    assert_eq!(told.recv().await.unwrap(), "4000 (private use) \"done\"");
+    sender.closed().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closed);
+}
+
+#[tokio::test]
+async fn a_client_can_handle() {
+    let (server, log) = (echo().await, Log::default());
+    let sender = Client::new().connect_with(&url(&server), log.clone()).await.unwrap();
+    sender.send(vec![7; 100_000]).unwrap();
+    sender.ping("are you there").unwrap();
+    sender.close(1000, "").unwrap();
+    sender.closed().await;
+    let events = log.take_events();
+    assert!(events.contains(&Event::Binary(vec![7; 100_000])));
+    assert!(events.contains(&Event::Pong(b"are you there".to_vec())));
+    assert!(log.closed().clean);
+}
+
+#[tokio::test]
+async fn many_clients_and_messages_find_their_way() {
+    let server = echo().await;
+    let mut tasks = Vec::new();
+    for client in 0..50 {
+        let url = url(&server);
+        tasks.push(tokio::spawn(async move {
+            let mut ws = ropeway::connect(&url).await.unwrap();
+            for number in 0..100 {
+                let message = Message::from(format!("{client} {number} {}", "x".repeat(number * 37)));
+                ws.send(message.clone()).await.unwrap();
+                assert_eq!(ws.recv().await.unwrap(), Some(message));
+            }
+            assert!(ws.close(1000, "").await.unwrap().clean);
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    server.shutdown(SECOND).await;
+}
+
+#[tokio::test]
+async fn both_ends_compress_when_both_want_to() {
+    let server = Server::builder().per_message_deflate(ropeway::deflate::Options::context_takeover());
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, handshake| {
+        assert!(handshake.response.headers().contains_key("sec-websocket-extensions"));
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    let url = url(&server);
+    tokio::spawn(async move { server.run().await });
+    for client in [
+        Client::new(),
+        Client::new().per_message_deflate(ropeway::deflate::Options::no_context_takeover()),
+        Client::new().per_message_deflate(ropeway::deflate::Options::default().client_max_window_bits(9).threshold(0)),
+    ] {
+        let mut ws = client.connect(&url).await.unwrap();
+        for number in 0..50 {
+            let message = Message::from(format!("message {number} ").repeat(number * 20));
+            ws.send(message.clone()).await.unwrap();
+            assert_eq!(ws.recv().await.unwrap(), Some(message));
+        }
+        assert!(ws.close(1000, "").await.unwrap().clean);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_asks_a_silent_server_and_gives_it_up_too() {
+    let (mut ws, wire) = open_client(&Client::new()).await;
+    sleep(20 * SECOND).await;
+    settle().await;
+    assert_eq!(wire.take_frames()[0].opcode, PING);
+    let start = Instant::now();
+    let Err(Error::Lost(closed)) = ws.recv().await else { panic!("it is lost") };
+    assert_eq!(closed.cause, ropeway::Cause::KeepaliveTimeout);
+    assert_eq!(start.elapsed(), 20 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_limits_hold_for_servers() {
+    let (mut ws, wire) = open_client(&Client::new().max_payload(10)).await;
+    wire.send(&[Frame::new(TEXT, "fits"), Frame::new(TEXT, "does not fit")]);
+    settle().await;
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1009]);
+    wire.end();
+    assert_eq!(ws.recv().await.unwrap(), Some("fits".into()));
+    assert!(matches!(ws.recv().await, Err(Error::Violation(_))));
+
+    let config = Config { max_payload: 1 << 30, ..Config::client() };
+    let (mut ws, wire) = open_client(&Client::new().config(config)).await;
+    wire.send(&[Frame::new(TEXT, "x".repeat(1000))]);
+    assert_eq!(ws.recv().await.unwrap().unwrap().len(), 1000);
+}
+
+#[tokio::test]
+async fn a_connection_is_found_by_name_and_by_ipv6() {
+    let server = echo().await;
+    let port = server.local_addr().unwrap().port();
+    ropeway::connect(&format!("ws://localhost:{port}/")).await.unwrap();
+    // Some machines have no IPv6 at all.
+    if let Ok(listener) = TcpListener::bind("[::1]:0").await {
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(None));
+        server.on_connection({
+            let seen = Arc::clone(&seen);
+            move |ws, handshake| {
+                *seen.lock().unwrap() = Some(handshake.client_ip());
+                ws.send("seen").unwrap();
+            }
+        });
+        tokio::spawn(async move { server.serve(listener).await });
+        let mut ws = ropeway::connect(&url).await.unwrap();
+        ws.recv().await.unwrap();
+        assert!(seen.lock().unwrap().unwrap().is_ipv6());
+    }
+}
