@@ -341,7 +341,7 @@ async fn a_client_that_is_still_sending_gets_the_close_frame_that_says_why() {
     let sending = async {
         write.write_all(&Frame::new(3, "").encode()).await.unwrap();
         for _ in 0..100 {
-            write.write_all(&[0; 100_000]).await.unwrap();
+            write.write_all(&vec![0; 100_000]).await.unwrap();
         }
         write.shutdown().await.unwrap();
     };

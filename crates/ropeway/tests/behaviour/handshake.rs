@@ -218,7 +218,8 @@ async fn a_client_that_does_not_read_the_101_is_let_go() {
 #[tokio::test(start_paused = true)]
 async fn a_head_with_thousands_of_headers_is_refused_wherever_the_upgrade_is() {
     let (server, log) = server();
-    let many: String = (0..2000).map(|number| format!("h{number}:\r\n")).collect();
+    let many: Vec<String> = (0..2000).map(|number| format!("h{number}:\r\n")).collect();
+    let many = many.concat();
     let upgrade_last =
         format!("GET /chat HTTP/1.1\r\nHost: a\r\n{many}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     let (response, body) = ask(&server, upgrade_last).await;

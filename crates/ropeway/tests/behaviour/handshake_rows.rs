@@ -113,7 +113,10 @@ impl Settings {
         match &self.origins {
             None => builder,
             Some(Origins::List(origins)) => builder.allow_origins(origins.clone()),
-            Some(Origins::Any(_)) => builder.allow_any_origin(),
+            Some(Origins::Any(any)) => {
+                assert_eq!(any, "any");
+                builder.allow_any_origin()
+            }
         }
     }
 

@@ -1,5 +1,8 @@
 //! What the tokio layer promises, one topic a file. One test program, so that it is linked once.
 
+// Times of tests are constants, and the larger one comes first.
+#![allow(clippy::unchecked_time_subtraction)]
+
 #[cfg(feature = "axum")]
 mod attach;
 mod client;

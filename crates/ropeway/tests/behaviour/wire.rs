@@ -75,7 +75,9 @@ impl Wire {
     /// The peer sends frames that arrive in one read.
     pub(crate) fn send(&self, frames: &[Frame]) {
         let mut bytes = Vec::new();
-        frames.iter().for_each(|frame| frame.encode_into(&mut bytes));
+        for frame in frames {
+            frame.encode_into(&mut bytes);
+        }
         self.send_bytes(bytes);
     }
 
