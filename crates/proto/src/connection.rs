@@ -11,45 +11,19 @@ use crate::close::{Cause, CloseFrame, Closed};
 use crate::config::Config;
 use crate::deflate::{self, Compressor, Inflater};
 use crate::error::{SendError, Violation};
+use crate::event::Event;
 use crate::frame::Opcode;
 use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
-use crate::message::{Message, MessageRef, Payload};
+use crate::message::{Message, MessageRef};
 use crate::recv::assembler::{Assembler, Received};
 use crate::recv::buffers::Buffers;
 use crate::recv::decoder::Decoder;
+use crate::role::Role;
 use crate::send::encoder::Encoder;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
-
-/// Which end of the connection this is.
-#[derive(Clone, Copy, Debug)]
-pub enum Role {
-    /// The end that was connected to. It never masks.
-    Server,
-    /// The end that connected. RFC 6455 section 5.3 asks for a fresh key for each frame, from a strong source of entropy.
-    Client {
-        /// Gives the key for the next frame.
-        mask: fn() -> [u8; 4],
-    },
-}
-
-/// Something the user should know.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// A message, whole.
-    Message(MessageRef<'a>),
-    /// A ping. It is answered already, unless [`Config::auto_pong`] is off.
-    Ping(Payload<'a>),
-    /// A pong.
-    Pong(Payload<'a>),
-    /// The peer's close frame. The answer is queued; [`Connection::outcome`] tells when all is over.
-    Close(Option<CloseFrame>),
-    /// The peer broke the protocol or a limit. The close frame that says so is queued, and nothing more will be received.
-    Violation(Violation),
-}
 
 /// ```text
 ///                    close()                        peer's close frame

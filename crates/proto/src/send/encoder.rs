@@ -1,10 +1,10 @@
 //! From messages to frames: opcode, compression, mask. Where the frames wait is the queue's.
 
 use super::queue::Queue;
-use crate::connection::Role;
 use crate::deflate::Compressor;
 use crate::frame::{Header, Opcode};
 use crate::message::{MessageRef, Payload, Text};
+use crate::role::Role;
 
 /// Makes frames of messages.
 #[derive(Debug)]
