@@ -14,6 +14,7 @@ mod receiving;
 mod rows;
 mod script;
 mod sending;
+mod threads;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;

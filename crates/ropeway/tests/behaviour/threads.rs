@@ -1,0 +1,112 @@
+//! Many threads at once: no message is lost or overtaken, and nobody sleeps through what it waits for. A wake-up that is lost
+//! shows as a test that never ends.
+
+use std::collections::HashMap;
+
+use ropeway::{Message, Server, WebSocket};
+use tokio::sync::mpsc::unbounded_channel;
+
+const SENDERS: usize = 8;
+const MESSAGES: usize = 2000;
+
+/// Takes all messages, which are a sender and its next number each.
+async fn take_all(ws: &mut WebSocket) {
+    let mut next: HashMap<String, usize> = HashMap::new();
+    for _ in 0..SENDERS * MESSAGES {
+        let message = ws.recv().await.unwrap().expect("there are more");
+        let (sender, number) = message.as_text().unwrap().split_once(' ').unwrap();
+        let next = next.entry(sender.to_owned()).or_default();
+        assert_eq!(number.trim_end().parse(), Ok(*next), "of sender {sender}");
+        *next += 1;
+    }
+    assert!(next.len() == SENDERS && next.values().all(|number| *number == MESSAGES));
+}
+
+/// A message whose size is anything up to a few read buffers.
+fn message(sender: usize, number: usize) -> String {
+    let size = if number.is_multiple_of(500) { 300_000 } else { number % 300 };
+    format!("{sender} {number} {}", " ".repeat(size))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_many_threads_send_with_little_room_arrives_in_the_order_of_each() {
+    let server = Server::builder().max_buffered(5000).bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, _| {
+        for sender in 0..SENDERS {
+            let handle = ws.sender();
+            tokio::spawn(async move {
+                for number in 0..MESSAGES {
+                    handle.send_wait(message(sender, number)).await.unwrap();
+                }
+            });
+        }
+    });
+    let url = format!("ws://{}/", server.local_addr().unwrap());
+    tokio::spawn(async move { server.run().await });
+    let mut ws = ropeway::connect(&url).await.unwrap();
+    take_all(&mut ws).await;
+    assert!(ws.close(1000, "").await.unwrap().clean);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_that_is_paused_and_resumed_all_the_time_delivers_everything() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (give, mut take) = unbounded_channel();
+    server.on_connection(move |ws, _| {
+        let (sender, give) = (ws.sender(), give.clone());
+        let toggling = tokio::spawn(async move {
+            loop {
+                sender.pause();
+                tokio::task::yield_now().await;
+                sender.resume();
+                tokio::task::yield_now().await;
+            }
+        });
+        ws.on_message(move |_, message| give.send(message.into_owned()).unwrap());
+        ws.on_close(move |_, _| toggling.abort());
+    });
+    let url = format!("ws://{}/", server.local_addr().unwrap());
+    tokio::spawn(async move { server.run().await });
+    let ws = ropeway::connect(&url).await.unwrap();
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            ws.send(message(0, number)).await.unwrap();
+        }
+        ws
+    });
+    for number in 0..MESSAGES {
+        assert_eq!(take.recv().await.unwrap(), Message::from(message(0, number)));
+    }
+    assert!(sending.await.unwrap().close(1000, "").await.unwrap().clean);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everybody_who_waits_for_the_end_hears_of_it() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.pull(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} });
+    let url = format!("ws://{}/", server.local_addr().unwrap());
+    tokio::spawn(async move { server.run().await });
+    for round in 0..100 {
+        let mut ws = ropeway::connect(&url).await.unwrap();
+        let waiting: Vec<_> = (0..SENDERS)
+            .map(|_| {
+                let sender = ws.sender();
+                tokio::spawn(async move {
+                    while sender.send("x").is_ok() {
+                        tokio::task::yield_now().await;
+                    }
+                    sender.closed().await;
+                })
+            })
+            .collect();
+        if round % 2 == 0 {
+            assert!(ws.close(1000, "").await.unwrap().clean);
+        } else {
+            ws.sender().terminate();
+            assert!(matches!(ws.recv().await, Ok(None)));
+        }
+        for waiting in waiting {
+            waiting.await.unwrap();
+        }
+    }
+}
