@@ -214,7 +214,8 @@ impl Link {
     }
 
     fn push_close(&self, mut shared: MutexGuard<'_, Shared>, frame: Option<CloseFrame>) {
-        if shared.state == ReadyState::Open {
+        // The connection knows whether its closing handshake has started. A broken transport alone looks the same from here.
+        if shared.state != ReadyState::Closed {
             shared.state = ReadyState::Closing;
             self.push(shared, Command::Close(frame));
         }

@@ -211,6 +211,23 @@ async fn a_paused_connection_that_closes_waits_no_longer_than_the_close_timeout(
     assert_eq!(log.closed().cause, Cause::CloseTimeout);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_paused_connection_whose_transport_is_broken_can_still_be_closed() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    sender.pause();
+    settle().await;
+    wire.reset();
+    sender.send("to nobody").unwrap();
+    settle().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closing, "that much is known");
+    sender.close(1000, "").unwrap();
+    sleep(10 * SECOND).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(end(&log), (1006, String::new(), false));
+}
+
 // Transports that break.
 
 /// What leads to a state, and the code that the end has in it.
