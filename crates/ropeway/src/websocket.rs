@@ -25,6 +25,9 @@ const INBOX_FULL: usize = 256 * 1024;
 /// A message's share of the inbox besides its payload, so that empty messages fill it too.
 const MESSAGE_COST: usize = 64;
 
+/// The room for messages that is kept while there are none: enough not to ask for it message by message.
+const KEPT: usize = 16;
+
 /// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
 /// [`pull`](crate::Route::pull).
 ///
@@ -144,6 +147,12 @@ impl WebSocket {
             End::Ahead => {
                 if inbox.waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                     inbox.waiting = Some(cx.waker().clone());
+                }
+                // What a burst took is given back: a connection at rest owns no buffer.
+                for messages in [&mut self.batch, &mut inbox.messages] {
+                    if messages.capacity() > KEPT {
+                        *messages = VecDeque::new();
+                    }
                 }
                 Poll::Pending
             }
