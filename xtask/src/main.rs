@@ -28,7 +28,7 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 cargo xtask COMMAND: the commands that prove ropeway
 
-  test                  everything below, in order; installs what it needs under target/xtask
+  test                  everything below, cheap things first; what it needs goes to target/xtask and conformance/node_modules
   test --quick          only what needs Rust alone: fmt, clippy and the tests
   fmt | clippy | unit | features | docs
                         one of the steps done by cargo itself
