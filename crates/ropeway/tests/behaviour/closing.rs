@@ -1,39 +1,26 @@
 //! The end of a connection: both sides' closing handshakes, peers that never finish one, transports that break in any state,
-//! handlers that panic, servers that shut down, and peers that fall silent.
+//! and servers that shut down.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{
-    Cause, Client, CloseCode, Closed, Config, Handler, Handshake, MessageRef, ReadyState, Server, ServerBuilder, Ws,
-};
+use ropeway::{Cause, Client, CloseCode, ReadyState, Server};
 use testkit::Event;
-use testkit::wire::{BINARY, Frame, PING, TEXT, decode_all};
+use testkit::wire::{BINARY, Frame, TEXT, decode_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use crate::script::{Log, binary, close, code_of, continuation, open, open_client, ping, pong, request, text};
+use crate::script::{Log, binary, close, code_of, codes, connect, open, open_client, ping, request, text};
 use crate::wire::{Wire, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
-async fn connect(builder: ServerBuilder) -> (Log, Wire) {
-    let (server, log) = (builder.build(), Log::default());
-    server.handler(log.clone());
-    let wire = open(&server).await;
-    (log, wire)
-}
-
 /// How the one connection of a log has ended: code, reason, whether clean.
 fn end(log: &Log) -> (u16, String, bool) {
     let closed = log.closed();
     (closed.code.as_u16(), closed.reason.to_string(), closed.clean)
-}
-
-fn codes(wire: &Wire) -> Vec<u16> {
-    wire.take_frames().iter().map(code_of).collect()
 }
 
 // The closing handshake.
@@ -372,120 +359,24 @@ async fn a_client_that_is_still_sending_gets_the_close_frame_that_says_why() {
     assert_eq!(frames.iter().map(code_of).collect::<Vec<_>>(), [1002]);
 }
 
-// Handlers that panic.
-
-/// A handler that panics at the word.
-struct Panics(&'static str, Log);
-
-impl Handler for Panics {
-    type State = Arc<()>;
-
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Arc<()> {
-        assert_ne!(self.0, "open", "this is meant to panic");
-        self.1.on_open(ws, handshake);
-        Arc::new(())
-    }
-
-    fn on_message(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, message: MessageRef<'_>) {
-        assert_ne!(message.as_text(), Some(self.0), "this is meant to panic");
-        self.1.on_message(ws, &mut (), message);
-    }
-
-    fn on_ping(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, payload: &[u8]) {
-        assert_ne!(payload, self.0.as_bytes(), "this is meant to panic");
-        self.1.on_ping(ws, &mut (), payload);
-    }
-
-    fn on_close(&self, ws: &mut Ws<'_>, _: Arc<()>, closed: &Closed) {
-        assert_ne!(self.0, "close", "this is meant to panic");
-        self.1.on_close(ws, (), closed);
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() {
-    for word in ["open", "message", "ping"] {
-        let (server, log) = (Server::builder().build(), Log::default());
-        server.handler(Panics(word, log.clone()));
-        let wire = if word == "open" {
-            let wire = crate::script::knock(&server);
-            wire.send_bytes(request(""));
-            settle().await;
-            let written = wire.take_written();
-            assert!(written.ends_with(&Frame::close(Some((1011, ""))).encode()));
-            wire
-        } else {
-            let (wire, other) = (open(&server).await, open(&server).await);
-            wire.send(&[text("fine"), text("message"), ping("ping"), text("behind")]);
-            settle().await;
-            assert_eq!(wire.take_frames().last().map(code_of), Some(1011), "{word}");
-            other.send(&[text("hello")]);
-            settle().await;
-            assert!(log.take_texts().contains(&"hello".to_owned()), "{word}: the other lives");
-            wire
-        };
-        // Its closing handshake is done like any other.
-        wire.send(&[close(1011, "")]);
-        settle().await;
-        assert!(wire.is_ended(), "{word}");
-        wire.end();
-        settle().await;
-        assert!(wire.is_dropped());
-        assert_eq!(log.told().closed.len(), 0, "{word}: whoever panicked is told nothing more");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
-    let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(Panics("message", log.clone()));
-    // The peer's close comes in the same read, and half a frame before it in another.
-    let wire = open(&server).await;
-    wire.send(&[text("message"), text("behind"), close(1000, "")]);
-    settle().await;
-    assert_eq!(codes(&wire), [1011]);
-    assert!(wire.is_ended(), "the peer's close frame was seen");
-    let wire = open(&server).await;
-    let behind = binary(vec![0x81; 300]).encode();
-    wire.send_bytes([text("message").encode(), behind[..100].to_vec()].concat());
-    settle().await;
-    wire.send_bytes(&behind[100..]);
-    settle().await;
-    assert_eq!(codes(&wire), [1011]);
-    assert!(!wire.is_ended(), "there was no violation");
-    wire.send(&[close(1000, "")]);
-    settle().await;
-    assert!(wire.is_ended());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handler_that_pauses_and_panics_still_gets_its_close_frame_answered() {
+async fn the_end_is_told_before_it_is_waited_for() {
+    let told = Arc::new(Mutex::new(false));
     let server = Server::builder().build();
-    server.on_connection(|ws, _| {
-        ws.on_message(|ws, _| {
-            ws.pause();
-            panic!("this is meant to panic");
-        });
+    server.on_connection({
+        let told = Arc::clone(&told);
+        move |ws, _| {
+            let told = Arc::clone(&told);
+            ws.on_close(move |_, _| *told.lock().unwrap() = true);
+        }
     });
     let wire = open(&server).await;
-    wire.send(&[text("go"), text("behind")]);
-    settle().await;
-    wire.send(&[close(1011, "")]);
-    settle().await;
-    assert!(wire.is_ended());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_panic_at_the_close_event_harms_nobody() {
-    let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(Panics("close", log.clone()));
-    let wire = open(&server).await;
-    let sender = log.sender();
+    let sender = server.clients().remove(0);
+    let waiting = tokio::spawn(async move { sender.closed().await });
     wire.end();
-    sender.closed().await;
-    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    waiting.await.unwrap();
+    assert!(*told.lock().unwrap());
     assert_eq!(server.clients().len(), 0);
-    open(&server).await;
 }
 
 // Shutting down.
@@ -553,130 +444,4 @@ async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     };
     assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));
     assert!(server.run().await.is_err(), "its port is gone");
-}
-
-// Silence.
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_pinged_after_20_s_and_given_up_after_20_more() {
-    let (log, wire) = connect(Server::builder()).await;
-    sleep(20 * SECOND - MS).await;
-    settle().await;
-    assert_eq!(wire.take_frames(), []);
-    sleep(MS).await;
-    settle().await;
-    let frames = wire.take_frames();
-    assert_eq!((frames.len(), frames[0].opcode), (1, PING));
-    sleep(20 * SECOND - MS).await;
-    settle().await;
-    assert!(!wire.is_dropped());
-    sleep(MS).await;
-    settle().await;
-    assert!(wire.is_dropped());
-    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
-    assert_eq!(log.told().lost.len(), 1, "it is an error too");
-    assert_eq!(end(&log), (1006, String::new(), false));
-}
-
-#[tokio::test(start_paused = true)]
-async fn any_byte_keeps_a_connection_alive() {
-    let (log, wire) = connect(Server::builder()).await;
-    // A large message that comes a byte in 19 seconds.
-    for byte in &binary(vec![7; 100_000]).encode()[..100] {
-        wire.send_bytes([*byte]);
-        sleep(19 * SECOND).await;
-    }
-    settle().await;
-    assert_eq!(wire.take_frames(), []);
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
-    wire.send_bytes([7]);
-    settle().await;
-    // An answer does too, once it is asked.
-    for _ in 0..10 {
-        sleep(25 * SECOND).await;
-        let asked = wire.take_frames().remove(0);
-        assert_eq!(asked.opcode, PING);
-        wire.send_bytes([7]);
-        settle().await;
-    }
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
-    let (log, wire) = connect(Server::builder()).await;
-    let message = vec![7; 2_000_000];
-    wire.set_room(Some(0));
-    log.sender().send(message.clone()).unwrap();
-    // It takes five minutes, in which our ping is stuck behind it and the peer has nothing to say.
-    for _ in 0..30 {
-        sleep(10 * SECOND).await;
-        wire.set_room(Some(2_100_000 / 30));
-    }
-    settle().await;
-    let frames = wire.take_frames();
-    assert!(frames[0] == Frame::new(BINARY, message));
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
-    for asked in &frames[1..] {
-        wire.send(&[pong(asked.payload.clone())]);
-    }
-    settle().await;
-    // One that takes nothing more is.
-    wire.set_room(Some(0));
-    log.sender().send(vec![7; 2_000_000]).unwrap();
-    sleep(40 * SECOND).await;
-    settle().await;
-    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
-}
-
-#[tokio::test(start_paused = true)]
-async fn keepalive_can_be_set_and_turned_off() {
-    let (log, wire) = connect(Server::builder().ping_interval(SECOND).ping_timeout(2 * SECOND)).await;
-    sleep(3 * SECOND).await;
-    settle().await;
-    assert_eq!(wire.take_frames().len(), 1);
-    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
-    let (log, wire) = connect(Server::builder().ping_interval(None)).await;
-    sleep(100_000 * SECOND).await;
-    settle().await;
-    assert_eq!(wire.take_frames(), []);
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
-    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
-    let (log, wire) = connect(Server::builder().config(config)).await;
-    wire.send(&[text("Hel").unfinished()]);
-    sleep(4 * SECOND).await;
-    wire.send(&[continuation("lo "), text("and ").unfinished()]);
-    sleep(4 * SECOND).await;
-    wire.send(&[ping("does not help"), continuation("").unfinished()]);
-    sleep(SECOND - MS).await;
-    settle().await;
-    assert_eq!(wire.take_frames().len(), 1, "the pong");
-    sleep(MS).await;
-    settle().await;
-    assert_eq!(codes(&wire), [1008]);
-    assert_eq!(log.take_events().last(), Some(&Event::Violation("MessageTooSlow".into())));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_end_is_told_before_it_is_waited_for() {
-    let told = Arc::new(Mutex::new(false));
-    let server = Server::builder().build();
-    server.on_connection({
-        let told = Arc::clone(&told);
-        move |ws, _| {
-            let told = Arc::clone(&told);
-            ws.on_close(move |_, _| *told.lock().unwrap() = true);
-        }
-    });
-    let wire = open(&server).await;
-    let sender = server.clients().remove(0);
-    let waiting = tokio::spawn(async move { sender.closed().await });
-    wire.end();
-    waiting.await.unwrap();
-    assert!(*told.lock().unwrap());
-    assert_eq!(server.clients().len(), 0);
 }

@@ -10,17 +10,10 @@ use testkit::deflate::Deflater;
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, RSV1, TEXT};
 use tokio::time::sleep;
 
-use crate::script::{Log, binary, code_of, continuation, open, open_with, ping, pong, request, text};
+use crate::script::{Log, binary, code_of, connect, continuation, open, open_with, ping, pong, request, text};
 use crate::wire::{Wire, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-async fn connect(builder: ServerBuilder) -> (Log, Wire) {
-    let (server, log) = (builder.build(), Log::default());
-    server.handler(log.clone());
-    let wire = open(&server).await;
-    (log, wire)
-}
 
 /// The violation that ended the one connection of a log, and the close code that the peer got.
 async fn failed(log: &Log, wire: &Wire) -> (Violation, u16) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ropeway::{Client, Error, Handler, Handshake, MessageRef, Sender, Server, Transport, WebSocket, Ws};
+use ropeway::{Client, Error, Handler, Handshake, MessageRef, Sender, Server, ServerBuilder, Transport, WebSocket, Ws};
 use ropeway_proto as proto;
 use ropeway_proto::handshake::{HeadReader, Limits, OriginPolicy, ServerOptions, accept};
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, TEXT};
@@ -74,6 +74,14 @@ pub(crate) async fn open_client_with(
     (async move { connecting.await.unwrap().unwrap().0 }, wire)
 }
 
+/// A server that keeps a log, and a connection to it.
+pub(crate) async fn connect(builder: ServerBuilder) -> (Log, Wire) {
+    let (server, log) = (builder.build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    (log, wire)
+}
+
 /// A client's text message.
 pub(crate) fn text(payload: impl Into<Vec<u8>>) -> Frame {
     Frame::new(TEXT, payload).with_mask(Some(KEY))
@@ -108,6 +116,11 @@ pub(crate) fn close(code: u16, reason: &str) -> Frame {
 pub(crate) fn code_of(frame: &Frame) -> u16 {
     assert_eq!(frame.opcode, testkit::wire::CLOSE, "{frame} is no close frame");
     u16::from_be_bytes([frame.payload[0], frame.payload[1]])
+}
+
+/// The codes of the close frames, and of nothing else, that ropeway has written since this was last asked.
+pub(crate) fn codes(wire: &Wire) -> Vec<u16> {
+    wire.take_frames().iter().map(code_of).collect()
 }
 
 /// A handler that writes down what it is told.

@@ -9,16 +9,8 @@ use ropeway::{Bytes, Cause, CloseCode, Overflow, ReadyState, SendError, Server, 
 use testkit::Event;
 use testkit::wire::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 
-use crate::script::{Log, code_of, open, ping, pong, request, text};
+use crate::script::{code_of, connect, open, ping, pong, request, text};
 use crate::wire::{Wire, settle, wire};
-
-/// A server that keeps a log, and a connection to it.
-async fn connect(builder: ServerBuilder) -> (Log, Wire) {
-    let (server, log) = (builder.build(), Log::default());
-    server.handler(log.clone());
-    let wire = open(&server).await;
-    (log, wire)
-}
 
 /// A server that sends back what it gets.
 fn echo(builder: ServerBuilder) -> Server {

@@ -1,0 +1,118 @@
+//! Peers that fall silent, and those that only seem so: pings of our own, and the time that a message may take.
+
+use std::time::Duration;
+
+use ropeway::{Cause, Config, ReadyState, Server};
+use testkit::Event;
+use testkit::wire::{BINARY, Frame, PING};
+use tokio::time::sleep;
+
+use crate::script::{binary, codes, connect, continuation, ping, pong, text};
+use crate::wire::settle;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_after_20_s_and_given_up_after_20_more() {
+    let (log, wire) = connect(Server::builder()).await;
+    sleep(20 * SECOND - MS).await;
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+    sleep(MS).await;
+    settle().await;
+    let frames = wire.take_frames();
+    assert_eq!((frames.len(), frames[0].opcode), (1, PING));
+    sleep(20 * SECOND - MS).await;
+    settle().await;
+    assert!(!wire.is_dropped());
+    sleep(MS).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+    assert_eq!(log.told().lost.len(), 1, "it is an error too");
+    assert_eq!(log.closed().code.as_u16(), 1006);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_byte_keeps_a_connection_alive() {
+    let (log, wire) = connect(Server::builder()).await;
+    // A large message that comes a byte in 19 seconds.
+    for byte in &binary(vec![7; 100_000]).encode()[..100] {
+        wire.send_bytes([*byte]);
+        sleep(19 * SECOND).await;
+    }
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    wire.send_bytes([7]);
+    settle().await;
+    // An answer does too, once it is asked.
+    for _ in 0..10 {
+        sleep(25 * SECOND).await;
+        let asked = wire.take_frames().remove(0);
+        assert_eq!(asked.opcode, PING);
+        wire.send_bytes([7]);
+        settle().await;
+    }
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
+    let (log, wire) = connect(Server::builder()).await;
+    let message = vec![7; 2_000_000];
+    wire.set_room(Some(0));
+    log.sender().send(message.clone()).unwrap();
+    // It takes five minutes, in which our ping is stuck behind it and the peer has nothing to say.
+    for _ in 0..30 {
+        sleep(10 * SECOND).await;
+        wire.set_room(Some(2_100_000 / 30));
+    }
+    settle().await;
+    let frames = wire.take_frames();
+    assert!(frames[0] == Frame::new(BINARY, message));
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    for asked in &frames[1..] {
+        wire.send(&[pong(asked.payload.clone())]);
+    }
+    settle().await;
+    // One that takes nothing more is.
+    wire.set_room(Some(0));
+    log.sender().send(vec![7; 2_000_000]).unwrap();
+    sleep(40 * SECOND).await;
+    settle().await;
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keepalive_can_be_set_and_turned_off() {
+    let (log, wire) = connect(Server::builder().ping_interval(SECOND).ping_timeout(2 * SECOND)).await;
+    sleep(3 * SECOND).await;
+    settle().await;
+    assert_eq!(wire.take_frames().len(), 1);
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+    let (log, wire) = connect(Server::builder().ping_interval(None)).await;
+    sleep(100_000 * SECOND).await;
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
+    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
+    let (log, wire) = connect(Server::builder().config(config)).await;
+    wire.send(&[text("Hel").unfinished()]);
+    sleep(4 * SECOND).await;
+    wire.send(&[continuation("lo "), text("and ").unfinished()]);
+    sleep(4 * SECOND).await;
+    wire.send(&[ping("does not help"), continuation("").unfinished()]);
+    sleep(SECOND - MS).await;
+    settle().await;
+    assert_eq!(wire.take_frames().len(), 1, "the pong");
+    sleep(MS).await;
+    settle().await;
+    assert_eq!(codes(&wire), [1008]);
+    assert_eq!(log.take_events().last(), Some(&Event::Violation("MessageTooSlow".into())));
+}

@@ -1,0 +1,123 @@
+//! Handlers that panic: what becomes of their connection, and that nothing becomes of others.
+
+use std::sync::Arc;
+
+use ropeway::{Closed, Handler, Handshake, MessageRef, ReadyState, Server, Ws};
+use testkit::wire::Frame;
+
+use crate::script::{Log, binary, close, code_of, codes, open, ping, request, text};
+use crate::wire::settle;
+
+/// A handler that panics at the word.
+struct Panics(&'static str, Log);
+
+impl Handler for Panics {
+    type State = Arc<()>;
+
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Arc<()> {
+        assert_ne!(self.0, "open", "this is meant to panic");
+        self.1.on_open(ws, handshake);
+        Arc::new(())
+    }
+
+    fn on_message(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, message: MessageRef<'_>) {
+        assert_ne!(message.as_text(), Some(self.0), "this is meant to panic");
+        self.1.on_message(ws, &mut (), message);
+    }
+
+    fn on_ping(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, payload: &[u8]) {
+        assert_ne!(payload, self.0.as_bytes(), "this is meant to panic");
+        self.1.on_ping(ws, &mut (), payload);
+    }
+
+    fn on_close(&self, ws: &mut Ws<'_>, _: Arc<()>, closed: &Closed) {
+        assert_ne!(self.0, "close", "this is meant to panic");
+        self.1.on_close(ws, (), closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() {
+    for word in ["open", "message", "ping"] {
+        let (server, log) = (Server::builder().build(), Log::default());
+        server.handler(Panics(word, log.clone()));
+        let wire = if word == "open" {
+            let wire = crate::script::knock(&server);
+            wire.send_bytes(request(""));
+            settle().await;
+            let written = wire.take_written();
+            assert!(written.ends_with(&Frame::close(Some((1011, ""))).encode()));
+            wire
+        } else {
+            let (wire, other) = (open(&server).await, open(&server).await);
+            wire.send(&[text("fine"), text("message"), ping("ping"), text("behind")]);
+            settle().await;
+            assert_eq!(wire.take_frames().last().map(code_of), Some(1011), "{word}");
+            other.send(&[text("hello")]);
+            settle().await;
+            assert!(log.take_texts().contains(&"hello".to_owned()), "{word}: the other lives");
+            wire
+        };
+        // Its closing handshake is done like any other.
+        wire.send(&[close(1011, "")]);
+        settle().await;
+        assert!(wire.is_ended(), "{word}");
+        wire.end();
+        settle().await;
+        assert!(wire.is_dropped());
+        assert_eq!(log.told().closed.len(), 0, "{word}: whoever panicked is told nothing more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(Panics("message", log.clone()));
+    // The peer's close comes in the same read, and half a frame before it in another.
+    let wire = open(&server).await;
+    wire.send(&[text("message"), text("behind"), close(1000, "")]);
+    settle().await;
+    assert_eq!(codes(&wire), [1011]);
+    assert!(wire.is_ended(), "the peer's close frame was seen");
+    let wire = open(&server).await;
+    let behind = binary(vec![0x81; 300]).encode();
+    wire.send_bytes([text("message").encode(), behind[..100].to_vec()].concat());
+    settle().await;
+    wire.send_bytes(&behind[100..]);
+    settle().await;
+    assert_eq!(codes(&wire), [1011]);
+    assert!(!wire.is_ended(), "there was no violation");
+    wire.send(&[close(1000, "")]);
+    settle().await;
+    assert!(wire.is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_pauses_and_panics_still_gets_its_close_frame_answered() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, _| {
+            ws.pause();
+            panic!("this is meant to panic");
+        });
+    });
+    let wire = open(&server).await;
+    wire.send(&[text("go"), text("behind")]);
+    settle().await;
+    wire.send(&[close(1011, "")]);
+    settle().await;
+    assert!(wire.is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_at_the_close_event_harms_nobody() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(Panics("close", log.clone()));
+    let wire = open(&server).await;
+    let sender = log.sender();
+    wire.end();
+    sender.closed().await;
+    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    assert_eq!(server.clients().len(), 0);
+    open(&server).await;
+}

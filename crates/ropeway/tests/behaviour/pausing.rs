@@ -1,0 +1,114 @@
+//! Connections that are paused: nothing is delivered, nothing is lost, and nobody is blamed for what was not listened to.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ropeway::{Cause, Config, ReadyState, Server};
+use testkit::Event;
+use testkit::wire::{Frame, TEXT};
+use tokio::time::sleep;
+
+use crate::script::{Log, code_of, continuation, open, ping, pong, text};
+use crate::wire::settle;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_connection_delivers_nothing_until_it_is_resumed() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    sender.pause();
+    let before = wire.read();
+    wire.send(&[text("1"), ping("2")]);
+    wire.send(&[text("3")]);
+    settle().await;
+    assert_eq!((log.take_events(), wire.read()), (vec![], before));
+    sender.send("sent all the same").unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(TEXT, "sent all the same")]);
+    sender.resume();
+    settle().await;
+    let expected = [Event::Text("1".into()), Event::Ping(b"2".to_vec()), Event::Text("3".into())];
+    assert_eq!(log.take_events(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
+    let server = Server::builder().build();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    server.on_connection({
+        let seen = Arc::clone(&seen);
+        move |ws, _| {
+            let seen = Arc::clone(&seen);
+            ws.on_message(move |ws, message| {
+                seen.lock().unwrap().push(message.to_string());
+                ws.pause();
+            });
+        }
+    });
+    let wire = open(&server).await;
+    let sender = server.clients().remove(0);
+    let mut bytes = Vec::new();
+    for payload in ["1", "2", "3"] {
+        text(payload).encode_into(&mut bytes);
+    }
+    let half = bytes.split_off(bytes.len() - 4);
+    wire.send_bytes(bytes);
+    for expected in [&["1"][..], &["1", "2"]] {
+        settle().await;
+        assert_eq!(*seen.lock().unwrap(), expected);
+        sender.resume();
+    }
+    settle().await;
+    wire.send_bytes(half);
+    settle().await;
+    assert_eq!(*seen.lock().unwrap(), ["1", "2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    sleep(20 * SECOND).await;
+    settle().await;
+    let asked = wire.take_frames().remove(0);
+    // Its answer, and a message, come while the connection is paused for an hour.
+    sender.pause();
+    wire.send(&[pong(asked.payload.clone()), text("here I am")]);
+    sleep(3600 * SECOND).await;
+    sender.resume();
+    settle().await;
+    assert_eq!(log.take_events(), [Event::Pong(asked.payload), Event::Text("here I am".into())]);
+    assert_eq!(sender.ready_state(), ReadyState::Open);
+    // After which silence counts again.
+    sleep(40 * SECOND).await;
+    settle().await;
+    assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
+    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
+    let (server, log) = (Server::builder().config(config).build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    wire.send(&[text("begun ").unfinished()]);
+    settle().await;
+    sender.pause();
+    wire.send(&[continuation("done")]);
+    sleep(60 * SECOND).await;
+    sender.resume();
+    settle().await;
+    assert_eq!(log.take_texts(), ["begun done"]);
+    // The next has its own time.
+    wire.send(&[text("begun ").unfinished()]);
+    sleep(5 * SECOND).await;
+    settle().await;
+    assert_eq!(log.take_events(), [Event::Violation("MessageTooSlow".into())]);
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
+}
