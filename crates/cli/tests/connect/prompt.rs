@@ -86,6 +86,14 @@ impl Terminal {
         }
     }
 
+    /// Expects text, and the prompt after it. What is typed between two lines, before the prompt is there, the terminal still
+    /// takes in its own mode, where Ctrl-D is no key.
+    #[track_caller]
+    fn expect_and_prompt(&mut self, text: &str) {
+        self.expect(text);
+        self.expect("> ");
+    }
+
     #[track_caller]
     fn exit_code(mut self) -> Option<i32> {
         let (tell, told) = channel();
@@ -112,13 +120,13 @@ async fn lines_are_sent_and_replies_shown_until_ctrl_d() {
         terminal.expect("connected to ws://127.0.0.1");
         terminal.expect("> ");
         terminal.press("hello\r");
-        terminal.expect("< hello\r\n");
+        terminal.expect_and_prompt("< hello\r\n");
         terminal.press("//one\r");
-        terminal.expect("< /one\r\n");
+        terminal.expect_and_prompt("< /one\r\n");
         terminal.press("/binary 00ff\r");
-        terminal.expect("< binary, 2 bytes: 00ff\r\n");
+        terminal.expect_and_prompt("< binary, 2 bytes: 00ff\r\n");
         terminal.press("/ping\r");
-        terminal.expect("pong ");
+        terminal.expect_and_prompt("pong ");
         terminal.press(CTRL_D);
         terminal.expect("closed: 1000 (normal closure)\r\n");
         assert_eq!(terminal.exit_code(), Some(0));
@@ -141,13 +149,13 @@ async fn commands_are_obeyed_and_mistakes_explained() {
         let mut terminal = Terminal::start("commands", &[&url]);
         terminal.expect("> ");
         terminal.press("/ping are you there\r");
-        terminal.expect("pong \"are you there\" after ");
+        terminal.expect_and_prompt("pong \"are you there\" after ");
         terminal.press("/help\r");
-        terminal.expect("/close [CODE [REASON]]");
+        terminal.expect_and_prompt("/close [CODE [REASON]]");
         terminal.press("/nick me\r");
-        terminal.expect("error: there is no command /nick");
+        terminal.expect_and_prompt("error: there is no command /nick");
         terminal.press("/close 1005\r");
-        terminal.expect("error: close code 1005 cannot be sent");
+        terminal.expect_and_prompt("error: close code 1005 cannot be sent");
         terminal.press("/close 4000 good bye\r");
         terminal.expect("closed: 4000 (private use) \"good bye\"");
         assert_eq!(terminal.exit_code(), Some(6));
@@ -166,7 +174,7 @@ async fn ctrl_c_takes_a_line_away_and_then_ends() {
         terminal.press("never sent");
         terminal.press(CTRL_C);
         terminal.press("sent\r");
-        terminal.expect("< sent\r\n");
+        terminal.expect_and_prompt("< sent\r\n");
         terminal.press(CTRL_C);
         terminal.expect("closed: 1001 (going away)");
         assert_eq!(terminal.exit_code(), Some(0));
@@ -247,7 +255,7 @@ async fn lines_are_remembered_for_the_next_time() {
         let mut terminal = Terminal::start(&state, &[&url]);
         terminal.expect("> ");
         terminal.press("remember me\r");
-        terminal.expect("< remember me\r\n");
+        terminal.expect_and_prompt("< remember me\r\n");
         terminal.press("/quit\r");
         assert_eq!(terminal.exit_code(), Some(0));
 
@@ -258,7 +266,7 @@ async fn lines_are_remembered_for_the_next_time() {
         terminal.press(UP);
         terminal.expect("remember me");
         terminal.press("\r");
-        terminal.expect("< remember me\r\n");
+        terminal.expect_and_prompt("< remember me\r\n");
         terminal.press(CTRL_D);
         assert_eq!(terminal.exit_code(), Some(0));
     })
