@@ -318,5 +318,5 @@ async fn pull(opened: Opened) -> (WebSocket, Handshake) {
             },
         },
     );
-    take.await.expect("the task opens the connection before anything else")
+    take.await.expect("a connection opens before its task starts")
 }
