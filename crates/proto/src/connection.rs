@@ -5,8 +5,6 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::buf::Limit;
-
 use crate::close::{Cause, CloseFrame, Closed};
 use crate::config::Config;
 use crate::deflate::{self, Compressor, Inflater};
@@ -231,14 +229,14 @@ impl Connection {
 
     /// Where the driver should read next, in the middle of a large message: the bytes then need not be copied. Whatever was
     /// read there has to be told of with [`Connection::handle_read_in_place`]; reading elsewhere is always right too.
-    pub fn poll_read_buffer(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+    pub fn poll_read_buffer(&mut self) -> Option<&mut [u8]> {
         if !self.is_receiving() {
             return None;
         }
         self.assembler.room(self.decoder.data_left()?)
     }
 
-    /// Takes `count` bytes that were appended to what [`Connection::poll_read_buffer`] gave last.
+    /// Takes the first `count` bytes of what [`Connection::poll_read_buffer`] gave last: they were read.
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
         match self.assembler.push_in_place(count, &mut self.decoder) {

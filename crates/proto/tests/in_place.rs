@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BufMut;
 use ropeway_proto::{Config, Connection, Event, Input, Message, Role};
 use testkit::wire::{self, Frame, KEY};
 
@@ -20,9 +19,9 @@ fn read(config: Config, mut bytes: &[u8], step: usize, in_place: bool) -> (Vec<S
     let mut connection = Connection::new(Role::Server, Arc::new(config), now);
     let (mut seen, mut placed) = (Vec::new(), 0);
     while !bytes.is_empty() {
-        if in_place && let Some(mut room) = connection.poll_read_buffer() {
-            let count = step.min(room.remaining_mut()).min(bytes.len());
-            room.put_slice(&bytes[..count]);
+        if in_place && let Some(room) = connection.poll_read_buffer() {
+            let count = step.min(room.len()).min(bytes.len());
+            room[..count].copy_from_slice(&bytes[..count]);
             bytes = &bytes[count..];
             placed += count;
             seen.extend(connection.handle_read_in_place(count, now).map(note));

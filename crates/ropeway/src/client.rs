@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::Error;
-use crate::driver::{Driver, Opened};
+use crate::driver::Opened;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::{Link, Overflow};
@@ -23,6 +23,7 @@ use crate::listeners::{Listen, Socket};
 use crate::random;
 use crate::scratch;
 use crate::sender::Sender;
+use crate::start;
 use crate::transport::Transport;
 use crate::websocket::{Pull, WebSocket};
 
@@ -299,7 +300,7 @@ async fn read_answer(
 
 fn start(opened: Opened, handler: impl Handler) -> Sender {
     let sender = Sender::new(Arc::clone(&opened.link));
-    tokio::spawn(Driver::open(opened, Arc::new(handler)));
+    start::start(opened, Arc::new(handler));
     sender
 }
 

@@ -1,24 +1,22 @@
-//! The task of a connection: reads into the thread's buffer, lets the core and the handler make of it what they will, and
-//! writes everything that came of it at once.
+//! A connection's work: reads into the thread's buffer, lets the core and the handler make of it what they will, and writes
+//! everything that came of it at once. Who calls it, and when, is the [`task`](crate::task)'s or the
+//! [event loop](crate::event_loop)'s.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Error;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::Link;
 use crate::scratch;
-use crate::transport::Transport;
+use crate::transport::{Stream, Transport};
 use crate::ws::Ws;
 
 /// How many bytes a connection may read before others have their turn.
@@ -28,8 +26,8 @@ const BYTES_A_TURN: usize = 256 * 1024;
 const SLICES: usize = 16;
 
 /// What a connection is made of once its opening handshake is done.
-pub(crate) struct Opened {
-    pub(crate) stream: Transport,
+pub(crate) struct Opened<S = Transport> {
+    pub(crate) stream: S,
     pub(crate) connection: Connection,
     pub(crate) link: Arc<Link>,
     pub(crate) handshake: Handshake,
@@ -39,12 +37,23 @@ pub(crate) struct Opened {
     pub(crate) guard: Option<Box<dyn Send>>,
 }
 
-/// A connection's task.
+/// What has to happen after a connection's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing until the stream is ready, the deadline comes or a command does.
+    Parked,
+    /// There is more to do; others first.
+    Again,
+    /// The connection is closed: drop it.
+    Over,
+}
+
+/// A connection with its stream and its handler.
 ///
 /// One turn: commands, one write of all that is queued, then a read and what it brings; again until there is nothing to
 /// do. What is queued while a read is being handled is so written together.
-pub(crate) struct Driver<H: Handler> {
-    stream: Transport,
+pub(crate) struct Driver<H: Handler, S> {
+    stream: S,
     connection: Connection,
     link: Arc<Link>,
     handler: Arc<H>,
@@ -52,8 +61,6 @@ pub(crate) struct Driver<H: Handler> {
     state: Option<H::State>,
     /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
     leftover: BytesMut,
-    /// Set to the time of the deadline that was next when it was last looked at; deadlines mostly move later.
-    timer: Option<Pin<Box<Sleep>>>,
     writing: Writing,
     /// Whether nothing was read for a while because the user did not want to.
     was_paused: bool,
@@ -80,9 +87,9 @@ enum Writing {
     Ended,
 }
 
-impl<H: Handler> Driver<H> {
+impl<H: Handler, S: Stream> Driver<H, S> {
     /// Tells the handler that the connection is open. What it sends is ahead of all that others send once they have a handle.
-    pub(crate) fn open(opened: Opened, handler: Arc<H>) -> Self {
+    pub(crate) fn open(opened: Opened<S>, handler: Arc<H>) -> Self {
         let Opened { stream, connection, link, handshake, leftover, guard } = opened;
         let mut driver = Self {
             stream,
@@ -91,7 +98,6 @@ impl<H: Handler> Driver<H> {
             handler,
             state: None,
             leftover: BytesMut::from(&*leftover),
-            timer: None,
             writing: Writing::Idle,
             was_paused: false,
             _guard: guard,
@@ -102,64 +108,78 @@ impl<H: Handler> Driver<H> {
         });
         driver
     }
-}
 
-/// Nothing in it is ever pinned where it is; the timer has a box of its own.
-impl<H: Handler> Unpin for Driver<H> {}
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
 
-impl<H: Handler> Future for Driver<H> {
-    type Output = ();
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
+    /// Does what there is to do.
+    pub(crate) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
         scratch::with_spare(|spare| {
-            this.connection.lend(spare);
-            let turn = this.turn(cx);
-            this.connection.reclaim(spare);
+            self.connection.lend(spare);
+            self.expire(now);
+            let turn = self.run(cx, now);
+            self.connection.reclaim(spare);
             turn
         })
     }
-}
 
-impl<H: Handler> Driver<H> {
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut turn = BYTES_A_TURN;
+    /// When a turn is due though nothing comes. It mostly moves later.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        // While nothing is read, silence has no deadline; closing has one all the same.
+        let is_idle = self.is_paused() && self.connection.ready_state() == ReadyState::Open;
+        if is_idle { None } else { self.connection.poll_timeout() }
+    }
+
+    /// Tells the connection that it is so late, if that matters.
+    fn expire(&mut self, now: Instant) {
+        // The clock has to know of a pause before it is asked: the peer's silence meanwhile says nothing.
+        self.note_pause(now);
+        if self.deadline().is_some_and(|deadline| deadline <= now)
+            && let Some(event) = self.connection.handle_timeout(now)
+        {
+            self.guarded(|this| this.dispatch(event));
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
+        let mut left = BYTES_A_TURN;
         loop {
             Ws::new(&mut self.connection, &self.link).run_commands();
-            self.write(cx);
+            self.write(cx, now);
             if self.connection.outcome().is_some() {
                 self.finish();
-                return Poll::Ready(());
+                return Turn::Over;
             }
-            self.note_pause();
-            if self.poll_timer(cx).is_ready() {
-                continue;
-            }
-            if let Poll::Ready(count) = self.poll_input(cx) {
-                turn = turn.saturating_sub(count);
-                if turn > 0 {
+            self.note_pause(now);
+            if let Poll::Ready(count) = self.poll_input(cx, now) {
+                left = left.saturating_sub(count);
+                if left > 0 {
                     continue;
                 }
                 // Others first; what this turn queued goes out before.
-                self.write(cx);
+                self.write(cx, now);
                 self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return Turn::Again;
             }
             let (buffered, state) = (self.connection.buffered_amount(), self.connection.ready_state());
-            if self.link.park(cx.waker(), buffered, state, self.was_paused) {
-                return Poll::Pending;
+            if self.link.park(buffered, state, self.was_paused) {
+                return Turn::Parked;
             }
         }
     }
 
     /// Writes all that waits, as far as the transport takes it.
-    fn write(&mut self, cx: &mut Context<'_>) {
-        // What the transport does not take now it wakes the task for; there is nothing to wait for here.
-        let _ = self.poll_write(cx);
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
+        // What the transport does not take now it wakes the connection for; there is nothing to wait for here.
+        let _ = self.poll_write(cx, now);
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         while self.connection.buffered_amount() > 0 {
             if self.writing == Writing::Ended {
                 // Nobody will take it. What was received before the transport broke is still delivered.
@@ -170,18 +190,12 @@ impl<H: Handler> Driver<H> {
             if count == 0 {
                 break;
             }
-            let stream = Pin::new(&mut self.stream);
-            let result = match &slices[..count] {
-                // The usual case, and a cheaper system call.
-                [slice] => stream.poll_write(cx, slice),
-                slices => stream.poll_write_vectored(cx, slices),
-            };
-            match result {
+            match self.stream.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => self.broken(&io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
                     self.connection.handle_transmitted(written);
                     if self.writing == Writing::Blocked {
-                        self.connection.handle_taken(Instant::now().into_std());
+                        self.connection.handle_taken(now);
                     }
                     self.writing = Writing::Unflushed;
                 }
@@ -193,7 +207,7 @@ impl<H: Handler> Driver<H> {
             }
         }
         if self.writing == Writing::Unflushed {
-            match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            match ready!(self.stream.poll_flush(cx)) {
                 Ok(()) => self.writing = Writing::Idle,
                 Err(error) => self.broken(&error),
             }
@@ -203,7 +217,7 @@ impl<H: Handler> Driver<H> {
         }
         if self.writing == Writing::Ending {
             // An error here says that the peer was faster.
-            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+            let _ = ready!(self.stream.poll_shutdown(cx));
             self.writing = Writing::Ended;
         }
         Poll::Ready(())
@@ -216,75 +230,41 @@ impl<H: Handler> Driver<H> {
         self.link.report(0, ReadyState::Closing);
     }
 
-    /// Has the clock know of a pause, before it is asked: the peer's silence meanwhile says nothing.
-    fn note_pause(&mut self) {
+    /// Has the core know of a pause that is over.
+    fn note_pause(&mut self, now: Instant) {
         if self.is_paused() {
             self.was_paused = true;
         } else if std::mem::take(&mut self.was_paused) {
-            self.connection.handle_unread(Instant::now().into_std());
+            self.connection.handle_unread(now);
         }
-    }
-
-    /// Ready when a deadline was met and something may have changed.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // While nothing is read, silence has no deadline; closing has one all the same.
-        let is_idle = self.is_paused() && self.connection.ready_state() == ReadyState::Open;
-        let deadline = if is_idle { None } else { self.connection.poll_timeout() };
-        let Some(deadline) = deadline.map(Instant::from_std) else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            let now = Instant::now();
-            if now >= deadline {
-                break;
-            }
-            // It was set when an earlier deadline was next.
-            timer.as_mut().reset(deadline);
-        }
-        self.timer = None;
-        if let Some(event) = self.connection.handle_timeout(Instant::now().into_std()) {
-            self.guarded(|this| this.dispatch(event));
-        }
-        Poll::Ready(())
     }
 
     /// Ready when something was read or handled, with the number of bytes.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
-        if self.is_paused() {
-            self.was_paused = true;
-            return Poll::Pending;
-        }
-        if self.is_full() {
+    fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<usize> {
+        if self.is_stopped() {
             return Poll::Pending;
         }
         if !self.leftover.is_empty() {
             let mut bytes = std::mem::take(&mut self.leftover);
-            let (handled, rest) = self.deliver(&mut bytes);
+            let (handled, rest) = self.deliver(&mut bytes, now);
             bytes.advance(bytes.len() - rest);
             self.leftover = bytes;
             return Poll::Ready(handled);
         }
-        if let Some(mut room) = self.connection.poll_read_buffer() {
-            let result = ready!(pin!(self.stream.read_buf(&mut room)).poll(cx));
+        if let Some(room) = self.connection.poll_read_buffer() {
+            let result = ready!(self.stream.poll_read(cx, room));
             let count = self.check_read(result);
             if count > 0
-                && let Some(event) = self.connection.handle_read_in_place(count, Instant::now().into_std())
+                && let Some(event) = self.connection.handle_read_in_place(count, now)
             {
                 self.guarded(|this| this.dispatch(event));
             }
             return Poll::Ready(count);
         }
         scratch::with(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
-            let count = self.check_read(result.map(|()| read.filled().len()));
-            let (handled, rest) = self.deliver(&mut buffer[..count]);
+            let result = ready!(self.stream.poll_read(cx, buffer));
+            let count = self.check_read(result);
+            let (handled, rest) = self.deliver(&mut buffer[..count], now);
             if rest > 0 {
                 self.leftover = BytesMut::from(&buffer[count - rest..count]);
             }
@@ -306,8 +286,7 @@ impl<H: Handler> Driver<H> {
 
     /// Handles input, event by event, until it is used up or the rest has to wait. Gives how many bytes that was, counted as
     /// they inflate where that is more, and how many are left.
-    fn deliver(&mut self, bytes: &mut [u8]) -> (usize, usize) {
-        let now = Instant::now().into_std();
+    fn deliver(&mut self, bytes: &mut [u8], now: Instant) -> (usize, usize) {
         let length = bytes.len();
         let mut input = Input::new(bytes);
         let mut inflated = 0;
@@ -319,7 +298,7 @@ impl<H: Handler> Driver<H> {
         (inflated.max(length - rest), rest)
     }
 
-    fn handle(&mut self, input: &mut Input<'_>, now: std::time::Instant, inflated: &mut usize) {
+    fn handle(&mut self, input: &mut Input<'_>, now: Instant, inflated: &mut usize) {
         while !self.is_stopped() && *inflated < BYTES_A_TURN {
             let Some(event) = self.connection.handle_input(input, now) else { return };
             if let Event::Message(message) = &event {
@@ -403,12 +382,12 @@ impl<H: Handler> Driver<H> {
         self.link.pause(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
         // An internal error can always be sent.
-        let _ = self.connection.close(Some(&frame), Instant::now().into_std());
+        let _ = self.connection.close(Some(&frame), tokio::time::Instant::now().into_std());
     }
 }
 
 /// Whether it ended or its runtime did: those who wait for the end are told.
-impl<H: Handler> Drop for Driver<H> {
+impl<H: Handler, S> Drop for Driver<H, S> {
     fn drop(&mut self) {
         self.link.end();
     }

@@ -56,6 +56,8 @@
 mod client;
 mod driver;
 mod error;
+#[cfg(unix)]
+mod event_loop;
 mod handler;
 mod handshake;
 mod link;
@@ -64,6 +66,8 @@ mod random;
 mod scratch;
 mod sender;
 mod server;
+mod start;
+mod task;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;

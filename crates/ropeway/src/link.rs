@@ -2,12 +2,17 @@
 //! out. One short lock; nothing of the user's runs under it.
 
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ropeway_proto::{CloseCode, CloseFrame, Message, ReadyState, SendError};
+
+#[cfg(unix)]
+use crate::event_loop::Mailbox;
 
 /// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,15 +60,28 @@ struct Shared {
     /// What the connection's own queue held when its task last looked.
     buffered: usize,
     state: ReadyState,
-    /// The task's waker, of the last time that it waited.
-    task: Option<Waker>,
-    /// Whether the task waits; nobody need wake it while it runs.
+    /// Who drives the connection.
+    driven_by: DrivenBy,
+    /// Whether the connection waits; nobody need wake it while it has its turn.
     is_parked: bool,
     /// Whether the task has ended, the close event included.
     is_over: bool,
     /// Senders that wait for room, or for the end.
     waiting: Vec<Waker>,
     dropped: u64,
+}
+
+/// Who drives a connection, to be told of commands.
+#[derive(Debug)]
+enum DrivenBy {
+    /// Nobody yet: whoever comes looks for commands first.
+    Nobody,
+    Task(Waker),
+    #[cfg(unix)]
+    EventLoop {
+        mailbox: Arc<Mailbox>,
+        key: usize,
+    },
 }
 
 impl Link {
@@ -79,7 +97,7 @@ impl Link {
                 commands_bytes: 0,
                 buffered: 0,
                 state: ReadyState::Open,
-                task: None,
+                driven_by: DrivenBy::Nobody,
                 is_parked: false,
                 is_over: false,
                 waiting: Vec::new(),
@@ -203,7 +221,7 @@ impl Link {
 
     pub(crate) fn pause(&self, pause: bool) {
         if self.paused.swap(pause, Ordering::Relaxed) && !pause {
-            self.lock().wake_task();
+            self.lock().wake();
         }
     }
 
@@ -229,7 +247,7 @@ impl Link {
     fn push(&self, mut shared: MutexGuard<'_, Shared>, command: Command) {
         shared.commands.push(command);
         self.has_commands.store(true, Ordering::Release);
-        shared.wake_task();
+        shared.wake();
     }
 }
 
@@ -250,20 +268,31 @@ impl Link {
         std::mem::take(&mut shared.commands)
     }
 
+    /// The connection is driven by the task of this waker.
+    pub(crate) fn set_task(&self, waker: &Waker) {
+        let mut shared = self.lock();
+        if !matches!(&shared.driven_by, DrivenBy::Task(known) if known.will_wake(waker)) {
+            shared.driven_by = DrivenBy::Task(waker.clone());
+        }
+    }
+
+    /// The connection is driven by the event loop of this mailbox, as this key.
+    #[cfg(unix)]
+    pub(crate) fn set_event_loop(&self, mailbox: &Arc<Mailbox>, key: usize) {
+        self.lock().driven_by = DrivenBy::EventLoop { mailbox: Arc::clone(mailbox), key };
+    }
+
     /// Reports what the connection holds, and its state.
     pub(crate) fn report(&self, buffered: usize, state: ReadyState) {
         self.report_in(self.lock(), buffered, state);
     }
 
-    /// The same, and leaves the task's waker, unless there is something to do: then the task has to go on. `was_paused` is
-    /// what the task acted on.
-    pub(crate) fn park(&self, waker: &Waker, buffered: usize, state: ReadyState, was_paused: bool) -> bool {
+    /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_paused` is
+    /// what it acted on.
+    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool) -> bool {
         let mut shared = self.lock();
         if !shared.commands.is_empty() || (was_paused && !self.is_paused()) {
             return false;
-        }
-        if shared.task.as_ref().is_none_or(|task| !task.will_wake(waker)) {
-            shared.task = Some(waker.clone());
         }
         shared.is_parked = true;
         self.report_in(shared, buffered, state);
@@ -302,12 +331,15 @@ impl Shared {
         self.commands_bytes + self.buffered
     }
 
-    /// Wakes the task if it waits. A waker runs none of the user's code, so this may be done under the lock.
-    fn wake_task(&mut self) {
-        if std::mem::take(&mut self.is_parked)
-            && let Some(task) = &self.task
-        {
-            task.wake_by_ref();
+    /// Wakes the connection if it waits. None of the user's code runs here, so this may be done under the lock.
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.is_parked) {
+            match &self.driven_by {
+                DrivenBy::Nobody => {}
+                DrivenBy::Task(waker) => waker.wake_by_ref(),
+                #[cfg(unix)]
+                DrivenBy::EventLoop { mailbox, key } => mailbox.call(*key),
+            }
         }
     }
 

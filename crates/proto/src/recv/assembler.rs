@@ -3,21 +3,17 @@
 
 use std::sync::Arc;
 
-use bytes::buf::Limit;
-use bytes::{BufMut, Bytes};
 use bytestring::ByteString;
 
-use super::buffers::{Buffers, LARGE};
+use super::buffers::Buffers;
 use super::decoder::{Decoder, Part};
+use super::storage::Storage;
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::Violation;
 use crate::frame::Opcode;
 use crate::message::{MessageRef, Payload, Text};
 use crate::utf8::Utf8;
-
-/// How far ahead of the bytes that came storage may be reserved, however much a header announces.
-const RESERVE_AHEAD: usize = 64 * 1024;
 
 /// From how many missing bytes on they are read to where they stay. What that saves is a copy of them, what it costs is a read
 /// of its own for what follows.
@@ -51,7 +47,7 @@ struct Unfinished {
     is_text: bool,
     compressed: bool,
     /// The payload so far, inflated.
-    payload: Vec<u8>,
+    payload: Storage,
     /// How far a text's payload has been checked.
     utf8: Utf8,
     fragments: u32,
@@ -95,24 +91,21 @@ impl Assembler {
 
     /// Room to read the next bytes of an unfinished message to where they stay, of which the frame has `left`. There is none
     /// for a message that has to be inflated, and none for a few bytes: those may as well come with what is behind them.
-    pub(crate) fn room(&mut self, left: u64) -> Option<Limit<&mut Vec<u8>>> {
+    pub(crate) fn room(&mut self, left: u64) -> Option<&mut [u8]> {
         let message = self.message.as_mut().filter(|message| !message.compressed && left >= READ_IN_PLACE_FROM)?;
-        if message.payload.len() == message.payload.capacity() {
-            message.reserve(0, left, self.buffers.as_deref());
-        }
-        let room = message.payload.capacity() - message.payload.len();
-        Some((&mut message.payload).limit(room.min(left as usize).min(READ_IN_PLACE_AT_ONCE)))
+        Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, self.buffers.as_deref()))
     }
 
-    /// Takes what was read into [`Assembler::room`]: the last `count` bytes there.
+    /// Takes what was read into [`Assembler::room`]: the first `count` bytes of it.
     pub(crate) fn push_in_place(
         &mut self,
         count: usize,
         decoder: &mut Decoder,
     ) -> Result<Option<Received<'static>>, Violation> {
         let Some(message) = &mut self.message else { return Ok(None) };
-        let before = message.payload.len().saturating_sub(count);
-        let Some(part) = decoder.next_in_place(&mut message.payload[before..]) else { return Ok(None) };
+        let before = message.payload.len();
+        message.payload.note_read(count);
+        let Some(part) = decoder.next_in_place(message.payload.bytes_mut_from(before)) else { return Ok(None) };
         let finished = part.left == 0 && part.header.fin;
         message.check_text(before)?;
         if finished { self.finish() } else { Ok(None) }
@@ -168,7 +161,7 @@ impl Assembler {
             Box::new(Unfinished {
                 is_text: part.header.opcode == Opcode::Text,
                 compressed: part.header.compressed,
-                payload: Vec::new(),
+                payload: Storage::default(),
                 utf8: Utf8::default(),
                 fragments: 1,
             })
@@ -177,11 +170,11 @@ impl Assembler {
         let before = message.payload.len();
         let inflated = match inflater {
             Some(inflater) if message.compressed => {
-                let result = inflater.inflate(part.payload, &mut message.payload, config.max_payload);
+                let result = message.payload.append_with(|out| inflater.inflate(part.payload, out, config.max_payload));
                 if finished { result.and_then(|()| inflater.finish()) } else { result }
             }
             _ => {
-                message.store(part, self.buffers.as_deref());
+                message.payload.extend(part.payload, part.left, self.buffers.as_deref());
                 Ok(())
             }
         };
@@ -204,39 +197,16 @@ impl Assembler {
 }
 
 impl Unfinished {
-    /// Keeps a part's payload. Storage grows with what came: at most twofold, or [`RESERVE_AHEAD`].
-    fn store(&mut self, part: &Part<'_>, buffers: Option<&Buffers>) {
-        if self.payload.capacity() - self.payload.len() < part.payload.len() {
-            self.reserve(part.payload.len(), part.left, buffers);
-        }
-        self.payload.extend_from_slice(part.payload);
-    }
-
-    /// Reserves for the bytes that are here, and for some of those that are announced.
-    fn reserve(&mut self, here: usize, announced: u64, buffers: Option<&Buffers>) {
-        if self.payload.capacity() == 0
-            && here as u64 + announced >= LARGE as u64
-            && let Some(buffer) = buffers.and_then(Buffers::take)
-        {
-            self.payload = buffer;
-        }
-        let ahead = self.payload.len().max(RESERVE_AHEAD) as u64;
-        self.payload.reserve_exact(here + announced.min(ahead) as usize);
-    }
-
     /// Checks what has come of a text since there were `before` bytes.
     fn check_text(&mut self, before: usize) -> Result<(), Violation> {
         if self.is_text {
-            self.utf8.push(&self.payload[before..]).map_err(|_| Violation::NotUtf8)?;
+            self.utf8.push(&self.payload.bytes()[before..]).map_err(|_| Violation::NotUtf8)?;
         }
         Ok(())
     }
 
     fn finish<'a>(self, buffers: Option<&Arc<Buffers>>) -> Result<Received<'a>, Violation> {
-        let payload = match buffers {
-            Some(buffers) if self.payload.capacity() >= LARGE => Arc::clone(buffers).payload(self.payload),
-            _ => Bytes::from(self.payload),
-        };
+        let payload = self.payload.into_payload(buffers);
         if !self.is_text {
             return Ok(Received::Message(MessageRef::Binary(Payload::Owned(payload))));
         }

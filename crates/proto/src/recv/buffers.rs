@@ -24,7 +24,7 @@ struct Free {
 }
 
 impl Buffers {
-    /// An empty buffer that was used before, if there is one.
+    /// A buffer that was used before, if there is one: initialised memory of no meaning.
     pub(super) fn take(&self) -> Option<Vec<u8>> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let buffer = free.buffers.pop()?;
@@ -32,15 +32,14 @@ impl Buffers {
         Some(buffer)
     }
 
-    /// Makes a message's payload of a buffer, which comes back when the last of its users is done.
-    pub(super) fn payload(self: Arc<Self>, buffer: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { buffer, home: self })
+    /// Makes a message's payload of the first bytes of a buffer, which comes back when the last of its users is done.
+    pub(super) fn payload(self: Arc<Self>, buffer: Vec<u8>, length: usize) -> Bytes {
+        Bytes::from_owner(Lent { buffer, length, home: self })
     }
 
-    fn put(&self, mut buffer: Vec<u8>) {
+    fn put(&self, buffer: Vec<u8>) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.capacity + buffer.capacity() <= KEPT {
-            buffer.clear();
             free.capacity += buffer.capacity();
             free.buffers.push(buffer);
         }
@@ -50,12 +49,13 @@ impl Buffers {
 /// A payload in a buffer that has a home.
 struct Lent {
     buffer: Vec<u8>,
+    length: usize,
     home: Arc<Buffers>,
 }
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[..self.length]
     }
 }
 
@@ -73,13 +73,14 @@ mod tests {
     fn a_buffer_comes_back_when_the_last_user_of_its_payload_is_done() {
         let buffers = Arc::new(Buffers::default());
         assert!(buffers.take().is_none());
-        let payload = Arc::clone(&buffers).payload(vec![7; LARGE]);
+        let payload = Arc::clone(&buffers).payload(vec![7; LARGE], LARGE / 2);
+        assert_eq!(payload.len(), LARGE / 2);
         let slice = payload.slice(5..10);
         drop(payload);
         assert!(buffers.take().is_none());
         drop(slice);
         let buffer = buffers.take().expect("it came back");
-        assert!(buffer.is_empty() && buffer.capacity() >= LARGE);
+        assert_eq!(buffer.len(), LARGE, "all of it is still initialised");
     }
 
     #[test]

@@ -3,3 +3,4 @@
 pub(crate) mod assembler;
 pub(crate) mod buffers;
 pub(crate) mod decoder;
+mod storage;

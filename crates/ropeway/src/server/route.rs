@@ -6,10 +6,11 @@ use ropeway_proto::deflate;
 use ropeway_proto::handshake::ServerOptions;
 
 use super::{Server, write};
-use crate::driver::{Driver, Opened};
+use crate::driver::Opened;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::listeners::{Listen, Socket};
+use crate::start;
 use crate::websocket::{Pull, WebSocket};
 
 /// A path of a [`Server`], to be given something that happens there. A path that had something before gets the new.
@@ -76,7 +77,7 @@ struct Endpoint<H>(Arc<H>);
 
 impl<H: Handler> Start for Endpoint<H> {
     fn start(&self, opened: Opened) {
-        tokio::spawn(Driver::open(opened, Arc::clone(&self.0)));
+        start::start(opened, Arc::clone(&self.0));
     }
 }
 

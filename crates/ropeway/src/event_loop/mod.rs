@@ -1,0 +1,222 @@
+//! Many connections in one task: the event loop that carries plain TCP connections, one a runtime's thread.
+//!
+//! A tokio task and a socket of tokio's cost 900 bytes before anything is in them. Here a connection costs its own state and
+//! an entry in a table, and what many of them send at a time costs one wake-up. The sockets are watched by a poller of the
+//! loop's own, which tokio watches in turn: so everything still happens on the user's runtime, and handlers may spawn tasks.
+//!
+//! ```text
+//!   tokio's poller ──► the loop's poller ──► readiness of sockets ──┐
+//!                      mailbox: newcomers, and who has commands ────┼──► Drive::turn
+//!                      deadlines ───────────────────────────────────┘
+//! ```
+
+mod deadlines;
+mod loops;
+mod mailbox;
+mod socket;
+
+use std::future::Future;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Registry, Token};
+use slab::Slab;
+use tokio::io::Interest as TokioInterest;
+use tokio::io::unix::AsyncFd;
+
+use crate::driver::{Driver, Turn};
+use crate::handler::Handler;
+use crate::link::Link;
+use deadlines::Deadlines;
+pub(crate) use loops::next;
+pub(crate) use mailbox::Mailbox;
+use socket::Readiness;
+pub(crate) use socket::Socket;
+
+/// How many sockets' readiness is taken at once. Between such batches other tasks of the runtime have their turn.
+const EVENTS: usize = 256;
+
+/// A connection as the loop sees it, whatever its handler.
+pub(crate) trait Drive: Send {
+    /// Does what there is to do.
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn;
+    /// When a turn is due though nothing comes.
+    fn deadline(&self) -> Option<Instant>;
+    /// What the socket is ready for besides what it was.
+    fn note(&mut self, readiness: Readiness);
+    /// Has the socket watched.
+    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+    /// Where commands for it come from.
+    fn link(&self) -> &Arc<Link>;
+}
+
+impl<H: Handler> Drive for Driver<H, Socket> {
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
+        self.turn(cx, now)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline()
+    }
+
+    fn note(&mut self, readiness: Readiness) {
+        self.stream_mut().note(readiness);
+    }
+
+    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let fd = self.stream_mut().as_raw_fd();
+        registry.register(&mut SourceFd(&fd), token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn link(&self) -> &Arc<Link> {
+        self.link()
+    }
+}
+
+/// The task that carries the connections.
+struct EventLoop {
+    mailbox: Arc<Mailbox>,
+    poll: AsyncFd<mio::Poll>,
+    events: Events,
+    connections: Connections,
+}
+
+/// The connections, by key, and when they are due.
+struct Connections {
+    entries: Slab<Box<dyn Drive>>,
+    deadlines: Deadlines,
+    /// Those that had their turn and have more to do.
+    again: Vec<usize>,
+}
+
+impl EventLoop {
+    fn new(mailbox: Arc<Mailbox>) -> io::Result<Self> {
+        #[expect(
+            deprecated,
+            reason = "its successor is an unsafe fn; a `Poll` owns its descriptor until it is dropped"
+        )]
+        let poll = AsyncFd::with_interest(mio::Poll::new()?, TokioInterest::READABLE)?;
+        Ok(Self {
+            mailbox,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            connections: Connections { entries: Slab::new(), deadlines: Deadlines::new(), again: Vec::new() },
+        })
+    }
+
+    /// Takes in newcomers, and has those act for whom there are commands.
+    fn read_mail(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let mail = self.mailbox.take();
+        for newcomer in mail.newcomers {
+            self.adopt(newcomer, cx, now);
+        }
+        for &key in &mail.called {
+            self.connections.turn(key, cx, now);
+        }
+        self.mailbox.give_back(mail.called);
+    }
+
+    fn adopt(&mut self, mut newcomer: Box<dyn Drive>, cx: &mut Context<'_>, now: Instant) {
+        let entry = self.connections.entries.vacant_entry();
+        let key = entry.key();
+        if let Err(error) = newcomer.watch(self.poll.get_ref().registry(), Token(key)) {
+            // Its senders are told as it is dropped.
+            tracing::warn!(%error, "a connection cannot be watched and is dropped");
+            return;
+        }
+        newcomer.link().set_event_loop(&self.mailbox, key);
+        entry.insert(newcomer);
+        self.connections.turn(key, cx, now);
+    }
+
+    /// Has those act whose sockets are ready. Gives whether more of them may be.
+    fn read_events(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        loop {
+            // An error is the runtime's end, which drops this task.
+            let Poll::Ready(Ok(mut guard)) = self.poll.poll_read_ready_mut(cx) else { return false };
+            if let Err(error) = guard.get_inner_mut().poll(&mut self.events, Some(Duration::ZERO)) {
+                tracing::debug!(%error, "polling sockets was interrupted");
+                return true;
+            }
+            let mut count = 0;
+            for event in &self.events {
+                self.connections.ready(event.token().0, Readiness::from(event), cx, now);
+                count += 1;
+            }
+            if count == EVENTS {
+                return true;
+            }
+            // Those were all. Being asked again leaves this task's waker.
+            guard.clear_ready();
+        }
+    }
+}
+
+impl Future for EventLoop {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let now = tokio::time::Instant::now().into_std();
+        for key in std::mem::take(&mut this.connections.again) {
+            this.connections.turn(key, cx, now);
+        }
+        this.read_mail(cx, now);
+        let has_more = this.read_events(cx, now);
+        this.connections.expire(cx, now);
+        // What those have said to one another leaves at once.
+        this.read_mail(cx, now);
+        if has_more || !this.connections.again.is_empty() || !this.mailbox.sleep(cx.waker()) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        loops::forget(&self.mailbox);
+        // Those who have just been handed over are dropped like all others.
+        drop(self.mailbox.close());
+    }
+}
+
+impl Connections {
+    fn ready(&mut self, key: usize, readiness: Readiness, cx: &mut Context<'_>, now: Instant) {
+        if let Some(connection) = self.entries.get_mut(key) {
+            connection.note(readiness);
+            self.turn(key, cx, now);
+        }
+    }
+
+    /// Has the deadlines act that have come.
+    fn expire(&mut self, cx: &mut Context<'_>, now: Instant) {
+        while self.deadlines.poll(cx).is_ready() {
+            for key in self.deadlines.due(now) {
+                self.turn(key, cx, now);
+            }
+        }
+    }
+
+    fn turn(&mut self, key: usize, cx: &mut Context<'_>, now: Instant) {
+        let Some(connection) = self.entries.get_mut(key) else { return };
+        // The handler's panics are caught closer to it. One that comes this far must not end the other connections.
+        match catch_unwind(AssertUnwindSafe(|| connection.turn(cx, now))).unwrap_or(Turn::Over) {
+            Turn::Over => {
+                self.deadlines.remove(key);
+                let connection = self.entries.remove(key);
+                let _ = catch_unwind(AssertUnwindSafe(move || drop(connection)));
+                return;
+            }
+            Turn::Again => self.again.push(key),
+            Turn::Parked => {}
+        }
+        self.deadlines.note(key, connection.deadline());
+    }
+}

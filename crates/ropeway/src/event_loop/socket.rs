@@ -1,0 +1,101 @@
+//! A TCP connection whose readiness the event loop tells: it reads and writes when it may, and waits for nothing.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::task::{Context, Poll};
+
+use mio::event::Event;
+
+use crate::transport::Stream;
+
+/// What a socket is ready for. Being told is edge-triggered: once for each change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    readable: bool,
+    /// The peer has ended its half, or all is broken: reading gives that sooner or later, whatever was read before.
+    ended: bool,
+    writable: bool,
+}
+
+impl From<&Event> for Readiness {
+    fn from(event: &Event) -> Self {
+        let ended = event.is_read_closed() || event.is_error();
+        Self {
+            readable: event.is_readable() || ended,
+            ended,
+            writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+        }
+    }
+}
+
+/// A TCP connection that never blocks.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    tcp: TcpStream,
+    readiness: Readiness,
+}
+
+impl Socket {
+    /// Of a connection in non-blocking mode.
+    pub(crate) fn new(tcp: TcpStream) -> Self {
+        Self { tcp, readiness: Readiness { readable: true, ended: false, writable: true } }
+    }
+
+    pub(crate) fn note(&mut self, readiness: Readiness) {
+        self.readiness.readable |= readiness.readable;
+        self.readiness.ended |= readiness.ended;
+        self.readiness.writable |= readiness.writable;
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.tcp.as_raw_fd()
+    }
+}
+
+impl Stream for Socket {
+    #[inline]
+    fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        while self.readiness.readable {
+            match self.tcp.read(buffer) {
+                Ok(count) => {
+                    // What is shorter than asked for was all; more is told of anew.
+                    self.readiness.readable = count == buffer.len() || self.readiness.ended;
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Pending
+    }
+
+    #[inline]
+    fn poll_write(&mut self, _cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        while self.readiness.writable {
+            let result = match slices {
+                // The usual case, and a cheaper system call.
+                [slice] => self.tcp.write(slice),
+                slices => self.tcp.write_vectored(slices),
+            };
+            match result {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        Poll::Pending
+    }
+
+    #[inline]
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.tcp.shutdown(Shutdown::Write))
+    }
+}

@@ -1,0 +1,69 @@
+//! A connection as a tokio task: for streams that no [event loop](crate::event_loop) can watch, such as TLS.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::driver::{Driver, Turn};
+use crate::handler::Handler;
+use crate::transport::Stream;
+
+/// Drives one connection until it is closed.
+pub(crate) struct Task<H: Handler, S> {
+    driver: Driver<H, S>,
+    /// Set to the time of the deadline that was next when it was last looked at; deadlines mostly move later.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<H: Handler, S: Stream> Task<H, S> {
+    pub(crate) fn new(driver: Driver<H, S>) -> Self {
+        Self { driver, timer: None }
+    }
+
+    /// Ready when the deadline has come.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(deadline) = self.driver.deadline().map(Instant::from_std) else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.deadline() > deadline {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
+            self.timer = None;
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            // It was set when an earlier deadline was next.
+        }
+    }
+}
+
+/// Nothing in it is ever pinned where it is; the timer has a box of its own.
+impl<H: Handler, S> Unpin for Task<H, S> {}
+
+impl<H: Handler, S: Stream> Future for Task<H, S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.driver.link().set_task(cx.waker());
+        loop {
+            match this.driver.turn(cx, Instant::now().into_std()) {
+                Turn::Over => return Poll::Ready(()),
+                Turn::Again => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Turn::Parked => {}
+            }
+            if this.poll_deadline(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
