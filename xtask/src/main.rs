@@ -5,6 +5,8 @@
 
 mod autobahn;
 mod autobahn_report;
+mod baseline;
+mod bench;
 mod browser;
 mod cargo;
 mod fuzz;
@@ -32,6 +34,8 @@ cargo xtask COMMAND: the commands that prove ropeway
   test --quick          only what needs Rust alone: fmt, clippy and the tests
   fmt | clippy | unit | features | docs
                         one of the steps done by cargo itself
+  bench                 instructions of the micro-benchmarks under valgrind, held against bench/baseline.json
+  bench --record        the same, made the new baseline
   fuzz [SECONDS]        every fuzz target for SECONDS each (5); needs a nightly toolchain
   autobahn server|client [CASES...]
                         the Autobahn cases against `ropeway serve` or against the client;
@@ -41,7 +45,7 @@ cargo xtask COMMAND: the commands that prove ropeway
   help                  this text
 
 Environment:
-  CI=true               a missing tool (python3, node, Chromium, nightly) is a failure; without it that step is NOT RUN
+  CI=true               a missing tool (python3, node, Chromium, nightly, valgrind) is a failure; without it that step is NOT RUN
   ROPEWAY=PATH          test this `ropeway` binary instead of building one
   CHROMIUM=PATH         use this browser
 ";
@@ -81,6 +85,8 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["unit"] => vec![cargo::unit()],
         ["features"] => vec![cargo::features()],
         ["docs"] => vec![cargo::docs()],
+        ["bench"] => vec![bench::compare()],
+        ["bench", "--record"] => vec![bench::record()],
         ["fuzz"] => vec![fuzz::step(FUZZ_FOR)],
         ["fuzz", seconds] => {
             let seconds = seconds.parse().with_context(|| format!("`{seconds}` is not a number of seconds"))?;
@@ -96,7 +102,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
 /// Cheap steps first: what fails most often fails soonest.
 fn everything() -> Vec<Step> {
     let mut steps = cargo::quick();
-    steps.extend([cargo::features(), cargo::docs()]);
+    steps.extend([cargo::features(), cargo::docs(), bench::compare()]);
     steps.extend(interop::steps());
     steps.extend([browser::page(), browser::examples()]);
     steps.push(fuzz::step(FUZZ_FOR));

@@ -1,5 +1,6 @@
-//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium. Each set-up is stamped
-//! with what it was made from, so that a second run finds it ready. Toolchains and interpreters are the user's.
+//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, valgrind and the runner of
+//! its benchmarks. Each set-up of packages is stamped with what it was made from, so that a second run finds it ready.
+//! Toolchains and interpreters are the user's.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -82,15 +83,8 @@ pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(path) = installed_chromium() {
         return Ok(path);
     }
-    if is_root_on_debian() {
-        let log = workspace.state("logs")?.join("apt.log");
-        Program::new("apt-get").arg("update").run_into(&log)?;
-        Program::new("apt-get")
-            // Without any font Chromium draws no text, and the screenshots show nothing.
-            .args(["install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"])
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .run_into(&log)?;
-    }
+    // Without any font Chromium draws no text, and the screenshots show nothing.
+    install_if_debian(workspace, &["chromium", "fonts-dejavu-core"])?;
     installed_chromium().ok_or_else(|| {
         let remedy = "install Chromium (Debian: apt-get install chromium), or name a Chrome in CHROMIUM=PATH";
         Missing::new("chromium", remedy).into()
@@ -103,6 +97,47 @@ fn installed_chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).flat_map(|directory| NAMES.map(|name| directory.join(name)));
     on_path.chain([MACOS.into()]).find(|candidate| candidate.is_file())
+}
+
+/// valgrind: the one on the PATH, or Debian's, installed now.
+pub(crate) fn valgrind(workspace: &Workspace) -> Result<()> {
+    let works = || Program::new("valgrind").arg("--version").succeeds();
+    if !works() {
+        install_if_debian(workspace, &["valgrind"])?;
+    }
+    if works() { Ok(()) } else { Err(Missing::new("valgrind", "install it (Debian: apt-get install valgrind)").into()) }
+}
+
+/// What runs gungraun's benchmarks, of the version that `Cargo.lock` has of the library: they must be the same.
+pub(crate) fn gungraun_runner(workspace: &Workspace) -> Result<PathBuf> {
+    let lock = std::fs::read_to_string(workspace.root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let (_, entry) =
+        lock.split_once("name = \"gungraun-runner\"\nversion = \"").context("Cargo.lock has no gungraun-runner")?;
+    let version = entry.split('"').next().unwrap_or_default();
+    // cargo puts a program there when it is built, so if there is one it is whole.
+    let root = workspace.state("tools")?.join(format!("gungraun-runner-{version}"));
+    let runner = root.join("bin/gungraun-runner");
+    if !runner.is_file() {
+        Program::new("cargo")
+            .args(["install", "gungraun-runner", "--locked", "--version", version, "--root"])
+            .arg(&root)
+            .run_into(&workspace.state("logs")?.join("gungraun-runner.log"))?;
+    }
+    Ok(runner)
+}
+
+/// Installs packages as root on Debian, where the test command runs for CI; anywhere else that is the user's.
+fn install_if_debian(workspace: &Workspace, packages: &[&str]) -> Result<()> {
+    if is_root_on_debian() {
+        let log = workspace.state("logs")?.join("apt.log");
+        Program::new("apt-get").arg("update").run_into(&log)?;
+        Program::new("apt-get")
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .run_into(&log)?;
+    }
+    Ok(())
 }
 
 fn is_root_on_debian() -> bool {

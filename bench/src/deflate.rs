@@ -1,0 +1,69 @@
+//! permessage-deflate alone, at the default level: between a message and the payload that carries it.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use ropeway_proto::deflate::{Compressor, Inflater, Options, Params, Pool, Side};
+
+use crate::sample;
+
+/// Whether a message may point back into those before it.
+#[derive(Clone, Copy)]
+pub(crate) enum Window {
+    /// No context takeover: each message stands for itself, and codecs come from the pool.
+    Fresh,
+    /// Context takeover.
+    Kept,
+}
+
+/// How many different messages go round. With a window kept, a message that was seen before would be one long match.
+const DIFFERENT: usize = 64;
+
+/// Compresses `count` messages of `length` bytes.
+pub(crate) fn compress(window: Window, length: usize, count: usize) -> impl FnMut() {
+    let mut compressor = compressor(window);
+    let messages = messages(length, DIFFERENT.max(count));
+    let mut next = (0..messages.len()).cycle();
+    let mut out = Vec::new();
+    move || {
+        for index in next.by_ref().take(count) {
+            out.clear();
+            compressor.compress(&messages[index], &mut out);
+            black_box(&out);
+        }
+    }
+}
+
+/// Inflates `count` messages of `length` bytes: always the same ones, in the order in which they were compressed. Each points
+/// back into those before it in the same round, so that the window is right in every round.
+pub(crate) fn inflate(window: Window, length: usize, count: usize) -> impl FnMut() {
+    let mut compressor = compressor(window);
+    let mut compress = |message: Vec<u8>| {
+        let mut out = Vec::new();
+        compressor.compress(&message, &mut out);
+        out
+    };
+    let payloads: Vec<_> = messages(length, count).into_iter().map(&mut compress).collect();
+    let mut inflater = Inflater::new(&params(window), Side::Client, Arc::new(Pool::default()));
+    let mut out = Vec::new();
+    move || {
+        for payload in &payloads {
+            out.clear();
+            inflater.inflate(payload, &mut out, usize::MAX).expect("what we compressed can be inflated");
+            inflater.finish().expect("what we compressed is whole");
+            assert_eq!(black_box(&out).len(), length);
+        }
+    }
+}
+
+fn compressor(window: Window) -> Compressor {
+    Compressor::new(&params(window), Side::Server, &Options::default(), Arc::new(Pool::default()))
+}
+
+fn params(window: Window) -> Params {
+    Params { server_no_context_takeover: matches!(window, Window::Fresh), ..Params::default() }
+}
+
+fn messages(length: usize, count: usize) -> Vec<Vec<u8>> {
+    (0..count as u64).map(|seed| sample::records(length, seed)).collect()
+}

@@ -1,0 +1,79 @@
+//! From bytes to messages, as a server's driver hands them over. Answering is `echo`'s.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use ropeway_proto::{Connection, Event, Input, Role};
+use testkit::wire::Frame;
+
+use crate::sample::{self, Kind};
+
+/// As much as the driver reads at once (`scratch.rs` of the `ropeway` crate).
+const READ: usize = 128 * 1024;
+
+/// Whole messages of `length` bytes, `count` of them in one read: lent from where they were read to.
+pub(crate) fn messages(kind: Kind, length: usize, count: usize) -> impl FnMut() {
+    one_read(Role::Server, sample::masked_messages(kind, length, count))
+}
+
+/// A message in fragments, all of them in one read: it has to be put together.
+pub(crate) fn fragments(kind: Kind, length: usize, count: usize) -> impl FnMut() {
+    one_read(Role::Server, sample::masked_fragments(kind, length, count))
+}
+
+/// Pings, each of which is answered; the answers are forgotten, as after a write.
+pub(crate) fn pings(count: usize) -> impl FnMut() {
+    let mut bytes = sample::masked_pings(count);
+    let now = Instant::now();
+    let mut connection = sample::connection(Role::Server, now);
+    move || {
+        read(&mut connection, &mut bytes, now);
+        connection.handle_transmitted(connection.buffered_amount());
+    }
+}
+
+/// A message that a server sends, of which the client need not unmask anything.
+pub(crate) fn unmasked(frame: &Frame) -> impl FnMut() + use<> {
+    one_read(sample::CLIENT, frame.encode())
+}
+
+/// A message that comes in many reads: what follows the first is read to where it stays, and its few last bytes are handed
+/// over again. Nothing is written to where it stays, as that would be the kernel's work: the ASCII that is there is taken for
+/// the masked payload.
+pub(crate) fn large(kind: Kind, length: usize) -> impl FnMut() {
+    let mut bytes = sample::masked_messages(kind, length, 1);
+    let now = Instant::now();
+    let mut connection = sample::connection(Role::Server, now);
+    move || {
+        let (first, mut rest) = bytes.split_at_mut(READ);
+        read(&mut connection, first, now);
+        while let Some(room) = connection.poll_read_buffer() {
+            let count = room.len();
+            rest = &mut rest[count..];
+            black_box(connection.handle_read_in_place(count, now));
+        }
+        assert_eq!(read(&mut connection, rest, now), 1, "the message comes with its last byte");
+    }
+}
+
+fn one_read(role: Role, mut bytes: Vec<u8>) -> impl FnMut() {
+    let now = Instant::now();
+    let mut connection = sample::connection(role, now);
+    move || {
+        assert_ne!(read(&mut connection, &mut bytes, now), 0, "one read holds at least one message");
+    }
+}
+
+/// One read; gives how many events came of it. Not inlined, so that all benchmarks count the same code, and one benchmark
+/// more changes no other's count.
+#[inline(never)]
+pub(crate) fn read(connection: &mut Connection, bytes: &mut [u8], now: Instant) -> usize {
+    let mut input = Input::new(bytes);
+    let mut events = 0;
+    while let Some(event) = connection.handle_input(&mut input, now) {
+        assert!(!matches!(event, Event::Violation(_)), "the benchmark's input breaks the protocol");
+        black_box(event);
+        events += 1;
+    }
+    events
+}

@@ -1,0 +1,61 @@
+//! From messages to what is written, as a driver does it: memory lent, messages queued, slices taken, all of it written.
+
+use std::hint::black_box;
+use std::io::IoSlice;
+use std::time::Instant;
+
+use bytes::Bytes;
+use ropeway_proto::{Connection, MessageRef, Role, Spare};
+
+use crate::sample;
+
+/// How many slices the driver writes at once (`driver.rs` of the `ropeway` crate).
+const SLICES: usize = 16;
+
+/// Messages of `length` bytes that are copied to behind the ones before, `count` of them in one write.
+pub(crate) fn copied(role: Role, length: usize, count: usize) -> impl FnMut() {
+    let payload = sample::ascii(length);
+    let mut connection = sample::connection(role, Instant::now());
+    let mut spare = Spare::default();
+    move || {
+        connection.lend(&mut spare);
+        for _ in 0..count {
+            send(&mut connection, payload.as_slice().into());
+        }
+        write(&mut connection);
+        connection.reclaim(&mut spare);
+    }
+}
+
+/// A message whose payload is written from where it is.
+pub(crate) fn shared(length: usize) -> impl FnMut() {
+    let payload = Bytes::from(sample::ascii(length));
+    let mut connection = sample::connection(Role::Server, Instant::now());
+    let mut spare = Spare::default();
+    move || {
+        connection.lend(&mut spare);
+        send(&mut connection, payload.clone().into());
+        write(&mut connection);
+        connection.reclaim(&mut spare);
+    }
+}
+
+/// One message. Not inlined, so that all benchmarks count the same code.
+#[inline(never)]
+fn send(connection: &mut Connection, message: MessageRef<'_>) {
+    connection.send(message).expect("an open connection without a limit takes every message");
+}
+
+/// Writes all that waits: a transport that takes everything at once, and costs nothing.
+#[inline(never)]
+pub(crate) fn write(connection: &mut Connection) {
+    loop {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = connection.poll_transmit(&mut slices);
+        if filled == 0 {
+            return;
+        }
+        let written = black_box(&slices[..filled]).iter().map(|slice| slice.len()).sum();
+        connection.handle_transmitted(written);
+    }
+}
