@@ -9,6 +9,7 @@ use super::TAIL;
 use super::options::Options;
 use super::params::{Params, Side};
 use super::pool::{Pool, Shape};
+use super::short;
 
 /// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
 const MAX_ROOM: usize = 32 * 1024;
@@ -19,6 +20,8 @@ const MAX_ROOM: usize = 32 * 1024;
 /// the length of a call.
 pub struct Compressor {
     shape: Shape,
+    /// As agreed; the shape's are what zlib can do.
+    max_window_bits: u8,
     context_takeover: bool,
     threshold: usize,
     pool: Arc<Pool>,
@@ -36,7 +39,14 @@ impl Compressor {
             // 9 keeps to an agreed 8, as the module's documentation explains.
             window_bits: direction.max_window_bits.clamp(9, 15),
         };
-        Self { shape, context_takeover: direction.context_takeover, threshold: options.threshold, pool, codec: None }
+        Self {
+            shape,
+            max_window_bits: direction.max_window_bits,
+            context_takeover: direction.context_takeover,
+            threshold: options.threshold,
+            pool,
+            codec: None,
+        }
     }
 
     /// Whether a message of this many bytes is worth compressing.
@@ -52,6 +62,12 @@ impl Compressor {
         if message.is_empty() {
             // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
             out.push(0x00);
+            return;
+        }
+        if !self.context_takeover && self.shape.level > 0 && message.len() <= short::LONGEST {
+            let mut encoder = self.pool.encoder();
+            encoder.compress(self.shape.level, self.max_window_bits, &[], message, out);
+            self.pool.take_back_encoder(encoder);
             return;
         }
         let mut codec = self.codec.take().unwrap_or_else(|| self.pool.deflater(self.shape));
@@ -171,6 +187,9 @@ mod tests {
         let mut compressor = Compressor::new(&FORGETFUL, Side::Client, &Options::default(), Arc::clone(&pool));
         assert!(compressor.codec.is_none());
         compressed(&mut compressor, b"Hello");
+        assert!(compressor.codec.is_none());
+        assert!(format!("{pool:?}").contains("encoders: 1"));
+        compressed(&mut compressor, &[b'a'; short::LONGEST + 1]);
         assert!(compressor.codec.is_none());
         assert!(format!("{pool:?}").contains("deflaters: 1"));
     }

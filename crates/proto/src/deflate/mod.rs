@@ -16,6 +16,7 @@
 mod compress;
 mod error;
 mod header;
+mod huffman;
 mod inflate;
 #[cfg(test)]
 mod laws;
@@ -23,6 +24,7 @@ mod negotiate;
 mod options;
 mod params;
 mod pool;
+mod short;
 
 pub use compress::Compressor;
 pub use error::{ExtensionError, InflateError};
