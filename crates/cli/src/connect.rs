@@ -13,7 +13,6 @@ mod render;
 mod screen;
 mod session;
 mod signals;
-mod tls;
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::process::ExitCode;
@@ -27,6 +26,8 @@ use prompt::Prompt;
 use screen::Screen;
 use session::Session;
 
+use crate::style::complain;
+
 /// Talks to a server until the end, and says by its exit code why it ended.
 pub(crate) fn run(args: &Args) -> ExitCode {
     // The session may wait for a slow reader of its output; meanwhile the connection has a thread of its own, and pings are
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let runtime = match runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            failure::complain(&format!("no thread or event queue to be had: {error}"));
+            complain(&format!("no thread or event queue to be had: {error}"));
             return Exit::Failed.into();
         }
     };
@@ -48,13 +49,13 @@ async fn talk(args: &Args) -> Exit {
     let client = match client(args) {
         Ok(client) => client,
         Err(error) => {
-            failure::complain(&error);
+            complain(&error);
             return Exit::Usage;
         }
     };
     let (inbox, events) = events::channel();
     let give = inbox.give();
-    let sender = match client.connect_with(&args.url.given, inbox).await {
+    let sender = match client.connect_with(&args.dial.url.given, inbox).await {
         Ok(sender) => sender,
         Err(error) => return failure::report(&error, args.verbose),
     };
@@ -66,7 +67,7 @@ async fn talk(args: &Args) -> Exit {
         match Prompt::start(give) {
             Ok(prompt) => Screen::terminal(prompt, args.binary),
             Err(error) => {
-                failure::complain(&format!("the terminal cannot be used: {error}"));
+                complain(&format!("the terminal cannot be used: {error}"));
                 return Exit::Failed;
             }
         }
@@ -79,20 +80,6 @@ async fn talk(args: &Args) -> Exit {
 
 fn client(args: &Args) -> Result<Client, String> {
     let config = Config { close_timeout: args.timeout, ..Config::client() };
-    let mut client = Client::new().config(config).handshake_timeout(args.timeout).subprotocols(&args.subprotocols);
-    for (name, value) in &args.headers {
-        client = client.header(name.clone(), value.clone());
-    }
-    if let Some(origin) = &args.origin {
-        client = client.origin(origin);
-    }
-    if args.no_deflate {
-        client = client.per_message_deflate(None);
-    }
-    if args.url.target.is_secure()
-        && let Some(config) = tls::config(args)?
-    {
-        client = client.tls(config);
-    }
-    Ok(client)
+    let client = args.dial.client(&args.trust)?.config(config).handshake_timeout(args.timeout);
+    Ok(if args.no_deflate { client.per_message_deflate(None) } else { client })
 }

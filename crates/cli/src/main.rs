@@ -1,7 +1,11 @@
 //! WebSockets at a shell: `ropeway serve` and `ropeway connect`.
 
 mod connect;
+mod dial;
+mod seconds;
 mod serve;
+mod style;
+mod tls;
 
 use std::process::ExitCode;
 

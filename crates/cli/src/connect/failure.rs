@@ -2,29 +2,15 @@
 
 use std::io;
 
-use anstyle::{AnsiColor, Style};
 use ropeway::Error;
 use ropeway::http::Response;
 
 use super::exit::Exit;
 use super::render::printable;
-
-/// The word before what went wrong.
-pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
-
-/// The word before what the user should think twice about.
-pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-
-/// What is beside the point.
-pub(crate) const FAINT: Style = Style::new().dimmed();
+use crate::style::{FAINT, complain};
 
 /// How much of a refusal's body is shown unless all is asked for: enough for a sentence, not for a web page.
 const MOST_OF_BODY: usize = 4 * 1024;
-
-/// Says what went wrong.
-pub(crate) fn complain(what: &str) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {what}");
-}
 
 /// Says why there is no connection.
 pub(crate) fn report(error: &Error, verbose: bool) -> Exit {

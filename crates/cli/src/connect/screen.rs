@@ -8,9 +8,9 @@ use anstyle::{AnsiColor, Style};
 use ropeway::Message;
 
 use super::args::Binary;
-use super::failure::{ERROR, FAINT, complain};
 use super::prompt::Prompt;
 use super::render::{digits, printable};
+use crate::style::{ERROR, FAINT, complain};
 
 /// What is before a message that came.
 const INCOMING: Style = AnsiColor::Green.on_default().bold();

@@ -12,10 +12,10 @@ use super::args::{Args, Wait};
 use super::command::{Command, HELP};
 use super::events::{Event, Events};
 use super::exit::Exit;
-use super::failure::complain;
 use super::pings::Pings;
 use super::render::printable;
 use super::screen::Screen;
+use crate::style::complain;
 
 /// How far the session is.
 ///
@@ -128,7 +128,7 @@ impl Session<'_> {
                 handshake.response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS).then_some(", compressed");
             self.screen.note(&format!(
                 "connected to {}{}{}; /help lists commands, Ctrl-D ends",
-                self.args.url.target,
+                self.args.dial.url.target,
                 subprotocol.unwrap_or_default(),
                 compressed.unwrap_or_default()
             ))?;

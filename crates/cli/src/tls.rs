@@ -1,6 +1,6 @@
 //! Whom to trust for `wss://`: the system's roots, those of a file, or anyone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,19 +10,30 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
-use super::args::Args;
-use super::failure::WARNING;
+use crate::style::warn;
+
+/// Whom to trust.
+#[derive(clap::Args)]
+pub(crate) struct Trust {
+    /// Accept any certificate: for tests, as anyone in between can then read and change everything
+    #[arg(short = 'k', long)]
+    insecure: bool,
+
+    /// Trust the certificates in this PEM file in place of the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    cacert: Option<PathBuf>,
+}
 
 /// The TLS settings; `None` for those that the library has.
-pub(crate) fn config(args: &Args) -> Result<Option<Arc<ClientConfig>>, String> {
+pub(crate) fn config(trust: &Trust) -> Result<Option<Arc<ClientConfig>>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("ring supports the default protocol versions");
-    let builder = if args.insecure {
-        anstream::eprintln!("{WARNING}warning:{WARNING:#} the server's certificate is not checked (--insecure)");
+    let builder = if trust.insecure {
+        warn("the server's certificate is not checked (--insecure)");
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(&provider)))
-    } else if let Some(file) = &args.cacert {
+    } else if let Some(file) = &trust.cacert {
         builder.with_root_certificates(roots(file)?)
     } else {
         match Verifier::new(provider) {
