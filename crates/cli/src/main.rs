@@ -1,5 +1,6 @@
-//! WebSockets at a shell: `ropeway serve` and `ropeway connect`.
+//! WebSockets at a shell: `ropeway serve`, `ropeway connect` and `ropeway bench`.
 
+mod bench;
 mod connect;
 mod dial;
 mod seconds;
@@ -26,6 +27,7 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     Connect(Box<connect::Args>),
+    Bench(Box<bench::Args>),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +42,6 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Connect(args) => connect::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

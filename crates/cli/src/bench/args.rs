@@ -1,0 +1,270 @@
+//! The options of `ropeway bench`, and what they ask for together. What comes of them is decided elsewhere.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::dial::Dial;
+use crate::seconds::{positive_seconds, seconds};
+use crate::tls::Trust;
+
+const MORE: &str = "\
+Exit codes:
+  0    measured, and all that --assert says holds
+  1    something that --assert says does not hold, or nothing could be measured
+  2    an --assert that is not understood
+  64   wrong usage
+  130  stopped by a second Ctrl-C; the first ends the run early and prints the result
+
+Examples:
+  ropeway bench echo localhost:8005/echo
+  ropeway bench echo --rate 20000 --assert 'p99<5ms' --assert 'errors<1' wss://example.org/echo
+  ropeway bench fanout --conns 10000 localhost:8005/broadcast
+  ropeway bench connect --parallel 100 localhost:8005
+  ropeway bench idle --conns 20000 --pid $(pidof server) localhost:8005";
+
+/// Put load on a WebSocket server, and see what it does with it
+///
+/// Latencies are shown as percentiles and as a histogram; --json gives the same to programs, and --assert fails where the
+/// result is not good enough.
+#[derive(clap::Args)]
+#[command(after_long_help = MORE)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(super) mode: Mode,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Mode {
+    Echo(Echo),
+    Fanout(Fanout),
+    Connect(Connect),
+    Idle(Idle),
+}
+
+impl Mode {
+    pub(super) fn common(&self) -> &Common {
+        match self {
+            Self::Echo(mode) => &mode.common,
+            Self::Fanout(mode) => &mode.common,
+            Self::Connect(mode) => &mode.common,
+            Self::Idle(mode) => &mode.common,
+        }
+    }
+}
+
+/// Send messages that the server answers with themselves: how many, and how fast?
+///
+/// A closed loop keeps --window messages in flight on each connection, and finds out how much the server can do. An open loop
+/// (--rate) sends at that rate whatever the server does, and finds out how long users wait: latency counts from when a message
+/// should have been sent, so that a stall shows in all the messages that it held up.
+#[derive(clap::Args)]
+pub(super) struct Echo {
+    #[command(flatten)]
+    pub(super) common: Common,
+
+    /// Connections
+    #[arg(short, long, value_name = "N", default_value = "100")]
+    pub(super) conns: NonZero<usize>,
+
+    /// Messages in flight on each connection
+    #[arg(short, long, value_name = "N", default_value = "1", conflicts_with = "rate", value_parser = window)]
+    pub(super) window: u64,
+
+    /// Messages a second in all, sent on time whether or not those before were answered
+    #[arg(short, long, value_name = "N", value_parser = rate)]
+    pub(super) rate: Option<f64>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
+    #[command(flatten)]
+    pub(super) span: Span,
+}
+
+/// Publish messages that the server sends to everyone: how many deliveries, and how fast?
+///
+/// One connection more than --conns publishes, and gets its messages too. Each message carries the time when it was published.
+#[derive(clap::Args)]
+pub(super) struct Fanout {
+    #[command(flatten)]
+    pub(super) common: Common,
+
+    /// Subscribers, besides the publisher
+    #[arg(short, long, value_name = "N", default_value = "1000")]
+    pub(super) conns: NonZero<usize>,
+
+    /// Published messages that are not yet delivered to everyone
+    #[arg(short, long, value_name = "N", default_value = "1", conflicts_with = "rate")]
+    pub(super) depth: NonZero<u64>,
+
+    /// Messages published a second, whether or not those before were delivered
+    #[arg(short, long, value_name = "N", value_parser = rate)]
+    pub(super) rate: Option<f64>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
+    #[command(flatten)]
+    pub(super) span: Span,
+}
+
+/// Open connections and close them again: how many a second, and how fast?
+///
+/// Latency is that of the whole opening: TCP, TLS for wss://, and the opening handshake.
+#[derive(clap::Args)]
+pub(super) struct Connect {
+    #[command(flatten)]
+    pub(super) common: Common,
+
+    /// Opening handshakes at a time
+    #[arg(short, long, value_name = "N", default_value = "32")]
+    pub(super) parallel: NonZero<usize>,
+
+    /// How long to measure
+    #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
+    pub(super) secs: Duration,
+
+    /// How long to go on before that
+    #[arg(long, value_name = "SECS", default_value = "1", value_parser = seconds)]
+    pub(super) warmup: Duration,
+
+    /// Open that many connections, and measure all, in place of --secs and --warmup
+    #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
+    pub(super) handshakes: Option<NonZero<u64>>,
+}
+
+/// Open connections and hold them: do they stay, and what do they cost the server?
+#[derive(clap::Args)]
+pub(super) struct Idle {
+    #[command(flatten)]
+    pub(super) common: Common,
+
+    /// Connections
+    #[arg(short, long, value_name = "N", default_value = "10000")]
+    pub(super) conns: NonZero<usize>,
+
+    /// Connections opened a second; as many as the server takes, if not given
+    #[arg(short, long, value_name = "N", value_parser = rate)]
+    pub(super) rate: Option<f64>,
+
+    /// How long to hold them
+    #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
+    pub(super) secs: Duration,
+
+    /// The server's process, on this machine: what a connection costs it in memory, before and after one message each
+    #[arg(long, value_name = "PID")]
+    pub(super) pid: Option<u32>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+}
+
+/// Options that all modes have.
+#[derive(clap::Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    pub(super) dial: Dial,
+
+    #[command(flatten)]
+    pub(super) trust: Trust,
+
+    /// Offer compression, of each message by itself or with context takeover
+    #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_value_t, default_missing_value = "on")]
+    pub(super) deflate: Deflate,
+
+    /// Threads, each with a runtime of its own; half of the processors if not given
+    #[arg(short, long, value_name = "N", default_value_t = threads(), hide_default_value = true)]
+    pub(super) threads: NonZero<usize>,
+
+    /// How long an opening handshake may take, the last answers, and a closing handshake
+    #[arg(long, value_name = "SECS", default_value = "5", value_parser = positive_seconds)]
+    pub(super) timeout: Duration,
+
+    /// Exit with 1 unless this is so, like 'p99<5ms'; can be given several times
+    ///
+    /// Metrics: p50, p90, p99, p99.9, p99.99, max and mean, with a unit (us, ms, s); rate (a second's), errors and drops.
+    /// Comparisons: <, <=, >, >=.
+    #[arg(long = "assert", value_name = "WHAT")]
+    pub(super) asserts: Vec<String>,
+
+    /// Print the result as one JSON object, and nothing else on stdout
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Write the histogram to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
+}
+
+/// What messages are like.
+#[derive(clap::Args)]
+pub(super) struct Shape {
+    /// Payload bytes of a message
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
+    pub(super) size: usize,
+
+    /// Send text messages
+    #[arg(long, conflicts_with = "binary")]
+    pub(super) text: bool,
+
+    /// Send binary messages: the default
+    #[arg(long)]
+    binary: bool,
+}
+
+/// How long.
+#[derive(clap::Args)]
+pub(super) struct Span {
+    /// How long to measure
+    #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
+    pub(super) secs: Duration,
+
+    /// How long to go on before that
+    #[arg(long, value_name = "SECS", default_value = "1", value_parser = seconds)]
+    pub(super) warmup: Duration,
+
+    /// Send that many messages in all, and measure all, in place of --secs and --warmup
+    #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
+    pub(super) messages: Option<NonZero<u64>>,
+}
+
+/// Which compression is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Deflate {
+    #[default]
+    Off,
+    /// Each message by itself
+    On,
+    /// Messages refer to those before them
+    Takeover,
+}
+
+fn threads() -> NonZero<usize> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    NonZero::new(processors / 2).unwrap_or(NonZero::<usize>::MIN)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e9).contains(&rate) => Ok(rate),
+        _ => Err("give a number a second, from 0.001 to 1e9".to_owned()),
+    }
+}
+
+fn window(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(window) if (1..=1 << 20).contains(&window) => Ok(window),
+        _ => Err("give a number from 1 to 1048576".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size) if size <= 1 << 30 => Ok(size),
+        _ => Err("give a number of bytes, 1 GiB at most".to_owned()),
+    }
+}

@@ -1,0 +1,138 @@
+//! Conducts a run: starts the threads, leads them from phase to phase, and adds up what they measured.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use ropeway::Client;
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+
+use super::progress::{Progress, Unit};
+use super::run::{Milestone, Run};
+use super::tally::Tally;
+use super::worker::Worker;
+
+/// What all modes have in common.
+pub(super) struct Terms {
+    pub(super) threads: usize,
+    pub(super) client: Arc<Client>,
+    pub(super) url: Arc<str>,
+    pub(super) timeout: Duration,
+    pub(super) warmup: Duration,
+    /// How long it counts; `None` until all is done.
+    pub(super) time: Option<Duration>,
+    /// Whether there is anything to do without connections that were opened before.
+    pub(super) needs_connections: bool,
+    pub(super) unit: Unit,
+}
+
+/// What came of a run.
+pub(super) struct Outcome {
+    pub(super) tally: Tally,
+    /// How long it counted.
+    pub(super) elapsed: Duration,
+    pub(super) opened: u64,
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    /// What was answered while it counted.
+    pub(super) counted: u64,
+    /// How long it took to open the connections.
+    pub(super) opening: Duration,
+    /// Whether it was ended by Ctrl-C.
+    pub(super) is_interrupted: bool,
+}
+
+/// Runs `work` on each thread.
+pub(super) fn conduct<F, Fut>(terms: &Terms, work: F) -> io::Result<Outcome>
+where
+    F: Fn(Worker) -> Fut + Sync,
+    Fut: Future<Output = ()>,
+{
+    let run = Arc::new(Run::new(terms.threads));
+    let runtime = || Builder::new_current_thread().enable_all().build();
+    let conductor = runtime()?;
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for index in 0..terms.threads {
+            let worker = Worker {
+                index,
+                run: Arc::clone(&run),
+                client: Arc::clone(&terms.client),
+                url: Arc::clone(&terms.url),
+                timeout: terms.timeout,
+            };
+            let (runtime, run, work) = (runtime(), &run, &work);
+            threads.push(scope.spawn(move || {
+                let done = runtime.map(|runtime| runtime.block_on(work(worker)));
+                run.pass(Milestone::Closed);
+                done.map(|()| Tally::take())
+            }));
+        }
+        let (opening, is_interrupted) = conductor.block_on(async {
+            let progress = Progress::new(terms.unit);
+            tokio::select! {
+                led = lead(terms, &run) => led,
+                never = progress.show(&run) => match never {},
+            }
+        });
+        let mut tally = Tally::default();
+        for thread in threads {
+            tally.add(&thread.join().map_err(|_| io::Error::other("a thread of the load panicked"))??);
+        }
+        let until = if terms.time.is_none() && !is_interrupted { tally.last } else { run.until() };
+        Ok(Outcome {
+            elapsed: Duration::from_nanos(until.saturating_sub(run.from())),
+            tally,
+            opened: run.sum(|gauge| &gauge.opened),
+            sent: run.sum(|gauge| &gauge.sent),
+            answered: run.sum(|gauge| &gauge.answered),
+            counted: run.sum(|gauge| &gauge.counted),
+            opening,
+            is_interrupted,
+        })
+    })
+}
+
+/// From phase to phase. Gives how long connections took to open, and whether the user ended it.
+async fn lead(terms: &Terms, run: &Run) -> (Duration, bool) {
+    let mut is_interrupted = tokio::select! {
+        () = run.wait_for_all(Milestone::Opened) => false,
+        () = interrupted() => true,
+    };
+    let opening = Duration::from_nanos(run.now());
+    let has_work = !terms.needs_connections || run.sum(|gauge| &gauge.open) > 0;
+    if has_work && !is_interrupted {
+        run.start(terms.warmup, terms.time);
+        let over = async {
+            match terms.time {
+                Some(time) => sleep(terms.warmup + time).await,
+                None => std::future::pending().await,
+            }
+        };
+        is_interrupted = tokio::select! {
+            () = over => false,
+            () = run.wait_for_all(Milestone::Answered) => false,
+            () = interrupted() => true,
+        };
+    }
+    run.end();
+    tokio::select! {
+        () = run.wait_for_all(Milestone::Closed) => {}
+        () = interrupted() => {
+            super::progress::clear();
+            // 128 and the number of SIGINT, as shells have it.
+            std::process::exit(130);
+        }
+    }
+    (opening, is_interrupted)
+}
+
+/// Waits for Ctrl-C. Where that cannot be waited for it does what it always did.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

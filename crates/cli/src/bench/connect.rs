@@ -1,0 +1,93 @@
+//! `bench connect`: connections that are opened and closed again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ropeway::{Closed, Handler, Handshake, Ws};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::tally;
+use super::worker::{Post, Worker};
+
+/// How long a connection that failed is waited with before the next: a server that refuses at once is not to be flooded.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What is to be done, and how much of it has begun: one for all threads.
+pub(super) struct Plan {
+    pub(super) parallel: usize,
+    /// The most connections that are opened.
+    pub(super) handshakes: u64,
+    pub(super) begun: AtomicU64,
+}
+
+/// One thread's part.
+pub(super) async fn work(worker: Worker, plan: &Arc<Plan>) {
+    let worker = Arc::new(worker);
+    if worker.begin().await {
+        // A server that waits for the client to close is not told from one that closes early here: both take part.
+        worker.gauge().is_closing.store(true, Ordering::Relaxed);
+        let mut slots = JoinSet::new();
+        for _ in 0..worker.part(plan.parallel) {
+            slots.spawn(slot(Arc::clone(&worker), Arc::clone(plan)));
+        }
+        while slots.join_next().await.is_some() {}
+    }
+    worker.pass_answered();
+}
+
+/// Opens one connection after the other.
+async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
+    let post = worker.post();
+    let gauge = worker.gauge();
+    while worker.run.now() < worker.run.until() {
+        let claim = plan
+            .begun
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |begun| (begun < plan.handshakes).then_some(begun + 1));
+        if claim.is_err() {
+            break;
+        }
+        let begun = worker.run.now();
+        gauge.sent.add(1);
+        match worker.client.connect_with(&worker.url, Visitor { post: post.clone() }).await {
+            Ok(sender) => {
+                let now = worker.run.now();
+                gauge.answered.add(1);
+                if worker.run.counts(now) {
+                    gauge.counted.add(1);
+                    tally::with(|tally| tally.record(now - begun, now));
+                }
+                // The reason is short enough, and 1000 can be sent.
+                let _ = sender.close(1000, "");
+                sender.closed().await;
+            }
+            Err(error) => {
+                // It is no drop: it failed, and is counted as that.
+                gauge.sent.set(gauge.sent.get() - 1);
+                post.failed(&error);
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A connection that has nothing to say.
+struct Visitor {
+    post: Post,
+}
+
+impl Handler for Visitor {
+    type State = ();
+
+    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) {
+        self.post.opened(&handshake);
+    }
+
+    fn on_close(&self, _ws: &mut Ws<'_>, (): (), closed: &Closed) {
+        self.post.closed(closed);
+        if !closed.clean {
+            self.post.error(&tally::kind_of_end(closed), || closed.to_string());
+        }
+    }
+}

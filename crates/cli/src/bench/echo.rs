@@ -1,0 +1,292 @@
+//! `bench echo`: messages that are answered, in a closed loop ([`Window`]) or at a rate ([`Paced`]).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ropeway::{Closed, Handler, Handshake, Message, MessageRef, Sender, Ws};
+
+use super::pace::{Schedule, Share, number_on};
+use super::payload;
+use super::run::Count;
+use super::tally;
+use super::timer::{LONGEST_WAIT, Timer};
+use super::worker::{Post, Worker};
+
+/// How many messages are handed over before the connections have their turn.
+const BURST: u64 = 128;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) connections: usize,
+    pub(super) size: usize,
+    pub(super) is_text: bool,
+    pub(super) pace: Pace,
+    /// The most messages that are sent.
+    pub(super) messages: Option<u64>,
+}
+
+/// When messages are sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// Each as soon as there is room in the window: so many in flight on each connection.
+    Window(u64),
+    /// So many a second in all, whether or not the ones before were answered.
+    Rate(f64),
+}
+
+/// One thread's part.
+pub(super) async fn work(worker: Worker, plan: &Plan) {
+    // A copy for each thread, so that none touches what belongs to another.
+    let job = Arc::new(Job { post: worker.post(), message: payload::message(plan.size, plan.is_text) });
+    let part = worker.part(plan.connections);
+    match plan.pace {
+        Pace::Window(size) => windowed(&worker, plan, job, part, size).await,
+        Pace::Rate(rate) => paced(&worker, plan, job, part, rate).await,
+    }
+}
+
+/// What a thread's handlers have in common.
+struct Job {
+    post: Post,
+    message: Message,
+}
+
+impl Job {
+    /// Whether this is an answer. The first one is looked at as a whole.
+    #[inline]
+    fn is_answer(&self, message: &MessageRef<'_>, is_first: bool) -> bool {
+        let is_it = message.len() == self.message.len()
+            && message.is_text() == self.message.is_text()
+            && (!is_first || message.as_bytes() == self.message.as_bytes());
+        if !is_it {
+            self.post.error("unexpected_message", || {
+                format!("a message of {} bytes is not what was sent: is this an echo?", message.len())
+            });
+        }
+        is_it
+    }
+}
+
+/// What is told to a connection's handler once it is open.
+#[derive(Default)]
+struct Lane {
+    /// Which connection of the run it is.
+    number: AtomicU64,
+    /// How many messages are to be sent on it.
+    quota: AtomicU64,
+    /// When its first messages were sent.
+    begun: AtomicU64,
+    sent: Count,
+}
+
+async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, window: u64) {
+    let make = || {
+        let lane = Arc::new(Lane::default());
+        (Arc::clone(&lane), Window { job: Arc::clone(&job), lane, size: window })
+    };
+    let connections = worker.open(part, None, make).await;
+    if worker.begin().await {
+        let share = worker.share();
+        for (index, (lane, sender)) in connections.iter().enumerate() {
+            let quota = plan.messages.map_or(u64::MAX, |total| share.quota(index as u64, total));
+            let first = window.min(quota);
+            lane.quota.store(quota, Ordering::Relaxed);
+            lane.begun.store(worker.run.now(), Ordering::Relaxed);
+            lane.sent.set(first);
+            worker.gauge().sent.add(first);
+            for _ in 0..first {
+                // It fails where the connection is closed already, which its handler has told.
+                let _ = sender.send(job.message.clone());
+            }
+        }
+        let gauge = worker.gauge();
+        worker.finish(|| gauge.open.get() == 0 || (plan.messages.is_some() && gauge.is_settled())).await;
+    }
+    worker.close(connections.into_iter().map(|(_, sender)| sender)).await;
+}
+
+/// A connection that sends another message for each that is answered.
+struct Window {
+    job: Arc<Job>,
+    lane: Arc<Lane>,
+    size: u64,
+}
+
+/// The messages in flight.
+struct InFlight {
+    /// When they were sent: message n at n modulo the length, a power of two.
+    sent_at: Box<[u64]>,
+    answered: u64,
+}
+
+impl InFlight {
+    #[inline]
+    fn slot(&mut self, number: u64) -> &mut u64 {
+        // It is below the length, so it fits.
+        let index = number as usize & (self.sent_at.len() - 1);
+        &mut self.sent_at[index]
+    }
+}
+
+impl Handler for Window {
+    type State = InFlight;
+
+    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> InFlight {
+        self.job.post.opened(&handshake);
+        InFlight { sent_at: vec![0; (self.size as usize).next_power_of_two()].into(), answered: 0 }
+    }
+
+    #[inline]
+    fn on_message(&self, ws: &mut Ws<'_>, flight: &mut InFlight, message: MessageRef<'_>) {
+        let (post, lane) = (&self.job.post, &*self.lane);
+        let number = flight.answered;
+        if !self.job.is_answer(&message, number == 0) {
+            return;
+        }
+        let now = post.run.now();
+        let sent_at = if number < self.size { lane.begun.load(Ordering::Relaxed) } else { *flight.slot(number) };
+        flight.answered += 1;
+        let gauge = post.gauge();
+        gauge.answered.add(1);
+        if post.run.counts(now) {
+            gauge.counted.add(1);
+            tally::with(|tally| tally.record(now.saturating_sub(sent_at), now));
+        }
+        let sent = lane.sent.get();
+        if now < post.run.until() && sent < lane.quota.load(Ordering::Relaxed) {
+            *flight.slot(sent) = now;
+            lane.sent.set(sent + 1);
+            gauge.sent.add(1);
+            // An answer always finds room, and a connection that closes tells so.
+            let _ = ws.send(&self.job.message);
+        }
+    }
+
+    fn on_close(&self, _ws: &mut Ws<'_>, flight: InFlight, closed: &Closed) {
+        self.job.post.gauge().lost.add(self.lane.sent.get().saturating_sub(flight.answered));
+        self.job.post.closed(closed);
+    }
+}
+
+async fn paced(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, rate: f64) {
+    let of = Arc::new(AtomicU64::new(1));
+    let make = || {
+        let lane = Arc::new(Lane::default());
+        (Arc::clone(&lane), Paced { job: Arc::clone(&job), lane, rate, of: Arc::clone(&of) })
+    };
+    let connections = worker.open(part, None, make).await;
+    if worker.begin().await {
+        let share = worker.share();
+        of.store(share.of, Ordering::Relaxed);
+        for (index, (lane, _)) in connections.iter().enumerate() {
+            lane.number.store(share.first + index as u64, Ordering::Relaxed);
+        }
+        let send = async {
+            if !connections.is_empty()
+                && let Err(error) = send_at(rate, worker, plan, &job, share, &connections).await
+            {
+                job.post.error("timer_failed", || error.to_string());
+            }
+        };
+        worker.unless_ending(send).await;
+        let gauge = worker.gauge();
+        worker.finish(|| gauge.open.get() == 0 || plan.messages.is_some()).await;
+    }
+    worker.close(connections.into_iter().map(|(_, sender)| sender)).await;
+}
+
+/// Sends the thread's messages when they are due, or as soon after as there is room for them.
+async fn send_at(
+    rate: f64,
+    worker: &Worker,
+    plan: &Plan,
+    job: &Job,
+    share: Share,
+    connections: &[(Arc<Lane>, Sender)],
+) -> std::io::Result<()> {
+    let timer = Timer::new()?;
+    let (run, gauge) = (&worker.run, worker.gauge());
+    let schedule = Schedule::new(run.begin(), rate);
+    let total = plan.messages.unwrap_or(u64::MAX);
+    for nth in 0.. {
+        let number = share.number(nth);
+        let due = schedule.due(number);
+        if number >= total || due >= run.until() || gauge.open.get() == 0 {
+            break;
+        }
+        let mut now = run.now();
+        while now < due {
+            timer.wait(Duration::from_nanos(due - now).min(LONGEST_WAIT)).await?;
+            now = run.now();
+            if due >= run.until() {
+                return Ok(());
+            }
+        }
+        let (lane, sender) = &connections[(nth % share.count) as usize];
+        lane.sent.add(1);
+        gauge.sent.add(1);
+        if due >= run.from() {
+            tally::with(|tally| tally.lateness.saturating_record(now - due));
+        }
+        match sender.send(job.message.clone()) {
+            Ok(()) => {}
+            // There is no room: it waits with those behind it, as it would in an application, and is late by that.
+            Err(ropeway::SendError::Full { .. }) => {
+                let _ = sender.send_wait(job.message.clone()).await;
+            }
+            Err(_) => gauge.lost.add(1),
+        }
+        if nth % BURST == BURST - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
+}
+
+/// A connection on which messages are answered that were sent at their time.
+struct Paced {
+    job: Arc<Job>,
+    lane: Arc<Lane>,
+    rate: f64,
+    /// How many connections there are.
+    of: Arc<AtomicU64>,
+}
+
+impl Handler for Paced {
+    /// How many messages were answered.
+    type State = u64;
+
+    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> u64 {
+        self.job.post.opened(&handshake);
+        0
+    }
+
+    #[inline]
+    fn on_message(&self, _ws: &mut Ws<'_>, answered: &mut u64, message: MessageRef<'_>) {
+        if !self.job.is_answer(&message, *answered == 0) {
+            return;
+        }
+        let post = &self.job.post;
+        let now = post.run.now();
+        // Answers come in the order of the messages. When one was due is known without having been written down.
+        let number = number_on(self.lane.number.load(Ordering::Relaxed), *answered, self.of.load(Ordering::Relaxed));
+        let due = Schedule::new(post.run.begin(), self.rate).due(number);
+        *answered += 1;
+        let gauge = post.gauge();
+        gauge.answered.add(1);
+        // A late answer to a message that counts is the very thing to know of.
+        if post.run.counts(due) {
+            tally::with(|tally| tally.record(now.saturating_sub(due), now));
+        }
+        if post.run.counts(now) {
+            gauge.counted.add(1);
+        }
+    }
+
+    fn on_close(&self, _ws: &mut Ws<'_>, answered: u64, closed: &Closed) {
+        self.job.post.gauge().lost.add(self.lane.sent.get().saturating_sub(answered));
+        self.job.post.closed(closed);
+    }
+}

@@ -1,0 +1,292 @@
+//! `bench fanout`: messages that the server sends to everyone. Each carries when it was published, so every delivery tells how
+//! long it took.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ropeway::{Closed, Handler, Handshake, Message, MessageRef, Sender, Ws};
+
+use super::pace::Schedule;
+use super::payload;
+use super::run::{Count, Run};
+use super::tally;
+use super::timer::{LONGEST_WAIT, Timer};
+use super::worker::{Post, Worker};
+
+/// How long after all connections are open the first message is published: a server may still be about to subscribe the last.
+const SUBSCRIBING: Duration = Duration::from_millis(100);
+
+/// What is to be done, and how far it is: one for all threads.
+pub(super) struct Stage {
+    pub(super) subscribers: usize,
+    pub(super) is_text: bool,
+    pub(super) pace: Pace,
+    /// The most messages that are published.
+    pub(super) messages: u64,
+    payload: String,
+    publisher: OnceLock<Sender>,
+    /// How many messages were published.
+    published: AtomicU64,
+    /// How many messages each thread has delivered to all its connections.
+    delivered: Box<[AtomicU64]>,
+}
+
+/// When messages are published.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// Each as soon as fewer than so many are on their way.
+    Depth(u64),
+    /// So many a second.
+    Rate(f64),
+}
+
+impl Stage {
+    pub(super) fn new(
+        subscribers: usize,
+        (size, is_text): (usize, bool),
+        pace: Pace,
+        messages: Option<u64>,
+        threads: usize,
+    ) -> Self {
+        Self {
+            subscribers,
+            is_text,
+            pace,
+            messages: messages.unwrap_or(u64::MAX),
+            payload: payload::text(size),
+            publisher: OnceLock::new(),
+            published: AtomicU64::new(0),
+            delivered: (0..threads).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Publishes a message that carries this time; `false` where nothing more is to be published.
+    fn publish(&self, run: &Run, time: u64) -> bool {
+        let is_over = time >= run.until();
+        let claim = self.published.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |published| {
+            (!is_over && published < self.messages).then_some(published + 1)
+        });
+        if claim.is_err() {
+            return false;
+        }
+        let message = stamped(&self.payload, time, self.is_text);
+        // A publisher that is gone has told so.
+        self.publisher.get().is_some_and(|publisher| publisher.send(message).is_ok())
+    }
+
+    /// Publishes as much as may be on its way.
+    fn publish_more(&self, run: &Run, now: u64) {
+        let Pace::Depth(depth) = self.pace else { return };
+        loop {
+            let delivered = self.delivered.iter().map(|delivered| delivered.load(Ordering::SeqCst)).min().unwrap_or(0);
+            if self.published.load(Ordering::SeqCst) >= delivered + depth || !self.publish(run, now) {
+                return;
+            }
+        }
+    }
+}
+
+/// How many bytes of a message say when it was published.
+pub(super) fn stamp_length(is_text: bool) -> usize {
+    // Text carries it in hexadecimal digits, as any bytes would not be UTF-8.
+    if is_text { 16 } else { 8 }
+}
+
+/// The payload with a time in place of its beginning.
+fn stamped(payload: &str, time: u64, is_text: bool) -> Message {
+    let rest = &payload[stamp_length(is_text)..];
+    if is_text {
+        format!("{time:016x}{rest}").into()
+    } else {
+        let mut bytes = Vec::with_capacity(payload.len());
+        bytes.extend_from_slice(&time.to_le_bytes());
+        bytes.extend_from_slice(rest.as_bytes());
+        bytes.into()
+    }
+}
+
+/// The time that a message carries.
+#[inline]
+fn stamp(message: &MessageRef<'_>) -> Option<u64> {
+    match message.as_text() {
+        Some(text) => u64::from_str_radix(text.get(..16)?, 16).ok(),
+        None => Some(u64::from_le_bytes(*message.as_bytes().first_chunk()?)),
+    }
+}
+
+/// One thread's part.
+pub(super) async fn work(worker: Worker, stage: &Arc<Stage>) {
+    let crowd = Arc::new(Crowd::default());
+    let post = worker.post();
+    let make = || ((), Subscriber { post: post.clone(), stage: Arc::clone(stage), crowd: Arc::clone(&crowd) });
+    let is_first = worker.index == 0;
+    // The publisher is one more.
+    let connections = worker.open(worker.part(stage.subscribers) + usize::from(is_first), None, make).await;
+    if is_first && let Some(((), publisher)) = connections.first() {
+        // Nobody else sets it.
+        let _ = stage.publisher.set(publisher.clone());
+    }
+    if worker.begin().await {
+        if worker.gauge().open.get() == 0 {
+            // A thread without connections holds nobody up.
+            stage.delivered[worker.index].store(u64::MAX / 2, Ordering::SeqCst);
+        }
+        if is_first {
+            tokio::time::sleep(SUBSCRIBING).await;
+            match stage.pace {
+                Pace::Depth(_) => stage.publish_more(&worker.run, worker.run.now()),
+                Pace::Rate(rate) => {
+                    let publish = async {
+                        if let Err(error) = publish_at(rate, &worker, stage).await {
+                            post.error("timer_failed", || error.to_string());
+                        }
+                    };
+                    worker.unless_ending(publish).await;
+                }
+            }
+        }
+        let gauge = worker.gauge();
+        let expected = || stage.published.load(Ordering::SeqCst) * gauge.opened.get();
+        let is_done = || {
+            gauge.open.get() == 0 || (stage.published.load(Ordering::SeqCst) == stage.messages && gauge.is_settled())
+        };
+        worker
+            .finish(|| {
+                gauge.sent.set(expected());
+                is_done()
+            })
+            .await;
+        gauge.sent.set(expected());
+    }
+    worker.close(connections.into_iter().map(|((), sender)| sender)).await;
+}
+
+/// Publishes messages when they are due.
+async fn publish_at(rate: f64, worker: &Worker, stage: &Stage) -> io::Result<()> {
+    let timer = Timer::new()?;
+    let run = &worker.run;
+    let schedule = Schedule::new(run.now(), rate);
+    for number in 0.. {
+        let due = schedule.due(number);
+        let mut now = run.now();
+        while now < due && due < run.until() {
+            timer.wait(Duration::from_nanos(due - now).min(LONGEST_WAIT)).await?;
+            now = run.now();
+        }
+        if now >= run.from() {
+            tally::with(|tally| tally.lateness.saturating_record(now.saturating_sub(due)));
+        }
+        if !stage.publish(run, due) {
+            break;
+        }
+        // Deliveries have their turn also where publishing is behind.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// The connections of a thread.
+#[derive(Default)]
+struct Crowd {
+    /// Deliveries to connections that are open.
+    deliveries: Count,
+    /// How many messages were delivered to all.
+    delivered: Count,
+}
+
+/// A connection that gets what is published.
+struct Subscriber {
+    post: Post,
+    stage: Arc<Stage>,
+    crowd: Arc<Crowd>,
+}
+
+impl Subscriber {
+    /// After a delivery, or after a connection went: maybe the next message can be published.
+    #[inline]
+    fn note(&self, now: u64) {
+        let (crowd, open) = (&*self.crowd, self.post.gauge().open.get());
+        let delivered = crowd.delivered.get();
+        if open == 0 || crowd.deliveries.get() >= open * (delivered + 1) {
+            self.note_delivered(now);
+        }
+    }
+
+    fn note_delivered(&self, now: u64) {
+        let (crowd, open) = (&*self.crowd, self.post.gauge().open.get());
+        // A thread without connections holds nobody up.
+        let delivered = crowd.deliveries.get().checked_div(open).unwrap_or(u64::MAX / 2);
+        crowd.delivered.set(delivered);
+        self.stage.delivered[self.post.index()].store(delivered, Ordering::SeqCst);
+        self.stage.publish_more(&self.post.run, now);
+    }
+}
+
+impl Handler for Subscriber {
+    /// How many messages were delivered.
+    type State = u64;
+
+    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> u64 {
+        self.post.opened(&handshake);
+        0
+    }
+
+    #[inline]
+    fn on_message(&self, _ws: &mut Ws<'_>, delivered: &mut u64, message: MessageRef<'_>) {
+        let post = &self.post;
+        let now = post.run.now();
+        let stamp = stamp(&message).filter(|time| *time <= now && message.len() == self.stage.payload.len());
+        let Some(published) = stamp else {
+            post.error("unexpected_message", || format!("a message of {} bytes was never published", message.len()));
+            return;
+        };
+        *delivered += 1;
+        self.crowd.deliveries.add(1);
+        let gauge = post.gauge();
+        gauge.answered.add(1);
+        if post.run.counts(published) {
+            tally::with(|tally| tally.record(now - published, now));
+        }
+        if post.run.counts(now) {
+            gauge.counted.add(1);
+        }
+        self.note(now);
+    }
+
+    fn on_close(&self, _ws: &mut Ws<'_>, delivered: u64, closed: &Closed) {
+        let deliveries = &self.crowd.deliveries;
+        deliveries.set(deliveries.get() - delivered);
+        self.post.closed(closed);
+        self.note(self.post.run.now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_carries_its_time_whatever_its_type() {
+        for is_text in [false, true] {
+            for time in [0, 1, 1_234_567_890_123, u64::MAX] {
+                let message = stamped(&payload::text(40), time, is_text);
+                assert_eq!((message.len(), message.is_text()), (40, is_text));
+                assert_eq!(stamp(&MessageRef::from(&message)), Some(time));
+            }
+        }
+    }
+
+    #[test]
+    fn what_carries_no_time_is_told() {
+        for message in [
+            Message::from("hello"),
+            Message::from("zzzzzzzzzzzzzzzzzz"),
+            Message::from("ääääääääääääääää"),
+            Message::from(b"1234567"),
+        ] {
+            assert_eq!(stamp(&MessageRef::from(&message)), None, "{message}");
+        }
+    }
+}

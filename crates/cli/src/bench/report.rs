@@ -1,0 +1,202 @@
+//! The result of a run, as `--json` prints it and [`super::table`] shows it.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::assertion::Metric;
+use super::buckets::Bucket;
+use super::tally::Errors;
+
+/// What came of a run. The names are stable: fields may be added, and none is renamed or taken away.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    /// `echo`, `fanout`, `connect` or `idle`.
+    pub(super) mode: &'static str,
+    pub(super) url: String,
+    /// The version of ropeway that measured.
+    pub(super) version: &'static str,
+    pub(super) settings: Settings,
+    pub(super) connections: Connections,
+    /// What is counted: `messages` (answered), `deliveries`, `handshakes` or `connections`.
+    pub(super) counted: &'static str,
+    /// How many there were while it counted.
+    pub(super) count: u64,
+    /// How long it counted.
+    pub(super) elapsed_s: f64,
+    pub(super) rate_per_s: Rate,
+    /// Payload bytes a second each way; for deliveries those that came.
+    pub(super) payload_bytes_per_s: Option<f64>,
+    /// What was sent and never answered, or should have been delivered and was not.
+    pub(super) drops: u64,
+    pub(super) errors: ErrorCounts,
+    /// From sending to the answer; at a rate, from when it should have been sent. `null` where nothing was measured.
+    pub(super) latency_us: Option<Quantiles>,
+    /// How late messages were sent that had a time: this machine's doing, and part of the latency.
+    pub(super) sent_late_us: Option<Quantiles>,
+    /// The server's memory, with `--pid`.
+    pub(super) server_memory: Option<Memory>,
+    pub(super) histogram: Vec<BucketUs>,
+    /// Whether Ctrl-C ended it early.
+    pub(super) interrupted: bool,
+    /// What `--assert` said, and whether it holds.
+    pub(super) assertions: Vec<Asserted>,
+}
+
+/// What was asked for; `null` where the mode has no such setting.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Settings {
+    pub(super) threads: usize,
+    pub(super) size_bytes: Option<usize>,
+    /// `text` or `binary`.
+    pub(super) payload: Option<&'static str>,
+    /// Messages in flight on each connection; publishes in flight.
+    pub(super) window: Option<u64>,
+    /// Opening handshakes at a time.
+    pub(super) parallel: Option<usize>,
+    pub(super) warmup_s: Option<f64>,
+    /// The compression offered: `off`, `on` or `takeover`.
+    pub(super) deflate: &'static str,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Connections {
+    /// `null` where there is no number to ask for.
+    pub(super) asked: Option<u64>,
+    pub(super) opened: u64,
+    /// Ended before this side closed them.
+    pub(super) dropped: u64,
+    /// Where compression was agreed.
+    pub(super) compressed: u64,
+    /// How long it took to open them, where that comes before measuring.
+    pub(super) opening_s: Option<f64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Rate {
+    /// What was asked for; `null` where it was as much as possible.
+    pub(super) asked: Option<f64>,
+    pub(super) achieved: f64,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct ErrorCounts {
+    pub(super) total: u64,
+    /// The most frequent first.
+    pub(super) kinds: Vec<ErrorKind>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorKind {
+    /// A stable name, such as `connect_refused`, `handshake_status_503` or `closed_1001`.
+    pub(super) kind: String,
+    pub(super) count: u64,
+    /// What was said of the first one.
+    pub(super) first: String,
+}
+
+/// Latencies in microseconds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Quantiles {
+    pub(super) count: u64,
+    pub(super) min: f64,
+    pub(super) mean: f64,
+    pub(super) p50: f64,
+    pub(super) p90: f64,
+    pub(super) p99: f64,
+    #[serde(rename = "p99.9")]
+    pub(super) p99_9: f64,
+    #[serde(rename = "p99.99")]
+    pub(super) p99_99: f64,
+    pub(super) max: f64,
+}
+
+/// The resident memory of the server's process.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Memory {
+    pub(super) before_bytes: u64,
+    /// With all connections open.
+    pub(super) open_bytes: u64,
+    /// After one message each; `null` where it came to no end.
+    pub(super) used_bytes: Option<u64>,
+    pub(super) per_connection_open_bytes: f64,
+    pub(super) per_connection_used_bytes: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct BucketUs {
+    pub(super) from_us: f64,
+    pub(super) to_us: f64,
+    pub(super) count: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Asserted {
+    pub(super) assertion: String,
+    pub(super) holds: bool,
+}
+
+impl Quantiles {
+    /// Of nanoseconds; `None` of none.
+    pub(super) fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+        let at = |quantile| us(histogram.value_at_quantile(quantile));
+        (!histogram.is_empty()).then(|| Self {
+            count: histogram.len(),
+            min: us(histogram.min()),
+            mean: (histogram.mean() / 1e3 * 1e3).round() / 1e3,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            p99_99: at(0.9999),
+            max: us(histogram.max()),
+        })
+    }
+
+    /// Names and values in nanoseconds, in order.
+    pub(super) fn marks(&self) -> [(&'static str, f64); 6] {
+        [
+            ("p50", self.p50 * 1e3),
+            ("p90", self.p90 * 1e3),
+            ("p99", self.p99 * 1e3),
+            ("p99.9", self.p99_9 * 1e3),
+            ("p99.99", self.p99_99 * 1e3),
+            ("max", self.max * 1e3),
+        ]
+    }
+}
+
+impl From<&Errors> for ErrorCounts {
+    fn from(errors: &Errors) -> Self {
+        let kinds = errors.by_frequency().into_iter();
+        let kinds =
+            kinds.map(|(kind, count, first)| ErrorKind { kind: kind.to_owned(), count, first: first.to_owned() });
+        Self { total: errors.total(), kinds: kinds.collect() }
+    }
+}
+
+impl From<&Bucket> for BucketUs {
+    fn from(bucket: &Bucket) -> Self {
+        Self { from_us: bucket.from / 1e3, to_us: bucket.to / 1e3, count: bucket.count }
+    }
+}
+
+impl Report {
+    /// What an assertion is checked with: times in nanoseconds.
+    pub(super) fn metric(&self, metric: Metric) -> Option<f64> {
+        let latency = self.latency_us.as_ref();
+        let time = |of: fn(&Quantiles) -> f64| latency.map(|latency| of(latency) * 1e3);
+        match metric {
+            Metric::P50 => time(|latency| latency.p50),
+            Metric::P90 => time(|latency| latency.p90),
+            Metric::P99 => time(|latency| latency.p99),
+            Metric::P99_9 => time(|latency| latency.p99_9),
+            Metric::P99_99 => time(|latency| latency.p99_99),
+            Metric::Max => time(|latency| latency.max),
+            Metric::Mean => time(|latency| latency.mean),
+            Metric::Rate => Some(self.rate_per_s.achieved),
+            Metric::Errors => Some(self.errors.total as f64),
+            Metric::Drops => Some(self.drops as f64),
+        }
+    }
+}

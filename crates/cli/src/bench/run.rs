@@ -1,0 +1,193 @@
+//! What the threads of a run share: its clock, its phases, and the figures that are shown while it goes on. What they find
+//! out for themselves is in [`super::tally`].
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// How far a run is.
+///
+/// ```text
+///   Opening ── all threads have opened their connections ──► Running ── time, all answered, or Ctrl-C ──► Ending
+///      └──────────────────────── none could be opened, or Ctrl-C ──────────────────────────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Connections are opened, where they are before anything is measured.
+    Opening,
+    /// Messages go both ways.
+    Running,
+    /// Nothing new is begun. What is under way is waited for, then connections are closed.
+    Ending,
+}
+
+/// What a thread tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Milestone {
+    /// Its connections are open, as far as they could be opened.
+    Opened,
+    /// It has nothing left to do but to close its connections.
+    Answered,
+    /// Its connections are closed.
+    Closed,
+}
+
+/// A run.
+pub(super) struct Run {
+    epoch: Instant,
+    /// When messages begin, in nanoseconds since the epoch as all times of the run. The three are set before
+    /// [`Phase::Running`]; the last moves if the run is ended early.
+    begin: AtomicU64,
+    from: AtomicU64,
+    until: AtomicU64,
+    phase: watch::Sender<Phase>,
+    /// How many threads are past each milestone.
+    milestones: watch::Sender<[usize; 3]>,
+    pub(super) gauges: Box<[Gauge]>,
+}
+
+/// The figures of a thread that others look at. Each has cache lines of its own, and only its thread writes.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct Gauge {
+    /// Connections that are open.
+    pub(super) open: Count,
+    /// Connections that were opened.
+    pub(super) opened: Count,
+    /// What was sent, or should have been, and is to be answered.
+    pub(super) sent: Count,
+    /// What was answered.
+    pub(super) answered: Count,
+    /// What was answered while it counted.
+    pub(super) counted: Count,
+    /// What can be answered no more, since its connection is closed.
+    pub(super) lost: Count,
+    pub(super) errors: Count,
+    /// Whether this side closes its connections: their ends are no errors then.
+    pub(super) is_closing: AtomicBool,
+}
+
+impl Gauge {
+    /// Whether nothing is under way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.answered.get() + self.lost.get() >= self.sent.get()
+    }
+}
+
+/// A number that one thread writes and others read: no more than a plain number costs.
+#[derive(Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn add(&self, value: u64) {
+        self.set(self.get() + value);
+    }
+}
+
+impl Run {
+    pub(super) fn new(threads: usize) -> Self {
+        Self {
+            epoch: Instant::now(),
+            begin: AtomicU64::new(u64::MAX),
+            from: AtomicU64::new(u64::MAX),
+            until: AtomicU64::new(u64::MAX),
+            phase: watch::Sender::new(Phase::Opening),
+            milestones: watch::Sender::new([0; 3]),
+            gauges: (0..threads).map(|_| Gauge::default()).collect(),
+        }
+    }
+
+    /// Nanoseconds since the run was made.
+    #[inline]
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn begin(&self) -> u64 {
+        self.begin.load(Ordering::Relaxed)
+    }
+
+    /// From when on it counts.
+    #[inline]
+    pub(super) fn from(&self) -> u64 {
+        self.from.load(Ordering::Relaxed)
+    }
+
+    /// When nothing new is begun any more, and what comes does not count.
+    #[inline]
+    pub(super) fn until(&self) -> u64 {
+        self.until.load(Ordering::Relaxed)
+    }
+
+    /// Whether what happens at this time counts.
+    #[inline]
+    pub(super) fn counts(&self, time: u64) -> bool {
+        (self.from()..self.until()).contains(&time)
+    }
+
+    /// A figure of all threads.
+    pub(super) fn sum(&self, figure: impl Fn(&Gauge) -> &Count) -> u64 {
+        self.gauges.iter().map(|gauge| figure(gauge).get()).sum()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Waits until the run is that far. Cancel safe.
+    pub(super) async fn wait_for(&self, phase: Phase) {
+        // It lives as long as the run, so it does not fail.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    /// Waits until all threads are past a milestone. Cancel safe.
+    pub(super) async fn wait_for_all(&self, milestone: Milestone) {
+        let all = self.gauges.len();
+        let _ = self.milestones.subscribe().wait_for(|passed| passed[milestone as usize] == all).await;
+    }
+
+    /// A thread is past a milestone.
+    pub(super) fn pass(&self, milestone: Milestone) {
+        self.milestones.send_modify(|passed| passed[milestone as usize] += 1);
+    }
+
+    /// Lets messages begin, for so long; it counts after the warm-up.
+    pub(super) fn start(&self, warmup: Duration, time: Option<Duration>) {
+        let begin = self.now();
+        let from = begin + nanoseconds(warmup);
+        let until = time.map_or(u64::MAX, |time| from + nanoseconds(time));
+        self.begin.store(begin, Ordering::Relaxed);
+        self.from.store(from, Ordering::Relaxed);
+        self.until.store(until, Ordering::Relaxed);
+        self.phase.send_replace(Phase::Running);
+    }
+
+    /// Counts from now on, for so long.
+    pub(super) fn count_for(&self, time: Duration) {
+        let from = self.now();
+        self.from.store(from, Ordering::Relaxed);
+        self.until.store(from + nanoseconds(time), Ordering::Relaxed);
+    }
+
+    /// Lets nothing new begin.
+    pub(super) fn end(&self) {
+        self.until.fetch_min(self.now(), Ordering::Relaxed);
+        self.phase.send_replace(Phase::Ending);
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4)
+}

@@ -1,0 +1,186 @@
+//! The result as people read it.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::buckets::Bucket;
+use super::draw::draw;
+use super::report::{Quantiles, Report};
+use super::units::{bytes, count, duration, percent, whole};
+use crate::style::{ERROR, FAINT};
+
+const STRONG: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+
+/// The result, for a terminal of this width; styled.
+pub(super) fn show(report: &Report, buckets: &[Bucket], width: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = head(&mut text, report);
+    let _ = figures(&mut text, report);
+    if let Some(latency) = &report.latency_us {
+        let _ = writeln!(text);
+        let _ = percentiles(&mut text, "latency", latency, STRONG);
+        if let Some(late) = &report.sent_late_us {
+            let _ = row_of(&mut text, "sent late", late, FAINT);
+        }
+        let _ = writeln!(text);
+        for line in draw(buckets, &latency.marks(), width) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    let _ = errors(&mut text, report, width);
+    text
+}
+
+fn head(text: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(text, "{STRONG}{} {}{STRONG:#}", report.mode, report.url)?;
+    writeln!(text, "{FAINT}{}{FAINT:#}\n", settings(report).join(", "))
+}
+
+/// What was asked for, in words.
+pub(super) fn settings(report: &Report) -> Vec<String> {
+    let (settings, connections) = (&report.settings, &report.connections);
+    let mut words = Vec::new();
+    words.extend(connections.asked.map(|asked| format!("{} connections", whole(asked))));
+    words.extend(settings.parallel.map(|parallel| format!("{} at a time", whole(parallel as u64))));
+    words.extend(settings.window.map(|window| format!("{window} in flight")));
+    words.extend(report.rate_per_s.asked.map(|rate| format!("{}/s asked for", count(rate))));
+    words.extend(
+        settings.size_bytes.map(|size| format!("{} bytes {}", whole(size as u64), settings.payload.unwrap_or(""))),
+    );
+    if settings.deflate != "off" {
+        words.push(match connections.compressed {
+            0 => "compression refused".to_owned(),
+            n if n == connections.opened => "compressed".to_owned(),
+            n => format!("{} of {} compressed", whole(n), whole(connections.opened)),
+        });
+    }
+    words.push(if settings.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", settings.threads) });
+    let warmup = settings.warmup_s.filter(|warmup| *warmup > 0.0);
+    let warmup = warmup.map(|warmup| format!(" after {} of warm-up", duration(warmup * 1e9)));
+    words.push(format!("{}{}", duration(report.elapsed_s * 1e9), warmup.unwrap_or_default()));
+    if report.interrupted {
+        words.push("interrupted".to_owned());
+    }
+    words
+}
+
+fn figures(text: &mut String, report: &Report) -> std::fmt::Result {
+    let connections = &report.connections;
+    let mut rows = vec![(report.counted, whole(report.count), String::new())];
+    if report.counted != "connections" {
+        let asked = report
+            .rate_per_s
+            .asked
+            .map(|asked| format!("{} of {}/s asked for", percent(report.rate_per_s.achieved / asked), count(asked)));
+        rows.push(("rate", format!("{}/s", count(report.rate_per_s.achieved.round())), asked.unwrap_or_default()));
+    }
+    if let Some(rate) = report.payload_bytes_per_s.filter(|rate| *rate > 0.0) {
+        let way = if report.counted == "messages" { "each way" } else { "" };
+        rows.push(("payload", format!("{}/s", bytes(rate)), way.to_owned()));
+    }
+    if let Some(asked) = connections.asked {
+        let note = match (connections.opened == asked, connections.opening_s) {
+            (false, _) => format!("of {}", whole(asked)),
+            (true, Some(time)) => format!("in {}", duration(time * 1e9)),
+            (true, None) => String::new(),
+        };
+        rows.push(("opened", whole(connections.opened), note));
+    }
+    if report.counted == "connections" || connections.dropped > 0 {
+        rows.push(("lost", whole(connections.dropped), "connections that ended early".to_owned()));
+    }
+    if let Some(memory) = &report.server_memory {
+        rows.push(("memory", bytes(memory.before_bytes as f64), "the server's, before".to_owned()));
+        rows.push((
+            "  open",
+            format!("{}/conn", bytes(memory.per_connection_open_bytes)),
+            bytes(memory.open_bytes as f64),
+        ));
+        if let (Some(each), Some(all)) = (memory.per_connection_used_bytes, memory.used_bytes) {
+            let note = format!("{} after one message each", bytes(all as f64));
+            rows.push(("  used", format!("{}/conn", bytes(each)), note));
+        }
+    }
+    if report.counted != "connections" || report.drops > 0 {
+        rows.push(("drops", whole(report.drops), String::new()));
+    }
+    rows.push(("errors", whole(report.errors.total), String::new()));
+    let value_width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
+    for (name, value, note) in rows {
+        let style = match name {
+            "rate" => STRONG,
+            "drops" | "errors" | "lost" if value != "0" => ERROR,
+            "drops" | "errors" | "lost" => GOOD,
+            _ => Style::new(),
+        };
+        let line = format!("  {FAINT}{name:<11}{FAINT:#}{style}{value:>value_width$}{style:#}");
+        if note.is_empty() { writeln!(text, "{line}")? } else { writeln!(text, "{line}  {FAINT}{note}{FAINT:#}")? }
+    }
+    Ok(())
+}
+
+const COLUMN: usize = 9;
+
+fn percentiles(text: &mut String, name: &str, quantiles: &Quantiles, style: Style) -> std::fmt::Result {
+    write!(text, "  {FAINT}{:<11}", "")?;
+    for column in ["mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"] {
+        write!(text, "{column:>COLUMN$}")?;
+    }
+    writeln!(text, "{FAINT:#}")?;
+    row_of(text, name, quantiles, style)
+}
+
+fn row_of(text: &mut String, name: &str, quantiles: &Quantiles, style: Style) -> std::fmt::Result {
+    write!(text, "  {FAINT}{name:<11}{FAINT:#}{style}")?;
+    write!(text, "{:>COLUMN$}", duration(quantiles.mean * 1e3))?;
+    for (_, value) in quantiles.marks() {
+        write!(text, "{:>COLUMN$}", duration(value))?;
+    }
+    writeln!(text, "{style:#}")
+}
+
+fn errors(text: &mut String, report: &Report, width: usize) -> std::fmt::Result {
+    if report.errors.total == 0 {
+        return Ok(());
+    }
+    writeln!(text)?;
+    let most = report.errors.kinds.iter().map(|kind| whole(kind.count).len()).max().unwrap_or(0);
+    for kind in &report.errors.kinds {
+        writeln!(text, "  {ERROR}{:>most$}{ERROR:#}  {}", whole(kind.count), kind.kind)?;
+        for line in wrapped(&kind.first, width.saturating_sub(4 + most).max(30)) {
+            writeln!(text, "  {:most$}  {FAINT}{line}{FAINT:#}", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// The text in lines of at most `width`, broken between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("there is always a line");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.chars().count() + 1 + word.chars().count() <= width {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrapped("the server closed it", 10), ["the server", "closed it"]);
+        assert_eq!(wrapped("a-word-that-is-too-long b", 5), ["a-word-that-is-too-long", "b"]);
+    }
+}

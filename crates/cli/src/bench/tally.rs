@@ -1,0 +1,177 @@
+//! What a thread has measured. It is the thread's own, so writing it down takes no lock; the tallies are added up at the end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use ropeway::{Cause, ClientError, Closed, Error};
+
+/// The longest latency that is told from longer ones, in nanoseconds: 10 minutes.
+const LONGEST: u64 = 600_000_000_000;
+
+/// What a thread has measured, or all of them.
+pub(super) struct Tally {
+    /// In nanoseconds.
+    pub(super) latency: Histogram<u64>,
+    /// How late messages were sent that had a time, in nanoseconds.
+    pub(super) lateness: Histogram<u64>,
+    /// How long connections took to open that were opened beforehand, in nanoseconds.
+    pub(super) opening: Histogram<u64>,
+    /// When something counted last came, in nanoseconds of the run's clock.
+    pub(super) last: u64,
+    /// Connections on which compression was agreed.
+    pub(super) compressed: u64,
+    /// Connections that ended before this side closed them.
+    pub(super) dropped: u64,
+    pub(super) errors: Errors,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        // Three digits: a value is off by a thousandth at most.
+        let histogram = || Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order");
+        Self {
+            latency: histogram(),
+            lateness: histogram(),
+            opening: histogram(),
+            last: 0,
+            compressed: 0,
+            dropped: 0,
+            errors: Errors::default(),
+        }
+    }
+}
+
+thread_local! {
+    static TALLY: RefCell<Tally> = RefCell::default();
+}
+
+/// The thread's tally.
+#[inline]
+pub(super) fn with<R>(use_it: impl FnOnce(&mut Tally) -> R) -> R {
+    TALLY.with_borrow_mut(use_it)
+}
+
+impl Tally {
+    /// Takes the thread's tally.
+    pub(super) fn take() -> Self {
+        TALLY.take()
+    }
+
+    /// Notes a latency that counts, and when it was known.
+    #[inline]
+    pub(super) fn record(&mut self, latency: u64, now: u64) {
+        self.latency.saturating_record(latency);
+        self.last = now;
+    }
+
+    /// Adds what another thread measured.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.latency.add(&other.latency).expect("the bounds are the same");
+        self.lateness.add(&other.lateness).expect("the bounds are the same");
+        self.opening.add(&other.opening).expect("the bounds are the same");
+        self.last = self.last.max(other.last);
+        self.compressed += other.compressed;
+        self.dropped += other.dropped;
+        self.errors.add(&other.errors);
+    }
+}
+
+/// What went wrong, by kind: how often, and what was said of it the first time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Errors(BTreeMap<String, (u64, String)>);
+
+impl Errors {
+    pub(super) fn note(&mut self, kind: impl Into<String>, said: impl FnOnce() -> String) {
+        self.0.entry(kind.into()).or_insert_with(|| (0, said())).0 += 1;
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.values().map(|(times, _)| times).sum()
+    }
+
+    /// Kind, how often, and what was said; the most frequent first.
+    pub(super) fn by_frequency(&self) -> Vec<(&str, u64, &str)> {
+        let mut kinds: Vec<_> =
+            self.0.iter().map(|(kind, (times, said))| (kind.as_str(), *times, said.as_str())).collect();
+        kinds.sort_by_key(|(_, times, _)| std::cmp::Reverse(*times));
+        kinds
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (kind, (times, said)) in &other.0 {
+            self.0.entry(kind.clone()).or_insert_with(|| (0, said.clone())).0 += times;
+        }
+    }
+}
+
+/// The kind of an error of connecting: its names are stable, programs read them.
+pub(super) fn kind_of_error(error: &Error) -> String {
+    match error {
+        Error::Connect(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "connect_refused".into(),
+            std::io::ErrorKind::ConnectionReset => "connect_reset".into(),
+            std::io::ErrorKind::TimedOut => "connect_timeout".into(),
+            std::io::ErrorKind::AddrNotAvailable => "connect_no_local_port".into(),
+            _ if is_out_of_files(error) => "connect_too_many_open_files".into(),
+            _ => "connect_failed".into(),
+        },
+        Error::Tls(_) => "tls_failed".into(),
+        Error::Handshake(ClientError::Refused(answer)) => format!("handshake_status_{}", answer.status().as_u16()),
+        Error::Handshake(ClientError::Timeout) => "handshake_timeout".into(),
+        Error::Handshake(ClientError::Closed { .. }) => "handshake_closed".into(),
+        Error::Handshake(_) => "handshake_invalid".into(),
+        Error::Violation(_) => "protocol_violation".into(),
+        Error::Lost(_) => "connection_lost".into(),
+        _ => "other".into(),
+    }
+}
+
+/// The kind of a connection's end that this side did not ask for.
+pub(super) fn kind_of_end(closed: &Closed) -> String {
+    match closed.cause {
+        Cause::Handshake => format!("closed_{}", closed.code.as_u16()),
+        Cause::Violation(_) => "protocol_violation".into(),
+        Cause::KeepaliveTimeout => "ping_timeout".into(),
+        Cause::CloseTimeout => "close_timeout".into(),
+        _ => "connection_lost".into(),
+    }
+}
+
+#[cfg(unix)]
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|code| [nix::errno::Errno::EMFILE as i32, nix::errno::Errno::ENFILE as i32].contains(&code))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_: &std::io::Error) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_kind_with_the_first_words() {
+        let mut errors = Errors::default();
+        errors.note("closed_1001", || "bye".into());
+        for word in ["first", "second"] {
+            errors.note("connect_refused", || word.into());
+        }
+        let mut sum = errors.clone();
+        sum.add(&errors);
+        assert_eq!(sum.by_frequency(), [("connect_refused", 4, "first"), ("closed_1001", 2, "bye")]);
+        assert_eq!(sum.total(), 6);
+    }
+
+    #[test]
+    fn a_latency_beyond_all_measure_counts_as_the_longest() {
+        let mut tally = Tally::default();
+        tally.record(u64::MAX, 7);
+        assert_eq!((tally.latency.len(), tally.last), (1, 7));
+        assert!(tally.latency.max() >= LONGEST);
+    }
+}

@@ -1,0 +1,65 @@
+//! Waiting for the next message that is due, more finely than tokio's timers, which tick once a millisecond.
+
+use std::io;
+use std::time::Duration;
+
+/// The longest wait for a message that is due: then is looked whether the run has ended.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// A thread's timer. On Linux it is a file descriptor of the kernel's high-resolution timers.
+#[cfg(target_os = "linux")]
+pub(super) struct Timer(tokio::io::unix::AsyncFd<Fd>);
+
+#[cfg(target_os = "linux")]
+struct Fd(nix::sys::timerfd::TimerFd);
+
+#[cfg(target_os = "linux")]
+impl std::os::fd::AsRawFd for Fd {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsFd::as_fd(&self.0).as_raw_fd()
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Timer {
+    /// A timer of the current runtime.
+    pub(super) fn new() -> io::Result<Self> {
+        use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+        let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        // `register`, which takes its place, is unsafe: it has to be promised that the file descriptor stays the same one and
+        // open. Here it is the timer's own.
+        #[allow(deprecated, reason = "nothing else registers a file descriptor without unsafe")]
+        let registered = tokio::io::unix::AsyncFd::new(Fd(fd))?;
+        Ok(Self(registered))
+    }
+
+    /// Waits so long.
+    pub(super) async fn wait(&self, time: Duration) -> io::Result<()> {
+        use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
+        // No time at all would stop the timer.
+        let time = time.max(Duration::from_nanos(1));
+        self.0.get_ref().0.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
+        loop {
+            let mut ready = self.0.readable().await?;
+            if let Ok(expired) = ready.try_io(|fd| fd.get_ref().0.wait().map_err(io::Error::from)) {
+                return expired;
+            }
+        }
+    }
+}
+
+/// Elsewhere it is tokio's, and messages that are due within a millisecond go out together at its end.
+#[cfg(not(target_os = "linux"))]
+pub(super) struct Timer;
+
+#[cfg(not(target_os = "linux"))]
+impl Timer {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(super) async fn wait(&self, time: Duration) -> io::Result<()> {
+        tokio::time::sleep(time).await;
+        Ok(())
+    }
+}
