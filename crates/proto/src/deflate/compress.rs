@@ -10,43 +10,38 @@ use super::options::Options;
 use super::params::{Params, Side};
 use super::pool::{Pool, Shape};
 use super::short;
+use super::window::Window;
 
 /// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
 const MAX_ROOM: usize = 32 * 1024;
 
 /// Compresses the messages that one side sends.
 ///
-/// With context takeover it has a deflater of its own from its first message on; without, it borrows one from the pool for
-/// the length of a call.
+/// It borrows a codec from the pool for the length of a call. With context takeover it keeps the last bytes it sent, up to the
+/// size of the window, from its first message on; without, nothing.
 pub struct Compressor {
     shape: Shape,
-    /// As agreed; the shape's are what zlib can do.
-    max_window_bits: u8,
-    context_takeover: bool,
     threshold: usize,
     pool: Arc<Pool>,
-    /// Holds the window that the next message may point back into. Always `None` without context takeover.
-    codec: Option<Box<Deflate>>,
+    /// How far back a message may point, as agreed and as wanted. The shape's bits are what zlib makes of it.
+    window_bits: u8,
+    /// With context takeover, what the next message may point back into.
+    window: Option<Window>,
 }
 
 impl Compressor {
-    /// For the messages that `side` sends under `params`, with the level, memory level and threshold of `options`.
+    /// For the messages that `side` sends under `params`, with the level, window, memory level and threshold of `options`.
     pub fn new(params: &Params, side: Side, options: &Options, pool: Arc<Pool>) -> Self {
         let direction = params.sent_by(side);
+        let window_bits = direction.max_window_bits.min(options.window_bits);
         let shape = Shape {
             level: options.level,
             mem_level: options.mem_level,
             // 9 keeps to an agreed 8, as the module's documentation explains.
-            window_bits: direction.max_window_bits.clamp(9, 15),
+            window_bits: window_bits.clamp(9, 15),
         };
-        Self {
-            shape,
-            max_window_bits: direction.max_window_bits,
-            context_takeover: direction.context_takeover,
-            threshold: options.threshold,
-            pool,
-            codec: None,
-        }
+        let window = direction.context_takeover.then(|| Window::new(window_bits));
+        Self { shape, threshold: options.threshold, pool, window_bits, window }
     }
 
     /// Whether a message of this many bytes is worth compressing.
@@ -64,28 +59,23 @@ impl Compressor {
             out.push(0x00);
             return;
         }
-        if !self.context_takeover && self.shape.level > 0 && message.len() <= short::LONGEST {
+        let history = self.window.as_ref().map_or(&[][..], Window::bytes);
+        if self.shape.level > 0 && message.len() <= short::LONGEST {
             let mut encoder = self.pool.encoder();
-            encoder.compress(self.shape.level, self.max_window_bits, &[], message, out);
+            encoder.compress(self.shape.level, self.window_bits, history, message, out);
             self.pool.take_back_encoder(encoder);
-            return;
-        }
-        let mut codec = self.codec.take().unwrap_or_else(|| self.pool.deflater(self.shape));
-        deflate(&mut codec, message, out);
-        debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
-        out.truncate(out.len() - TAIL.len());
-        if self.context_takeover {
-            self.codec = Some(codec);
         } else {
+            let mut codec = self.pool.deflater(self.shape);
+            if !history.is_empty() {
+                codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
+            }
+            deflate(&mut codec, message, out);
             self.pool.take_back_deflater(self.shape, codec);
+            debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
+            out.truncate(out.len() - TAIL.len());
         }
-    }
-}
-
-impl Drop for Compressor {
-    fn drop(&mut self) {
-        if let Some(codec) = self.codec.take() {
-            self.pool.take_back_deflater(self.shape, codec);
+        if let Some(window) = &mut self.window {
+            window.push(message);
         }
     }
 }
@@ -94,9 +84,8 @@ impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compressor")
             .field("shape", &self.shape)
-            .field("context_takeover", &self.context_takeover)
+            .field("context_takeover", &self.window.is_some())
             .field("threshold", &self.threshold)
-            .field("has_codec", &self.codec.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -153,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn hello_again_points_back_as_in_rfc_7692_section_7_2_3_2() {
+    fn hello_again_points_back_and_is_shorter_than_in_rfc_7692_section_7_2_3_2() {
         let mut compressor = compressor(Params::default(), &Options::default());
         assert_eq!(compressed(&mut compressor, b"Hello"), [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
-        assert_eq!(compressed(&mut compressor, b"Hello"), [0xf2, 0x00, 0x11, 0x00, 0x00]);
+        assert_eq!(compressed(&mut compressor, b"Hello"), [0x02, 0x13, 0x00, 0x00]);
     }
 
     #[test]
@@ -182,31 +171,44 @@ mod tests {
     }
 
     #[test]
-    fn without_context_takeover_it_holds_no_codec_at_rest() {
-        let pool = Arc::new(Pool::default());
-        let mut compressor = Compressor::new(&FORGETFUL, Side::Client, &Options::default(), Arc::clone(&pool));
-        assert!(compressor.codec.is_none());
-        compressed(&mut compressor, b"Hello");
-        assert!(compressor.codec.is_none());
-        assert!(format!("{pool:?}").contains("encoders: 1"));
-        compressed(&mut compressor, &[b'a'; short::LONGEST + 1]);
-        assert!(compressor.codec.is_none());
-        assert!(format!("{pool:?}").contains("deflaters: 1"));
+    fn codecs_go_back_to_the_pool_whether_the_window_is_kept_or_not() {
+        for params in [FORGETFUL, Params::default()] {
+            let pool = Arc::new(Pool::default());
+            let mut compressor = Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool));
+            compressed(&mut compressor, b"Hello");
+            compressed(&mut compressor, &[b'a'; short::LONGEST + 1]);
+            let pool = format!("{pool:?}");
+            assert!(pool.contains("encoders: 1") && pool.contains("deflaters: 1"), "{pool}");
+        }
     }
 
     #[test]
-    fn with_context_takeover_it_holds_a_codec_from_its_first_message_until_it_is_dropped() {
+    fn what_it_keeps_is_the_window_and_only_with_context_takeover() {
+        let kept = |params, options: Options| {
+            let mut compressor = compressor(params, &options);
+            for length in [100, 5_000, 100] {
+                compressed(&mut compressor, &vec![b'a'; length]);
+            }
+            compressor.window.map_or(0, |window| window.bytes().len())
+        };
+        assert_eq!(kept(FORGETFUL, Options::default()), 0);
+        assert_eq!(kept(Params::default(), Options::default()), 4096);
+        assert_eq!(kept(Params::default(), Options::default().window_bits(15)), 5_200);
+        assert_eq!(kept(Params { server_max_window_bits: 8, ..Params::default() }, Options::default()), 256);
+    }
+
+    #[test]
+    fn another_connection_does_not_point_back_into_what_a_codec_has_seen() {
         let pool = Arc::new(Pool::default());
-        let mut compressor = Compressor::new(&Params::default(), Side::Client, &Options::default(), Arc::clone(&pool));
-        compressed(&mut compressor, b"");
-        assert!(compressor.codec.is_none());
-        compressed(&mut compressor, b"Hello");
-        assert!(compressor.codec.is_some());
-        assert!(format!("{pool:?}").contains("deflaters: 0"));
-        drop(compressor);
-        assert!(format!("{pool:?}").contains("deflaters: 1"));
-        // Whoever gets it next must not point back into what it holds.
-        let mut next = Compressor::new(&Params::default(), Side::Client, &Options::default(), pool);
-        assert_eq!(compressed(&mut next, b"Hello"), [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
+        let long = b"ropeway ".repeat(1000);
+        let mut lengths = Vec::new();
+        for _ in 0..2 {
+            let mut compressor =
+                Compressor::new(&Params::default(), Side::Client, &Options::default(), Arc::clone(&pool));
+            lengths.push([&b"Hello"[..], b"Hello", &long, &long].map(|text| compressed(&mut compressor, text).len()));
+        }
+        let [first, second] = lengths[..] else { unreachable!() };
+        assert_eq!(first, second);
+        assert!(first[1] < first[0] && first[3] < first[2], "it does point back into its own: {first:?}");
     }
 }

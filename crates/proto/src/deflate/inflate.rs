@@ -10,6 +10,7 @@ use super::TAIL;
 use super::error::InflateError;
 use super::params::{Params, Side};
 use super::pool::Pool;
+use super::window::Window;
 
 /// The least room to inflate into at a time: zlib's fast loop wants 260 bytes.
 const MIN_ROOM: usize = 512;
@@ -20,14 +21,16 @@ const MAX_ROOM: usize = 32 * 1024;
 
 /// Inflates the messages that one side receives.
 ///
-/// With context takeover it has an inflater of its own from its first message on; without, it borrows one from the pool
-/// while a message is under way.
+/// It borrows a codec from the pool while a message is under way. With context takeover it keeps the last bytes that came, up to
+/// the size of the window, from its first message on; without, nothing.
 pub struct Inflater {
-    context_takeover: bool,
     pool: Arc<Pool>,
-    /// Holds the window that the next message may point back into. Without context takeover it is there only while a message
-    /// is under way.
+    /// There while a message is under way.
     codec: Option<Box<Inflate>>,
+    /// With context takeover, what the next message may point back into.
+    window: Option<Window>,
+    /// From where on what came out of the message under way belongs into the window: its start, or the last end of a stream in it.
+    fresh_from: usize,
     /// The payload so far ends where a stream of the peer's ends.
     ended: bool,
 }
@@ -35,8 +38,9 @@ pub struct Inflater {
 impl Inflater {
     /// For the messages that `side` receives under `params`.
     pub fn new(params: &Params, side: Side, pool: Arc<Pool>) -> Self {
-        let context_takeover = params.received_by(side).context_takeover;
-        Self { context_takeover, pool, codec: None, ended: false }
+        let direction = params.received_by(side);
+        let window = direction.context_takeover.then(|| Window::new(direction.max_window_bits));
+        Self { pool, codec: None, window, fresh_from: 0, ended: false }
     }
 
     /// Inflates the next piece of a message's payload, however it is cut, and appends what comes out to `out`.
@@ -53,26 +57,39 @@ impl Inflater {
         if filled > limit {
             return Err(InflateError::TooBig);
         }
-        let codec = self.codec.get_or_insert_with(|| self.pool.inflater());
-        let result = inflate(codec, piece, out, &mut filled, limit);
+        let codec = self.codec.get_or_insert_with(|| {
+            self.fresh_from = filled;
+            start(&self.pool, self.window.as_ref())
+        });
+        let mut restarted = None;
+        let result = inflate(codec, piece, out, &mut filled, limit, &mut restarted);
         out.truncate(filled.min(limit));
         self.ended = result? == Stop::Ended;
+        if let (Some(start), Some(window)) = (restarted, &mut self.window) {
+            window.clear();
+            self.fresh_from = start;
+        }
         Ok(())
     }
 
-    /// Ends the message, of which all has come out already, once its payload has gone through [`inflate`](Self::inflate).
+    /// Ends the message, once its payload has gone through [`inflate`](Self::inflate): all of it has come out already, and is
+    /// in `out`.
     ///
     /// # Errors
     /// [`InflateError::Corrupt`] if the payload is not whole.
-    pub fn finish(&mut self) -> Result<(), InflateError> {
-        let codec = self.codec.get_or_insert_with(|| self.pool.inflater());
+    pub fn finish(&mut self, out: &[u8]) -> Result<(), InflateError> {
+        let codec = self.codec.get_or_insert_with(|| {
+            self.fresh_from = out.len();
+            self.pool.inflater()
+        });
         // A payload that ends with its stream lacks the first byte of the empty block, which section 7.2.3.4 has behind
         // BFINAL. Some deflaters forget it and all inflaters let it pass: nothing is missing and nothing is ambiguous.
         if !mem::take(&mut self.ended) && !ends_here(codec) {
             return Err(InflateError::Corrupt("its payload ends in the middle of a block"));
         }
-        if !self.context_takeover {
-            self.give_back();
+        self.give_back();
+        if let Some(window) = &mut self.window {
+            window.push(out.get(self.fresh_from..).unwrap_or_default());
         }
         Ok(())
     }
@@ -93,8 +110,8 @@ impl Drop for Inflater {
 impl fmt::Debug for Inflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inflater")
-            .field("context_takeover", &self.context_takeover)
-            .field("has_codec", &self.codec.is_some())
+            .field("context_takeover", &self.window.is_some())
+            .field("is_midway", &self.codec.is_some())
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
@@ -109,13 +126,25 @@ enum Stop {
     Ended,
 }
 
+/// An inflater that knows the window.
+#[expect(clippy::unnecessary_box_returns, reason = "it stays in the pool's box")]
+fn start(pool: &Pool, window: Option<&Window>) -> Box<Inflate> {
+    let mut codec = pool.inflater();
+    if let Some(window) = window {
+        codec.set_dictionary(window.bytes()).expect("a stream without a header takes a dictionary");
+    }
+    codec
+}
+
 /// Inflates all of the piece to `out` from `filled` on, which it moves. Behind that `out` is left with room that was not used.
+/// Sets `restarted` to where in `out` the last stream starts, if one starts in the piece.
 fn inflate(
     codec: &mut Inflate,
     piece: &[u8],
     out: &mut Vec<u8>,
     filled: &mut usize,
     limit: usize,
+    restarted: &mut Option<usize>,
 ) -> Result<Stop, InflateError> {
     let mut rest = piece;
     // Text comes out about four times as long.
@@ -139,6 +168,7 @@ fn inflate(
             // so to what peers are made of, that is another stream, whose window starts empty.
             Ok(Status::StreamEnd) => {
                 codec.reset(false);
+                *restarted = Some(*filled);
                 if rest.is_empty() {
                     return Ok(Stop::Ended);
                 }
@@ -175,7 +205,7 @@ mod tests {
         for piece in pieces {
             inflater.inflate(piece, &mut out, limit)?;
         }
-        inflater.finish()?;
+        inflater.finish(&out)?;
         Ok(out)
     }
 
@@ -267,6 +297,24 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_the_end_of_a_stream_cannot_be_pointed_back_into() {
+        const FINAL_HELLO: &[u8] = &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        const HELLO_AGAIN: &[u8] = &[0xf2, 0x00, 0x11, 0x00, 0x00];
+        let mut connection = inflater(true);
+        for payload in [
+            HELLO,
+            HELLO_AGAIN,
+            &[FINAL_HELLO, HELLO].concat(),
+            HELLO_AGAIN,
+            &[HELLO_AGAIN, &TAIL, FINAL_HELLO].concat(),
+        ] {
+            let pieces: Vec<_> = payload.chunks(3).collect();
+            assert!(inflated(&mut connection, &pieces, 100).is_ok_and(|out| out.ends_with(b"Hello")), "{payload:02x?}");
+        }
+        assert!(inflated(&mut connection, &[HELLO_AGAIN], 100).is_err());
+    }
+
+    #[test]
     fn limit_is_exact() {
         for length in [1, 511, 512, 513, 32 * 1024, 1 << 20] {
             let (message, payload) = bomb(length);
@@ -302,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn without_context_takeover_it_holds_a_codec_only_inside_a_message() {
+    fn it_holds_a_codec_only_inside_a_message() {
         let pool = Arc::new(Pool::default());
         let params = Params { server_no_context_takeover: true, ..Params::default() };
         let mut inflater = Inflater::new(&params, Side::Client, Arc::clone(&pool));
@@ -311,7 +359,7 @@ mod tests {
             inflater.inflate(&HELLO[..3], &mut out, 100).unwrap();
             assert!(inflater.codec.is_some());
             inflater.inflate(&HELLO[3..], &mut out, 100).unwrap();
-            inflater.finish().unwrap();
+            inflater.finish(&out).unwrap();
             assert!(inflater.codec.is_none());
             assert!(format!("{pool:?}").contains("inflaters: 1"));
         }

@@ -17,7 +17,9 @@ fn params() -> impl Strategy<Value = Params> {
 }
 
 fn options() -> impl Strategy<Value = Options> {
-    (0..=9_u8, 1..=9_u8).prop_map(|(level, mem_level)| Options::default().level(level).mem_level(mem_level))
+    (0..=9_u8, 1..=9_u8, 8..=15_u8).prop_map(|(level, mem_level, window_bits)| {
+        Options::default().level(level).mem_level(mem_level).window_bits(window_bits)
+    })
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -55,7 +57,7 @@ fn inflate(
             break;
         }
     }
-    let result = inflater.finish();
+    let result = inflater.finish(&out);
     (out, result)
 }
 

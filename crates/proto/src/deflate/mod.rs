@@ -25,6 +25,7 @@ mod options;
 mod params;
 mod pool;
 mod short;
+mod window;
 
 pub use compress::Compressor;
 pub use error::{ExtensionError, InflateError};

@@ -19,6 +19,8 @@ pub struct Options {
     /// 1 to 9.
     pub(super) mem_level: u8,
     pub(super) threshold: usize,
+    /// 8 to 15.
+    pub(super) window_bits: u8,
     pub(super) server_no_context_takeover: bool,
     pub(super) client_no_context_takeover: bool,
     /// 8 to 15.
@@ -35,6 +37,7 @@ impl Default for Options {
             level: 6,
             mem_level: 8,
             threshold: 1024,
+            window_bits: 12,
             server_no_context_takeover: false,
             client_no_context_takeover: false,
             server_max_window_bits: 15,
@@ -65,6 +68,12 @@ impl Options {
     /// for its hash table.
     pub fn mem_level(mut self, mem_level: u8) -> Self {
         self.mem_level = mem_level.clamp(1, 9);
+        self
+    }
+
+    /// The largest window, in bits from 8 to 15, to compress with, where a larger one is agreed. The peer is not told.
+    pub fn window_bits(mut self, bits: u8) -> Self {
+        self.window_bits = bits.clamp(8, 15);
         self
     }
 

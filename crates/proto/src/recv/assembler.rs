@@ -171,7 +171,7 @@ impl Assembler {
         let inflated = match inflater {
             Some(inflater) if message.compressed => {
                 let result = message.payload.append_with(|out| inflater.inflate(part.payload, out, config.max_payload));
-                if finished { result.and_then(|()| inflater.finish()) } else { result }
+                if finished { result.and_then(|()| inflater.finish(message.payload.bytes())) } else { result }
             }
             _ => {
                 message.payload.extend(part.payload, part.left, self.buffers.as_deref());
