@@ -11,6 +11,9 @@
 //!             payload ◄── the shortest of: stored block, fixed codes, codes of its own ◄─────────────┘
 //! ```
 
+use std::mem;
+use std::ops::Range;
+
 use super::huffman::Code;
 
 /// The longest message that is taken. From here on zlib catches up.
@@ -110,7 +113,7 @@ impl Encoder {
         if history.is_empty() {
             self.tokenize(effort, message, 0);
         } else {
-            let mut joined = std::mem::take(&mut self.joined);
+            let mut joined = mem::take(&mut self.joined);
             joined.clear();
             joined.extend_from_slice(history);
             joined.extend_from_slice(message);
@@ -129,9 +132,7 @@ impl Encoder {
         if self.before.len() < data.len() {
             self.before.resize(data.len(), 0);
         }
-        for at in 0..start {
-            self.insert(data, at);
-        }
+        self.insert_all(data, 0..start);
         // A match waits for one byte: if a longer one starts there, it gives way to a literal (RFC 1951 section 4).
         let mut waiting = NO_MATCH;
         let mut literal_waits = false;
@@ -146,9 +147,7 @@ impl Encoder {
             if waiting.length >= MIN_MATCH && found.length <= waiting.length {
                 self.push_match(waiting);
                 let end = at - 1 + waiting.length;
-                for inside in at + 1..end {
-                    self.insert(data, inside);
-                }
+                self.insert_all(data, at + 1..end);
                 at = end;
                 waiting = NO_MATCH;
                 literal_waits = false;
@@ -170,12 +169,21 @@ impl Encoder {
     /// Remembers the string that starts here; gives where the one before with its hash does, plus one.
     #[inline]
     fn insert(&mut self, data: &[u8], at: usize) -> u16 {
-        let Some(&string) = data[at..].first_chunk::<4>() else { return 0 };
-        // Knuth's multiplicative hash, by 2^32 over the golden ratio.
-        let hash = u32::from_le_bytes(string).wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
-        let before = std::mem::replace(&mut self.heads[hash as usize], at as u16 + 1);
+        let Some(string) = data[at..].first_chunk() else { return 0 };
+        let before = mem::replace(&mut self.heads[hash(*string)], at as u16 + 1);
         self.before[at] = before;
         before
+    }
+
+    /// Remembers the strings that start in a range.
+    #[inline]
+    fn insert_all(&mut self, data: &[u8], range: Range<usize>) {
+        let start = range.start;
+        let strings = data[start..].windows(4).zip(&mut self.before[range]);
+        for (offset, (string, before)) in strings.enumerate() {
+            let head = &mut self.heads[hash([string[0], string[1], string[2], string[3]])];
+            *before = mem::replace(head, (start + offset) as u16 + 1);
+        }
     }
 
     /// The longest match at `at` that is longer than `least`, among the strings from `candidate` on back; or [`NO_MATCH`].
@@ -405,6 +413,12 @@ const fn distance_symbol(distance: usize) -> (usize, u32, u64) {
     }
     let extra = over.ilog2() - 1;
     (2 * extra as usize + (over >> extra), extra, over as u64 & ((1 << extra) - 1))
+}
+
+/// Knuth's multiplicative hash, by 2^32 over the golden ratio.
+#[inline]
+const fn hash(string: [u8; 4]) -> usize {
+    (u32::from_le_bytes(string).wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
 }
 
 /// How many bytes two strings of the same length have in common at their start.
