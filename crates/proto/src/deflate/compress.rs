@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use zlib_rs::{Deflate, DeflateFlush};
 
 use super::TAIL;
 use super::options::Options;
 use super::params::{Params, Side};
 use super::pool::{Pool, Shape};
+use super::precompressed::Precompressed;
 use super::short;
 use super::window::Window;
 
@@ -23,8 +25,10 @@ pub struct Compressor {
     shape: Shape,
     threshold: usize,
     pool: Arc<Pool>,
-    /// How far back a message may point, as agreed and as wanted. The shape's bits are what zlib makes of it.
+    /// How far back a message points: no further than agreed, and than wanted. The shape's bits are what zlib makes of it.
     window_bits: u8,
+    /// How far back a message may point, as agreed.
+    max_window_bits: u8,
     /// With context takeover, what the next message may point back into.
     window: Option<Window>,
 }
@@ -34,14 +38,16 @@ impl Compressor {
     pub fn new(params: &Params, side: Side, options: &Options, pool: Arc<Pool>) -> Self {
         let direction = params.sent_by(side);
         let window_bits = direction.max_window_bits.min(options.window_bits);
-        let shape = Shape {
-            level: options.level,
-            mem_level: options.mem_level,
-            // 9 keeps to an agreed 8, as the module's documentation explains.
-            window_bits: window_bits.clamp(9, 15),
-        };
+        let shape = Shape::new(options, window_bits);
         let window = direction.context_takeover.then(|| Window::new(window_bits));
-        Self { shape, threshold: options.threshold, pool, window_bits, window }
+        Self {
+            shape,
+            threshold: options.threshold,
+            pool,
+            window_bits,
+            max_window_bits: direction.max_window_bits,
+            window,
+        }
     }
 
     /// Whether a message of this many bytes is worth compressing.
@@ -54,26 +60,25 @@ impl Compressor {
 
     /// Compresses one whole message and appends the payload that carries it to `out`.
     pub fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
-        if message.is_empty() {
-            // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
-            out.push(0x00);
-            return;
-        }
         let history = self.window.as_ref().map_or(&[][..], Window::bytes);
-        if self.shape.level > 0 && message.len() <= short::LONGEST {
-            let mut encoder = self.pool.encoder();
-            encoder.compress(self.shape.level, self.window_bits, history, message, out);
-            self.pool.take_back_encoder(encoder);
-        } else {
-            let mut codec = self.pool.deflater(self.shape);
-            if !history.is_empty() {
-                codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
-            }
-            deflate(&mut codec, message, out);
-            self.pool.take_back_deflater(self.shape, codec);
-            debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
-            out.truncate(out.len() - TAIL.len());
+        compress(&self.pool, self.shape, self.window_bits, history, message, out);
+        self.note(message);
+    }
+
+    /// The payload that carries a message which was compressed once for many connections; `None` where the agreed window is
+    /// too small for it, and the message has to be compressed for this connection.
+    ///
+    /// It has to be sent: with context takeover the next message may point back into this one.
+    pub fn take_precompressed(&mut self, message: &[u8], precompressed: &Precompressed) -> Option<Bytes> {
+        if !precompressed.fits(self.max_window_bits) {
+            return None;
         }
+        self.note(message);
+        Some(precompressed.payload().clone())
+    }
+
+    /// The peer will have seen this message.
+    fn note(&mut self, message: &[u8]) {
         if let Some(window) = &mut self.window {
             window.push(message);
         }
@@ -87,6 +92,28 @@ impl fmt::Debug for Compressor {
             .field("context_takeover", &self.window.is_some())
             .field("threshold", &self.threshold)
             .finish_non_exhaustive()
+    }
+}
+
+/// Appends the payload that carries a message which follows on `history` in its stream, and points back no further than
+/// `2^window_bits` bytes.
+pub(super) fn compress(pool: &Pool, shape: Shape, window_bits: u8, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
+    if message.is_empty() {
+        // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
+        out.push(0x00);
+    } else if shape.level > 0 && message.len() <= short::LONGEST {
+        let mut encoder = pool.encoder();
+        encoder.compress(shape.level, window_bits, history, message, out);
+        pool.take_back_encoder(encoder);
+    } else {
+        let mut codec = pool.deflater(shape);
+        if !history.is_empty() {
+            codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
+        }
+        deflate(&mut codec, message, out);
+        pool.take_back_deflater(shape, codec);
+        debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
+        out.truncate(out.len() - TAIL.len());
     }
 }
 
@@ -162,6 +189,20 @@ mod tests {
         let mut out = b"before".to_vec();
         compressor(FORGETFUL, &Options::default()).compress(b"Hello", &mut out);
         assert_eq!(out, b"before\xf2\x48\xcd\xc9\xc9\x07\x00");
+    }
+
+    #[test]
+    fn what_points_back_further_than_the_agreed_window_is_not_taken() {
+        let options = Options::default().window_bits(10);
+        let narrow = Params { server_max_window_bits: 9, ..Params::default() };
+        for (length, params, taken) in
+            [(0, narrow, true), (512, narrow, true), (513, narrow, false), (9000, Params::default(), true)]
+        {
+            let message = vec![b'a'; length];
+            let precompressed = Precompressed::new(&message, &options, &Pool::default());
+            let payload = compressor(params, &options).take_precompressed(&message, &precompressed);
+            assert_eq!(payload.is_some(), taken, "{length}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use testkit::deflate::Inflater as Reference;
 
-use super::{Compressor, InflateError, Inflater, Options, Params, Pool, Side};
+use super::{Compressor, InflateError, Inflater, Options, Params, Pool, Precompressed, Side};
 
 fn params() -> impl Strategy<Value = Params> {
     (any::<[bool; 2]>(), 8..=15_u8, 8..=15_u8).prop_map(|(forgets, server_bits, client_bits)| Params {
@@ -73,7 +73,7 @@ proptest! {
         params in params(),
         options in options(),
         sender in side(),
-        messages in prop::collection::vec((message(), cuts()), 1..6),
+        messages in prop::collection::vec((message(), cuts(), any::<bool>()), 1..6),
     ) {
         let receiver = if sender == Side::Server { Side::Client } else { Side::Server };
         let sent = params.sent_by(sender);
@@ -83,9 +83,13 @@ proptest! {
         let mut inflater = Inflater::new(&params, receiver, pool);
         // Another codec, with a window of exactly the agreed size: what points back further comes out wrong.
         let mut reference = Reference::new(sent.max_window_bits);
-        for (message, cuts) in &messages {
+        for (message, cuts, once_for_many) in &messages {
+            let precompressed = Precompressed::new(message, &options, &Pool::default());
             let mut payload = Vec::new();
-            compressor.compress(message, &mut payload);
+            match once_for_many.then(|| compressor.take_precompressed(message, &precompressed)).flatten() {
+                Some(bytes) => payload.extend_from_slice(&bytes),
+                None => compressor.compress(message, &mut payload),
+            }
             let (out, result) = inflate(&mut inflater, &payload, cuts, message.len());
             prop_assert_eq!(result, Ok(()));
             prop_assert!(out == *message);

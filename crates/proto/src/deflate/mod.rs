@@ -24,6 +24,7 @@ mod negotiate;
 mod options;
 mod params;
 mod pool;
+mod precompressed;
 mod short;
 mod window;
 
@@ -34,6 +35,7 @@ pub use negotiate::{accept_offers, check_answer, offer};
 pub use options::Options;
 pub use params::{Params, Side};
 pub use pool::Pool;
+pub use precompressed::Precompressed;
 
 /// What ends a flushed stream and is not sent.
 ///

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::short::Encoder;
 use zlib_rs::{Deflate, DeflateConfig, Inflate, Method, Strategy};
+
+use super::options::Options;
+use super::short::Encoder;
 
 /// A store of codecs that many connections share, in an `Arc`.
 ///
@@ -24,6 +26,14 @@ pub(super) struct Shape {
     pub(super) level: u8,
     pub(super) mem_level: u8,
     pub(super) window_bits: u8,
+}
+
+impl Shape {
+    /// For a window of so many bits.
+    pub(super) fn new(options: &Options, window_bits: u8) -> Self {
+        // 9 keeps to an agreed 8, as the module's documentation explains.
+        Self { level: options.level, mem_level: options.mem_level, window_bits: window_bits.clamp(9, 15) }
+    }
 }
 
 /// Keeps up to 8 codecs of each kind: as many messages as a machine of eight cores is busy with at once.
