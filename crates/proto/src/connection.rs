@@ -32,9 +32,17 @@ use crate::state::ReadyState;
 ///                                                               Lingering ──EOF, or close_timeout──► Closed
 ///   any ── EOF, terminate(), keepalive or close_timeout over ──────────────────────────────────────────▲
 /// ```
+///
+/// A connection is open for most of its life, so what the other states need is kept apart.
 #[derive(Debug)]
 enum State {
     Open,
+    Ending(Box<Ending>),
+}
+
+/// What comes after [`State::Open`].
+#[derive(Debug)]
+enum Ending {
     /// Our close frame is queued or sent, the peer's has not come. Messages may still come.
     CloseSent {
         deadline: Instant,
@@ -43,11 +51,20 @@ enum State {
     /// away rather than left unread: ending a TCP connection with unread bytes resets it, and the peer would lose our
     /// close frame.
     Lingering {
-        outcome: Box<Closed>,
+        outcome: Closed,
         deadline: Instant,
         shutdown: Shutdown,
     },
-    Closed(Box<Closed>),
+    Closed(Closed),
+}
+
+impl State {
+    fn ending(&self) -> Option<&Ending> {
+        match self {
+            Self::Open => None,
+            Self::Ending(ending) => Some(ending),
+        }
+    }
 }
 
 /// Who ends the transport. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be closed
@@ -62,8 +79,17 @@ enum Shutdown {
 /// Control frames counted over a second.
 #[derive(Debug)]
 struct ControlRate {
-    since: Instant,
+    /// Which second of the connection's life.
+    second: u32,
     count: u32,
+}
+
+/// A message that is sent in fragments and not finished.
+#[derive(Debug, Default)]
+struct Fragments {
+    /// Messages that wait for its end, and the bytes of their payloads.
+    held: Vec<Message>,
+    held_bytes: usize,
 }
 
 /// Both halves of a negotiated permessage-deflate.
@@ -76,21 +102,16 @@ struct Deflate {
 /// One end of a WebSocket connection, driven by hand: see the [crate's documentation](crate) for the loop.
 #[derive(Debug)]
 pub struct Connection {
-    role: Role,
     config: Arc<Config>,
     state: State,
     decoder: Decoder,
     assembler: Assembler,
     encoder: Encoder,
     queue: Queue,
-    /// Messages that wait for the end of one that is sent in fragments, and the bytes of their payloads.
-    held: Vec<Message>,
-    held_bytes: usize,
+    fragments: Option<Box<Fragments>>,
     deflate: Option<Box<Deflate>>,
     keepalive: Keepalive,
     control_rate: ControlRate,
-    /// When the first byte of the unfinished message came; kept only where `message_timeout` asks for it.
-    message_since: Option<Instant>,
 }
 
 /// Getters.
@@ -98,19 +119,16 @@ impl Connection {
     /// A connection whose opening handshake is done.
     pub fn new(role: Role, config: Arc<Config>, now: Instant) -> Self {
         Self {
-            role,
             config,
             state: State::Open,
-            decoder: Decoder::new(),
+            decoder: Decoder::default(),
             assembler: Assembler::default(),
             encoder: Encoder::new(role),
             queue: Queue::default(),
-            held: Vec::new(),
-            held_bytes: 0,
+            fragments: None,
             deflate: None,
             keepalive: Keepalive::new(now),
-            control_rate: ControlRate { since: now, count: 0 },
-            message_since: None,
+            control_rate: ControlRate { second: 0, count: 0 },
         }
     }
 
@@ -122,7 +140,7 @@ impl Connection {
         options: &deflate::Options,
         pool: &Arc<deflate::Pool>,
     ) -> Self {
-        let side = match self.role {
+        let side = match self.role() {
             Role::Server => deflate::Side::Server,
             Role::Client { .. } => deflate::Side::Client,
         };
@@ -142,7 +160,7 @@ impl Connection {
 
     /// Which end this is.
     pub const fn role(&self) -> Role {
-        self.role
+        self.encoder.role()
     }
 
     /// Its limits and times.
@@ -151,34 +169,34 @@ impl Connection {
     }
 
     /// Where in its life it is; never [`ReadyState::Connecting`].
-    pub const fn ready_state(&self) -> ReadyState {
-        match self.state {
-            State::Open => ReadyState::Open,
-            State::CloseSent { .. } | State::Lingering { .. } => ReadyState::Closing,
-            State::Closed(_) => ReadyState::Closed,
+    pub fn ready_state(&self) -> ReadyState {
+        match self.state.ending() {
+            None => ReadyState::Open,
+            Some(Ending::CloseSent { .. } | Ending::Lingering { .. }) => ReadyState::Closing,
+            Some(Ending::Closed(_)) => ReadyState::Closed,
         }
     }
 
     /// Whether messages may still come. Once they may not, what the peer sends is thrown away.
-    pub const fn is_receiving(&self) -> bool {
-        matches!(self.state, State::Open | State::CloseSent { .. })
+    pub fn is_receiving(&self) -> bool {
+        matches!(self.state.ending(), None | Some(Ending::CloseSent { .. }))
     }
 
     /// Bytes that wait to be written, frame headers included.
     pub fn buffered_amount(&self) -> usize {
-        self.queue.len() + self.held_bytes
+        self.queue.len() + self.fragments.as_ref().map_or(0, |fragments| fragments.held_bytes)
     }
 
     /// How it ended, once it is closed. The driver then drops the transport.
     pub fn outcome(&self) -> Option<&Closed> {
-        match &self.state {
-            State::Closed(outcome) => Some(outcome),
+        match self.state.ending() {
+            Some(Ending::Closed(outcome)) => Some(outcome),
             _ => None,
         }
     }
 
     /// The round-trip time of the newest keepalive ping that was answered.
-    pub const fn latency(&self) -> Option<Duration> {
+    pub fn latency(&self) -> Option<Duration> {
         self.keepalive.latency()
     }
 
@@ -199,7 +217,7 @@ impl Connection {
             return None;
         }
         self.keepalive.heard(now);
-        let rules = Rules { masked: matches!(self.role, Role::Server), deflate: self.deflate.is_some() };
+        let rules = Rules { masked: matches!(self.role(), Role::Server), deflate: self.deflate.is_some() };
         loop {
             if !self.is_receiving() {
                 input.take_all();
@@ -216,10 +234,7 @@ impl Connection {
             let inflater = self.deflate.as_mut().map(|deflate| &mut deflate.inflater);
             let event = match self.assembler.push(&part, &self.config, inflater) {
                 Ok(None) => continue,
-                Ok(Some(Received::Message(message))) => {
-                    self.message_since = None;
-                    return Some(Event::Message(message));
-                }
+                Ok(Some(Received::Message(message))) => return Some(Event::Message(message)),
                 Ok(Some(control)) => self.receive_control(control, now),
                 Err(violation) => Err(violation),
             };
@@ -240,10 +255,7 @@ impl Connection {
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
         match self.assembler.push_in_place(count, &mut self.decoder) {
-            Ok(Some(Received::Message(message))) => {
-                self.message_since = None;
-                Some(Event::Message(message))
-            }
+            Ok(Some(Received::Message(message))) => Some(Event::Message(message)),
             Ok(_) => None,
             Err(violation) => Some(self.fail(violation, now)),
         }
@@ -261,13 +273,11 @@ impl Connection {
 
     /// The time that [`Connection::poll_timeout`] named has come; harmless at any other.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
-        match self.state {
-            State::CloseSent { deadline } | State::Lingering { deadline, .. } if now >= deadline => {
-                self.end(Cause::CloseTimeout);
-                return None;
-            }
-            State::Closed(_) | State::Lingering { .. } => return None,
-            State::Open | State::CloseSent { .. } => {}
+        if self.closing_deadline().is_some_and(|deadline| now >= deadline) {
+            self.end(Cause::CloseTimeout);
+        }
+        if !self.is_receiving() {
+            return None;
         }
         if self.message_deadline().is_some_and(|deadline| now >= deadline) {
             return Some(self.fail(Violation::MessageTooSlow, now));
@@ -286,7 +296,7 @@ impl Connection {
     /// the message that it is in the middle of gets its time anew.
     pub fn handle_unread(&mut self, now: Instant) {
         self.keepalive.heard(now);
-        self.message_since = self.message_since.map(|_| now);
+        self.assembler.restart_clock(now);
     }
 
     /// The transport was full and has taken more: so the peer is there, though our ping may be stuck behind what it reads.
@@ -326,10 +336,11 @@ impl Connection {
     /// message once begun has to be finished: mind the [buffered amount](Connection::buffered_amount).
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.check_open()?;
-        self.encoder.fragment(part.into(), last, &mut self.queue);
-        if last {
-            self.held_bytes = 0;
-            for message in std::mem::take(&mut self.held) {
+        self.encoder.fragment(part.into(), self.fragments.is_none(), last, &mut self.queue);
+        if !last {
+            self.fragments.get_or_insert_default();
+        } else if let Some(fragments) = self.fragments.take() {
+            for message in fragments.held {
                 self.queue_message(message.into());
             }
         }
@@ -353,8 +364,8 @@ impl Connection {
         let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
         if matches!(self.state, State::Open) {
             self.encoder.close(&payload, &mut self.queue);
-            (self.held, self.held_bytes) = (Vec::new(), 0);
-            self.state = State::CloseSent { deadline: now + self.config.close_timeout };
+            self.fragments = None;
+            self.enter(Ending::CloseSent { deadline: now + self.config.close_timeout });
         }
         Ok(())
     }
@@ -371,7 +382,7 @@ impl Connection {
     /// Then say how much was written: [`Connection::handle_transmitted`].
     #[inline]
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        if matches!(self.state, State::Closed(_)) { 0 } else { self.queue.slices(slices) }
+        if self.outcome().is_some() { 0 } else { self.queue.slices(slices) }
     }
 
     /// Lends memory for what will be sent, before there is something to do.
@@ -389,8 +400,9 @@ impl Connection {
     /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to
     /// end it.
     pub fn poll_shutdown(&mut self) -> bool {
-        match &mut self.state {
-            State::Lingering { shutdown: shutdown @ Shutdown::Ours, .. } if self.queue.is_empty() => {
+        let State::Ending(ending) = &mut self.state else { return false };
+        match &mut **ending {
+            Ending::Lingering { shutdown: shutdown @ Shutdown::Ours, .. } if self.queue.is_empty() => {
                 *shutdown = Shutdown::Done;
                 true
             }
@@ -402,8 +414,7 @@ impl Connection {
     /// and ask again when that fires.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Closed(_) => None,
-            State::Lingering { deadline, .. } | State::CloseSent { deadline } => Some(deadline),
+            State::Ending(_) => self.closing_deadline(),
             State::Open => [self.keepalive.deadline(&self.config), self.message_deadline()].into_iter().flatten().min(),
         }
     }
@@ -431,7 +442,7 @@ impl Connection {
                     // RFC 6455 section 5.5.1: the answer "typically echos the status code it received".
                     self.encoder.close(&payload, &mut self.queue);
                 }
-                let shutdown = match self.role {
+                let shutdown = match self.role() {
                     Role::Server => Shutdown::Ours,
                     Role::Client { .. } => Shutdown::Peers,
                 };
@@ -444,9 +455,9 @@ impl Connection {
 
     /// A flood of control frames costs its receiver more than its sender.
     fn count_control(&mut self, now: Instant) -> Result<(), Violation> {
-        let rate = &mut self.control_rate;
-        if now.saturating_duration_since(rate.since) >= Duration::from_secs(1) {
-            *rate = ControlRate { since: now, count: 0 };
+        let (second, rate) = (self.keepalive.second(now), &mut self.control_rate);
+        if rate.second != second {
+            *rate = ControlRate { second, count: 0 };
         }
         rate.count += 1;
         if rate.count > self.config.max_control_rate {
@@ -467,32 +478,38 @@ impl Connection {
         Event::Violation(violation)
     }
 
+    fn enter(&mut self, ending: Ending) {
+        self.state = State::Ending(Box::new(ending));
+    }
+
     fn linger(&mut self, outcome: Closed, shutdown: Shutdown, now: Instant) {
         self.assembler.clear();
         self.deflate = None;
         let deadline = now + self.config.close_timeout;
-        self.state = State::Lingering { outcome: Box::new(outcome), deadline, shutdown };
+        self.enter(Ending::Lingering { outcome, deadline, shutdown });
     }
 
     /// The transport is over or given up. How it ended was decided already if the connection only lingered.
     fn end(&mut self, cause: Cause) {
         let outcome = match std::mem::replace(&mut self.state, State::Open) {
-            State::Closed(outcome) | State::Lingering { outcome, .. } => outcome,
-            State::Open | State::CloseSent { .. } => Box::new(Closed::abnormal(cause)),
+            State::Open => Closed::abnormal(cause),
+            State::Ending(ending) => match *ending {
+                Ending::CloseSent { .. } => Closed::abnormal(cause),
+                Ending::Lingering { outcome, .. } | Ending::Closed(outcome) => outcome,
+            },
         };
-        self.state = State::Closed(outcome);
+        self.enter(Ending::Closed(outcome));
         self.assembler.clear();
         self.deflate = None;
         self.queue = Queue::default();
-        self.held = Vec::new();
-        self.held_bytes = 0;
+        self.fragments = None;
     }
 
     #[inline]
     fn queue_message(&mut self, message: MessageRef<'_>) {
-        if self.encoder.is_midway() {
-            self.held_bytes += message.len();
-            self.held.push(message.into_owned());
+        if let Some(fragments) = &mut self.fragments {
+            fragments.held_bytes += message.len();
+            fragments.held.push(message.into_owned());
             return;
         }
         let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
@@ -523,13 +540,20 @@ impl Connection {
 
     /// Starts a message's clock where there is one to keep.
     fn note_unfinished(&mut self, now: Instant) {
-        if self.config.message_timeout.is_some() && self.assembler.is_midway() {
-            self.message_since.get_or_insert(now);
+        if self.config.message_timeout.is_some() {
+            self.assembler.start_clock(now);
+        }
+    }
+
+    fn closing_deadline(&self) -> Option<Instant> {
+        match self.state.ending() {
+            Some(Ending::CloseSent { deadline } | Ending::Lingering { deadline, .. }) => Some(*deadline),
+            None | Some(Ending::Closed(_)) => None,
         }
     }
 
     fn message_deadline(&self) -> Option<Instant> {
-        Some(self.message_since? + self.config.message_timeout?)
+        Some(self.assembler.unfinished_since()? + self.config.message_timeout?)
     }
 }
 

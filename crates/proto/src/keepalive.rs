@@ -12,14 +12,29 @@ use crate::config::Config;
 /// ```
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    /// When something was last heard. Only this is touched for each read; deadlines are reckoned from it when asked for.
-    heard: Instant,
-    /// When the ping that is not answered yet was sent. Older than `heard`, it counts as answered.
-    asked: Option<Instant>,
+    /// What the other times are counted from. It follows them before they become too large to count.
+    base: Instant,
+    /// When something was last heard: later than `asked`, if it was heard after that. Only this is touched for each read;
+    /// deadlines are reckoned from it when asked for.
+    heard: Ticks,
+    /// When the ping was sent whose pong has not come, or [`NEVER`].
+    asked: Ticks,
     /// How many pings were sent; each carries its number, so that its pong can be told from others.
     pings: u32,
-    latency: Option<Duration>,
+    /// How long the newest answer took, or [`NEVER`].
+    latency: Ticks,
 }
+
+/// A time in four bytes, as many connections have some: tenths of a millisecond since the base, which is at 1.
+type Ticks = u32;
+
+const TICK: Duration = Duration::from_micros(100);
+
+const NEVER: Ticks = 0;
+const BASE: Ticks = 1;
+
+/// The base follows after two days and a half, half of what can be counted.
+const LATE: Ticks = Ticks::MAX / 2;
 
 /// What a deadline asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,36 +49,44 @@ pub(crate) enum Due {
 
 impl Keepalive {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { heard: now, asked: None, pings: 0, latency: None }
+        Self { base: now, heard: BASE, asked: NEVER, pings: 0, latency: NEVER }
     }
 
     /// Something came.
     #[inline]
-    pub(crate) const fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    pub(crate) fn heard(&mut self, now: Instant) {
+        // Though it may be the same tick.
+        self.heard = self.ticks(now).max(self.asked + 1);
+        if self.heard > LATE {
+            self.follow(now);
+        }
     }
 
     /// A pong came; where it answers the newest keepalive ping it tells the round-trip time.
     pub(crate) fn pong(&mut self, payload: &[u8], now: Instant) {
-        if let Some(asked) = self.asked
-            && payload == self.pings.to_be_bytes()
-        {
-            self.latency = Some(now.saturating_duration_since(asked));
-            self.asked = None;
+        if self.asked != NEVER && payload == self.pings.to_be_bytes() {
+            self.latency = self.ticks(now).saturating_sub(self.asked).max(1);
+            self.asked = NEVER;
         }
     }
 
+    /// Which second it is; not the same one twice within days.
+    pub(crate) fn second(&self, now: Instant) -> u32 {
+        now.saturating_duration_since(self.base).as_secs() as u32
+    }
+
     /// The round-trip time of the newest keepalive ping that was answered.
-    pub(crate) const fn latency(&self) -> Option<Duration> {
-        self.latency
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        (self.latency != NEVER).then(|| TICK * self.latency)
     }
 
     /// When to ask [`Keepalive::due`] again.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
         let interval = config.ping_interval?;
-        Some(match self.unanswered() {
-            Some(asked) => asked + config.ping_timeout,
-            None => self.heard + interval,
+        Some(if self.is_unanswered() {
+            self.time(self.asked) + config.ping_timeout
+        } else {
+            self.time(self.heard) + interval
         })
     }
 
@@ -72,17 +95,39 @@ impl Keepalive {
         if self.deadline(config).is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
         }
-        if self.unanswered().is_some() {
+        if self.is_unanswered() {
             return Due::Gone;
         }
-        self.asked = Some(now);
+        if self.ticks(now) > LATE {
+            self.follow(now);
+        }
+        self.asked = self.ticks(now).max(self.heard);
         self.pings = self.pings.wrapping_add(1);
         Due::Ping(self.pings.to_be_bytes())
     }
 
-    /// When a ping was sent since which nothing was heard.
-    fn unanswered(&self) -> Option<Instant> {
-        self.asked.filter(|asked| *asked >= self.heard)
+    /// Whether nothing was heard since the ping.
+    const fn is_unanswered(&self) -> bool {
+        self.asked >= self.heard
+    }
+
+    fn time(&self, ticks: Ticks) -> Instant {
+        self.base + TICK * (ticks - BASE)
+    }
+
+    #[inline]
+    fn ticks(&self, time: Instant) -> Ticks {
+        let ahead = time.saturating_duration_since(self.base);
+        let ticks = ahead.as_secs().saturating_mul(10_000) + u64::from(ahead.subsec_micros() / 100);
+        Ticks::try_from(ticks).unwrap_or(Ticks::MAX).min(Ticks::MAX - 2) + BASE
+    }
+
+    /// Counts from now on. What was before, days ago, is as if it were now.
+    #[cold]
+    fn follow(&mut self, now: Instant) {
+        self.base = now;
+        self.heard = BASE;
+        self.asked = NEVER;
     }
 }
 
@@ -113,5 +158,33 @@ mod tests {
         assert_eq!(keepalive.latency(), None);
         keepalive.pong(&[0, 0, 0, 1], start + 22 * SECOND);
         assert_eq!(keepalive.latency(), Some(2 * SECOND));
+    }
+
+    #[test]
+    fn an_answer_within_the_same_tick_is_an_answer() {
+        let (config, start) = (Config::server(), Instant::now());
+        let mut keepalive = Keepalive::new(start);
+        let asked = start + 20 * SECOND;
+        assert_eq!(keepalive.due(&config, asked), Due::Ping([0, 0, 0, 1]));
+        keepalive.heard(asked + TICK / 4);
+        assert_eq!(keepalive.due(&config, start + 39 * SECOND), Due::Nothing);
+        assert_eq!(keepalive.due(&config, start + 41 * SECOND), Due::Ping([0, 0, 0, 2]));
+    }
+
+    #[test]
+    fn after_a_year_a_connection_is_asked_as_on_its_first_day() {
+        let config = Config::server();
+        let mut now = Instant::now();
+        let mut keepalive = Keepalive::new(now);
+        for _ in 0..365 {
+            now += 24 * 3_600 * SECOND;
+            keepalive.heard(now);
+            assert_eq!(keepalive.due(&config, now + 19 * SECOND), Due::Nothing);
+        }
+        let config = Config { ping_interval: Some(30 * 24 * 3_600 * SECOND), ..config };
+        now += 30 * 24 * 3_600 * SECOND;
+        assert_eq!(keepalive.due(&config, now), Due::Ping([0, 0, 0, 1]));
+        assert_eq!(keepalive.due(&config, now + 19 * SECOND), Due::Nothing, "though so much time has passed");
+        assert_eq!(keepalive.due(&config, now + 20 * SECOND), Due::Gone);
     }
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::Error;
-use crate::driver::Opened;
+use crate::driver::{Endpoint, Opened};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::{Link, Overflow};
@@ -262,7 +262,7 @@ impl Client {
         }
         let mut handshake = Handshake::new(client.request().clone(), response, negotiated.subprotocol);
         handshake.remote_addr = remote_addr;
-        Ok(Opened { stream, connection, link, handshake, leftover, guard: None })
+        Ok(Opened { stream, connection, link, handshake, leftover, place: None })
     }
 }
 
@@ -300,7 +300,7 @@ async fn read_answer(
 
 fn start(opened: Opened, handler: impl Handler) -> Sender {
     let sender = Sender::new(Arc::clone(&opened.link));
-    start::start(opened, Arc::new(handler));
+    start::start(opened, &Arc::new(Endpoint { handler, clients: None }));
     sender
 }
 

@@ -16,6 +16,7 @@ use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::Link;
 use crate::scratch;
+use crate::server::{Clients, Place};
 use crate::transport::{Stream, Transport};
 use crate::ws::Ws;
 
@@ -33,8 +34,15 @@ pub(crate) struct Opened<S = Transport> {
     pub(crate) handshake: Handshake,
     /// What the peer sent right behind the handshake.
     pub(crate) leftover: Vec<u8>,
-    /// Kept until the connection is over.
-    pub(crate) guard: Option<Box<dyn Send>>,
+    /// Its place among the server's connections.
+    pub(crate) place: Option<Place>,
+}
+
+/// What many connections have in common: the handler of a route, and the server's list of its connections.
+pub(crate) struct Endpoint<H> {
+    pub(crate) handler: H,
+    /// `None` for a client.
+    pub(crate) clients: Option<Arc<Clients>>,
 }
 
 /// What has to happen after a connection's turn.
@@ -56,15 +64,16 @@ pub(crate) struct Driver<H: Handler, S> {
     stream: S,
     connection: Connection,
     link: Arc<Link>,
-    handler: Arc<H>,
+    endpoint: Arc<Endpoint<H>>,
+    /// Its place among the endpoint's clients.
+    place: u32,
     /// `None` before the open event, and after the close event or a panic.
     state: Option<H::State>,
     /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
-    leftover: BytesMut,
+    leftover: Option<Box<BytesMut>>,
     writing: Writing,
     /// Whether nothing was read for a while because the user did not want to.
     was_paused: bool,
-    _guard: Option<Box<dyn Send>>,
 }
 
 /// What is to be done about the transport's writing half.
@@ -89,22 +98,22 @@ enum Writing {
 
 impl<H: Handler, S: Stream> Driver<H, S> {
     /// Tells the handler that the connection is open. What it sends is ahead of all that others send once they have a handle.
-    pub(crate) fn open(opened: Opened<S>, handler: Arc<H>) -> Self {
-        let Opened { stream, connection, link, handshake, leftover, guard } = opened;
+    pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>) -> Self {
+        let Opened { stream, connection, link, handshake, leftover, place } = opened;
         let mut driver = Self {
             stream,
             connection,
             link,
-            handler,
+            endpoint,
+            place: place.map_or(0, Place::keep),
             state: None,
-            leftover: BytesMut::from(&*leftover),
+            leftover: leftover_of(&leftover),
             writing: Writing::Idle,
             was_paused: false,
-            _guard: guard,
         };
         driver.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
-            this.state = Some(this.handler.on_open(&mut ws, handshake));
+            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake));
         });
         driver
     }
@@ -224,7 +233,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn broken(&mut self, error: &io::Error) {
-        tracing::debug!(remote_addr = self.link.remote_addr.map(display), %error, "the transport broke");
+        tracing::debug!(remote_addr = self.link.remote_addr().map(display), %error, "the transport broke");
         self.writing = Writing::Ended;
         // Nothing can be sent any more. The end itself comes with what is read, for which a user who paused may not ask.
         self.link.report(0, ReadyState::Closing);
@@ -244,11 +253,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if self.is_stopped() {
             return Poll::Pending;
         }
-        if !self.leftover.is_empty() {
-            let mut bytes = std::mem::take(&mut self.leftover);
+        if let Some(mut bytes) = self.leftover.take() {
             let (handled, rest) = self.deliver(&mut bytes, now);
-            bytes.advance(bytes.len() - rest);
-            self.leftover = bytes;
+            if rest > 0 {
+                bytes.advance(bytes.len() - rest);
+                self.leftover = Some(bytes);
+            }
             return Poll::Ready(handled);
         }
         if let Some(room) = self.connection.poll_read_buffer() {
@@ -265,9 +275,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             let result = ready!(self.stream.poll_read(cx, buffer));
             let count = self.check_read(result);
             let (handled, rest) = self.deliver(&mut buffer[..count], now);
-            if rest > 0 {
-                self.leftover = BytesMut::from(&buffer[count - rest..count]);
-            }
+            self.leftover = leftover_of(&buffer[count - rest..count]);
             Poll::Ready(handled)
         })
     }
@@ -316,12 +324,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         let Some(state) = &mut self.state else { return };
         let mut ws = Ws::new(&mut self.connection, &self.link);
         match event {
-            Event::Message(message) => self.handler.on_message(&mut ws, state, message),
-            Event::Ping(payload) => self.handler.on_ping(&mut ws, state, &payload),
-            Event::Pong(payload) => self.handler.on_pong(&mut ws, state, &payload),
+            Event::Message(message) => self.endpoint.handler.on_message(&mut ws, state, message),
+            Event::Ping(payload) => self.endpoint.handler.on_ping(&mut ws, state, &payload),
+            Event::Pong(payload) => self.endpoint.handler.on_pong(&mut ws, state, &payload),
             Event::Violation(violation) => {
-                tracing::info!(remote_addr = self.link.remote_addr.map(display), "{violation}");
-                self.handler.on_error(&mut ws, state, &Error::Violation(violation));
+                tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}");
+                self.endpoint.handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
             // The close event comes when all is over.
             _ => {}
@@ -348,16 +356,16 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     fn finish(&mut self) {
         let Some(closed) = self.connection.outcome().cloned() else { return };
-        tracing::debug!(remote_addr = self.link.remote_addr.map(display), "closed: {closed}");
+        tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}");
         // Nobody sends any more once the close event is told; who waits for the end waits until it was.
         self.link.report(0, ReadyState::Closed);
         self.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
             if let Some(mut state) = this.state.take() {
                 if closed.cause == Cause::KeepaliveTimeout {
-                    this.handler.on_error(&mut ws, &mut state, &Error::Lost(closed.clone()));
+                    this.endpoint.handler.on_error(&mut ws, &mut state, &Error::Lost(closed.clone()));
                 }
-                this.handler.on_close(&mut ws, state, &closed);
+                this.endpoint.handler.on_close(&mut ws, state, &closed);
             }
         });
     }
@@ -374,7 +382,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     #[cold]
     fn fail_after_panic(&mut self) {
         tracing::error!(
-            remote_addr = self.link.remote_addr.map(display),
+            remote_addr = self.link.remote_addr().map(display),
             "a handler panicked; its connection is closed with 1011"
         );
         self.state = None;
@@ -386,9 +394,17 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 }
 
+/// Keeps input for later.
+fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
+    (!bytes.is_empty()).then(|| Box::new(BytesMut::from(bytes)))
+}
+
 /// Whether it ended or its runtime did: those who wait for the end are told.
 impl<H: Handler, S> Drop for Driver<H, S> {
     fn drop(&mut self) {
         self.link.end();
+        if let Some(clients) = &self.endpoint.clients {
+            clients.leave(self.place);
+        }
     }
 }

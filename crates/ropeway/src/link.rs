@@ -1,7 +1,7 @@
 //! What a connection's task and its [`Sender`](crate::Sender)s share: commands on their way in, and the figures on their way
 //! out. One short lock; nothing of the user's runs under it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 #[cfg(unix)]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,70 +39,91 @@ pub(crate) enum Command {
     Terminate,
 }
 
-/// The meeting place.
+/// The meeting place. Every connection has one, so it is kept small: what only a busy one needs is apart.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) remote_addr: Option<SocketAddr>,
+    shared: Mutex<Shared>,
+    remote_addr: Addr,
+    /// [`UNLIMITED`], or less.
+    max_buffered: u32,
+    overflow: Overflow,
     /// Whether there are commands: asked without the lock, once an event.
     has_commands: AtomicBool,
     /// Whether the user wants nothing delivered for now.
     paused: AtomicBool,
-    max_buffered: usize,
-    overflow: Overflow,
-    shared: Mutex<Shared>,
+}
+
+/// Four gigabytes that wait for one peer are as good as no limit.
+const UNLIMITED: u32 = u32::MAX;
+
+/// An address in two words.
+#[derive(Debug)]
+enum Addr {
+    Unknown,
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
 }
 
 #[derive(Debug)]
 struct Shared {
+    state: ReadyState,
+    /// Whether the connection waits; nobody need wake it while it has its turn.
+    is_parked: bool,
+    /// Whether it is over, the close event included.
+    is_over: bool,
+    /// What the event loop knows it by.
+    key: u32,
+    /// The event loop that drives it, if one does.
+    #[cfg(unix)]
+    mailbox: Option<Arc<Mailbox>>,
+    /// Nothing where nothing waits, in either direction.
+    traffic: Option<Box<Traffic>>,
+}
+
+/// What waits.
+#[derive(Debug, Default)]
+struct Traffic {
     commands: Vec<Command>,
     /// Payload bytes among the commands.
     commands_bytes: usize,
-    /// What the connection's own queue held when its task last looked.
+    /// What the connection's own queue held when it last told.
     buffered: usize,
-    state: ReadyState,
-    /// Who drives the connection.
-    driven_by: DrivenBy,
-    /// Whether the connection waits; nobody need wake it while it has its turn.
-    is_parked: bool,
-    /// Whether the task has ended, the close event included.
-    is_over: bool,
+    /// The task that drives it, if no event loop does.
+    task: Option<Waker>,
     /// Senders that wait for room, or for the end.
     waiting: Vec<Waker>,
     dropped: u64,
 }
 
-/// Who drives a connection, to be told of commands.
-#[derive(Debug)]
-enum DrivenBy {
-    /// Nobody yet: whoever comes looks for commands first.
-    Nobody,
-    Task(Waker),
-    #[cfg(unix)]
-    EventLoop {
-        mailbox: Arc<Mailbox>,
-        key: usize,
-    },
-}
-
 impl Link {
     pub(crate) fn new(remote_addr: Option<SocketAddr>, max_buffered: usize, overflow: Overflow) -> Self {
         Self {
-            remote_addr,
-            has_commands: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
-            max_buffered,
-            overflow,
             shared: Mutex::new(Shared {
-                commands: Vec::new(),
-                commands_bytes: 0,
-                buffered: 0,
                 state: ReadyState::Open,
-                driven_by: DrivenBy::Nobody,
                 is_parked: false,
                 is_over: false,
-                waiting: Vec::new(),
-                dropped: 0,
+                key: 0,
+                #[cfg(unix)]
+                mailbox: None,
+                traffic: None,
             }),
+            remote_addr: match remote_addr {
+                None => Addr::Unknown,
+                Some(SocketAddr::V4(addr)) => Addr::V4(addr),
+                Some(SocketAddr::V6(addr)) => Addr::V6(Box::new(addr)),
+            },
+            max_buffered: u32::try_from(max_buffered).unwrap_or(UNLIMITED),
+            overflow,
+            has_commands: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
+        match &self.remote_addr {
+            Addr::Unknown => None,
+            Addr::V4(addr) => Some(SocketAddr::V4(*addr)),
+            Addr::V6(addr) => Some(SocketAddr::V6(**addr)),
         }
     }
 
@@ -126,11 +147,11 @@ impl Link {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.lock().dropped
+        self.lock().traffic.as_ref().map_or(0, |traffic| traffic.dropped)
     }
 
     pub(crate) fn note_dropped(&self) {
-        self.lock().dropped += 1;
+        self.lock().traffic().dropped += 1;
     }
 
     /// Hands over a message, or does with it what the policy says.
@@ -138,7 +159,7 @@ impl Link {
         let mut shared = self.lock();
         match (self.check_room(&shared), self.overflow) {
             (Err(SendError::Full { .. }), Overflow::Drop) => {
-                shared.dropped += 1;
+                shared.traffic().dropped += 1;
                 Ok(())
             }
             (Err(full @ SendError::Full { .. }), Overflow::Close) => {
@@ -200,7 +221,9 @@ impl Link {
         let mut shared = self.lock();
         match (&command, self.check_room(&shared)) {
             // A message once begun has to be finished.
-            (Command::Fragment(part, _), Ok(()) | Err(SendError::Full { .. })) => shared.commands_bytes += part.len(),
+            (Command::Fragment(part, _), Ok(()) | Err(SendError::Full { .. })) => {
+                shared.traffic().commands_bytes += part.len()
+            }
             (_, room) => room?,
         }
         self.push(shared, command);
@@ -228,7 +251,11 @@ impl Link {
     fn check_room(&self, shared: &Shared) -> Result<(), SendError> {
         check_open(shared)?;
         let buffered = shared.buffered_amount();
-        if buffered >= self.max_buffered { Err(SendError::Full { buffered }) } else { Ok(()) }
+        if self.has_room(buffered) { Ok(()) } else { Err(SendError::Full { buffered }) }
+    }
+
+    fn has_room(&self, buffered: usize) -> bool {
+        buffered < self.max_buffered as usize || self.max_buffered == UNLIMITED
     }
 
     fn push_close(&self, mut shared: MutexGuard<'_, Shared>, frame: Option<CloseFrame>) {
@@ -240,12 +267,12 @@ impl Link {
     }
 
     fn push_message(&self, mut shared: MutexGuard<'_, Shared>, message: Message) {
-        shared.commands_bytes += message.len();
+        shared.traffic().commands_bytes += message.len();
         self.push(shared, Command::Message(message));
     }
 
     fn push(&self, mut shared: MutexGuard<'_, Shared>, command: Command) {
-        shared.commands.push(command);
+        shared.traffic().commands.push(command);
         self.has_commands.store(true, Ordering::Release);
         shared.wake();
     }
@@ -263,23 +290,28 @@ impl Link {
     pub(crate) fn take_commands(&self) -> Vec<Command> {
         let mut shared = self.lock();
         self.has_commands.store(false, Ordering::Relaxed);
-        // Until the task reports its queue the bytes still count, as what it held.
-        shared.buffered += std::mem::take(&mut shared.commands_bytes);
-        std::mem::take(&mut shared.commands)
+        let Some(traffic) = &mut shared.traffic else { return Vec::new() };
+        // Until the connection reports its queue the bytes still count, as what it held.
+        traffic.buffered += std::mem::take(&mut traffic.commands_bytes);
+        std::mem::take(&mut traffic.commands)
     }
 
     /// The connection is driven by the task of this waker.
     pub(crate) fn set_task(&self, waker: &Waker) {
         let mut shared = self.lock();
-        if !matches!(&shared.driven_by, DrivenBy::Task(known) if known.will_wake(waker)) {
-            shared.driven_by = DrivenBy::Task(waker.clone());
+        let task = &mut shared.traffic().task;
+        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *task = Some(waker.clone());
         }
     }
 
     /// The connection is driven by the event loop of this mailbox, as this key.
     #[cfg(unix)]
     pub(crate) fn set_event_loop(&self, mailbox: &Arc<Mailbox>, key: usize) {
-        self.lock().driven_by = DrivenBy::EventLoop { mailbox: Arc::clone(mailbox), key };
+        let mut shared = self.lock();
+        // A key is an open file, and there are fewer of those.
+        shared.key = key as u32;
+        shared.mailbox = Some(Arc::clone(mailbox));
     }
 
     /// Reports what the connection holds, and its state.
@@ -291,7 +323,7 @@ impl Link {
     /// what it acted on.
     pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool) -> bool {
         let mut shared = self.lock();
-        if !shared.commands.is_empty() || (was_paused && !self.is_paused()) {
+        if shared.has_commands() || (was_paused && !self.is_paused()) {
             return false;
         }
         shared.is_parked = true;
@@ -303,20 +335,31 @@ impl Link {
     pub(crate) fn end(&self) {
         let mut shared = self.lock();
         shared.is_over = true;
-        shared.commands_bytes = 0;
-        let commands = std::mem::take(&mut shared.commands);
+        let commands = shared.traffic.as_mut().map(|traffic| {
+            traffic.commands_bytes = 0;
+            std::mem::take(&mut traffic.commands)
+        });
         self.report_in(shared, 0, ReadyState::Closed);
+        // What they hold may be the user's, so they go when the lock has.
         drop(commands);
     }
 
     fn report_in(&self, mut shared: MutexGuard<'_, Shared>, buffered: usize, state: ReadyState) {
-        shared.buffered = buffered;
         shared.state = shared.state.max(state);
-        let is_over = state > ReadyState::Open;
-        if shared.waiting.is_empty() || !(is_over || shared.buffered_amount() < self.max_buffered) {
-            return;
+        if buffered > 0 {
+            shared.traffic();
         }
-        let waiting = std::mem::take(&mut shared.waiting);
+        let Some(traffic) = &mut shared.traffic else { return };
+        traffic.buffered = buffered;
+        let is_over = state > ReadyState::Open;
+        let waiting = if is_over || self.has_room(traffic.buffered_amount()) {
+            std::mem::take(&mut traffic.waiting)
+        } else {
+            Vec::new()
+        };
+        if traffic.is_idle() {
+            shared.traffic = None;
+        }
         drop(shared);
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -327,26 +370,52 @@ impl Link {
 }
 
 impl Shared {
+    fn traffic(&mut self) -> &mut Traffic {
+        self.traffic.get_or_insert_default()
+    }
+
+    fn has_commands(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|traffic| !traffic.commands.is_empty())
+    }
+
     fn buffered_amount(&self) -> usize {
-        self.commands_bytes + self.buffered
+        self.traffic.as_ref().map_or(0, |traffic| traffic.buffered_amount())
     }
 
     /// Wakes the connection if it waits. None of the user's code runs here, so this may be done under the lock.
     fn wake(&mut self) {
-        if std::mem::take(&mut self.is_parked) {
-            match &self.driven_by {
-                DrivenBy::Nobody => {}
-                DrivenBy::Task(waker) => waker.wake_by_ref(),
-                #[cfg(unix)]
-                DrivenBy::EventLoop { mailbox, key } => mailbox.call(*key),
-            }
+        if !std::mem::take(&mut self.is_parked) {
+            return;
+        }
+        #[cfg(unix)]
+        if let Some(mailbox) = &self.mailbox {
+            return mailbox.call(self.key as usize);
+        }
+        if let Some(task) = self.traffic.as_ref().and_then(|traffic| traffic.task.as_ref()) {
+            task.wake_by_ref();
         }
     }
 
     fn wait(&mut self, cx: &Context<'_>) {
-        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.waiting.push(cx.waker().clone());
+        let waiting = &mut self.traffic().waiting;
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
         }
+    }
+}
+
+impl Traffic {
+    fn buffered_amount(&self) -> usize {
+        self.commands_bytes + self.buffered
+    }
+
+    /// Whether there is nothing to remember.
+    fn is_idle(&self) -> bool {
+        self.buffered_amount() == 0
+            && self.commands.is_empty()
+            && self.waiting.is_empty()
+            && self.task.is_none()
+            && self.dropped == 0
     }
 }
 

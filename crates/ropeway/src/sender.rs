@@ -113,7 +113,7 @@ impl Sender {
     /// The address of the peer's end of the transport; of the last proxy, if there is one. `None` where the transport has no
     /// such address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.link.remote_addr
+        self.link.remote_addr()
     }
 
     /// Waits until the connection is closed. Cancel safe.

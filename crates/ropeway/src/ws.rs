@@ -93,7 +93,7 @@ impl<'a> Ws<'a> {
 
     /// The address of the peer's end of the transport.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.link.remote_addr
+        self.link.remote_addr()
     }
 
     /// A handle to keep, to clone and to send with from anywhere.

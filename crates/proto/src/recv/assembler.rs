@@ -2,7 +2,9 @@
 //! check. A message that came whole is lent on; only an unfinished one is stored, by the bytes that really came.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::buffers::Buffers;
@@ -12,6 +14,7 @@ use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::Violation;
 use crate::frame::Opcode;
+use crate::frame::header::MAX_CONTROL_PAYLOAD;
 use crate::message::{MessageRef, Payload, Text};
 use crate::utf8::Utf8;
 
@@ -34,16 +37,24 @@ pub(crate) enum Received<'a> {
 /// What is unfinished. At rest it holds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
-    /// The payload of a control frame that has not come whole.
-    control: Vec<u8>,
+    control: Option<Box<UnfinishedControl>>,
     message: Option<Box<Unfinished>>,
     /// Where buffers of large messages come from, if not from the allocator.
     buffers: Option<Arc<Buffers>>,
 }
 
+/// The payload of a control frame that has not come whole.
+#[derive(Debug)]
+struct UnfinishedControl {
+    payload: [u8; MAX_CONTROL_PAYLOAD],
+    length: usize,
+}
+
 /// A message of which a part has come.
 #[derive(Debug)]
 struct Unfinished {
+    /// When its clock was started; only where there is a limit to its time.
+    since: Option<Instant>,
     is_text: bool,
     compressed: bool,
     /// The payload so far, inflated.
@@ -54,9 +65,23 @@ struct Unfinished {
 }
 
 impl Assembler {
-    /// Whether a part of a message has come.
-    pub(crate) const fn is_midway(&self) -> bool {
-        self.message.is_some()
+    /// Starts the clock of an unfinished message, if it does not run.
+    pub(crate) fn start_clock(&mut self, now: Instant) {
+        if let Some(message) = &mut self.message {
+            message.since.get_or_insert(now);
+        }
+    }
+
+    /// Starts the clock of an unfinished message anew, if it runs.
+    pub(crate) fn restart_clock(&mut self, now: Instant) {
+        if let Some(Unfinished { since: Some(since), .. }) = self.message.as_deref_mut() {
+            *since = now;
+        }
+    }
+
+    /// When the clock of the unfinished message was started.
+    pub(crate) fn unfinished_since(&self) -> Option<Instant> {
+        self.message.as_ref()?.since
     }
 
     /// Forgets what is unfinished.
@@ -116,11 +141,18 @@ impl Assembler {
         let payload = if part.first && part.left == 0 {
             Payload::Lent(part.payload)
         } else {
-            self.control.extend_from_slice(part.payload);
+            let control = self
+                .control
+                .get_or_insert_with(|| Box::new(UnfinishedControl { payload: [0; MAX_CONTROL_PAYLOAD], length: 0 }));
+            // A longer one is refused by its header.
+            let end = control.length + part.payload.len();
+            control.payload[control.length..end].copy_from_slice(part.payload);
+            control.length = end;
             if part.left > 0 {
                 return None;
             }
-            Payload::Owned(std::mem::take(&mut self.control).into())
+            let control = self.control.take()?;
+            Payload::Owned(Bytes::copy_from_slice(&control.payload[..control.length]))
         };
         Some(match part.header.opcode {
             Opcode::Ping => Received::Ping(payload),
@@ -159,6 +191,7 @@ impl Assembler {
     ) -> Result<Option<Received<'a>>, Violation> {
         let message = self.message.get_or_insert_with(|| {
             Box::new(Unfinished {
+                since: None,
                 is_text: part.header.opcode == Opcode::Text,
                 compressed: part.header.compressed,
                 payload: Storage::default(),

@@ -26,74 +26,88 @@ pub(crate) struct Part<'a> {
 /// ```
 #[derive(Debug)]
 enum State {
-    /// Between frames, or within a header of which `stash[..held]` has come.
+    /// Within a header of which `stash[..held]` has come: at least one byte.
     Header { stash: [u8; MAX_HEADER], held: u8 },
     /// Within a frame's payload, `done` bytes of which were handed on; less than there are.
     Payload { header: Header, done: u64 },
 }
 
-const BETWEEN_FRAMES: State = State::Header { stash: [0; MAX_HEADER], held: 0 };
-
 /// Where in the stream of frames the next byte belongs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    state: State,
+    /// `None` between frames, where a connection mostly is: one word then.
+    midway: Option<Box<State>>,
 }
 
 impl Decoder {
-    pub(crate) const fn new() -> Self {
-        Self { state: BETWEEN_FRAMES }
-    }
-
     /// The next part, or `None` once the input is used up.
     #[inline]
     pub(crate) fn next<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Part<'a>>, Violation> {
-        let (header, first, done) = match &mut self.state {
-            State::Header { held: 0, .. } => {
-                let Some((header, size)) = Header::parse(input.remaining(), rules)? else {
-                    self.stash(input);
-                    return Ok(None);
-                };
-                input.take(size);
-                (header, true, 0)
-            }
-            State::Header { stash, held } => {
-                let before = usize::from(*held);
-                let more = input.remaining().len().min(MAX_HEADER - before);
-                stash[before..before + more].copy_from_slice(&input.remaining()[..more]);
-                if let Some((header, size)) = Header::parse(&stash[..before + more], rules)? {
-                    input.take(size - before);
-                    (header, true, 0)
-                } else {
-                    *held += more as u8;
-                    input.take(more);
-                    return Ok(None);
-                }
-            }
-            State::Payload { header, done } => {
+        if self.midway.is_some() {
+            return self.go_on(input, rules);
+        }
+        let Some((header, size)) = Header::parse(input.remaining(), rules)? else {
+            self.stash(input);
+            return Ok(None);
+        };
+        input.take(size);
+        Ok(Some(self.part(input, header, 0)))
+    }
+
+    /// The next part of what was begun before.
+    fn go_on<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Part<'a>>, Violation> {
+        match self.midway.as_deref_mut() {
+            Some(State::Payload { header, done }) => {
                 if input.is_empty() {
                     return Ok(None);
                 }
-                (*header, false, *done)
+                let (header, done) = (*header, *done);
+                Ok(Some(self.part(input, header, done)))
             }
-        };
+            Some(State::Header { stash, held }) => {
+                let before = usize::from(*held);
+                let more = input.remaining().len().min(MAX_HEADER - before);
+                stash[before..before + more].copy_from_slice(&input.remaining()[..more]);
+                let Some((header, size)) = Header::parse(&stash[..before + more], rules)? else {
+                    *held += more as u8;
+                    input.take(more);
+                    return Ok(None);
+                };
+                input.take(size - before);
+                Ok(Some(self.part(input, header, 0)))
+            }
+            None => Ok(None),
+        }
+    }
 
+    /// What has come of a frame's payload behind its first `done` bytes.
+    #[inline]
+    fn part<'a>(&mut self, input: &mut Input<'a>, header: Header, done: u64) -> Part<'a> {
         let left = header.length - done;
         let here = left.min(input.remaining().len() as u64);
         let payload = input.take(here as usize);
         if let Some(key) = header.mask {
             mask::apply(payload, key, done);
         }
+        let first = !matches!(self.midway.as_deref(), Some(State::Payload { .. }));
         let left = left - here;
-        self.state = if left == 0 { BETWEEN_FRAMES } else { State::Payload { header, done: done + here } };
-        Ok(Some(Part { header, first, payload, left }))
+        if left > 0 {
+            let midway = State::Payload { header, done: done + here };
+            match &mut self.midway {
+                Some(state) => **state = midway,
+                none => *none = Some(Box::new(midway)),
+            }
+        } else if self.midway.is_some() {
+            self.midway = None;
+        }
+        Part { header, first, payload, left }
     }
 
     /// Within a data frame's payload: how much of it is still to come.
     #[inline]
     pub(crate) fn data_left(&self) -> Option<u64> {
-        match &self.state {
-            State::Payload { header, done } if !header.opcode.is_control() => Some(header.length - done),
+        match self.midway.as_deref() {
+            Some(State::Payload { header, done }) if !header.opcode.is_control() => Some(header.length - done),
             _ => None,
         }
     }
@@ -101,7 +115,7 @@ impl Decoder {
     /// Unmasks the next bytes of a data frame's payload, which were read to where they stay. Gives what
     /// [`Decoder::next`] gives, or nothing outside of such a payload.
     pub(crate) fn next_in_place<'a>(&mut self, payload: &'a mut [u8]) -> Option<Part<'a>> {
-        let State::Payload { header, done } = &mut self.state else { return None };
+        let Some(State::Payload { header, done }) = self.midway.as_deref_mut() else { return None };
         let (header, before) = (*header, *done);
         if let Some(key) = header.mask {
             mask::apply(payload, key, before);
@@ -109,7 +123,7 @@ impl Decoder {
         *done += payload.len() as u64;
         let left = header.length - *done;
         if left == 0 {
-            self.state = BETWEEN_FRAMES;
+            self.midway = None;
         }
         Some(Part { header, first: false, payload, left })
     }
@@ -117,8 +131,11 @@ impl Decoder {
     /// Keeps the beginning of a header, which is shorter than any header is long.
     fn stash(&mut self, input: &mut Input<'_>) {
         let bytes = input.take_all();
+        if bytes.is_empty() {
+            return;
+        }
         let mut stash = [0; MAX_HEADER];
         stash[..bytes.len()].copy_from_slice(bytes);
-        self.state = State::Header { stash, held: bytes.len() as u8 };
+        self.midway = Some(Box::new(State::Header { stash, held: bytes.len() as u8 }));
     }
 }

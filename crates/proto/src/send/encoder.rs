@@ -10,18 +10,15 @@ use crate::role::Role;
 #[derive(Debug)]
 pub(crate) struct Encoder {
     role: Role,
-    /// A message sent in fragments is not finished; the next fragment continues it.
-    midway: bool,
 }
 
 impl Encoder {
     pub(crate) const fn new(role: Role) -> Self {
-        Self { role, midway: false }
+        Self { role }
     }
 
-    /// Whether a message sent in fragments is not finished.
-    pub(crate) const fn is_midway(&self) -> bool {
-        self.midway
+    pub(crate) const fn role(&self) -> Role {
+        self.role
     }
 
     /// Queues a whole message as one frame, compressed where that was negotiated and is worth it.
@@ -41,11 +38,10 @@ impl Encoder {
     }
 
     /// Queues a fragment, uncompressed: RFC 7692 section 6 leaves the choice to the sender, message by message.
-    pub(crate) fn fragment(&mut self, message: MessageRef<'_>, last: bool, queue: &mut Queue) {
+    pub(crate) fn fragment(&self, message: MessageRef<'_>, first: bool, last: bool, queue: &mut Queue) {
         let (opcode, payload) = split(message);
-        let opcode = if self.midway { Opcode::Continuation } else { opcode };
+        let opcode = if first { opcode } else { Opcode::Continuation };
         queue.push_data(self.header(opcode, last, false, payload.len()), payload);
-        self.midway = !last;
     }
 
     /// Queues a ping or pong ahead of all data that has not started.

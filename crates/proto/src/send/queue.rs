@@ -41,13 +41,11 @@ enum Run {
     Data(usize),
 }
 
-/// What waits to be written. An empty queue is two words.
+/// What waits to be written. An empty queue is one word.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// Nothing where nothing waits, unless the memory is lent.
     waiting: Option<Box<Waiting>>,
-    /// Whether the memory is the driver's, and to be kept for the next frames when all is written.
-    is_lent: bool,
 }
 
 /// Memory for what is to be sent, lent to a connection for as long as it has work to do.
@@ -98,7 +96,7 @@ impl Queue {
         let Some(waiting) = &mut self.waiting else { return };
         if count < waiting.len() {
             waiting.advance(count);
-        } else if self.is_lent {
+        } else if waiting.is_lent {
             waiting.clear();
         } else {
             self.waiting = None;
@@ -109,15 +107,17 @@ impl Queue {
     #[inline]
     pub(crate) fn lend(&mut self, spare: &mut Spare) {
         if self.waiting.is_none() {
-            self.waiting = spare.waiting.take();
-            self.is_lent = true;
+            let mut waiting = spare.waiting.take().unwrap_or_default();
+            waiting.is_lent = true;
+            self.waiting = Some(waiting);
         }
     }
 
     /// Gives lent memory back, unless it is in use; then the queue keeps it.
     #[inline]
     pub(crate) fn reclaim(&mut self, spare: &mut Spare) {
-        if std::mem::take(&mut self.is_lent) && self.is_empty() {
+        let Some(waiting) = &mut self.waiting else { return };
+        if std::mem::take(&mut waiting.is_lent) && waiting.len() == 0 {
             spare.waiting = self.waiting.take().filter(|waiting| waiting.packed.capacity() <= MAX_SPARE);
         }
     }
@@ -146,6 +146,8 @@ struct Waiting {
     /// Unsent pongs within `control`, and where the last one begins if nothing came behind it.
     pongs: u8,
     last_pong: Option<usize>,
+    /// Whether the memory is the driver's, and to be kept for the next frames when all is written.
+    is_lent: bool,
 }
 
 impl Waiting {

@@ -1,15 +1,15 @@
 //! The connections that a server has, and the word to stop.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::sender::Sender;
 
 /// The connections that a server has.
 #[derive(Debug, Default)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     shared: Mutex<Shared>,
     /// Told when it is stopped, and when the last connection has gone.
     changed: Notify,
@@ -18,34 +18,44 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct Shared {
     stopped: bool,
-    /// How many places are taken, by connections and by handshakes that were judged good.
-    places: usize,
-    next: u64,
-    senders: HashMap<u64, Sender>,
+    /// Places that are taken: by connections, and by handshakes that were judged good, which have no sender yet.
+    places: Slab<Option<Sender>>,
 }
 
 /// A place among a server's connections, given up when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    clients: Arc<Clients>,
-    id: u64,
+pub(crate) struct Place {
+    /// `None` once somebody else sees to it.
+    clients: Option<Arc<Clients>>,
+    key: u32,
 }
 
 impl Clients {
     /// Takes one of so many places; `None` if there is none left, or once stopped.
     pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let mut shared = self.lock();
-        if shared.stopped || shared.places >= most {
+        if shared.stopped || shared.places.len() >= most {
             return None;
         }
-        shared.places += 1;
-        let id = shared.next;
-        shared.next += 1;
-        Some(Place { clients: Arc::clone(self), id })
+        // There are fewer open files than that.
+        let key = shared.places.insert(None) as u32;
+        Some(Place { clients: Some(Arc::clone(self)), key })
+    }
+
+    /// Gives up a place that was [kept](Place::keep).
+    pub(crate) fn leave(&self, key: u32) {
+        let mut shared = self.lock();
+        let sender = shared.places.try_remove(key as usize);
+        let was_last = shared.places.is_empty();
+        drop(shared);
+        drop(sender);
+        if was_last {
+            self.changed.notify_waiters();
+        }
     }
 
     pub(super) fn senders(&self) -> Vec<Sender> {
-        self.lock().senders.values().cloned().collect()
+        self.lock().places.iter().filter_map(|(_, sender)| sender.clone()).collect()
     }
 
     /// Lets nobody in any more.
@@ -61,7 +71,7 @@ impl Clients {
 
     /// Waits until there is no connection, and nobody about to be one.
     pub(super) async fn gone(&self) {
-        self.wait(|shared| shared.places == 0).await;
+        self.wait(|shared| shared.places.is_empty()).await;
     }
 
     async fn wait(&self, done: impl Fn(&Shared) -> bool) {
@@ -83,20 +93,23 @@ impl Place {
     /// The connection is open. `false` if the word to stop has come meanwhile: whoever closes all connections then may have
     /// missed this one.
     pub(super) fn open(&self, sender: Sender) -> bool {
-        let mut shared = self.clients.lock();
-        shared.senders.insert(self.id, sender);
+        let Some(clients) = &self.clients else { return false };
+        let mut shared = clients.lock();
+        shared.places[self.key as usize] = Some(sender);
         !shared.stopped
+    }
+
+    /// The number of the place, which the caller [gives up](Clients::leave) when its time comes.
+    pub(crate) fn keep(mut self) -> u32 {
+        self.clients = None;
+        self.key
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut shared = self.clients.lock();
-        shared.senders.remove(&self.id);
-        shared.places -= 1;
-        if shared.places == 0 {
-            drop(shared);
-            self.clients.changed.notify_waiters();
+        if let Some(clients) = &self.clients {
+            clients.leave(self.key);
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::listeners::Socket;
 use crate::sender::Sender;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
-use clients::{Clients, Place};
+pub(crate) use clients::{Clients, Place};
 use route::{Routes, Service};
 
 /// Answers requests that do not ask for a WebSocket.
@@ -248,8 +248,7 @@ impl Server {
             send_away(&sender);
         }
         tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
-        let guard = Some(Box::new(place) as Box<dyn Send>);
-        service.endpoint.start(Opened { stream, connection, link, handshake, leftover, guard });
+        service.endpoint.start(Opened { stream, connection, link, handshake, leftover, place: Some(place) });
     }
 }
 

@@ -6,7 +6,7 @@ use ropeway_proto::deflate;
 use ropeway_proto::handshake::ServerOptions;
 
 use super::{Server, write};
-use crate::driver::Opened;
+use crate::driver::{Endpoint, Opened};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::listeners::{Listen, Socket};
@@ -53,9 +53,11 @@ impl<'s> Route<'s> {
 
     /// Handles each connection.
     pub fn handler(self, handler: impl Handler) {
+        let clients = Some(Arc::clone(&self.server.shared.clients));
         let mut options = self.server.shared.settings.options.clone();
         options.deflate = self.deflate;
-        let service = Service { endpoint: Arc::new(Endpoint(Arc::new(handler))), options: Arc::new(options) };
+        let service =
+            Service { endpoint: Arc::new(Arc::new(Endpoint { handler, clients })), options: Arc::new(options) };
         write(&self.server.shared.routes).set(self.path, service);
     }
 }
@@ -73,11 +75,9 @@ pub(super) trait Start: Send + Sync {
     fn start(&self, opened: Opened);
 }
 
-struct Endpoint<H>(Arc<H>);
-
-impl<H: Handler> Start for Endpoint<H> {
+impl<H: Handler> Start for Arc<Endpoint<H>> {
     fn start(&self, opened: Opened) {
-        start::start(opened, Arc::clone(&self.0));
+        start::start(opened, self);
     }
 }
 
