@@ -33,7 +33,6 @@ pub(super) fn draw(buckets: &[Bucket], marks: &[(&str, f64)], width: usize) -> V
     let line = |index: usize| {
         let (from, to) = &edges[index];
         let count = buckets[index].count;
-        #[expect(clippy::cast_precision_loss, reason = "nothing is counted to 2^53")]
         let (share, full) = (count as f64 / total.max(1) as f64, count as f64 / most.max(1) as f64);
         let range = format!("  {FAINT}{from:>from_width$} – {to:>to_width$}{FAINT:#}");
         if count == 0 {
@@ -64,7 +63,7 @@ fn bar(full: f64, width: usize) -> String {
     if full <= 0.0 {
         return String::new();
     }
-    #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "a width is small, and full is not below 0")]
+    #[expect(clippy::cast_sign_loss, reason = "a width is small, and full is not below 0")]
     let eighths = ((full * (width * 8) as f64).round() as usize).max(1);
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }

@@ -175,11 +175,11 @@ async fn publish_at(rate: f64, worker: &Worker, stage: &Stage) -> io::Result<()>
             timer.wait(Duration::from_nanos(due - now).min(LONGEST_WAIT)).await?;
             now = run.now();
         }
-        if now >= run.from() {
-            tally::with(|tally| tally.lateness.saturating_record(now.saturating_sub(due)));
-        }
         if !stage.publish(run, due) {
             break;
+        }
+        if due >= run.from() {
+            tally::with(|tally| tally.lateness.saturating_record(now.saturating_sub(due)));
         }
         // Deliveries have their turn also where publishing is behind.
         tokio::task::yield_now().await;

@@ -105,7 +105,6 @@ pub(super) fn memory_before(pid: u32, client: &Client, url: &str, plan: &Plan, p
 /// One thread's part.
 pub(super) async fn work(worker: Worker, plan: &Plan) {
     let post = worker.post();
-    #[expect(clippy::cast_precision_loss, reason = "there are not that many threads")]
     let rate = plan.rate.map(|rate| rate / worker.run.gauges.len() as f64);
     let make = || ((), Guest { post: post.clone() });
     let connections = worker.open(worker.part(plan.connections), rate, make).await;

@@ -1,6 +1,11 @@
 //! `ropeway bench`: load for a server, and what came of it. From the options to a result and an exit code; what each kind of
 //! load does is in [`echo`] and its neighbours.
 
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "nothing here is counted to 2^53, and figures are shown to three digits"
+)]
+
 mod args;
 mod assertion;
 mod buckets;

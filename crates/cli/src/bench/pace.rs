@@ -19,7 +19,7 @@ impl Schedule {
     /// When a message is due. It depends on nothing that happened before: a message that goes out late is late by all that
     /// held it up, and so are those behind it.
     #[inline]
-    #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "numbers stay below 2^53, times above 0")]
+    #[expect(clippy::cast_sign_loss, reason = "numbers stay below 2^53, times above 0")]
     pub(super) fn due(&self, number: u64) -> u64 {
         self.begin + (number as f64 * self.interval) as u64
     }

@@ -111,6 +111,7 @@ pub(super) struct Quantiles {
 }
 
 /// The resident memory of the server's process.
+#[expect(clippy::struct_field_names, reason = "the names are those in the JSON, with their units")]
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Memory {
     pub(super) before_bytes: u64,

@@ -131,6 +131,11 @@ impl Run {
         self.until.load(Ordering::Relaxed)
     }
 
+    /// Whether it goes on until all is done.
+    pub(super) fn is_endless(&self) -> bool {
+        self.until() == u64::MAX
+    }
+
     /// Whether what happens at this time counts.
     #[inline]
     pub(super) fn counts(&self, time: u64) -> bool {

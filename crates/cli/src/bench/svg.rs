@@ -26,7 +26,8 @@ const STYLE: &str = "
   text { font-family: ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; font-size: 12px; fill: var(--faint) }
   .back { fill: var(--back); stroke: var(--edge) }
   .title { font-size: 17px; font-weight: 600; fill: var(--ink) }
-  .figure { font-size: 20px; font-weight: 600; fill: var(--ink); font-variant-numeric: tabular-nums }
+  .figure { font-size: 19px; font-weight: 600; fill: var(--ink); font-variant-numeric: tabular-nums }
+  .unit { font-size: 12px; font-weight: 400; fill: var(--faint) }
   .bar { fill: var(--bar) }
   .tail { fill: var(--tail) }
   .grid { stroke: var(--grid) }
@@ -74,20 +75,16 @@ fn figures(svg: &mut String, report: &Report) -> fmt::Result {
     }
     figures.push(("drops".to_owned(), whole(report.drops)));
     figures.push(("errors".to_owned(), whole(report.errors.total)));
-    // The rate is the longest by far.
+    // The rate is the longest by far, and what is only counted the shortest.
     let mut x = 32.0;
-    for (index, (name, value)) in figures.iter().enumerate() {
-        writeln!(
+    for (index, (name, figure)) in figures.iter().enumerate() {
+        let (value, unit) = figure.split_once(' ').unwrap_or((figure, ""));
+        write!(
             svg,
-            r#"<text class="figure" x="{x:.0}" y="108">{value}</text><text x="{x:.0}" y="126">{name}</text>"#
+            r#"<text class="figure" x="{x:.0}" y="108">{value}<tspan class="unit" dx="3">{unit}</tspan></text>"#
         )?;
-        x += if index == 0 {
-            142.0
-        } else if index + 3 < figures.len() {
-            98.0
-        } else {
-            84.0
-        };
+        writeln!(svg, r#"<text x="{x:.0}" y="126">{name}</text>"#)?;
+        x += if index == 0 { 140.0 } else { 86.0 };
     }
     Ok(())
 }
@@ -112,14 +109,12 @@ impl Scale {
         LEFT + (RIGHT - LEFT) * (latency.max(self.from) / self.from).ln() / (self.to / self.from).ln()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "nothing is counted to 2^53")]
     fn y(&self, count: f64) -> f64 {
         BOTTOM - (BOTTOM - TOP) * count / self.most as f64
     }
 }
 
 /// Lines at round shares, and ticks at round latencies.
-#[expect(clippy::cast_precision_loss, reason = "nothing is counted to 2^53")]
 fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
     let step = round_step(scale.most as f64 / scale.total as f64 / 4.0);
     for share in (1..).map(|line| f64::from(line) * step) {
@@ -128,7 +123,8 @@ fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
             break;
         }
         writeln!(svg, r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/>"#)?;
-        let label = percent(share);
+        // A millionth less than is shown is what floats make of a round number.
+        let label = format!("{} %", (share * 100.0 * 1e6).round() / 1e6);
         writeln!(svg, r#"<text class="end" x="{:.1}" y="{:.1}">{label}</text>"#, LEFT - 8.0, y + 4.0)?;
     }
     let mut free_from = f64::NEG_INFINITY;
@@ -146,7 +142,6 @@ fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
 }
 
 /// A bar a bucket; in another colour those of the slowest hundredth.
-#[expect(clippy::cast_precision_loss, reason = "nothing is counted to 2^53")]
 fn bars(svg: &mut String, scale: &Scale, buckets: &[Bucket], p99: f64) -> fmt::Result {
     for bucket in buckets.iter().filter(|bucket| bucket.count > 0) {
         let (left, right) = (scale.x(bucket.from), scale.x(bucket.to));
@@ -237,7 +232,9 @@ mod tests {
 
     fn report(url: &str, latencies: &[u64]) -> (Report, Vec<Bucket>) {
         let mut histogram = Histogram::new(3).unwrap();
-        latencies.iter().for_each(|latency| histogram.record(*latency).unwrap());
+        for latency in latencies {
+            histogram.record(*latency).unwrap();
+        }
         let report = Report {
             mode: "echo",
             url: url.to_owned(),
@@ -290,7 +287,8 @@ mod tests {
 
     #[test]
     fn steps_and_ticks_are_round() {
-        assert_eq!([0.011, 0.03, 0.05, 0.07].map(round_step), [0.02, 0.05, 0.05, 0.1]);
+        let steps = [0.011, 0.03, 0.05, 0.07].map(|least| percent(round_step(least)));
+        assert_eq!(steps, ["2.00 %", "5.00 %", "5.00 %", "10.0 %"]);
         assert_eq!(round_latencies(40e3, 3e6), [50e3, 100e3, 200e3, 500e3, 1e6, 2e6]);
     }
 }

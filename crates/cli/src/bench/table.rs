@@ -21,7 +21,7 @@ pub(super) fn show(report: &Report, buckets: &[Bucket], width: usize) -> String 
     let _ = figures(&mut text, report);
     if let Some(latency) = &report.latency_us {
         let _ = writeln!(text);
-        let _ = percentiles(&mut text, "latency", latency, STRONG);
+        let _ = percentiles(&mut text, if report.mode == "idle" { "opening" } else { "latency" }, latency, STRONG);
         if let Some(late) = &report.sent_late_us {
             let _ = row_of(&mut text, "sent late", late, FAINT);
         }
@@ -67,47 +67,11 @@ pub(super) fn settings(report: &Report) -> Vec<String> {
     words
 }
 
+/// A figure: its name, a number, and its unit with what else is to be said of it.
+type Row = (&'static str, String, String);
+
 fn figures(text: &mut String, report: &Report) -> std::fmt::Result {
-    let connections = &report.connections;
-    let mut rows = vec![(report.counted, whole(report.count), String::new())];
-    if report.counted != "connections" {
-        let asked = report
-            .rate_per_s
-            .asked
-            .map(|asked| format!("{} of {}/s asked for", percent(report.rate_per_s.achieved / asked), count(asked)));
-        rows.push(("rate", format!("{}/s", count(report.rate_per_s.achieved.round())), asked.unwrap_or_default()));
-    }
-    if let Some(rate) = report.payload_bytes_per_s.filter(|rate| *rate > 0.0) {
-        let way = if report.counted == "messages" { "each way" } else { "" };
-        rows.push(("payload", format!("{}/s", bytes(rate)), way.to_owned()));
-    }
-    if let Some(asked) = connections.asked {
-        let note = match (connections.opened == asked, connections.opening_s) {
-            (false, _) => format!("of {}", whole(asked)),
-            (true, Some(time)) => format!("in {}", duration(time * 1e9)),
-            (true, None) => String::new(),
-        };
-        rows.push(("opened", whole(connections.opened), note));
-    }
-    if report.counted == "connections" || connections.dropped > 0 {
-        rows.push(("lost", whole(connections.dropped), "connections that ended early".to_owned()));
-    }
-    if let Some(memory) = &report.server_memory {
-        rows.push(("memory", bytes(memory.before_bytes as f64), "the server's, before".to_owned()));
-        rows.push((
-            "  open",
-            format!("{}/conn", bytes(memory.per_connection_open_bytes)),
-            bytes(memory.open_bytes as f64),
-        ));
-        if let (Some(each), Some(all)) = (memory.per_connection_used_bytes, memory.used_bytes) {
-            let note = format!("{} after one message each", bytes(all as f64));
-            rows.push(("  used", format!("{}/conn", bytes(each)), note));
-        }
-    }
-    if report.counted != "connections" || report.drops > 0 {
-        rows.push(("drops", whole(report.drops), String::new()));
-    }
-    rows.push(("errors", whole(report.errors.total), String::new()));
+    let rows = rows(report);
     let value_width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
     for (name, value, note) in rows {
         let style = match name {
@@ -120,6 +84,54 @@ fn figures(text: &mut String, report: &Report) -> std::fmt::Result {
         if note.is_empty() { writeln!(text, "{line}")? } else { writeln!(text, "{line}  {FAINT}{note}{FAINT:#}")? }
     }
     Ok(())
+}
+
+fn rows(report: &Report) -> Vec<Row> {
+    let (connections, rate) = (&report.connections, &report.rate_per_s);
+    let is_idle = report.counted == "connections";
+    let mut rows: Vec<Row> = Vec::new();
+    if let Some(asked) = connections.asked {
+        let mut note = Vec::new();
+        if connections.opened != asked {
+            note.push(format!("of {}", whole(asked)));
+        }
+        note.extend(connections.opening_s.map(|time| format!("in {}", duration(time * 1e9))));
+        rows.push(("opened", whole(connections.opened), note.join(" ")));
+    }
+    rows.push((if is_idle { "held" } else { report.counted }, whole(report.count), String::new()));
+    let asked = rate.asked.map(|asked| format!(", {} of {} asked for", percent(rate.achieved / asked), count(asked)));
+    let what = if is_idle { " opened" } else { "" };
+    rows.push(("rate", count(rate.achieved.round()), format!("/s{what}{}", asked.unwrap_or_default())));
+    if let Some(rate) = report.payload_bytes_per_s.filter(|rate| *rate > 0.0) {
+        let (value, unit) = split(&bytes(rate));
+        let way = if report.counted == "messages" { " each way" } else { "" };
+        rows.push(("payload", value, format!("{unit}/s{way}")));
+    }
+    if let Some(memory) = &report.server_memory {
+        let (value, unit) = split(&bytes(memory.before_bytes as f64));
+        rows.push(("server", value, format!("{unit} resident before")));
+        let mut each = |name, each: f64, all: u64, when| {
+            rows.push((name, count(each.round()), format!("B a connection {when}, {} in all", bytes(all as f64))));
+        };
+        each("  open", memory.per_connection_open_bytes, memory.open_bytes, "opened");
+        if let (Some(used), Some(all)) = (memory.per_connection_used_bytes, memory.used_bytes) {
+            each("  used", used, all, "after one message each");
+        }
+    }
+    if is_idle || connections.dropped > 0 {
+        rows.push(("lost", whole(connections.dropped), String::new()));
+    }
+    if !is_idle || report.drops > 0 {
+        rows.push(("drops", whole(report.drops), String::new()));
+    }
+    rows.push(("errors", whole(report.errors.total), String::new()));
+    rows
+}
+
+/// A value and its unit.
+fn split(text: &str) -> (String, String) {
+    let (value, unit) = text.split_once(' ').unwrap_or((text, ""));
+    (value.to_owned(), unit.to_owned())
 }
 
 const COLUMN: usize = 9;

@@ -29,7 +29,6 @@ pub(super) fn count(value: f64) -> String {
 }
 
 /// The same of a number that is whole.
-#[expect(clippy::cast_precision_loss, reason = "nothing is counted to 2^53")]
 pub(super) fn whole(value: u64) -> String {
     count(value as f64)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ropeway::http::header::SEC_WEBSOCKET_EXTENSIONS;
 use ropeway::{Client, Closed, Error, Handler, Handshake, Sender};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::pace::{Schedule, Share};
 use super::run::{Gauge, Milestone, Phase, Run};
@@ -119,7 +119,7 @@ impl Worker {
                     sleep(Duration::from_nanos(wait)).await;
                 }
                 while opening.len() >= TOGETHER {
-                    open.extend(opening.join_next().await.into_iter().flat_map(|joined| self.take(joined)));
+                    open.extend(opening.join_next().await.into_iter().filter_map(|joined| self.take(joined)));
                 }
                 let (client, url) = (Arc::clone(&self.client), Arc::clone(&self.url));
                 let (lane, handler) = make();
@@ -158,16 +158,25 @@ impl Worker {
         self.run.phase() == Phase::Running
     }
 
-    /// Waits until all there is to do is done, or the run's end; and then for what is under way.
+    /// Waits until all there is to do is done, or the run's end; and then for what is under way. A run without an end that is
+    /// not answered for as long as the last answers may take is over too.
     pub(super) async fn finish(&self, is_done: impl Fn() -> bool) {
+        let gauge = self.gauge();
         let done = async {
+            let (mut answered, mut since) = (gauge.answered.get(), Instant::now());
             while !is_done() {
                 sleep(LOOK).await;
+                let now_answered = gauge.answered.get();
+                if now_answered != answered {
+                    (answered, since) = (now_answered, Instant::now());
+                } else if self.run.is_endless() && since.elapsed() >= self.timeout {
+                    return;
+                }
             }
         };
         self.unless_ending(done).await;
         let settled = async {
-            while !self.gauge().is_settled() {
+            while !gauge.is_settled() {
                 sleep(LOOK).await;
             }
         };

@@ -1,0 +1,78 @@
+//! Servers that misbehave: what goes wrong is counted by its kind, and the run goes on.
+
+use ropeway::Refusal;
+use ropeway::Server;
+use ropeway::http::StatusCode;
+use tokio::net::TcpListener;
+
+use crate::program::{errors, run};
+use crate::server;
+
+#[tokio::test]
+async fn a_server_that_is_not_there_fails_every_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for mode in [&["echo", "--conns", "5"][..], &["fanout", "--conns", "4"], &["idle", "--conns", "5"]] {
+        let outcome = run(&[mode, &[&url, "--json"]].concat()).await;
+        assert_eq!(errors(&outcome.json(), "connect_refused"), 5, "{mode:?}");
+        let said = outcome.failure(1);
+        assert!(said.contains("no connection could be opened"), "{said}");
+    }
+    let outcome = run(&["connect", &url, "--parallel", "2", "--handshakes", "6", "--json"]).await;
+    assert_eq!(errors(&outcome.json(), "connect_refused"), 6);
+    assert_eq!(outcome.json()["latency_us"], serde_json::Value::Null);
+    outcome.failure(1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_counted_by_its_status() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|_, _| {});
+    server.on_upgrade(|_| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full")));
+    let url = server::run(server);
+    let outcome = run(&["echo", &url, "--conns", "3", "--json"]).await;
+    assert_eq!(errors(&outcome.json(), "handshake_status_503"), 3);
+    outcome.failure(1);
+}
+
+#[tokio::test]
+async fn connections_that_the_server_closes_are_errors_and_what_they_owe_are_drops() {
+    let url = server::closing().await;
+    // Each has two messages answered, and is closed at the third of four.
+    let outcome = run(&["echo", &url, "--conns", "5", "--window", "4", "-n", "1000", "--json"]).await;
+    let result = outcome.json();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(errors(&result, "closed_4001"), 5);
+    assert_eq!(result["connections"]["dropped"], 5);
+    assert_eq!(result["count"], 10);
+    assert_eq!(result["errors"]["kinds"][0]["first"], "4001 (private use) \"enough\"");
+    let drops = result["drops"].as_u64().unwrap();
+    assert!((10..=20).contains(&drops), "four at least were sent on each, and two answered: {result}");
+}
+
+#[tokio::test]
+async fn messages_that_are_never_answered_are_drops() {
+    let url = server::silent().await;
+    for pace in [["--window", "2"], ["--rate", "10000"]] {
+        let args = [&["echo", &url, "--conns", "3", "-n", "6", "--timeout", "0.1", "--json"], &pace[..]].concat();
+        let result = run(&args).await.json();
+        assert_eq!((&result["count"], &result["drops"]), (&0.into(), &6.into()), "{pace:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fanout_that_the_server_does_not_deliver_ends_all_the_same() {
+    let (url, _) = server::echo().await;
+    // Only the publisher gets its message.
+    let result = run(&["fanout", &url, "--conns", "3", "--secs", "0.1", "--timeout", "0.1", "--json"]).await.json();
+    assert_eq!(result["drops"], 3, "{result}");
+}
+
+#[tokio::test]
+async fn answers_that_are_something_else_are_told() {
+    let url = server::contrary().await;
+    let result = run(&["echo", &url, "--conns", "2", "-n", "4", "--timeout", "0.1", "--json"]).await.json();
+    assert_eq!(errors(&result, "unexpected_message"), 2, "{result}");
+    assert_eq!((&result["count"], &result["drops"]), (&0.into(), &2.into()));
+}

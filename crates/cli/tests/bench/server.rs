@@ -1,0 +1,97 @@
+//! Servers to put load on. All are ropeway's own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ropeway::{Sender, Server, ServerBuilder, deflate};
+
+/// What a server has seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) opened: AtomicU64,
+    pub(crate) messages: AtomicU64,
+    /// Connections that were closed with 1000 from both sides.
+    pub(crate) closed: AtomicU64,
+}
+
+/// A server that echoes; gives its URL.
+pub(crate) async fn echo() -> (String, Arc<Seen>) {
+    echo_with(Server::builder()).await
+}
+
+/// A server with these settings that echoes.
+pub(crate) async fn echo_with(builder: ServerBuilder) -> (String, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    let server = builder.bind("127.0.0.1:0").await.unwrap();
+    let noting = Arc::clone(&seen);
+    server.on_connection(move |ws, _| {
+        noting.opened.fetch_add(1, Ordering::Relaxed);
+        let (messages, closed) = (Arc::clone(&noting), Arc::clone(&noting));
+        ws.on_message(move |ws, message| {
+            messages.messages.fetch_add(1, Ordering::Relaxed);
+            ws.send(message).unwrap();
+        });
+        ws.on_close(move |_, end| {
+            closed.closed.fetch_add(u64::from(end.clean && end.code.as_u16() == 1000), Ordering::Relaxed);
+        });
+    });
+    (run(server), seen)
+}
+
+/// A server that echoes, and compresses if it may.
+pub(crate) async fn deflating() -> (String, Arc<Seen>) {
+    echo_with(Server::builder().per_message_deflate(deflate::Options::no_context_takeover())).await
+}
+
+/// A server that sends each message to everyone.
+pub(crate) async fn broadcast() -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let everyone: Arc<Mutex<Vec<Sender>>> = Arc::default();
+    server.on_connection(move |ws, _| {
+        everyone.lock().unwrap().push(ws.sender());
+        let everyone = Arc::clone(&everyone);
+        ws.on_message(move |_, message| {
+            let message = message.into_owned();
+            for client in &*everyone.lock().unwrap() {
+                client.send(&message).ok();
+            }
+        });
+    });
+    run(server)
+}
+
+/// A server that answers nothing.
+pub(crate) async fn silent() -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|_, _| {});
+    run(server)
+}
+
+/// A server that closes each connection with 4001 at its third message, having answered the two before.
+pub(crate) async fn closing() -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, _| {
+        let mut messages = 0;
+        ws.on_message(move |ws, message| {
+            messages += 1;
+            if messages < 3 { ws.send(message).unwrap() } else { ws.close(4001, "enough").unwrap() }
+        });
+    });
+    run(server)
+}
+
+/// A server that answers each message with another.
+pub(crate) async fn contrary() -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, _| ws.send("no").unwrap());
+    });
+    run(server)
+}
+
+/// Runs a server; gives its URL.
+pub(crate) fn run(server: Server) -> String {
+    let url = format!("ws://{}/", server.local_addr().unwrap());
+    tokio::spawn(async move { server.run().await });
+    url
+}
