@@ -41,12 +41,12 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 }
 
 fn build(workspace: &Workspace) -> Result<()> {
-    if !nightly("rustc").arg("--version").succeeds() {
+    if !Program::nightly("rustc").arg("--version").succeeds() {
         let remedy = "fuzzing needs it: rustup toolchain install nightly --profile minimal";
         return Err(Missing::new("a nightly toolchain", remedy).into());
     }
     // The target is named so that the flags reach the code under test and not build scripts and macros.
-    nightly("cargo")
+    Program::nightly("cargo")
         .args(["build", "--release", "--bins", "--target", &host()?, "--manifest-path", "fuzz/Cargo.toml"])
         .arg("--target-dir")
         .arg(workspace.target.join("fuzz"))
@@ -76,13 +76,8 @@ fn run(workspace: &Workspace, target: &str, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// `rustup run` finds a toolchain also where `cargo` on the PATH is no longer rustup's, as inside `cargo run`.
-fn nightly(program: &str) -> Program {
-    Program::new("rustup").args(["run", "nightly", program])
-}
-
 fn host() -> Result<String> {
-    let version = nightly("rustc").args(["--version", "--verbose"]).output()?;
+    let version = Program::nightly("rustc").args(["--version", "--verbose"]).output()?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc names no host")?.to_owned())
 }

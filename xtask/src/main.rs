@@ -12,6 +12,7 @@ mod cargo;
 mod fuzz;
 mod interop;
 mod kosoku;
+mod miri;
 mod program;
 mod server_process;
 mod setup;
@@ -37,6 +38,7 @@ cargo xtask COMMAND: the commands that prove ropeway
   bench                 instructions of the micro-benchmarks under valgrind, held against bench/baseline.json
   bench --record        the same, made the new baseline
   fuzz [SECONDS]        every fuzz target for SECONDS each (5); needs a nightly toolchain
+  miri                  the core's tests under Miri; needs a nightly toolchain with the components miri and rust-src
   autobahn server|client [CASES...]
                         the Autobahn cases against `ropeway serve` or against the client;
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
@@ -45,7 +47,7 @@ cargo xtask COMMAND: the commands that prove ropeway
   help                  this text
 
 Environment:
-  CI=true               a missing tool (python3, node, Chromium, nightly, valgrind) is a failure; without it that step is NOT RUN
+  CI=true               a missing tool (python3, node, Chromium, nightly, Miri, valgrind) is a failure; without it that step is NOT RUN
   ROPEWAY=PATH          test this `ropeway` binary instead of building one
   CHROMIUM=PATH         use this browser
 ";
@@ -92,6 +94,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
             let seconds = seconds.parse().with_context(|| format!("`{seconds}` is not a number of seconds"))?;
             vec![fuzz::step(Duration::from_secs(seconds))]
         }
+        ["miri"] => vec![miri::step()],
         ["autobahn", role, cases @ ..] => vec![autobahn::step(role.parse()?, cases)],
         ["interop"] => interop::steps(),
         ["browser"] => vec![browser::page(), browser::examples()],
@@ -105,7 +108,7 @@ fn everything() -> Vec<Step> {
     steps.extend([cargo::features(), cargo::docs(), bench::compare()]);
     steps.extend(interop::steps());
     steps.extend([browser::page(), browser::examples()]);
-    steps.push(fuzz::step(FUZZ_FOR));
+    steps.extend([fuzz::step(FUZZ_FOR), miri::step()]);
     steps.extend([autobahn::step(Role::Server, &[]), autobahn::step(Role::Client, &[])]);
     steps
 }

@@ -27,6 +27,12 @@ impl Program {
         Self { command, deadline: DEADLINE }
     }
 
+    /// A program of the nightly toolchain. `rustup run` finds it also where `cargo` on the PATH is no longer rustup's, as inside
+    /// `cargo run`.
+    pub(crate) fn nightly(name: &str) -> Self {
+        Self::new("rustup").args(["run", "nightly", name])
+    }
+
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self

@@ -1,0 +1,53 @@
+//! The core's tests under Miri, which finds undefined behaviour. Ours has no `unsafe`, but what it is made of has (bytes,
+//! zlib-rs, httparse, http), and lent memory goes through all of it.
+
+use std::time::Duration;
+
+use crate::program::Program;
+use crate::setup::Missing;
+use crate::steps::Step;
+
+/// The tests that are run: by what their names contain. Miri is some thousand times slower than a processor, so what tries
+/// thousands of inputs or megabytes is left to the processor. The rows are fewer under Miri.
+const TESTS: [&str; 12] = [
+    "every_row_holds_however_its_input_is_cut",
+    "deflate::compress::tests::hello",
+    "deflate::inflate::tests::codec_of_a_connection_that_failed",
+    "deflate::inflate::tests::message_may_point_back",
+    "deflate::pool::",
+    "handshake::encode::",
+    "handshake::head::tests::every_form_of_request_target_is_read",
+    "handshake::key::",
+    "handshake::refused_body::",
+    "handshake::server::tests::",
+    "recv::",
+    "send::queue::tests::lent_memory",
+];
+
+/// Those that have such a name, and try too much all the same.
+const TOO_LONG: [&str; 1] = ["any_headers_are_judged_without_a_panic"];
+
+/// It takes one to two minutes.
+const DEADLINE: Duration = Duration::from_secs(10 * 60);
+
+pub(crate) fn step() -> Step {
+    Step::new("miri", "the core's tests do nothing that Rust leaves undefined", |workspace| {
+        if !Program::nightly("cargo").args(["miri", "--version"]).succeeds() {
+            let remedy = "install it: rustup toolchain install nightly --profile minimal --component miri,rust-src";
+            return Err(Missing::new("Miri", remedy).into());
+        }
+        Program::nightly("cargo")
+            .args(["miri", "test", "--package", "ropeway-proto", "--lib", "--test", "rows"])
+            .arg("--target-dir")
+            .arg(workspace.target.join("miri"))
+            .arg("--")
+            .args(TESTS)
+            .args(TOO_LONG.iter().flat_map(|name| ["--skip", name]))
+            // The tests read the clock and `testdata/`.
+            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+            .dir(&workspace.root)
+            .deadline(DEADLINE)
+            .run()?;
+        Ok("ropeway-proto: unit tests, and rows of every kind".into())
+    })
+}
