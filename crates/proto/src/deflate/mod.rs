@@ -13,6 +13,7 @@
 //! agreed 8: it never points back further than its window less 262 bytes (the most it looks ahead), and 512 − 262 is below
 //! 256. An inflater always runs with 2^15, which reads what was made with any smaller window.
 
+mod block;
 mod compress;
 mod error;
 mod header;

@@ -6,33 +6,23 @@
 //! cache, and text comes out as short as at the same level of zlib or shorter, in less than half of the time.
 //!
 //! ```text
-//! message ──► tokens: literals, and matches found through `heads` and `before` ──► frequencies ──► codes
-//!                                                                                                    │
-//!             payload ◄── the shortest of: stored block, fixed codes, codes of its own ◄─────────────┘
+//! history, message ──► tokens: literals, and matches found through `heads` and `before` ──► Block ──► payload
 //! ```
 
 use std::mem;
 use std::ops::Range;
 
-use super::huffman::Code;
+use super::block::{Block, MAX_MATCH};
 
-/// The longest message that is taken. From here on zlib catches up.
+/// The longest message that is taken. Up to here it is faster than zlib on every text that was measured: 2.7 times at 200 bytes,
+/// twice at 1 KiB, by a few per cent to a half at 4 KiB.
 pub(super) const LONGEST: usize = 4096;
 
 /// What a match costs is about three literals, so shorter ones are not worth it.
 const MIN_MATCH: usize = 4;
-const MAX_MATCH: usize = 258;
 
 /// A table of 8 KiB: of strings in a message of the longest kind few share a slot.
 const HASH_BITS: u32 = 12;
-
-/// Literals, the end of the block, and lengths. The last two only take part in numbering the fixed code (RFC 1951 section 3.2.6).
-const LITERALS: usize = 288;
-const END_OF_BLOCK: usize = 256;
-const DISTANCES: usize = 30;
-
-/// The order in which the lengths of the code for code lengths are stated (RFC 1951 section 3.2.7).
-const LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// The encoder's tables, which are reused. They carry nothing from one message to the next.
 #[derive(Debug)]
@@ -43,12 +33,7 @@ pub(super) struct Encoder {
     before: Vec<u16>,
     /// History and message in one piece, where there is a history.
     joined: Vec<u8>,
-    /// A literal is its byte; a match its length times 2^16 plus its distance, which may be 2^15.
-    tokens: Vec<u32>,
-    literals: [u16; LITERALS],
-    distances: [u16; DISTANCES],
-    fixed_literals: Code<LITERALS>,
-    fixed_distances: Code<DISTANCES>,
+    block: Block,
 }
 
 /// How hard to look for matches: the figures of zlib's levels, and how far.
@@ -92,16 +77,7 @@ const NO_MATCH: Match = Match { length: MIN_MATCH - 1, distance: 0 };
 
 impl Encoder {
     pub(super) fn new() -> Self {
-        Self {
-            heads: [0; 1 << HASH_BITS],
-            before: Vec::new(),
-            joined: Vec::new(),
-            tokens: Vec::new(),
-            literals: [0; LITERALS],
-            distances: [0; DISTANCES],
-            fixed_literals: Code::of_lengths(std::array::from_fn(fixed_length)),
-            fixed_distances: Code::of_lengths([5; DISTANCES]),
-        }
+        Self { heads: [0; 1 << HASH_BITS], before: Vec::new(), joined: Vec::new(), block: Block::new() }
     }
 
     /// Compresses a message of 1 to [`LONGEST`] bytes that follows on `history` in its stream, and appends the payload that
@@ -120,15 +96,13 @@ impl Encoder {
             self.tokenize(effort, &joined, history.len());
             self.joined = joined;
         }
-        self.write(message, out);
+        self.block.write(message, out);
     }
 
-    /// Makes tokens of `data` from `start` on, and counts them.
+    /// Makes tokens of `data` from `start` on.
     fn tokenize(&mut self, effort: Effort, data: &[u8], start: usize) {
         self.heads.fill(0);
-        self.literals.fill(0);
-        self.distances.fill(0);
-        self.tokens.clear();
+        self.block.clear();
         if self.before.len() < data.len() {
             self.before.resize(data.len(), 0);
         }
@@ -145,7 +119,7 @@ impl Encoder {
                 NO_MATCH
             };
             if waiting.length >= MIN_MATCH && found.length <= waiting.length {
-                self.push_match(waiting);
+                self.block.push_match(waiting.length, waiting.distance);
                 let end = at - 1 + waiting.length;
                 self.insert_all(data, at + 1..end);
                 at = end;
@@ -153,7 +127,7 @@ impl Encoder {
                 literal_waits = false;
             } else {
                 if literal_waits {
-                    self.push_literal(data[at - 1]);
+                    self.block.push_literal(data[at - 1]);
                 }
                 literal_waits = true;
                 waiting = found;
@@ -161,9 +135,8 @@ impl Encoder {
             }
         }
         if literal_waits {
-            self.push_literal(data[at - 1]);
+            self.block.push_literal(data[at - 1]);
         }
-        self.literals[END_OF_BLOCK] = 1;
     }
 
     /// Remembers the string that starts here; gives where the one before with its hash does, plus one.
@@ -217,202 +190,6 @@ impl Encoder {
         }
         found
     }
-
-    #[inline]
-    fn push_literal(&mut self, byte: u8) {
-        self.literals[usize::from(byte)] += 1;
-        self.tokens.push(u32::from(byte));
-    }
-
-    #[inline]
-    fn push_match(&mut self, Match { length, distance }: Match) {
-        self.literals[length_symbol(length).0] += 1;
-        self.distances[distance_symbol(distance).0] += 1;
-        self.tokens.push((length << 16 | distance) as u32);
-    }
-
-    /// Writes the tokens in the shortest of the three ways, and the header of an empty stored block behind them.
-    fn write(&self, message: &[u8], out: &mut Vec<u8>) {
-        let own = OwnCodes::of(&self.literals, &self.distances);
-        let fixed_cost = self.fixed_literals.cost(&self.literals) + self.fixed_distances.cost(&self.distances);
-        let own_cost = own.cost + own.literals.cost(&self.literals) + own.distances.cost(&self.distances);
-        // Three bits are a block's header.
-        let cost = 3 + fixed_cost.min(own_cost) + self.extra_bits();
-        if cost.div_ceil(8) >= 5 + message.len() {
-            store(message, out);
-            return;
-        }
-        let mut bits = BitWriter { out, held: 0, count: 0 };
-        if own_cost < fixed_cost {
-            bits.put(0b100, 3);
-            own.write(&mut bits);
-            self.write_tokens(&own.literals, &own.distances, &mut bits);
-        } else {
-            bits.put(0b010, 3);
-            self.write_tokens(&self.fixed_literals, &self.fixed_distances, &mut bits);
-        }
-        bits.put(0b000, 3);
-        bits.finish();
-    }
-
-    /// How many bits follow on the symbols of lengths and distances.
-    fn extra_bits(&self) -> usize {
-        let bits_of = |count: u16, bits: usize| usize::from(count) * bits;
-        let lengths = self.literals[265..285].iter().enumerate().map(|(at, &count)| bits_of(count, at / 4 + 1));
-        let distances = self.distances[4..].iter().enumerate().map(|(at, &count)| bits_of(count, at / 2 + 1));
-        lengths.chain(distances).sum()
-    }
-
-    #[inline]
-    fn write_tokens(&self, literals: &Code<LITERALS>, distances: &Code<DISTANCES>, bits: &mut BitWriter<'_>) {
-        for &token in &self.tokens {
-            let (length, distance) = ((token >> 16) as usize, (token & 0xffff) as usize);
-            if length == 0 {
-                bits.put_symbol(literals, distance);
-            } else {
-                let (symbol, extra, value) = length_symbol(length);
-                bits.put_symbol(literals, symbol);
-                bits.put(value, extra);
-                let (symbol, extra, value) = distance_symbol(distance);
-                bits.put_symbol(distances, symbol);
-                bits.put(value, extra);
-            }
-        }
-        bits.put_symbol(literals, END_OF_BLOCK);
-    }
-}
-
-/// Appends the message in a stored block, and the header of an empty one (RFC 1951 section 3.2.4).
-fn store(message: &[u8], out: &mut Vec<u8>) {
-    let length = message.len() as u16;
-    out.push(0x00);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&(!length).to_le_bytes());
-    out.extend_from_slice(message);
-    out.push(0x00);
-}
-
-/// The codes of a block of its own kind, and how they are stated in front of it (RFC 1951 section 3.2.7).
-struct OwnCodes {
-    literals: Code<LITERALS>,
-    distances: Code<DISTANCES>,
-    literal_count: usize,
-    distance_count: usize,
-    /// The lengths of both codes in runs: a symbol of the code for code lengths, and its extra bits.
-    runs: [(u8, u8); LITERALS + DISTANCES],
-    run_count: usize,
-    run_code: Code<19>,
-    run_code_count: usize,
-    /// How many bits all this has.
-    cost: usize,
-}
-
-impl OwnCodes {
-    fn of(literals: &[u16; LITERALS], distances: &[u16; DISTANCES]) -> Self {
-        let literals = Code::of(literals, 15);
-        let distances = Code::of(distances, 15);
-        let count = |lengths: &[u8]| lengths.iter().rposition(|&length| length > 0).map_or(0, |last| last + 1);
-        let (literal_count, distance_count) = (count(literals.lengths()), count(distances.lengths()));
-        let mut lengths = [0; LITERALS + DISTANCES];
-        lengths[..literal_count].copy_from_slice(&literals.lengths()[..literal_count]);
-        lengths[literal_count..literal_count + distance_count].copy_from_slice(&distances.lengths()[..distance_count]);
-
-        let mut runs = [(0, 0); LITERALS + DISTANCES];
-        let mut frequencies = [0; 19];
-        let mut run_count = 0;
-        let mut push = |symbol: u8, extra: usize| {
-            frequencies[usize::from(symbol)] += 1;
-            runs[run_count] = (symbol, extra as u8);
-            run_count += 1;
-        };
-        for run in lengths[..literal_count + distance_count].chunk_by(|a, b| a == b) {
-            let length = run[0];
-            let mut rest = run.len();
-            if length > 0 {
-                push(length, 0);
-                rest -= 1;
-            }
-            while rest > 0 {
-                let taken = match (length, rest) {
-                    (0, 11..) => rest.min(138),
-                    (0, 3..) => rest,
-                    (1.., 3..) => rest.min(6),
-                    _ => 1,
-                };
-                match (length, taken) {
-                    (_, 1) => push(length, 0),
-                    (0, 11..) => push(18, taken - 11),
-                    (0, _) => push(17, taken - 3),
-                    _ => push(16, taken - 3),
-                }
-                rest -= taken;
-            }
-        }
-        let run_code = Code::of(&frequencies, 7);
-        let last = LENGTH_ORDER.iter().rposition(|&symbol| run_code.lengths()[symbol] > 0);
-        let run_code_count = last.map_or(4, |last| (last + 1).max(4));
-        let run_extras: usize =
-            (16..19).map(|symbol| usize::from(frequencies[symbol]) * run_extra(symbol as u8) as usize).sum();
-        let cost = 14 + 3 * run_code_count + run_code.cost(&frequencies) + run_extras;
-        Self { literals, distances, literal_count, distance_count, runs, run_count, run_code, run_code_count, cost }
-    }
-
-    fn write(&self, bits: &mut BitWriter<'_>) {
-        bits.put(self.literal_count as u64 - 257, 5);
-        bits.put(self.distance_count as u64 - 1, 5);
-        bits.put(self.run_code_count as u64 - 4, 4);
-        for &symbol in &LENGTH_ORDER[..self.run_code_count] {
-            bits.put(u64::from(self.run_code.lengths()[symbol]), 3);
-        }
-        for &(symbol, extra) in &self.runs[..self.run_count] {
-            bits.put_symbol(&self.run_code, usize::from(symbol));
-            bits.put(u64::from(extra), run_extra(symbol));
-        }
-    }
-}
-
-/// How many extra bits a symbol of the code for code lengths has.
-const fn run_extra(symbol: u8) -> u32 {
-    match symbol {
-        16 => 2,
-        17 => 3,
-        18 => 7,
-        _ => 0,
-    }
-}
-
-/// How many bits a literal or length has in the fixed code (RFC 1951 section 3.2.6).
-const fn fixed_length(symbol: usize) -> u8 {
-    match symbol {
-        0..144 | 280.. => 8,
-        144..256 => 9,
-        256..280 => 7,
-    }
-}
-
-/// A length's symbol, and how many extra bits with which value follow it (RFC 1951 section 3.2.5).
-#[inline]
-const fn length_symbol(length: usize) -> (usize, u32, u64) {
-    let over = length - 3;
-    match over {
-        0..8 => (257 + over, 0, 0),
-        255 => (285, 0, 0),
-        _ => {
-            let extra = over.ilog2() - 2;
-            (257 + 4 * extra as usize + (over >> extra), extra, over as u64 & ((1 << extra) - 1))
-        }
-    }
-}
-
-/// A distance's symbol, and how many extra bits with which value follow it (RFC 1951 section 3.2.5).
-#[inline]
-const fn distance_symbol(distance: usize) -> (usize, u32, u64) {
-    let over = distance - 1;
-    if over < 4 {
-        return (over, 0, 0);
-    }
-    let extra = over.ilog2() - 1;
-    (2 * extra as usize + (over >> extra), extra, over as u64 & ((1 << extra) - 1))
 }
 
 /// Knuth's multiplicative hash, by 2^32 over the golden ratio.
@@ -438,38 +215,6 @@ fn common(a: &[u8], b: &[u8]) -> usize {
 #[inline]
 fn word(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Packs bits into bytes, the lowest first (RFC 1951 section 3.1.1).
-struct BitWriter<'a> {
-    out: &'a mut Vec<u8>,
-    held: u64,
-    /// How many bits are held: fewer than 32 between two calls.
-    count: u32,
-}
-
-impl BitWriter<'_> {
-    /// Up to 32 bits.
-    #[inline]
-    fn put(&mut self, value: u64, count: u32) {
-        self.held |= value << self.count;
-        self.count += count;
-        if self.count >= 32 {
-            self.out.extend_from_slice(&(self.held as u32).to_le_bytes());
-            self.held >>= 32;
-            self.count -= 32;
-        }
-    }
-
-    #[inline]
-    fn put_symbol<const N: usize>(&mut self, code: &Code<N>, symbol: usize) {
-        let (bits, count) = code.symbol(symbol);
-        self.put(bits, count);
-    }
-
-    fn finish(self) {
-        self.out.extend_from_slice(&self.held.to_le_bytes()[..self.count.div_ceil(8) as usize]);
-    }
 }
 
 #[cfg(test)]
@@ -504,31 +249,6 @@ mod tests {
         assert_eq!((&payload[5..105], &payload[105..]), (&noise[..], &[0][..]));
     }
 
-    #[test]
-    fn every_length_and_distance_has_the_symbol_of_rfc_1951_section_3_2_5() {
-        // The table in the RFC goes up by these steps: how many symbols have each number of extra bits.
-        let mut next = 3;
-        for symbol in 257..285 {
-            let extra = if symbol < 265 { 0 } else { (symbol as u32 - 261) / 4 };
-            for value in 0..1 << extra {
-                if next < MAX_MATCH {
-                    assert_eq!(length_symbol(next), (symbol, extra, value));
-                }
-                next += 1;
-            }
-        }
-        assert_eq!((next, length_symbol(MAX_MATCH)), (MAX_MATCH + 1, (285, 0, 0)));
-        let mut next = 1;
-        for symbol in 0..DISTANCES {
-            let extra = if symbol < 4 { 0 } else { (symbol as u32 - 2) / 2 };
-            for value in 0..1 << extra {
-                assert_eq!(distance_symbol(next), (symbol, extra, value));
-                next += 1;
-            }
-        }
-        assert_eq!(next, (1 << 15) + 1);
-    }
-
     /// Words, noise, and one byte many times over: what makes blocks of all three kinds, with long and short matches.
     fn bytes(length: usize) -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
@@ -558,7 +278,11 @@ mod tests {
                 // Another codec, with a window of exactly the agreed size, which has seen the history in a stored block.
                 let mut reference = Reference::new(window_bits);
                 let mut stored = Vec::new();
-                store(history, &mut stored);
+                stored.push(0x00);
+                stored.extend_from_slice(&(history.len() as u16).to_le_bytes());
+                stored.extend_from_slice(&(!history.len() as u16).to_le_bytes());
+                stored.extend_from_slice(history);
+                stored.push(0x00);
                 prop_assert!(reference.inflate(&stored).is_ok_and(|out| out == history));
                 let mut payload = b"before".to_vec();
                 encoder.compress(level, window_bits, history, message, &mut payload);
