@@ -137,6 +137,29 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
+    /// Sends messages, and writes them at once as far as the transport takes them.
+    #[cfg(unix)]
+    pub(crate) fn send_all<'m>(
+        &mut self,
+        messages: impl Iterator<Item = &'m ropeway_proto::Message>,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) {
+        scratch::with_spare(|spare| {
+            self.connection.lend(spare);
+            let mut ws = Ws::new(&mut self.connection, &self.link);
+            for message in messages {
+                // A large one is written from where it is, for everyone. One that is closing or full does without.
+                let _ = ws.send(message.clone());
+            }
+            self.write(cx, now);
+            self.connection.reclaim(spare);
+        });
+        if self.connection.buffered_amount() > 0 {
+            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        }
+    }
+
     /// When a turn is due though nothing comes. It mostly moves later.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         // While nothing is read, silence has no deadline; closing has one all the same.

@@ -70,6 +70,7 @@ mod start;
 mod task;
 #[cfg(feature = "tls")]
 mod tls;
+mod topic;
 mod transport;
 mod websocket;
 mod ws;
@@ -84,6 +85,7 @@ pub use sender::Sender;
 #[cfg(feature = "hyper")]
 pub use server::{Attached, AttachedFuture, Layer};
 pub use server::{Route, Server, ServerBuilder};
+pub use topic::Topic;
 pub use transport::{Io, Transport};
 pub use websocket::WebSocket;
 pub use ws::Ws;

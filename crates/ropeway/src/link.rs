@@ -13,6 +13,7 @@ use ropeway_proto::{CloseCode, CloseFrame, Message, ReadyState, SendError};
 
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
+use crate::topic::{Subscription, Topic};
 
 /// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +94,7 @@ struct Traffic {
     /// Senders that wait for room, or for the end.
     waiting: Vec<Waker>,
     dropped: u64,
+    subscriptions: Vec<Subscription>,
 }
 
 impl Link {
@@ -222,12 +224,38 @@ impl Link {
         match (&command, self.check_room(&shared)) {
             // A message once begun has to be finished.
             (Command::Fragment(part, _), Ok(()) | Err(SendError::Full { .. })) => {
-                shared.traffic().commands_bytes += part.len()
+                shared.traffic().commands_bytes += part.len();
             }
             (_, room) => room?,
         }
         self.push(shared, command);
         Ok(())
+    }
+
+    pub(crate) fn subscribe(self: &Arc<Self>, topic: &Topic) {
+        let mut shared = self.lock();
+        let is_known = |traffic: &Traffic| traffic.subscriptions.iter().any(|subscription| subscription.is_of(topic));
+        if shared.is_over || shared.traffic.as_deref().is_some_and(is_known) {
+            return;
+        }
+        #[cfg(unix)]
+        let subscription = match &shared.mailbox {
+            Some(mailbox) => topic.admit_on_loop(mailbox, shared.key),
+            None => topic.admit(Arc::clone(self)),
+        };
+        #[cfg(not(unix))]
+        let subscription = topic.admit(Arc::clone(self));
+        shared.traffic().subscriptions.push(subscription);
+    }
+
+    pub(crate) fn unsubscribe(&self, topic: &Topic) {
+        let mut shared = self.lock();
+        let Some(traffic) = &mut shared.traffic else { return };
+        if let Some(index) = traffic.subscriptions.iter().position(|subscription| subscription.is_of(topic)) {
+            let subscription = traffic.subscriptions.swap_remove(index);
+            drop(shared);
+            subscription.end();
+        }
     }
 
     pub(crate) fn close(&self, frame: Option<CloseFrame>) {
@@ -312,6 +340,9 @@ impl Link {
         // A key is an open file, and there are fewer of those.
         shared.key = key as u32;
         shared.mailbox = Some(Arc::clone(mailbox));
+        for subscription in shared.traffic.iter_mut().flat_map(|traffic| &mut traffic.subscriptions) {
+            subscription.move_to_loop(mailbox, key as u32);
+        }
     }
 
     /// Reports what the connection holds, and its state.
@@ -335,13 +366,14 @@ impl Link {
     pub(crate) fn end(&self) {
         let mut shared = self.lock();
         shared.is_over = true;
-        let commands = shared.traffic.as_mut().map(|traffic| {
+        let (commands, subscriptions) = shared.traffic.as_mut().map_or_else(Default::default, |traffic| {
             traffic.commands_bytes = 0;
-            std::mem::take(&mut traffic.commands)
+            (std::mem::take(&mut traffic.commands), std::mem::take(&mut traffic.subscriptions))
         });
         self.report_in(shared, 0, ReadyState::Closed);
         // What they hold may be the user's, so they go when the lock has.
         drop(commands);
+        subscriptions.into_iter().for_each(Subscription::end);
     }
 
     fn report_in(&self, mut shared: MutexGuard<'_, Shared>, buffered: usize, state: ReadyState) {
@@ -415,6 +447,7 @@ impl Traffic {
             && self.commands.is_empty()
             && self.waiting.is_empty()
             && self.task.is_none()
+            && self.subscriptions.is_empty()
             && self.dropped == 0
     }
 }

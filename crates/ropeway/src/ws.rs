@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::link::{Command, Link, Overflow};
 use crate::sender::Sender;
+use crate::topic::Topic;
 
 /// A connection while an event of it is being handled. What is sent here leaves in one write with everything else that is
 /// sent while one read is being handled.
@@ -79,6 +80,16 @@ impl<'a> Ws<'a> {
     /// Delivers nothing more until [`Sender::resume`].
     pub fn pause(&mut self) {
         self.link.pause(true);
+    }
+
+    /// Hears what is published at a topic from now on: see [`Topic`].
+    pub fn subscribe(&mut self, topic: &Topic) {
+        self.link.subscribe(topic);
+    }
+
+    /// Hears nothing more of a topic.
+    pub fn unsubscribe(&mut self, topic: &Topic) {
+        self.link.unsubscribe(topic);
     }
 
     /// Where the connection is in its life.

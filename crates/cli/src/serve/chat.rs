@@ -1,47 +1,39 @@
 //! Each message goes to everyone at the path, with the name of who sent it; who comes and goes is told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ropeway::{Closed, Handler, Handshake, Message, MessageRef, Ws};
-
-use super::room::{Member, Room};
+use ropeway::{Closed, Handler, Handshake, MessageRef, Topic, Ws};
 
 /// The most characters of a name that are shown.
 const LONGEST_NAME: usize = 32;
 
 #[derive(Default)]
 pub(super) struct Chat {
-    room: Arc<Room>,
+    room: Topic,
     guests: AtomicU64,
 }
 
-/// Someone in the room.
-pub(super) struct Guest {
-    member: Member,
-    name: String,
-}
-
 impl Handler for Chat {
-    type State = Guest;
+    /// The guest's name.
+    type State = String;
 
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Guest {
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> String {
         let name = handshake.uri().query().and_then(name).unwrap_or_else(|| {
             let number = self.guests.fetch_add(1, Ordering::Relaxed) + 1;
             format!("Guest {number}")
         });
-        let member = self.room.enter(ws.sender());
-        self.room.say(&Message::from(format!("* {name} joined ({} here)", self.room.count())));
-        Guest { member, name }
+        ws.subscribe(&self.room);
+        self.room.publish(format!("* {name} joined ({} here)", self.room.len()));
+        name
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, guest: &mut Guest, message: MessageRef<'_>) {
-        self.room.say(&Message::from(format!("{}: {message}", guest.name)));
+    fn on_message(&self, _ws: &mut Ws<'_>, name: &mut String, message: MessageRef<'_>) {
+        self.room.publish(format!("{name}: {message}"));
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, guest: Guest, _closed: &Closed) {
-        drop(guest.member);
-        self.room.say(&Message::from(format!("* {} left ({} here)", guest.name, self.room.count())));
+    fn on_close(&self, ws: &mut Ws<'_>, name: String, _closed: &Closed) {
+        ws.unsubscribe(&self.room);
+        self.room.publish(format!("* {name} left ({} here)", self.room.len()));
     }
 }
 

@@ -6,7 +6,6 @@ mod chat;
 mod echo;
 mod page;
 mod rebinding;
-mod room;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::Drive;
+use crate::topic::Publication;
 
 /// Where to leave what an event loop has to know.
 #[derive(Default)]
@@ -28,6 +29,14 @@ pub(super) struct Mail {
     pub(super) newcomers: Vec<Box<dyn Drive>>,
     /// Keys of connections that have commands. One of a connection that is gone calls another in vain.
     pub(super) called: Vec<usize>,
+    /// Messages for the subscribers of topics.
+    pub(super) published: Vec<Publication>,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.newcomers.is_empty() && self.called.is_empty() && self.published.is_empty()
+    }
 }
 
 /// Everybody's side.
@@ -40,6 +49,11 @@ impl Mailbox {
     /// Has a connection look for commands.
     pub(crate) fn call(&self, key: usize) {
         self.leave(|mail| mail.called.push(key));
+    }
+
+    /// Sends a message to those of the loop's connections that subscribed.
+    pub(crate) fn publish(&self, publication: Publication) {
+        self.leave(|mail| mail.published.push(publication));
     }
 
     fn leave(&self, put: impl FnOnce(&mut Mail)) {
@@ -86,7 +100,7 @@ impl Mailbox {
     /// Has the next one who leaves something wake the loop, unless something is there already; then it is `false`.
     pub(super) fn sleep(&self, waker: &Waker) -> bool {
         let mut inside = self.lock();
-        if !inside.mail.newcomers.is_empty() || !inside.mail.called.is_empty() {
+        if !inside.mail.is_empty() {
             return false;
         }
         if !inside.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {

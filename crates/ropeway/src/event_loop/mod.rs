@@ -33,6 +33,7 @@ use tokio::io::unix::AsyncFd;
 use crate::driver::{Driver, Turn};
 use crate::handler::Handler;
 use crate::link::Link;
+use crate::topic::{Publication, Subscriber};
 use deadlines::Deadlines;
 pub(crate) use loops::next;
 pub(crate) use mailbox::Mailbox;
@@ -46,6 +47,8 @@ const EVENTS: usize = 256;
 pub(crate) trait Drive: Send {
     /// Does what there is to do.
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn;
+    /// Sends messages of a topic: those with a number above `since`.
+    fn publish(&mut self, publications: &[Publication], since: u64, cx: &mut Context<'_>, now: Instant);
     /// When a turn is due though nothing comes.
     fn deadline(&self) -> Option<Instant>;
     /// What the socket is ready for besides what it was.
@@ -59,6 +62,11 @@ pub(crate) trait Drive: Send {
 impl<H: Handler> Drive for Driver<H, Socket> {
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
         self.turn(cx, now)
+    }
+
+    fn publish(&mut self, publications: &[Publication], since: u64, cx: &mut Context<'_>, now: Instant) {
+        let new = publications.iter().filter(|publication| publication.number > since);
+        self.send_all(new.map(|publication| &publication.message), cx, now);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -85,6 +93,8 @@ struct EventLoop {
     poll: AsyncFd<mio::Poll>,
     events: Events,
     connections: Connections,
+    /// Who is to hear a message; kept for its memory.
+    subscribers: Vec<Subscriber>,
 }
 
 /// The connections, by key, and when they are due.
@@ -107,6 +117,7 @@ impl EventLoop {
             poll,
             events: Events::with_capacity(EVENTS),
             connections: Connections { entries: Slab::new(), deadlines: Deadlines::new(), again: Vec::new() },
+            subscribers: Vec::new(),
         })
     }
 
@@ -115,6 +126,12 @@ impl EventLoop {
         let mail = self.mailbox.take();
         for newcomer in mail.newcomers {
             self.adopt(newcomer, cx, now);
+        }
+        for publications in mail.published.chunk_by(Publication::is_like) {
+            publications[0].subscribers(&self.mailbox, &mut self.subscribers);
+            for subscriber in &self.subscribers {
+                self.connections.publish(subscriber, publications, cx, now);
+            }
         }
         for &key in &mail.called {
             self.connections.turn(key, cx, now);
@@ -192,6 +209,12 @@ impl Connections {
         if let Some(connection) = self.entries.get_mut(key) {
             connection.note(readiness);
             self.turn(key, cx, now);
+        }
+    }
+
+    fn publish(&mut self, to: &Subscriber, publications: &[Publication], cx: &mut Context<'_>, now: Instant) {
+        if let Some(connection) = self.entries.get_mut(to.key as usize) {
+            connection.publish(publications, to.since, cx, now);
         }
     }
 

@@ -20,4 +20,5 @@ mod sending;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
+mod topics;
 mod wire;

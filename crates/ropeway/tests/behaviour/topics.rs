@@ -1,0 +1,219 @@
+//! Topics: who hears what is published, in what order, and for how long; over TCP, where event loops carry connections, and
+//! over other streams, where tasks do.
+
+use std::time::Duration;
+
+use ropeway::{Client, Handler, Handshake, MessageRef, Server, Topic, WebSocket, Ws};
+use tokio::net::TcpListener;
+
+/// Publishes what its clients say. A client that says "leave" or "come" does; one that says "quit" is closed.
+struct Hall {
+    topic: Topic,
+}
+
+impl Handler for Hall {
+    type State = ();
+
+    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+        ws.subscribe(&self.topic);
+    }
+
+    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+        match message.as_text() {
+            Some("leave") => ws.unsubscribe(&self.topic),
+            Some("come") => ws.subscribe(&self.topic),
+            Some("quit") => ws.terminate(),
+            _ => self.topic.publish(message),
+        }
+    }
+}
+
+struct House {
+    server: Server,
+    topic: Topic,
+    url: Option<String>,
+}
+
+impl House {
+    /// Over TCP, or over streams in memory.
+    async fn new(tcp: bool) -> Self {
+        let server = Server::builder().build();
+        let topic = Topic::new();
+        server.handler(Hall { topic: topic.clone() });
+        let mut url = None;
+        if tcp {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            url = Some(format!("ws://{}/", listener.local_addr().expect("an address")));
+            tokio::spawn({
+                let server = server.clone();
+                async move { server.serve(listener).await }
+            });
+        }
+        Self { server, topic, url }
+    }
+
+    async fn client(&self) -> WebSocket {
+        if let Some(url) = &self.url {
+            return Client::new().connect(url).await.expect("a connection");
+        }
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let server = self.server.clone();
+        tokio::spawn(async move { server.serve_stream(ropeway::Transport::other(far), None).await });
+        let stream = ropeway::Transport::other(near);
+        Client::new().connect_over("ws://localhost/", stream).await.expect("a connection").0
+    }
+
+    /// Waits until so many are subscribed: what a client did is known to the server some time later.
+    async fn until(&self, count: usize) {
+        while self.topic.len() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn heard(client: &mut WebSocket) -> String {
+    client.recv().await.expect("no error").expect("a message").as_text().expect("a text").to_owned()
+}
+
+#[tokio::test]
+async fn everyone_hears_everything_in_order_the_publisher_too() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            clients.push(house.client().await);
+        }
+        house.until(20).await;
+        for count in 0..10 {
+            clients[3].send(format!("news {count}")).await.expect("it is open");
+        }
+        for client in &mut clients {
+            for count in 0..10 {
+                assert_eq!(heard(client).await, format!("news {count}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_heard_once_by_those_who_came_before_it_and_not_by_those_who_come_after() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        house.topic.publish("too early");
+        let mut first = house.client().await;
+        house.until(1).await;
+        house.topic.publish("first");
+        let mut second = house.client().await;
+        house.until(2).await;
+        house.topic.publish("second");
+        assert_eq!(heard(&mut first).await, "first");
+        assert_eq!(heard(&mut first).await, "second");
+        assert_eq!(heard(&mut second).await, "second");
+    }
+}
+
+#[tokio::test]
+async fn who_unsubscribes_hears_nothing_and_subscribing_twice_is_once() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let (mut stays, mut leaves) = (house.client().await, house.client().await);
+        house.until(2).await;
+        leaves.send("leave").await.expect("it is open");
+        house.until(1).await;
+        stays.send("without you").await.expect("it is open");
+        assert_eq!(heard(&mut stays).await, "without you");
+        leaves.send("come").await.expect("it is open");
+        leaves.send("come").await.expect("it is open");
+        leaves.send("again").await.expect("it is open");
+        assert_eq!(heard(&mut leaves).await, "again");
+        leaves.send("once").await.expect("it is open");
+        assert_eq!(heard(&mut leaves).await, "once");
+        assert_eq!(house.topic.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_its_connection_and_its_place_is_nobody_elses() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let mut clients = vec![house.client().await, house.client().await];
+        house.until(2).await;
+        clients[0].send("quit").await.expect("it is open");
+        house.until(1).await;
+        // The newcomer may be known by the same number, but does not subscribe by that.
+        let mut quiet = house.client().await;
+        house.until(2).await;
+        quiet.send("leave").await.expect("it is open");
+        house.until(1).await;
+        clients[1].send("hello").await.expect("it is open");
+        assert_eq!(heard(&mut clients[1]).await, "hello");
+        quiet.send("come").await.expect("it is open");
+        quiet.send("and now").await.expect("it is open");
+        assert_eq!(heard(&mut quiet).await, "and now");
+        drop(clients);
+        drop(quiet);
+        house.until(0).await;
+        assert!(house.topic.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn publishers_on_many_threads_are_heard_by_subscribers_on_many_each_once() {
+    let house = House::new(true).await;
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        clients.push(house.client().await);
+    }
+    house.until(16).await;
+    let publishers: Vec<_> = (0..4)
+        .map(|publisher| {
+            let topic = house.topic.clone();
+            std::thread::spawn(move || {
+                for count in 0..100 {
+                    topic.publish(format!("{publisher} {count}"));
+                }
+            })
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.join().expect("no panic");
+    }
+    for client in &mut clients {
+        let mut next = [0; 4];
+        for _ in 0..400 {
+            let text = heard(client).await;
+            let (publisher, count) = text.split_once(' ').expect("two numbers");
+            let publisher: usize = publisher.parse().expect("a number");
+            assert_eq!(count.parse(), Ok(next[publisher]), "each publisher's messages come in order, each once");
+            next[publisher] += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_message_reaches_everyone_whole() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let mut clients = vec![house.client().await, house.client().await, house.client().await];
+        house.until(3).await;
+        let large = vec![7; 3 << 20];
+        house.topic.publish(large.clone());
+        for client in &mut clients {
+            assert!(client.recv().await.expect("no error").expect("a message").as_bytes() == large);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_topic_outlives_its_subscribers() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let mut client = house.client().await;
+        house.until(1).await;
+        house.topic.publish("while it lasts");
+        assert_eq!(heard(&mut client).await, "while it lasts");
+        house.server.shutdown(Duration::from_secs(5)).await;
+        house.until(0).await;
+        house.topic.publish("to nobody");
+    }
+}
