@@ -9,7 +9,7 @@ use crate::tls::{self, Trust};
 #[derive(clap::Args)]
 pub(crate) struct Dial {
     /// A ws:// or wss:// URL; without a scheme, ws:// is meant
-    #[arg(value_parser = url)]
+    #[arg(value_parser = url, help_heading = None::<&str>)]
     pub(crate) url: Url,
 
     /// Send a header with the opening handshake; can be given several times

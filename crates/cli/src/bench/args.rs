@@ -19,12 +19,29 @@ Exit codes:
   64   wrong usage
   130  stopped by a second Ctrl-C; the first ends the run early and prints the result
 
+The object that --json prints, with the units in the names; fields may be added, and none is renamed:
+  mode, url, version, settings, interrupted
+  connections      asked, opened, dropped (ended early), compressed, opening_s
+  counted, count   what was counted (messages, deliveries, handshakes, connections), and how many
+  elapsed_s        how long it counted
+  rate_per_s       asked (null: as much as possible), achieved
+  payload_bytes_per_s
+  drops            sent and never answered, or not delivered
+  errors           total, kinds: [kind, count, first (what was said of the first one)]
+  latency_us       count, min, mean, p50, p90, p99, p99.9, p99.99, max; null where nothing was measured
+  sent_late_us     the same of how late this program sent what had a time (--rate)
+  server_memory    before_bytes, open_bytes, used_bytes, per_connection_open_bytes, per_connection_used_bytes (--pid)
+  histogram        [from_us, to_us, count]
+  assertions       [assertion, holds]
+
 Examples:
   ropeway bench echo localhost:8005/echo
   ropeway bench echo --rate 20000 --assert 'p99<5ms' --assert 'errors<1' wss://example.org/echo
   ropeway bench fanout --conns 10000 localhost:8005/broadcast
   ropeway bench connect --parallel 100 localhost:8005
   ropeway bench idle --conns 20000 --pid $(pidof server) localhost:8005";
+
+const RESULT: &str = "Result";
 
 /// Put load on a WebSocket server, and see what it does with it
 ///
@@ -63,9 +80,6 @@ impl Mode {
 /// should have been sent, so that a stall shows in all the messages that it held up.
 #[derive(clap::Args)]
 pub(super) struct Echo {
-    #[command(flatten)]
-    pub(super) common: Common,
-
     /// Connections
     #[arg(short, long, value_name = "N", default_value = "100")]
     pub(super) conns: NonZero<usize>,
@@ -83,6 +97,9 @@ pub(super) struct Echo {
 
     #[command(flatten)]
     pub(super) span: Span,
+
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Publish messages that the server sends to everyone: how many deliveries, and how fast?
@@ -90,9 +107,6 @@ pub(super) struct Echo {
 /// One connection more than --conns publishes, and gets its messages too. Each message carries the time when it was published.
 #[derive(clap::Args)]
 pub(super) struct Fanout {
-    #[command(flatten)]
-    pub(super) common: Common,
-
     /// Subscribers, besides the publisher
     #[arg(short, long, value_name = "N", default_value = "1000")]
     pub(super) conns: NonZero<usize>,
@@ -110,6 +124,9 @@ pub(super) struct Fanout {
 
     #[command(flatten)]
     pub(super) span: Span,
+
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Open connections and close them again: how many a second, and how fast?
@@ -117,9 +134,6 @@ pub(super) struct Fanout {
 /// Latency is that of the whole opening: TCP, TLS for wss://, and the opening handshake.
 #[derive(clap::Args)]
 pub(super) struct Connect {
-    #[command(flatten)]
-    pub(super) common: Common,
-
     /// Opening handshakes at a time
     #[arg(short, long, value_name = "N", default_value = "32")]
     pub(super) parallel: NonZero<usize>,
@@ -135,14 +149,14 @@ pub(super) struct Connect {
     /// Open that many connections, and measure all, in place of --secs and --warmup
     #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
     pub(super) handshakes: Option<NonZero<u64>>,
+
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Open connections and hold them: do they stay, and what do they cost the server?
 #[derive(clap::Args)]
 pub(super) struct Idle {
-    #[command(flatten)]
-    pub(super) common: Common,
-
     /// Connections
     #[arg(short, long, value_name = "N", default_value = "10000")]
     pub(super) conns: NonZero<usize>,
@@ -161,12 +175,15 @@ pub(super) struct Idle {
 
     #[command(flatten)]
     pub(super) shape: Shape,
+
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Options that all modes have.
 #[derive(clap::Args)]
 pub(super) struct Common {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Connecting")]
     pub(super) dial: Dial,
 
     #[command(flatten)]
@@ -188,15 +205,15 @@ pub(super) struct Common {
     ///
     /// Metrics: p50, p90, p99, p99.9, p99.99, max and mean, with a unit (us, ms, s); rate (a second's), errors and drops.
     /// Comparisons: <, <=, >, >=.
-    #[arg(long = "assert", value_name = "WHAT")]
+    #[arg(long = "assert", value_name = "WHAT", help_heading = RESULT)]
     pub(super) asserts: Vec<String>,
 
     /// Print the result as one JSON object, and nothing else on stdout
-    #[arg(long)]
+    #[arg(long, help_heading = RESULT)]
     pub(super) json: bool,
 
     /// Write the histogram to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(super) svg: Option<PathBuf>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Plan {
 pub(super) async fn work(worker: Worker, plan: &Arc<Plan>) {
     let worker = Arc::new(worker);
     if worker.begin().await {
-        // A server that waits for the client to close is not told from one that closes early here: both take part.
+        // Each connection is closed from here at once: that it ends is no error, only how.
         worker.gauge().is_closing.store(true, Ordering::Relaxed);
         let mut slots = JoinSet::new();
         for _ in 0..worker.part(plan.parallel) {

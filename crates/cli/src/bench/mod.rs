@@ -30,7 +30,7 @@ mod width;
 mod worker;
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -292,9 +292,13 @@ fn finish(common: &Common, mut report: Report, outcome: &Outcome, assertions: &[
         table::show(&report, &buckets::of(&outcome.tally.latency, ROWS), width::of_stdout())
     };
     let mut stdout = anstream::stdout().lock();
-    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        complain(&format!("the result cannot be written: {error}"));
-        return ExitCode::FAILURE;
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Whoever read it has read enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("the result cannot be written: {error}"));
+            return ExitCode::FAILURE;
+        }
+        _ => {}
     }
     drop(stdout);
     if common.deflate != Deflate::Off && report.connections.opened > 0 && report.connections.compressed == 0 {

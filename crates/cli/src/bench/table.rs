@@ -58,13 +58,19 @@ pub(super) fn settings(report: &Report) -> Vec<String> {
         });
     }
     words.push(if settings.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", settings.threads) });
-    let warmup = settings.warmup_s.filter(|warmup| *warmup > 0.0);
-    let warmup = warmup.map(|warmup| format!(" after {} of warm-up", duration(warmup * 1e9)));
-    words.push(format!("{}{}", duration(report.elapsed_s * 1e9), warmup.unwrap_or_default()));
+    if report.elapsed_s > 0.0 {
+        words.push(how_long(report));
+    }
     if report.interrupted {
         words.push("interrupted".to_owned());
     }
     words
+}
+
+fn how_long(report: &Report) -> String {
+    let warmup = report.settings.warmup_s.filter(|warmup| *warmup > 0.0);
+    let warmup = warmup.map(|warmup| format!(" after {} of warm-up", duration(warmup * 1e9)));
+    format!("{}{}", duration(report.elapsed_s * 1e9), warmup.unwrap_or_default())
 }
 
 /// A figure: its name, a number, and its unit with what else is to be said of it.

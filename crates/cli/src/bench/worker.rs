@@ -114,8 +114,11 @@ impl Worker {
         let mut open = Vec::with_capacity(count);
         let all = async {
             for number in 0..count {
-                if let Some(schedule) = schedule {
-                    let wait = schedule.due(number as u64).saturating_sub(self.run.now());
+                if let Some(schedule) = schedule
+                    && let wait = schedule.due(number as u64).saturating_sub(self.run.now())
+                    && wait > 0
+                {
+                    // It takes a millisecond at least, and those that are due by then make up for it.
                     sleep(Duration::from_nanos(wait)).await;
                 }
                 while opening.len() >= TOGETHER {
