@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use super::block::{Block, MAX_MATCH};
 
-/// The longest message that is taken. Up to here it is faster than zlib on every text that was measured: 2.7 times at 200 bytes,
-/// twice at 1 KiB, by a few per cent to a half at 4 KiB.
+/// The longest message that is taken. At level 6 it is faster than zlib on all texts that were measured (JSON, HTML, prose, Rust):
+/// 2.7 times at 200 bytes, twice at 1 KiB, by 1 to 30 % here; and what comes out is never longer.
 pub(super) const LONGEST: usize = 4096;
 
 /// What a match costs is about three literals, so shorter ones are not worth it.
@@ -36,7 +36,8 @@ pub(super) struct Encoder {
     block: Block,
 }
 
-/// How hard to look for matches: the figures of zlib's levels, and how far.
+/// How hard to look for matches: about the figures of zlib's levels, with fewer tries in the middle, which find as much because
+/// every match is compared with the one at the next byte; and how far.
 #[derive(Clone, Copy)]
 struct Effort {
     /// From a match of this length on, the search for a better one at the next byte tries a quarter of the strings.
@@ -55,10 +56,10 @@ impl Effort {
     const fn of(level: u8, window_bits: u8) -> Self {
         let (good, lazy, nice, tries) = match level {
             0..=3 => (4, 4, 16, 4),
-            4 => (4, 12, 32, 24),
-            5 => (8, 16, 32, 32),
-            6 => (8, 16, 128, 128),
-            7 => (8, 32, 128, 256),
+            4 => (4, 8, 32, 8),
+            5 => (8, 16, 32, 16),
+            6 => (8, 16, 128, 32),
+            7 => (8, 32, 128, 128),
             8 => (32, 128, 258, 1024),
             _ => (32, 258, 258, 4096),
         };
