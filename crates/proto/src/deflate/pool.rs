@@ -1,4 +1,5 @@
-//! The codecs, kept for reuse: a deflater has about 370 KiB, an inflater 47. Whose history they carry is their user's.
+//! The codecs, kept for reuse: at the default options a deflater has about 265 KiB, an inflater 47, an encoder of short messages up
+//! to 50. Whose history they carry is their user's.
 
 use std::collections::VecDeque;
 use std::fmt;
