@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ropeway::{Closed, Handler, Handshake, Message, MessageRef, Sender, Ws};
+use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender, Ws};
 
 use super::pace::{Schedule, Share, number_on};
 use super::payload;
@@ -261,7 +261,7 @@ async fn send_at(
         match sender.send(job.message.clone()) {
             Ok(()) => {}
             // There is no room: it waits with those behind it, as it would in an application, and is late by that.
-            Err(ropeway::SendError::Full { .. }) => {
+            Err(SendError::Full { .. }) => {
                 let _ = sender.send_wait(job.message.clone()).await;
             }
             Err(_) => gauge.lost.add(1),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ropeway::{Closed, Handler, Handshake, Message, MessageRef, Sender, Ws};
+use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender, Ws};
 
 use super::pace::Schedule;
 use super::payload;
@@ -62,7 +62,7 @@ impl Stage {
         }
     }
 
-    /// Publishes a message that carries this time; `false` where nothing more is to be published.
+    /// Publishes a message that carries this time; `false` where nothing more is or can be published.
     fn publish(&self, run: &Run, time: u64) -> bool {
         let is_over = time >= run.until();
         let claim = self.published.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |published| {
@@ -72,8 +72,10 @@ impl Stage {
             return false;
         }
         let message = stamped(&self.payload, time, self.is_text);
-        // A publisher that is gone has told so.
-        self.publisher.get().is_some_and(|publisher| publisher.send(message).is_ok())
+        // A message for which there is no room was to be published all the same: it is missing everywhere. A publisher that
+        // is gone has told so.
+        let publisher = self.publisher.get();
+        publisher.is_some_and(|publisher| !matches!(publisher.send(message), Err(SendError::NotOpen(_))))
     }
 
     /// Publishes as much as may be on its way.
