@@ -69,6 +69,8 @@ impl Block {
             store(message, out);
             return;
         }
+        // And three more are the empty block's.
+        out.reserve((cost + 3).div_ceil(8));
         let mut bits = BitWriter { out, held: 0, count: 0 };
         if own_cost < fixed_cost {
             bits.put(0b100, 3);
