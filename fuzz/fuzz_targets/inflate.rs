@@ -43,6 +43,6 @@ fn inflated(inflater: &mut Inflater, payload: &[u8], piece: usize) -> Option<Vec
         assert!(out.len() <= LIMIT);
         result.ok()?;
     }
-    inflater.finish().ok()?;
+    inflater.finish(&out).ok()?;
     Some(out)
 }
