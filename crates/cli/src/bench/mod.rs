@@ -304,6 +304,9 @@ fn finish(common: &Common, mut report: Report, outcome: &Outcome, assertions: &[
     if common.deflate != Deflate::Off && report.connections.opened > 0 && report.connections.compressed == 0 {
         warn("the server does not compress: it agreed to permessage-deflate on no connection");
     }
+    if report.count == 0 && report.drops > 0 {
+        warn("what was sent is not answered: is it the right path?");
+    }
     for assertion in &broken {
         complain(&assertion.to_string());
     }
