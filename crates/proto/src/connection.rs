@@ -15,7 +15,7 @@ use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
 use crate::message::{Message, MessageRef};
-use crate::recv::assembler::{Assembler, Received};
+use crate::recv::assembler::{Assembler, Received, lend};
 use crate::recv::buffers::Buffers;
 use crate::recv::decoder::Decoder;
 use crate::role::Role;
@@ -216,8 +216,24 @@ impl Connection {
         if input.is_empty() {
             return None;
         }
-        self.keepalive.heard(now);
+        if input.take_newness() {
+            self.keepalive.heard(now);
+        }
         let rules = Rules { masked: matches!(self.role(), Role::Server), deflate: self.deflate.is_some() };
+        if self.assembler.is_at_rest()
+            && self.is_receiving()
+            && let Some((payload, is_text)) = self.decoder.next_plain(input, rules, self.config.max_payload)
+        {
+            return Some(match lend(payload, is_text) {
+                Ok(message) => Event::Message(message),
+                Err(violation) => self.fail(violation, now),
+            });
+        }
+        self.handle_any_input(input, rules, now)
+    }
+
+    /// The same, for frames of all kinds.
+    fn handle_any_input<'a>(&mut self, input: &mut Input<'a>, rules: Rules, now: Instant) -> Option<Event<'a>> {
         loop {
             if !self.is_receiving() {
                 input.take_all();

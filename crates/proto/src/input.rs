@@ -7,12 +7,14 @@
 #[derive(Debug)]
 pub struct Input<'a> {
     rest: &'a mut [u8],
+    /// Whether nobody has looked at it.
+    is_new: bool,
 }
 
 impl<'a> Input<'a> {
     /// Lends `bytes`.
     pub const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, is_new: true }
     }
 
     /// What has not been taken yet.
@@ -23,6 +25,12 @@ impl<'a> Input<'a> {
     /// Whether all was taken.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// Whether this is the first time that somebody asks.
+    #[inline]
+    pub(crate) fn take_newness(&mut self) -> bool {
+        std::mem::take(&mut self.is_new)
     }
 
     /// Takes the next `length` bytes, which must be there.

@@ -74,6 +74,38 @@ pub(crate) struct Rules {
     pub(crate) deflate: bool,
 }
 
+/// The header of a frame as most are: final, of an uncompressed message, with a payload of at most 65,535 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainHeader {
+    pub(crate) is_text: bool,
+    pub(crate) mask: Option<Key>,
+    pub(crate) length: usize,
+    /// Of the header itself.
+    pub(crate) size: usize,
+}
+
+impl PlainHeader {
+    /// Reads the header that `bytes` start with. `None` says nothing about them but that [`Header::parse`] has to be asked.
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Option<Self> {
+        let &[first, second, ..] = bytes else { return None };
+        let is_text = first == FIN | Opcode::Text as u8;
+        if !(is_text || first == FIN | Opcode::Binary as u8) || (second & MASK != 0) != rules.masked {
+            return None;
+        }
+        let (length, at) = match usize::from(second & !MASK) {
+            126 => (usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
+            short => (short, 2),
+        };
+        // A length of 126 or 127 that came so far is not said in its shortest form, or in 64 bits.
+        if (length > 125) != (at == 4) {
+            return None;
+        }
+        let (mask, size) = if rules.masked { (Some(*bytes[at..].first_chunk()?), at + 4) } else { (None, at) };
+        Some(Self { is_text, mask, length, size })
+    }
+}
+
 impl Header {
     /// Reads the header that `bytes` start with; gives it with its size, or `None` where bytes are missing. What is wrong
     /// with the bytes that are there is told at once, missing ones or not.
@@ -122,8 +154,13 @@ impl Header {
     /// Appends the header's bytes.
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let first = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.compressed { RSV1 } else { 0 };
+        if self.length <= 125 && self.mask.is_none() {
+            out.extend_from_slice(&[first, self.length as u8]);
+            return;
+        }
         let mut bytes = [0; MAX_HEADER];
-        bytes[0] = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.compressed { RSV1 } else { 0 };
+        bytes[0] = first;
         let mut size = match self.length {
             0..=125 => {
                 bytes[1] = self.length as u8;

@@ -18,7 +18,12 @@ pub(crate) fn apply(payload: &mut [u8], key: Key, offset: u64) {
     for bytes in words {
         *bytes = (u64::from_le_bytes(*bytes) ^ pair).to_le_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(pair.to_le_bytes()) {
+    let (half, rest) = rest.as_chunks_mut::<4>();
+    for bytes in half {
+        *bytes = (u32::from_le_bytes(*bytes) ^ word).to_le_bytes();
+    }
+    // At most three.
+    for (byte, key) in rest.iter_mut().zip(word.to_le_bytes()) {
         *byte ^= key;
     }
 }

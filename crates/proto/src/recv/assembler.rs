@@ -65,6 +65,11 @@ struct Unfinished {
 }
 
 impl Assembler {
+    /// Whether nothing of a message has come that is unfinished.
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.message.is_none()
+    }
+
     /// Starts the clock of an unfinished message, if it does not run.
     pub(crate) fn start_clock(&mut self, now: Instant) {
         if let Some(message) = &mut self.message {
@@ -108,7 +113,8 @@ impl Assembler {
         if part.first {
             self.check_start(part, config)?;
             if part.left == 0 && part.header.fin && self.message.is_none() && !part.header.compressed {
-                return lend(part).map(Some);
+                let message = lend(part.payload, part.header.opcode == Opcode::Text)?;
+                return Ok(Some(Received::Message(message)));
             }
         }
         self.push_data(part, config, inflater)
@@ -252,11 +258,10 @@ impl Unfinished {
 
 /// A message that lies whole in the input.
 #[inline]
-fn lend<'a>(part: &Part<'a>) -> Result<Received<'a>, Violation> {
-    let payload = part.payload;
-    Ok(Received::Message(if part.header.opcode == Opcode::Text {
+pub(crate) fn lend(payload: &[u8], is_text: bool) -> Result<MessageRef<'_>, Violation> {
+    Ok(if is_text {
         MessageRef::Text(Text::Lent(simdutf8::basic::from_utf8(payload).map_err(|_| Violation::NotUtf8)?))
     } else {
         MessageRef::Binary(Payload::Lent(payload))
-    }))
+    })
 }

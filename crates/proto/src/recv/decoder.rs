@@ -1,7 +1,7 @@
 //! From bytes to unmasked parts of frames, whichever way the network cut them. What the frames mean is the assembler's.
 
 use crate::error::Violation;
-use crate::frame::header::Rules;
+use crate::frame::header::{PlainHeader, Rules};
 use crate::frame::{Header, MAX_HEADER, mask};
 use crate::input::Input;
 
@@ -52,6 +52,22 @@ impl Decoder {
         };
         input.take(size);
         Ok(Some(self.part(input, header, 0)))
+    }
+
+    /// The next frame, if it is as most are: whole, and a message by itself of at most `limit` bytes. Gives its payload,
+    /// unmasked, and whether it is text. `None` says nothing but that [`Decoder::next`] has to be asked.
+    #[inline]
+    pub(crate) fn next_plain<'a>(&self, input: &mut Input<'a>, rules: Rules, limit: usize) -> Option<(&'a [u8], bool)> {
+        let header = PlainHeader::parse(input.remaining(), rules)?;
+        let end = header.size + header.length;
+        if self.midway.is_some() || header.length > limit || input.remaining().len() < end {
+            return None;
+        }
+        let payload = &mut input.take(end)[header.size..];
+        if let Some(key) = header.mask {
+            mask::apply(payload, key, 0);
+        }
+        Some((payload, header.is_text))
     }
 
     /// The next part of what was begun before.

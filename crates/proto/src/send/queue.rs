@@ -198,6 +198,14 @@ impl Waiting {
     }
 
     fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.control.is_empty()
+            && self.segments.is_empty()
+            && let Some(slice) = slices.first_mut()
+        {
+            // As mostly: small messages and nothing else.
+            *slice = IoSlice::new(&self.packed[self.packed_written..]);
+            return usize::from(self.packed_written < self.packed.len());
+        }
         let mut filled = Filled { slices, count: 0 };
         let mut data = 0;
         for run in self.runs() {
