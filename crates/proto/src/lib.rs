@@ -51,6 +51,7 @@
 //!
 //! The example `blocking` in this crate's repository drives it over `std::net`, handshake included.
 
+mod append;
 mod close;
 mod config;
 mod connection;

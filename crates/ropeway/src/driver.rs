@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
+use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, MessageRef, ReadyState};
 
 use crate::Error;
 use crate::handler::Handler;
@@ -331,15 +331,25 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     fn handle(&mut self, input: &mut Input<'_>, now: Instant, inflated: &mut usize) {
         while !self.is_stopped() && *inflated < BYTES_A_TURN {
-            let Some(event) = self.connection.handle_input(input, now) else { return };
-            if let Event::Message(message) = &event {
-                *inflated += message.len();
+            match self.connection.handle_input(input, now) {
+                // A message goes straight to the handler; taking the event apart elsewhere costs a copy of it.
+                Some(Event::Message(message)) => {
+                    *inflated += message.len();
+                    self.deliver_message(message);
+                }
+                Some(event) => self.dispatch(event),
+                None => return,
             }
-            self.dispatch(event);
         }
     }
 
     #[inline]
+    fn deliver_message(&mut self, message: MessageRef<'_>) {
+        if let Some(state) = &mut self.state {
+            self.endpoint.handler.on_message(&mut Ws::new(&mut self.connection, &self.link), state, message);
+        }
+    }
+
     fn dispatch(&mut self, event: Event<'_>) {
         if matches!(event, Event::Close(_) | Event::Violation(_)) {
             self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
@@ -347,7 +357,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         let Some(state) = &mut self.state else { return };
         let mut ws = Ws::new(&mut self.connection, &self.link);
         match event {
-            Event::Message(message) => self.endpoint.handler.on_message(&mut ws, state, message),
+            Event::Message(message) => self.deliver_message(message),
             Event::Ping(payload) => self.endpoint.handler.on_ping(&mut ws, state, &payload),
             Event::Pong(payload) => self.endpoint.handler.on_pong(&mut ws, state, &payload),
             Event::Violation(violation) => {

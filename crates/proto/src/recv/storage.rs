@@ -1,9 +1,11 @@
 //! The bytes of an unfinished message. Memory is initialised ahead of them, once in its life, so that it can be read into.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::buffers::{Buffers, LARGE};
-use std::sync::Arc;
+use crate::append::append;
 
 /// How far ahead of the bytes that came storage may be reserved, however much a header announces.
 const RESERVE_AHEAD: usize = 64 * 1024;
@@ -41,7 +43,7 @@ impl Storage {
         self.memory[self.filled..end].copy_from_slice(&bytes[..known]);
         if known < bytes.len() {
             self.reserve(bytes.len() - known, announced);
-            self.memory.extend_from_slice(&bytes[known..]);
+            append(&mut self.memory, &bytes[known..]);
         }
         self.filled += bytes.len();
     }

@@ -14,6 +14,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use crate::append::append;
 use crate::frame::{Header, Opcode, mask};
 use crate::message::Payload;
 
@@ -169,7 +170,7 @@ impl Waiting {
             }
             (key, payload) => {
                 let at = self.packed.len();
-                self.packed.extend_from_slice(&payload);
+                append(&mut self.packed, &payload);
                 if let Some(key) = key {
                     mask::apply(&mut self.packed[at..], key, 0);
                 }
