@@ -8,6 +8,10 @@ use ropeway_proto::Spare;
 /// second-level cache.
 pub(crate) const SIZE: usize = 128 * 1024;
 
+/// The buffer begins in the middle of a page of memory, as the memory of large messages does in the core, and for the same
+/// reason.
+const PAGE: usize = 4 * 1024;
+
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE: Cell<Spare> = Cell::default();
@@ -25,9 +29,10 @@ pub(crate) fn with_spare<R>(use_it: impl FnOnce(&mut Spare) -> R) -> R {
 pub(crate) fn with<R>(use_it: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = SCRATCH.take();
     if buffer.is_empty() {
-        buffer = vec![0; SIZE];
+        buffer = vec![0; PAGE + SIZE];
     }
-    let result = use_it(&mut buffer);
+    let start = (PAGE + PAGE / 2 - buffer.as_ptr().addr() % PAGE) % PAGE;
+    let result = use_it(&mut buffer[start..start + SIZE]);
     SCRATCH.set(buffer);
     result
 }

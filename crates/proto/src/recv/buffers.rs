@@ -1,6 +1,7 @@
 //! Buffers of large messages, used again: asking the operating system for a megabyte of zeroed pages for every message
 //! costs more than receiving it.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -32,9 +33,9 @@ impl Buffers {
         Some(buffer)
     }
 
-    /// Makes a message's payload of the first bytes of a buffer, which comes back when the last of its users is done.
-    pub(super) fn payload(self: Arc<Self>, buffer: Vec<u8>, length: usize) -> Bytes {
-        Bytes::from_owner(Lent { buffer, length, home: self })
+    /// Makes a message's payload of some bytes of a buffer, which comes back when the last of its users is done.
+    pub(super) fn payload(self: Arc<Self>, buffer: Vec<u8>, bytes: Range<usize>) -> Bytes {
+        Bytes::from_owner(Lent { buffer, bytes, home: self })
     }
 
     fn put(&self, buffer: Vec<u8>) {
@@ -49,13 +50,13 @@ impl Buffers {
 /// A payload in a buffer that has a home.
 struct Lent {
     buffer: Vec<u8>,
-    length: usize,
+    bytes: Range<usize>,
     home: Arc<Buffers>,
 }
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer[..self.length]
+        &self.buffer[self.bytes.clone()]
     }
 }
 
@@ -73,8 +74,8 @@ mod tests {
     fn a_buffer_comes_back_when_the_last_user_of_its_payload_is_done() {
         let buffers = Arc::new(Buffers::default());
         assert!(buffers.take().is_none());
-        let payload = Arc::clone(&buffers).payload(vec![7; LARGE], LARGE / 2);
-        assert_eq!(payload.len(), LARGE / 2);
+        let payload = Arc::clone(&buffers).payload(vec![7; LARGE], 1..LARGE / 2);
+        assert_eq!(payload.len(), LARGE / 2 - 1);
         let slice = payload.slice(5..10);
         drop(payload);
         assert!(buffers.take().is_none());
