@@ -11,7 +11,6 @@ use super::options::Options;
 use super::params::{Params, Side};
 use super::pool::{Pool, Shape};
 use super::precompressed::Precompressed;
-use super::short;
 use super::window::Window;
 
 /// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
@@ -25,8 +24,6 @@ pub struct Compressor {
     shape: Shape,
     threshold: usize,
     pool: Arc<Pool>,
-    /// How far back a message points: no further than agreed, and than wanted. The shape's bits are what zlib makes of it.
-    window_bits: u8,
     /// How far back a message may point, as agreed.
     max_window_bits: u8,
     /// With context takeover, what the next message may point back into.
@@ -40,14 +37,7 @@ impl Compressor {
         let window_bits = direction.max_window_bits.min(options.window_bits);
         let shape = Shape::new(options, window_bits);
         let window = direction.context_takeover.then(|| Window::new(window_bits));
-        Self {
-            shape,
-            threshold: options.threshold,
-            pool,
-            window_bits,
-            max_window_bits: direction.max_window_bits,
-            window,
-        }
+        Self { shape, threshold: options.threshold, pool, max_window_bits: direction.max_window_bits, window }
     }
 
     /// Whether a message of this many bytes is worth compressing.
@@ -61,7 +51,7 @@ impl Compressor {
     /// Compresses one whole message and appends the payload that carries it to `out`.
     pub fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
         let history = self.window.as_ref().map_or(&[][..], Window::bytes);
-        compress(&self.pool, self.shape, self.window_bits, history, message, out);
+        compress(&self.pool, self.shape, history, message, out);
         self.note(message);
     }
 
@@ -95,26 +85,21 @@ impl fmt::Debug for Compressor {
     }
 }
 
-/// Appends the payload that carries a message which follows on `history` in its stream, and points back no further than
-/// `2^window_bits` bytes.
-pub(super) fn compress(pool: &Pool, shape: Shape, window_bits: u8, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
+/// Appends the payload that carries a message which follows on `history` in its stream.
+pub(super) fn compress(pool: &Pool, shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
     if message.is_empty() {
         // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
         out.push(0x00);
-    } else if shape.level > 0 && message.len() <= short::LONGEST {
-        let mut encoder = pool.encoder();
-        encoder.compress(shape.level, window_bits, history, message, out);
-        pool.take_back_encoder(encoder);
-    } else {
-        let mut codec = pool.deflater(shape);
-        if !history.is_empty() {
-            codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
-        }
-        deflate(&mut codec, message, out);
-        pool.take_back_deflater(shape, codec);
-        debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
-        out.truncate(out.len() - TAIL.len());
+        return;
     }
+    let mut codec = pool.deflater(shape);
+    if !history.is_empty() {
+        codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
+    }
+    deflate(&mut codec, message, out);
+    pool.take_back_deflater(shape, codec);
+    debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
+    out.truncate(out.len() - TAIL.len());
 }
 
 /// Appends all of the message and a flush behind it.
@@ -169,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn hello_again_points_back_and_is_shorter_than_in_rfc_7692_section_7_2_3_2() {
+    fn hello_again_points_back_as_in_rfc_7692_section_7_2_3_2() {
         let mut compressor = compressor(Params::default(), &Options::default());
         assert_eq!(compressed(&mut compressor, b"Hello"), [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
-        assert_eq!(compressed(&mut compressor, b"Hello"), [0x02, 0x13, 0x00, 0x00]);
+        assert_eq!(compressed(&mut compressor, b"Hello"), [0xf2, 0x00, 0x11, 0x00, 0x00]);
     }
 
     #[test]
@@ -217,9 +202,8 @@ mod tests {
             let pool = Arc::new(Pool::default());
             let mut compressor = Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool));
             compressed(&mut compressor, b"Hello");
-            compressed(&mut compressor, &[b'a'; short::LONGEST + 1]);
-            let pool = format!("{pool:?}");
-            assert!(pool.contains("encoders: 1") && pool.contains("deflaters: 1"), "{pool}");
+            compressed(&mut compressor, &[b'a'; 5_000]);
+            assert!(format!("{pool:?}").contains("deflaters: 1"), "{pool:?}");
         }
     }
 

@@ -12,18 +12,15 @@
 //! # Codecs
 //! A connection owns none. What the next message may point back into is the last bytes before it, and no more: with context
 //! takeover a connection keeps those, and whatever codec comes from the pool is told them first. To the peer it is one stream.
-//! Messages of up to 4 KiB are compressed by an encoder of our own (`short`), longer ones by zlib-rs, which inflates all.
 //!
 //! # Window bits
 //! A deflater runs with the negotiated window, or a smaller one. zlib has none of 2^8 bytes and uses 2^9 instead, which still
 //! obeys an agreed 8: it never points back further than its window less 262 bytes (the most it looks ahead), and 512 − 262 is
 //! below 256. An inflater always runs with 2^15, which reads what was made with any smaller window.
 
-mod block;
 mod compress;
 mod error;
 mod header;
-mod huffman;
 mod inflate;
 #[cfg(test)]
 mod laws;
@@ -32,7 +29,6 @@ mod options;
 mod params;
 mod pool;
 mod precompressed;
-mod short;
 mod window;
 
 pub use compress::Compressor;

@@ -87,7 +87,7 @@ impl Options {
         self
     }
 
-    /// How much a codec for messages beyond 4 KiB may buffer, from 1 to 9: 7 · 2^(level + 6) bytes, besides 4 · 2^bits for its
+    /// How much a codec that compresses may buffer, from 1 to 9: 7 · 2^(level + 6) bytes, besides 4 · 2^bits for its
     /// window and 128 KiB for its hash table. There are as many of them as threads that compress at the same time.
     pub fn mem_level(mut self, mem_level: u8) -> Self {
         self.mem_level = mem_level.clamp(1, 9);

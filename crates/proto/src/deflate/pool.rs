@@ -1,5 +1,5 @@
-//! The codecs, kept for reuse: at the default options a deflater has about 265 KiB, an inflater 47, an encoder of short messages up
-//! to 50. Whose history they carry is their user's.
+//! The codecs, kept for reuse: at the default options a deflater has about 265 KiB, an inflater 47. Whose history they carry is
+//! their user's.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use zlib_rs::{Deflate, DeflateConfig, Inflate, Method, Strategy};
 
 use super::options::Options;
-use super::short::Encoder;
 
 /// A store of codecs that many connections share, in an `Arc`.
 ///
@@ -18,7 +17,6 @@ pub struct Pool {
     /// The one longest unused first. In boxes, so that a connection without one has room for a pointer only.
     deflaters: Mutex<VecDeque<(Shape, Box<Deflate>)>>,
     inflaters: Mutex<VecDeque<Box<Inflate>>>,
-    encoders: Mutex<VecDeque<Box<Encoder>>>,
 }
 
 /// What is fixed when a deflater is made.
@@ -47,7 +45,7 @@ impl Default for Pool {
 impl Pool {
     /// Keeps up to this many codecs of each kind. More than there are threads is of little use.
     pub fn keeping(kept: usize) -> Self {
-        Self { kept, deflaters: Mutex::default(), inflaters: Mutex::default(), encoders: Mutex::default() }
+        Self { kept, deflaters: Mutex::default(), inflaters: Mutex::default() }
     }
 
     /// A deflater with an empty window.
@@ -96,17 +94,6 @@ impl Pool {
         self.keep(&self.inflaters, inflater);
     }
 
-    /// An encoder of short messages.
-    pub(super) fn encoder(&self) -> Box<Encoder> {
-        let taken = lock(&self.encoders).pop_back();
-        taken.unwrap_or_else(|| Box::new(Encoder::new()))
-    }
-
-    /// Takes an encoder back.
-    pub(super) fn take_back_encoder(&self, encoder: Box<Encoder>) {
-        self.keep(&self.encoders, encoder);
-    }
-
     fn keep<T>(&self, store: &Mutex<VecDeque<T>>, codec: T) {
         let mut store = lock(store);
         store.push_back(codec);
@@ -128,7 +115,6 @@ impl fmt::Debug for Pool {
             .field("kept", &self.kept)
             .field("deflaters", &lock(&self.deflaters).len())
             .field("inflaters", &lock(&self.inflaters).len())
-            .field("encoders", &lock(&self.encoders).len())
             .finish()
     }
 }

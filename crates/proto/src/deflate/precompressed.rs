@@ -34,8 +34,7 @@ impl Precompressed {
     /// Compresses a message with the level, window and memory level of these options.
     pub fn new(message: &[u8], options: &Options, pool: &Pool) -> Self {
         let mut payload = Vec::new();
-        let shape = Shape::new(options, options.window_bits);
-        compress(pool, shape, options.window_bits, &[], message, &mut payload);
+        compress(pool, Shape::new(options, options.window_bits), &[], message, &mut payload);
         Self { payload: payload.into(), reach: message.len().min(1 << options.window_bits) }
     }
 
