@@ -92,6 +92,7 @@ pub(super) fn compress(pool: &Pool, shape: Shape, history: &[u8], message: &[u8]
         out.push(0x00);
         return;
     }
+    let shape = shape.for_message(message.len());
     let mut codec = pool.deflater(shape);
     if !history.is_empty() {
         codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
@@ -126,6 +127,8 @@ fn deflate(codec: &mut Deflate, message: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     fn compressor(params: Params, options: &Options) -> Compressor {
@@ -201,9 +204,12 @@ mod tests {
         for params in [FORGETFUL, Params::default()] {
             let pool = Arc::new(Pool::default());
             let mut compressor = Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool));
-            compressed(&mut compressor, b"Hello");
+            for _ in 0..2 {
+                compressed(&mut compressor, b"Hello");
+                assert!(format!("{pool:?}").contains("deflaters: 1"), "{pool:?}");
+            }
             compressed(&mut compressor, &[b'a'; 5_000]);
-            assert!(format!("{pool:?}").contains("deflaters: 1"), "{pool:?}");
+            assert!(format!("{pool:?}").contains("deflaters: 2"), "of another size: {pool:?}");
         }
     }
 
@@ -220,6 +226,23 @@ mod tests {
         assert_eq!(kept(Params::default(), Options::default()), 4096);
         assert_eq!(kept(Params::default(), Options::default().window_bits(15)), 5_200);
         assert_eq!(kept(Params { server_max_window_bits: 8, ..Params::default() }, Options::default()), 256);
+    }
+
+    #[test]
+    fn short_message_comes_out_of_a_smaller_codec_as_out_of_a_larger_one() {
+        let shape = Shape::new(&Options::default(), 12);
+        // Seven random bits a byte: nothing to point back at, so about as many symbols as bytes.
+        let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        let noise: Vec<u8> = iter::successors(Some(1), next).map(|state| (state >> 25) as u8).take(4095).collect();
+        for message in [&noise[..], &noise[..1024], b"Hello", &b"ropeway ".repeat(511)] {
+            assert_ne!(shape.for_message(message.len()), shape);
+            let mut large = Vec::new();
+            deflate(&mut Pool::default().deflater(shape), message, &mut large);
+            let mut small = Vec::new();
+            compress(&Pool::default(), shape, &[], message, &mut small);
+            assert_eq!([&small[..], &TAIL].concat(), large);
+        }
+        assert_eq!(shape.for_message(4096), shape);
     }
 
     #[test]
