@@ -319,5 +319,5 @@ async fn pull(opened: Opened) -> (WebSocket, Handshake) {
             },
         },
     );
-    take.await.expect("a connection opens before its task starts")
+    take.await.expect("a connection opens as it is started")
 }

@@ -9,8 +9,8 @@ use crate::ws::Ws;
 /// What happens on the connections of a server, or of a client.
 ///
 /// One handler is shared by all its connections; what belongs to one connection is its [`State`](Handler::State). Methods
-/// are called one at a time for a connection, on its task. They must not block: what takes long belongs in a task, with
-/// [`Ws::sender`] to answer from there.
+/// are called one at a time for a connection. They must not block, as many connections share a thread: what takes long belongs
+/// in a task, with [`Ws::sender`] to answer from there.
 ///
 /// If a method panics, the connection is closed with 1011 and its state dropped, without a close event; others do not notice.
 /// What must be undone in any case belongs in the state's `Drop`.

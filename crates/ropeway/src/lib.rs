@@ -40,7 +40,8 @@
 //! **Pull.** A [`WebSocket`] is asked for its messages. They are owned, and wait in order; a user who asks slowly makes the
 //! peer wait.
 //!
-//! Either way a connection has a task of its own that reads, writes, answers pings and keeps the deadlines, and any number of
+//! Either way a connection is driven without your doing: it reads, writes, answers pings and keeps its deadlines, on an event
+//! loop that it shares with others, or as a task where there is TLS. It may have any number of
 //! [`Sender`]s that send from anywhere.
 //!
 //! # What is bounded

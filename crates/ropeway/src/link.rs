@@ -1,4 +1,4 @@
-//! What a connection's task and its [`Sender`](crate::Sender)s share: commands on their way in, and the figures on their way
+//! What a connection and its [`Sender`](crate::Sender)s share: commands on their way in, and the figures on their way
 //! out. One short lock; nothing of the user's runs under it.
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -28,7 +28,7 @@ pub enum Overflow {
     Close,
 }
 
-/// What a sender asks of the connection's task.
+/// What a sender asks of the connection.
 #[derive(Debug)]
 pub(crate) enum Command {
     Message(Message),

@@ -19,7 +19,7 @@ type OnClose = Box<dyn FnOnce(&mut Ws<'_>, &Closed) + Send>;
 /// A connection that has just opened, to be listened to. It has all methods of its [`Sender`], and
 /// [`sender`](Socket::sender) gives one to keep.
 ///
-/// Listeners are called one at a time, on the connection's task; they must not block. Nothing that comes is missed: delivery
+/// Listeners are called one at a time, where the connection is driven; they must not block. Nothing that comes is missed: delivery
 /// starts once the listeners are there.
 pub struct Socket {
     sender: Sender,

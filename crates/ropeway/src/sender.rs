@@ -13,7 +13,7 @@ use crate::link::{Command, Link};
 
 /// A handle to a connection: cheap to clone, usable from any thread or task.
 ///
-/// What is sent through handles while the connection's task is busy leaves in one write.
+/// What is sent through handles while the connection has its turn leaves in one write.
 ///
 /// ```
 /// # use ropeway::{ReadyState, SendError, Sender};

@@ -44,7 +44,7 @@ pub struct WebSocket {
     subprotocol: Option<String>,
 }
 
-/// Where the connection's task leaves messages for the user.
+/// Where the connection leaves messages for the user.
 #[derive(Debug, Default)]
 struct Inbox {
     messages: VecDeque<Message>,

@@ -222,7 +222,7 @@ impl Server {
         Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service, place })
     }
 
-    /// Starts the connection's task, once the 101 is on its way.
+    /// Starts the connection, once the 101 is on its way.
     fn open(
         &self,
         accepted: Accepted,

@@ -70,7 +70,7 @@ pub(super) struct Service {
     pub(super) options: Arc<ServerOptions>,
 }
 
-/// Starts a connection's task, whatever its handler.
+/// Starts a connection, whatever its handler.
 pub(super) trait Start: Send + Sync {
     fn start(&self, opened: Opened);
 }

@@ -7,6 +7,7 @@
 mod attach;
 mod client;
 mod closing;
+mod event_loop;
 mod flood;
 mod handshake;
 mod handshake_rows;

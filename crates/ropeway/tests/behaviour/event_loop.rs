@@ -1,0 +1,186 @@
+//! Connections over TCP, which share an event loop: what the other files prove over a transport that does as it is told is
+//! proved here where the operating system has a say. The clock decides when things happen, never what.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use ropeway::{CloseCode, Handler, Handshake, Message, MessageRef, ReadyState, Sender, Server, ServerBuilder, Ws};
+use testkit::wire::Frame;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::script::{binary, request, text};
+
+/// Echoes; panics at the word.
+struct Echo;
+
+impl Handler for Echo {
+    type State = ();
+
+    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+
+    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+        assert_ne!(message.as_text(), Some("panic"), "this is meant to panic");
+        ws.send(message).expect("a reply finds room");
+    }
+}
+
+/// A server on a port; gives its address.
+async fn serve(builder: ServerBuilder, handler: impl Handler) -> (Server, String) {
+    let server = builder.bind("127.0.0.1:0").await.expect("a port");
+    server.handler(handler);
+    let addr = server.local_addr().expect("it is bound");
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.run().await }
+    });
+    (server, format!("ws://{addr}/"))
+}
+
+/// A client that knows nothing but sockets, on a thread of its own. It is open when this returns.
+fn raw_client(url: &str) -> TcpStream {
+    let addr = url.trim_start_matches("ws://").trim_end_matches('/');
+    let mut tcp = TcpStream::connect(addr).expect("a connection");
+    tcp.write_all(request("").as_ref()).expect("it takes a request");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        tcp.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+    tcp
+}
+
+fn masked(frame: Frame) -> Vec<u8> {
+    Frame { mask: Some([1, 2, 3, 4]), ..frame }.encode()
+}
+
+#[tokio::test]
+async fn more_connections_than_a_loop_looks_at_at_once_are_all_served() {
+    let (server, url) = serve(Server::builder(), Echo).await;
+    let mut clients = Vec::new();
+    for _ in 0..400 {
+        clients.push(ropeway::connect(&url).await.expect("a connection"));
+    }
+    for round in 0..5 {
+        for (number, client) in clients.iter().enumerate() {
+            client.send(format!("{round} {number}")).await.expect("it is open");
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            let message = client.recv().await.expect("no error");
+            assert_eq!(message, Some(Message::from(format!("{round} {number}"))));
+        }
+    }
+    assert_eq!(server.clients().len(), 400);
+    drop(clients);
+    server.shutdown(Duration::from_secs(60)).await;
+    assert!(server.clients().is_empty());
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_ends_its_own_connection_and_no_other_of_its_loop() {
+    let (_server, url) = serve(Server::builder(), Echo).await;
+    let mut fine = ropeway::connect(&url).await.expect("a connection");
+    let mut bad = ropeway::connect(&url).await.expect("a connection");
+    bad.send("panic").await.expect("it is open");
+    assert_eq!(bad.recv().await.expect("a clean close"), None);
+    assert_eq!(bad.closed().expect("it is closed").code, CloseCode::INTERNAL_ERROR);
+    fine.send("still here").await.expect("it is open");
+    assert_eq!(fine.recv().await.expect("no error"), Some(Message::from("still here")));
+}
+
+#[tokio::test]
+async fn what_a_slow_reader_leaves_is_written_once_it_reads() {
+    const SIZE: usize = 1 << 20;
+    const COUNT: usize = 24;
+    let (_server, url) = serve(Server::builder(), Echo).await;
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut tcp = raw_client(&url);
+        let mut writer = tcp.try_clone().expect("a second handle");
+        let frame = masked(binary(vec![9; SIZE]));
+        let writing = std::thread::spawn(move || {
+            // It comes to a halt, as nothing is read, until the server has written what it echoes.
+            for _ in 0..COUNT {
+                writer.write_all(&frame).expect("the server reads on in the end");
+            }
+        });
+        std::thread::yield_now();
+        let mut echoed = vec![0; COUNT * (SIZE + 10)];
+        tcp.read_exact(&mut echoed).expect("everything comes back");
+        writing.join().expect("no panic");
+        assert!(echoed.chunks(SIZE + 10).all(|frame| frame[10..].iter().all(|byte| *byte == 9)));
+    });
+    reader.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_asked_and_then_given_up() {
+    let builder = Server::builder().ping_interval(Duration::from_millis(30)).ping_timeout(Duration::from_millis(30));
+    let (server, url) = serve(builder, Echo).await;
+    let peer = tokio::task::spawn_blocking(move || {
+        let mut tcp = raw_client(&url);
+        let mut heard = Vec::new();
+        tcp.read_to_end(&mut heard).map(|_| heard)
+    });
+    let heard = peer.await.expect("no panic").unwrap_or_default();
+    assert!(heard.is_empty() || heard.starts_with(&[0x89, 4]), "a ping, if anything: {heard:?}");
+    while !server.clients().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_is_kept_and_one_that_ends_mid_frame_is_let_go() {
+    let builder = Server::builder().ping_interval(Duration::from_millis(20)).ping_timeout(Duration::from_secs(60));
+    let (server, url) = serve(builder, Echo).await;
+    let peer = tokio::task::spawn_blocking(move || {
+        let mut tcp = raw_client(&url);
+        for _ in 0..5 {
+            let mut ping = [0; 6];
+            tcp.read_exact(&mut ping).expect("a ping");
+            assert_eq!(ping[..2], [0x89, 4]);
+            let pong = Frame { opcode: 10, payload: ping[2..].to_vec(), ..text("") };
+            tcp.write_all(&masked(pong)).expect("it is open");
+        }
+        let frame = masked(text("cut in two"));
+        tcp.write_all(&frame[..frame.len() / 2]).expect("it is open");
+    });
+    peer.await.expect("no panic");
+    while !server.clients().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Hands its senders out.
+struct HandsOut(mpsc::UnboundedSender<Sender>);
+
+impl Handler for HandsOut {
+    type State = ();
+
+    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+        self.0.send(ws.sender()).expect("the test waits for it");
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
+    let (runtime, elsewhere) = (Runtime::new().expect("a runtime"), Runtime::new().expect("another"));
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (server, url) = runtime.block_on(serve(Server::builder(), HandsOut(tell)));
+    let mut client = elsewhere.block_on(ropeway::connect(&url)).expect("a connection");
+    let sender = elsewhere.block_on(told.recv()).expect("it opened");
+    let waiting = elsewhere.spawn({
+        let sender = sender.clone();
+        async move { sender.closed().await }
+    });
+    drop(runtime);
+    elsewhere.block_on(async {
+        waiting.await.expect("no panic");
+        assert_eq!(sender.ready_state(), ReadyState::Closed);
+        assert!(sender.send("too late").is_err());
+        assert!(server.clients().is_empty());
+        assert!(client.recv().await.is_err(), "the client sees an end without a close frame");
+    });
+}
