@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
     let Ok(Some((params, answer))) = accept_offers(header.split('\n'), &options) else { return };
     assert!((8..=15).contains(&params.server_max_window_bits));
     assert!((8..=15).contains(&params.client_max_window_bits));
-    // A client that offers all it can takes every answer.
-    let agreed = check_answer([answer.as_str()].into_iter(), &Options::context_takeover(), true);
+    // A client that offers all it can, and limits its own window to nothing, takes every answer.
+    let offered = Options::context_takeover().client_max_window_bits(15);
+    let agreed = check_answer([answer.as_str()].into_iter(), &offered, true);
     assert_eq!(agreed, Ok(Some(params)), "{answer}");
 });
