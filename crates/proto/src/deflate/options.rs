@@ -73,10 +73,11 @@ impl Options {
     }
 
     /// The defaults, but with a threshold of 128 bytes: a short message compresses well too once those before it are there
-    /// to point back at. Clients that can (browsers can) keep to a window of 2^12 bytes, so that a connection holds 4 KiB for
-    /// each direction rather than up to 32 for what it receives.
+    /// to point back at. A connection then holds up to 4 KiB of what it sent and up to 32 of what it received; a server that
+    /// sets [`client_max_window_bits`](Self::client_max_window_bits) to 12 holds no more than 4 of that from clients that can
+    /// keep to it, as browsers can.
     pub fn context_takeover() -> Self {
-        Self::default().threshold(128).client_max_window_bits(12)
+        Self::default().threshold(128)
     }
 
     /// How hard to look for matches, from 0, not at all, and 1, fast, to 9.
