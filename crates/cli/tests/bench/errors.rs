@@ -55,7 +55,7 @@ async fn connections_that_the_server_closes_are_errors_and_what_they_owe_are_dro
 async fn messages_that_are_never_answered_are_drops() {
     let url = server::silent().await;
     for pace in [["--window", "2"], ["--rate", "10000"]] {
-        let args = [&["echo", &url, "--conns", "3", "-n", "6", "--timeout", "0.1", "--json"], &pace[..]].concat();
+        let args = [&["echo", &url, "--conns", "3", "-n", "6", "--timeout", "5", "--json"], &pace[..]].concat();
         let result = run(&args).await.json();
         assert_eq!((&result["count"], &result["drops"]), (&0.into(), &6.into()), "{pace:?}");
     }
@@ -65,14 +65,14 @@ async fn messages_that_are_never_answered_are_drops() {
 async fn a_fanout_that_the_server_does_not_deliver_ends_all_the_same() {
     let (url, _) = server::echo().await;
     // Only the publisher gets its message.
-    let result = run(&["fanout", &url, "--conns", "3", "--secs", "0.1", "--timeout", "0.1", "--json"]).await.json();
+    let result = run(&["fanout", &url, "--conns", "3", "--secs", "0.1", "--timeout", "5", "--json"]).await.json();
     assert_eq!(result["drops"], 3, "{result}");
 }
 
 #[tokio::test]
 async fn answers_that_are_something_else_are_told() {
     let url = server::contrary().await;
-    let result = run(&["echo", &url, "--conns", "2", "-n", "4", "--timeout", "0.1", "--json"]).await.json();
+    let result = run(&["echo", &url, "--conns", "2", "-n", "4", "--timeout", "5", "--json"]).await.json();
     assert_eq!(errors(&result, "unexpected_message"), 2, "{result}");
     assert_eq!((&result["count"], &result["drops"]), (&0.into(), &2.into()));
 }
