@@ -215,6 +215,8 @@ impl Connections {
     fn publish(&mut self, to: &Subscriber, publications: &[Publication], cx: &mut Context<'_>, now: Instant) {
         if let Some(connection) = self.entries.get_mut(to.key as usize) {
             connection.publish(publications, to.since, cx, now);
+            // One that had no room may be closing now, and that has its time.
+            self.deadlines.note(to.key as usize, connection.deadline());
         }
     }
 

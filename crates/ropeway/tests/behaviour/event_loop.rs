@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use ropeway::{CloseCode, Handler, Handshake, Message, MessageRef, ReadyState, Sender, Server, ServerBuilder, Ws};
+use ropeway::{
+    CloseCode, Handler, Handshake, Message, MessageRef, Overflow, ReadyState, Sender, Server, ServerBuilder, Topic, Ws,
+};
 use testkit::wire::Frame;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -183,4 +185,35 @@ fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
         assert!(server.clients().is_empty());
         assert!(client.recv().await.is_err(), "the client sees an end without a close frame");
     });
+}
+
+/// Subscribes everyone.
+struct Subscribes(Topic);
+
+impl Handler for Subscribes {
+    type State = ();
+
+    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+        ws.subscribe(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_closed_for_lack_of_room_is_let_go_though_nothing_comes_from_it() {
+    let topic = Topic::new();
+    let builder =
+        Server::builder().overflow(Overflow::Close).ping_interval(None).close_timeout(Duration::from_millis(50));
+    let (server, url) = serve(builder, Subscribes(topic.clone())).await;
+    let reads_nothing = tokio::task::spawn_blocking(move || raw_client(&url)).await.expect("no panic");
+    while topic.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    while server.clients().first().is_some_and(|client| client.ready_state() == ReadyState::Open) {
+        topic.publish(vec![0; 1 << 20]);
+        tokio::task::yield_now().await;
+    }
+    while !server.clients().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(reads_nothing);
 }
