@@ -16,7 +16,8 @@ type Tick = u32;
 /// The tick of a connection that has no deadline.
 const NEVER: Tick = 0;
 
-/// How far ahead a tick may be and still be told from one that is past. What is due later, in 12 days, is looked at then.
+/// How far ahead a tick may be, 12 days: much further it could not be told from one that is past. Who is due later has a turn
+/// then, which does nothing.
 const HORIZON: Duration = Duration::from_millis(1 << 30);
 
 /// How long all are left alone once they were looked at, and how much longer for each of them: looking takes a nanosecond or
@@ -49,7 +50,8 @@ impl Deadlines {
 
     /// Notes a connection's deadline in place of the one before.
     #[inline]
-    pub(super) fn note(&mut self, key: usize, deadline: Option<Instant>) {
+    pub(super) fn note(&mut self, key: usize, deadline: Option<Instant>, now: Instant) {
+        let deadline = deadline.map(|deadline| deadline.min(now + HORIZON));
         if self.ticks.len() <= key {
             self.ticks.resize(key + 1, NEVER);
         }
@@ -122,16 +124,17 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
 
     #[tokio::test(start_paused = true)]
     async fn those_are_due_whose_time_has_come_and_no_others() {
         let mut deadlines = Deadlines::new();
         let start = deadlines.start;
-        deadlines.note(0, Some(start + SECOND));
-        deadlines.note(1, Some(start + 3 * SECOND));
-        deadlines.note(2, None);
-        deadlines.note(3, Some(start + 2 * SECOND));
-        deadlines.note(4, Some(start + 2 * SECOND));
+        deadlines.note(0, Some(start + SECOND), start);
+        deadlines.note(1, Some(start + 3 * SECOND), start);
+        deadlines.note(2, None, start);
+        deadlines.note(3, Some(start + 2 * SECOND), start);
+        deadlines.note(4, Some(start + 2 * SECOND), start);
         deadlines.remove(4);
         assert!(deadlines.due(start).is_empty());
         assert_eq!(deadlines.due(start + SECOND + 2 * PAUSE), [0]);
@@ -143,8 +146,8 @@ mod tests {
     async fn the_clock_wakes_for_the_soonest_even_if_it_is_noted_last() {
         let mut deadlines = Deadlines::new();
         let start = deadlines.start;
-        deadlines.note(0, Some(start + 60 * SECOND));
-        deadlines.note(1, Some(start + 2 * SECOND));
+        deadlines.note(0, Some(start + 60 * SECOND), start);
+        deadlines.note(1, Some(start + 2 * SECOND), start);
         std::future::poll_fn(|cx| deadlines.poll(cx)).await;
         let now = tokio::time::Instant::now().into_std();
         assert!(now >= start + 2 * SECOND && now < start + 3 * SECOND, "{:?}", now - start);
@@ -154,8 +157,8 @@ mod tests {
     async fn a_deadline_that_moved_later_costs_a_look_and_comes_in_its_time() {
         let mut deadlines = Deadlines::new();
         let start = deadlines.start;
-        deadlines.note(0, Some(start + SECOND));
-        deadlines.note(0, Some(start + 9 * SECOND));
+        deadlines.note(0, Some(start + SECOND), start);
+        deadlines.note(0, Some(start + 9 * SECOND), start);
         let due = std::future::poll_fn(|cx| {
             loop {
                 std::task::ready!(deadlines.poll(cx));
@@ -174,10 +177,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_hundred_days_deadlines_are_told_from_the_past_as_on_the_first() {
         let mut deadlines = Deadlines::new();
-        let later = deadlines.start + 100 * 24 * 3_600 * SECOND;
-        deadlines.note(0, Some(later + 2 * SECOND));
-        deadlines.note(1, Some(later));
+        let later = deadlines.start + 100 * DAY;
+        deadlines.note(0, Some(later + 2 * SECOND), later);
+        deadlines.note(1, Some(later), later);
         assert_eq!(deadlines.due(later + SECOND), [1]);
         assert_eq!(deadlines.due(later + 3 * SECOND), [0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_in_months_is_not_taken_for_overdue() {
+        let mut deadlines = Deadlines::new();
+        let start = deadlines.start;
+        for days in [13, 30, 60] {
+            deadlines.note(0, Some(start + days * DAY), start);
+            assert!(deadlines.due(start + SECOND).is_empty(), "{days} days");
+            assert_eq!(deadlines.due(start + HORIZON + SECOND), [0], "it is asked again after 12 days");
+        }
     }
 }

@@ -216,7 +216,7 @@ impl Connections {
         if let Some(connection) = self.entries.get_mut(to.key as usize) {
             connection.publish(publications, to.since, cx, now);
             // One that had no room may be closing now, and that has its time.
-            self.deadlines.note(to.key as usize, connection.deadline());
+            self.deadlines.note(to.key as usize, connection.deadline(), now);
         }
     }
 
@@ -242,6 +242,6 @@ impl Connections {
             Turn::Again => self.again.push(key),
             Turn::Parked => {}
         }
-        self.deadlines.note(key, connection.deadline());
+        self.deadlines.note(key, connection.deadline(), now);
     }
 }
