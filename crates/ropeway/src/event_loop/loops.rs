@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Handle, Id};
 
@@ -15,13 +15,13 @@ struct Loops {
     next: usize,
 }
 
-static LOOPS: Mutex<Option<HashMap<Id, Loops>>> = Mutex::new(None);
+static LOOPS: LazyLock<Mutex<HashMap<Id, Loops>>> = LazyLock::new(Mutex::default);
 
-/// The event loop for the next connection of the runtime that this is called on.
-pub(crate) fn next() -> io::Result<Arc<Mailbox>> {
+/// Where to hand over the next connection of the runtime that this is called on.
+pub(crate) fn next_mailbox() -> io::Result<Arc<Mailbox>> {
     let runtime = Handle::current();
     let mut all = lock();
-    let loops = all.get_or_insert_default().entry(runtime.id()).or_default();
+    let loops = all.entry(runtime.id()).or_default();
     let threads = runtime.metrics().num_workers();
     let index = loops.next % threads;
     if let Some(mailbox) = loops.mailboxes.get(index) {
@@ -40,14 +40,12 @@ pub(crate) fn next() -> io::Result<Arc<Mailbox>> {
 
 /// Forgets a loop that is over.
 pub(super) fn forget(mailbox: &Arc<Mailbox>) {
-    if let Some(all) = &mut *lock() {
-        for loops in all.values_mut() {
-            loops.mailboxes.retain(|known| !Arc::ptr_eq(known, mailbox));
-        }
-        all.retain(|_, loops| !loops.mailboxes.is_empty());
-    }
+    lock().retain(|_, loops| {
+        loops.mailboxes.retain(|known| !Arc::ptr_eq(known, mailbox));
+        !loops.mailboxes.is_empty()
+    });
 }
 
-fn lock() -> MutexGuard<'static, Option<HashMap<Id, Loops>>> {
+fn lock() -> MutexGuard<'static, HashMap<Id, Loops>> {
     LOOPS.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -87,16 +87,6 @@ impl Mailbox {
         mem::take(&mut self.lock().mail)
     }
 
-    /// Gives the list's memory back, to be filled again.
-    pub(super) fn give_back(&self, mut called: Vec<usize>) {
-        called.clear();
-        let mut inside = self.lock();
-        if inside.mail.called.capacity() < called.capacity() {
-            called.append(&mut inside.mail.called);
-            inside.mail.called = called;
-        }
-    }
-
     /// Has the next one who leaves something wake the loop, unless something is there already; then it is `false`.
     pub(super) fn sleep(&self, waker: &Waker) -> bool {
         let mut inside = self.lock();

@@ -35,7 +35,7 @@ use crate::handler::Handler;
 use crate::link::Link;
 use crate::topic::{Publication, Subscriber};
 use deadlines::Deadlines;
-pub(crate) use loops::next;
+pub(crate) use loops::next_mailbox;
 pub(crate) use mailbox::Mailbox;
 use socket::Readiness;
 pub(crate) use socket::Socket;
@@ -133,10 +133,9 @@ impl EventLoop {
                 self.connections.publish(subscriber, publications, cx, now);
             }
         }
-        for &key in &mail.called {
+        for key in mail.called {
             self.connections.turn(key, cx, now);
         }
-        self.mailbox.give_back(mail.called);
     }
 
     fn adopt(&mut self, mut newcomer: Box<dyn Drive>, cx: &mut Context<'_>, now: Instant) {
