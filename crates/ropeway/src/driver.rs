@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, MessageRef, ReadyState};
+use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 
 use crate::Error;
 use crate::handler::Handler;
@@ -332,10 +332,16 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     fn handle(&mut self, input: &mut Input<'_>, now: Instant, inflated: &mut usize) {
         while !self.is_stopped() && *inflated < BYTES_A_TURN {
             match self.connection.handle_input(input, now) {
-                // A message goes straight to the handler; taking the event apart elsewhere costs a copy of it.
+                // Straight to the handler: to have it taken apart by `dispatch`, the event would be copied.
                 Some(Event::Message(message)) => {
                     *inflated += message.len();
-                    self.deliver_message(message);
+                    if let Some(state) = &mut self.state {
+                        self.endpoint.handler.on_message(
+                            &mut Ws::new(&mut self.connection, &self.link),
+                            state,
+                            message,
+                        );
+                    }
                 }
                 Some(event) => self.dispatch(event),
                 None => return,
@@ -343,26 +349,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
     }
 
-    #[inline]
-    fn deliver_message(&mut self, message: MessageRef<'_>) {
-        if let Some(state) = &mut self.state {
-            self.endpoint.handler.on_message(&mut Ws::new(&mut self.connection, &self.link), state, message);
-        }
-    }
-
     fn dispatch(&mut self, event: Event<'_>) {
         if matches!(event, Event::Close(_) | Event::Violation(_)) {
             self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
         }
-        let Some(state) = &mut self.state else { return };
+        let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
         let mut ws = Ws::new(&mut self.connection, &self.link);
         match event {
-            Event::Message(message) => self.deliver_message(message),
-            Event::Ping(payload) => self.endpoint.handler.on_ping(&mut ws, state, &payload),
-            Event::Pong(payload) => self.endpoint.handler.on_pong(&mut ws, state, &payload),
+            Event::Message(message) => handler.on_message(&mut ws, state, message),
+            Event::Ping(payload) => handler.on_ping(&mut ws, state, &payload),
+            Event::Pong(payload) => handler.on_pong(&mut ws, state, &payload),
             Event::Violation(violation) => {
                 tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}");
-                self.endpoint.handler.on_error(&mut ws, state, &Error::Violation(violation));
+                handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
             // The close event comes when all is over.
             _ => {}

@@ -306,7 +306,7 @@ impl Link {
     }
 }
 
-/// The task's side.
+/// The connection's side.
 impl Link {
     /// Whether there are commands to take.
     #[inline]
@@ -362,7 +362,7 @@ impl Link {
         true
     }
 
-    /// Tells that the task has ended, and forgets what it never saw.
+    /// Tells that the connection is over, and forgets what it never saw.
     pub(crate) fn end(&self) {
         let mut shared = self.lock();
         shared.is_over = true;

@@ -44,12 +44,11 @@ impl Storage {
         if self.memory.len() == self.end {
             self.begin(bytes.len() as u64 + announced, buffers);
         }
-        let known = bytes.len().min(self.memory.len() - self.end);
-        let end = self.end + known;
-        self.memory[self.end..end].copy_from_slice(&bytes[..known]);
-        if known < bytes.len() {
-            self.reserve(bytes.len() - known, announced);
-            append(&mut self.memory, &bytes[known..]);
+        let (into_memory, behind_it) = bytes.split_at(bytes.len().min(self.memory.len() - self.end));
+        self.memory[self.end..][..into_memory.len()].copy_from_slice(into_memory);
+        if !behind_it.is_empty() {
+            self.reserve(behind_it.len(), announced);
+            append(&mut self.memory, behind_it);
         }
         self.end += bytes.len();
     }
@@ -74,9 +73,9 @@ impl Storage {
     }
 
     /// Memory that inflated bytes can be appended to; what it holds then is what has come.
-    pub(super) fn append_with<R>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    pub(super) fn append_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         self.memory.truncate(self.end);
-        let result = append(&mut self.memory);
+        let result = write(&mut self.memory);
         self.end = self.memory.len();
         result
     }
