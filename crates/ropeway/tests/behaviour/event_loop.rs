@@ -97,23 +97,28 @@ async fn a_handler_that_panics_ends_its_own_connection_and_no_other_of_its_loop(
 async fn what_a_slow_reader_leaves_is_written_once_it_reads() {
     const SIZE: usize = 1 << 20;
     const COUNT: usize = 24;
-    let (_server, url) = serve(Server::builder(), Echo).await;
+    let (server, url) = serve(Server::builder(), Echo).await;
+    let (begin, wait_to_begin) = std::sync::mpsc::channel();
     let reader = tokio::task::spawn_blocking(move || {
         let mut tcp = raw_client(&url);
         let mut writer = tcp.try_clone().expect("a second handle");
         let frame = masked(binary(vec![9; SIZE]));
         let writing = std::thread::spawn(move || {
-            // It comes to a halt, as nothing is read, until the server has written what it echoes.
             for _ in 0..COUNT {
                 writer.write_all(&frame).expect("the server reads on in the end");
             }
         });
-        std::thread::yield_now();
+        wait_to_begin.recv().expect("the test goes on");
         let mut echoed = vec![0; COUNT * (SIZE + 10)];
         tcp.read_exact(&mut echoed).expect("everything comes back");
         writing.join().expect("no panic");
         assert!(echoed.chunks(SIZE + 10).all(|frame| frame[10..].iter().all(|byte| *byte == 9)));
     });
+    // Nothing is read before the server is stuck with an echo.
+    while !server.clients().first().is_some_and(|client| client.buffered_amount() > 0) {
+        tokio::task::yield_now().await;
+    }
+    begin.send(()).expect("the reader waits");
     reader.await.expect("no panic");
 }
 
