@@ -17,51 +17,75 @@ mod socket;
 
 use std::future::Future;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Registry, Token};
+use mio::{Events, Registry, Token};
 use slab::Slab;
 use tokio::io::Interest as TokioInterest;
 use tokio::io::unix::AsyncFd;
 
 use crate::driver::{Driver, Turn};
 use crate::handler::Handler;
-use crate::link::Link;
 use crate::topic::{Publication, Subscriber};
 use deadlines::Deadlines;
 pub(crate) use loops::next_mailbox;
 pub(crate) use mailbox::Mailbox;
-use socket::Readiness;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Readiness, Socket};
 
 /// How many sockets' readiness is taken at once. Between such batches other tasks of the runtime have their turn.
 const EVENTS: usize = 256;
 
-/// A connection as the loop sees it, whatever its handler.
+/// A connection as the loop sees it, whatever its handler; or who wants to become one.
 pub(crate) trait Drive: Send {
+    /// Has the socket watched.
+    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+    /// It is driven by the loop of this mailbox, as this key.
+    fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
+    /// What the socket is ready for besides what it was.
+    fn note(&mut self, readiness: Readiness);
     /// Does what there is to do.
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn;
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Next;
     /// Sends messages of a topic: those with a number above `since`.
     fn publish(&mut self, publications: &[Publication], since: u64, cx: &mut Context<'_>, now: Instant);
     /// When a turn is due though nothing comes.
     fn deadline(&self) -> Option<Instant>;
-    /// What the socket is ready for besides what it was.
-    fn note(&mut self, readiness: Readiness);
-    /// Has the socket watched.
-    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
-    /// Where commands for it come from.
-    fn link(&self) -> &Arc<Link>;
+}
+
+/// What has to happen after a turn.
+pub(crate) enum Next {
+    /// Nothing until the socket is ready, the deadline comes or a command does.
+    Parked,
+    /// There is more to do; others first.
+    Again,
+    /// Drop it.
+    Over,
+    /// The same socket goes on as this.
+    Become(Box<dyn Drive>),
 }
 
 impl<H: Handler> Drive for Driver<H, Socket> {
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
-        self.turn(cx, now)
+    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.stream_mut().watch(registry, token)
+    }
+
+    fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {
+        self.link().set_event_loop(mailbox, key);
+    }
+
+    fn note(&mut self, readiness: Readiness) {
+        self.stream_mut().note(readiness);
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Next {
+        match self.turn(cx, now) {
+            Turn::Parked => Next::Parked,
+            Turn::Again => Next::Again,
+            Turn::Over => Next::Over,
+        }
     }
 
     fn publish(&mut self, publications: &[Publication], since: u64, cx: &mut Context<'_>, now: Instant) {
@@ -72,24 +96,10 @@ impl<H: Handler> Drive for Driver<H, Socket> {
     fn deadline(&self) -> Option<Instant> {
         self.deadline()
     }
-
-    fn note(&mut self, readiness: Readiness) {
-        self.stream_mut().note(readiness);
-    }
-
-    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let fd = self.stream_mut().as_raw_fd();
-        registry.register(&mut SourceFd(&fd), token, Interest::READABLE | Interest::WRITABLE)
-    }
-
-    fn link(&self) -> &Arc<Link> {
-        self.link()
-    }
 }
 
 /// The task that carries the connections.
 struct EventLoop {
-    mailbox: Arc<Mailbox>,
     poll: AsyncFd<mio::Poll>,
     events: Events,
     connections: Connections,
@@ -99,6 +109,7 @@ struct EventLoop {
 
 /// The connections, by key, and when they are due.
 struct Connections {
+    mailbox: Arc<Mailbox>,
     entries: Slab<Box<dyn Drive>>,
     deadlines: Deadlines,
     /// Those that had their turn and have more to do.
@@ -113,22 +124,21 @@ impl EventLoop {
         )]
         let poll = AsyncFd::with_interest(mio::Poll::new()?, TokioInterest::READABLE)?;
         Ok(Self {
-            mailbox,
             poll,
             events: Events::with_capacity(EVENTS),
-            connections: Connections { entries: Slab::new(), deadlines: Deadlines::new(), again: Vec::new() },
+            connections: Connections { mailbox, entries: Slab::new(), deadlines: Deadlines::new(), again: Vec::new() },
             subscribers: Vec::new(),
         })
     }
 
     /// Takes in newcomers, and has those act for whom there are commands.
     fn read_mail(&mut self, cx: &mut Context<'_>, now: Instant) {
-        let mail = self.mailbox.take();
+        let mail = self.connections.mailbox.take();
         for newcomer in mail.newcomers {
             self.adopt(newcomer, cx, now);
         }
         for publications in mail.published.chunk_by(Publication::is_like) {
-            publications[0].subscribers(&self.mailbox, &mut self.subscribers);
+            publications[0].subscribers(&self.connections.mailbox, &mut self.subscribers);
             for subscriber in &self.subscribers {
                 self.connections.publish(subscriber, publications, cx, now);
             }
@@ -146,7 +156,7 @@ impl EventLoop {
             tracing::warn!(%error, "a connection cannot be watched and is dropped");
             return;
         }
-        newcomer.link().set_event_loop(&self.mailbox, key);
+        newcomer.settle(&self.connections.mailbox, key);
         entry.insert(newcomer);
         self.connections.turn(key, cx, now);
     }
@@ -188,7 +198,7 @@ impl Future for EventLoop {
         this.connections.expire(cx, now);
         // What those have said to one another leaves at once.
         this.read_mail(cx, now);
-        if has_more || !this.connections.again.is_empty() || !this.mailbox.sleep(cx.waker()) {
+        if has_more || !this.connections.again.is_empty() || !this.connections.mailbox.sleep(cx.waker()) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -197,9 +207,9 @@ impl Future for EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        loops::forget(&self.mailbox);
+        loops::forget(&self.connections.mailbox);
         // Those who have just been handed over are dropped like all others.
-        drop(self.mailbox.close());
+        drop(self.connections.mailbox.close());
     }
 }
 
@@ -231,15 +241,20 @@ impl Connections {
     fn turn(&mut self, key: usize, cx: &mut Context<'_>, now: Instant) {
         let Some(connection) = self.entries.get_mut(key) else { return };
         // The handler's panics are caught closer to it. One that comes this far must not end the other connections.
-        match catch_unwind(AssertUnwindSafe(|| connection.turn(cx, now))).unwrap_or(Turn::Over) {
-            Turn::Over => {
+        match catch_unwind(AssertUnwindSafe(|| connection.turn(cx, now))).unwrap_or(Next::Over) {
+            Next::Over => {
                 self.deadlines.remove(key);
                 let connection = self.entries.remove(key);
                 let _ = catch_unwind(AssertUnwindSafe(move || drop(connection)));
                 return;
             }
-            Turn::Again => self.again.push(key),
-            Turn::Parked => {}
+            Next::Become(successor) => {
+                successor.settle(&self.mailbox, key);
+                *connection = successor;
+                return self.turn(key, cx, now);
+            }
+            Next::Again => self.again.push(key),
+            Next::Parked => {}
         }
         self.deadlines.note(key, connection.deadline(), now);
     }

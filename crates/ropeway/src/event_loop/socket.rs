@@ -2,10 +2,12 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
 use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 
 use crate::transport::Stream;
 
@@ -37,21 +39,20 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Of a connection in non-blocking mode.
+    /// Of a connection in non-blocking mode. What has come already is told of when it is [watched](Socket::watch).
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, readiness: Readiness { readable: true, ended: false, writable: true } }
+        Self { tcp, readiness: Readiness { readable: false, ended: false, writable: true } }
+    }
+
+    /// Has its readiness told under this token.
+    pub(crate) fn watch(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.tcp.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)
     }
 
     pub(crate) fn note(&mut self, readiness: Readiness) {
         self.readiness.readable |= readiness.readable;
         self.readiness.ended |= readiness.ended;
         self.readiness.writable |= readiness.writable;
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.tcp.as_raw_fd()
     }
 }
 

@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
+use super::exchange::Upgrade;
 use super::{Accepted, Server, head_of};
 use crate::transport::Transport;
 
@@ -175,7 +176,7 @@ async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>,
         // Whoever serves another transport may know the address.
         Transport::Other(_) => request.extensions().get::<SocketAddr>().copied(),
     };
-    server.open(accepted, request, stream, leftover, remote_addr);
+    server.start(Upgrade { accepted, request, leftover }, stream, remote_addr);
 }
 
 /// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.

@@ -5,6 +5,10 @@
 mod attach;
 mod builder;
 mod clients;
+mod exchange;
+mod listener;
+#[cfg(unix)]
+mod newcomer;
 mod port;
 mod route;
 
@@ -33,6 +37,7 @@ use crate::sender::Sender;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 pub(crate) use clients::{Clients, Place};
+use exchange::Upgrade;
 use route::{Routes, Service};
 
 /// Answers requests that do not ask for a WebSocket.
@@ -223,15 +228,14 @@ impl Server {
     }
 
     /// Starts the connection, once the 101 is on its way.
-    fn open(
-        &self,
-        accepted: Accepted,
-        request: Request<()>,
-        stream: Transport,
-        leftover: Vec<u8>,
-        remote_addr: Option<SocketAddr>,
-    ) {
-        let Accepted { response, negotiated, service, place } = accepted;
+    fn start(&self, upgrade: Upgrade, stream: Transport, remote_addr: Option<SocketAddr>) {
+        let (service, opened) = self.open(upgrade, stream, remote_addr);
+        service.endpoint.start(opened);
+    }
+
+    /// What the connection is made of, once the 101 is on its way, and whom it is for.
+    fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
+        let Upgrade { accepted: Accepted { response, negotiated, service, place }, request, leftover } = upgrade;
         let settings = &self.shared.settings;
         let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std())
             .with_buffers(Arc::clone(&self.shared.buffers));
@@ -248,7 +252,14 @@ impl Server {
             send_away(&sender);
         }
         tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
-        service.endpoint.start(Opened { stream, connection, link, handshake, leftover, place: Some(place) });
+        (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
+    }
+
+    fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.shared.settings.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 }
 

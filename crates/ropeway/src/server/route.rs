@@ -6,10 +6,14 @@ use ropeway_proto::deflate;
 use ropeway_proto::handshake::ServerOptions;
 
 use super::{Server, write};
+#[cfg(unix)]
+use crate::driver::Driver;
 use crate::driver::{Endpoint, Opened};
+#[cfg(unix)]
+use crate::event_loop::{Drive, Socket};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
-use crate::listeners::{Listen, Socket};
+use crate::listeners::{self, Listen};
 use crate::start;
 use crate::websocket::{Pull, WebSocket};
 
@@ -34,7 +38,7 @@ impl<'s> Route<'s> {
     }
 
     /// Calls `listen` with each connection, to put listeners on it.
-    pub fn on_connection(self, listen: impl Fn(&mut Socket, Handshake) + Send + Sync + 'static) {
+    pub fn on_connection(self, listen: impl Fn(&mut listeners::Socket, Handshake) + Send + Sync + 'static) {
         self.handler(Listen(listen));
     }
 
@@ -73,11 +77,19 @@ pub(super) struct Service {
 /// Starts a connection, whatever its handler.
 pub(super) trait Start: Send + Sync {
     fn start(&self, opened: Opened);
+    /// What an event loop is to carry.
+    #[cfg(unix)]
+    fn drive(&self, opened: Opened<Socket>) -> Box<dyn Drive>;
 }
 
 impl<H: Handler> Start for Arc<Endpoint<H>> {
     fn start(&self, opened: Opened) {
         start::start(opened, self);
+    }
+
+    #[cfg(unix)]
+    fn drive(&self, opened: Opened<Socket>) -> Box<dyn Drive> {
+        Box::new(Driver::open(opened, Arc::clone(self)))
     }
 }
 

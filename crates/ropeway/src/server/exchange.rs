@@ -1,0 +1,228 @@
+//! One request on a port of the server's own, and its answer: an opening handshake, or HTTP. Who calls it, and when, is
+//! `port`'s or, for plain TCP, `newcomer`'s.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Method, Request, Response};
+use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
+
+use super::{Accepted, Server, read};
+use crate::scratch;
+use crate::transport::Stream;
+
+/// How long a client that was refused may take to read why, before its connection is dropped.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One request and its answer.
+pub(super) struct Exchange<S> {
+    server: Server,
+    stream: S,
+    remote_addr: Option<SocketAddr>,
+    /// When the state it is in has lasted too long.
+    deadline: Instant,
+    state: State,
+}
+
+/// Where an exchange is.
+///
+/// ```text
+///   Reading ── a good handshake ──► Accepting ── written ──► Upgrade
+///      │ └──── anything else, or a part and no more ──► Answering ── written ──► Lingering ── end, or late ──► over
+///      └────── end, or late and nothing came ──► over
+///   Accepting, Answering ── broken, or late ──► over
+/// ```
+enum State {
+    Reading(HeadReader),
+    /// The 101 is being written.
+    Accepting(Answer, Box<Upgrade>),
+    Answering(Answer),
+    /// What the client still sends is read and thrown away: unread bytes would reset the connection, and the client might
+    /// lose the answer.
+    Lingering,
+}
+
+/// Bytes on their way to the client.
+struct Answer {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+/// A handshake that is done.
+pub(super) struct Upgrade {
+    pub(super) accepted: Accepted,
+    pub(super) request: Request<()>,
+    /// What came right behind the request.
+    pub(super) leftover: Vec<u8>,
+}
+
+/// What has to happen after an exchange's turn.
+pub(super) enum Step {
+    /// Nothing until the stream is ready or the deadline comes.
+    Parked,
+    /// There is more to do; others first.
+    Again,
+    /// The stream is a WebSocket's now.
+    Upgraded(Box<Upgrade>),
+    /// The client got its answer, or has gone: drop it.
+    Over,
+}
+
+impl<S: Stream> Exchange<S> {
+    pub(super) fn new(server: Server, stream: S, remote_addr: Option<SocketAddr>, deadline: Instant) -> Self {
+        let state = State::Reading(HeadReader::new(server.shared.settings.limits));
+        Self { server, stream, remote_addr, deadline, state }
+    }
+
+    /// When a turn is due though nothing comes.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    #[cfg(unix)]
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// What a [`Step::Upgraded`] needs besides.
+    pub(super) fn into_parts(self) -> (Server, S, Option<SocketAddr>) {
+        (self.server, self.stream, self.remote_addr)
+    }
+
+    /// Does what there is to do.
+    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+        if now >= self.deadline && !self.is_late_but_answered(now) {
+            return Step::Over;
+        }
+        match self.poll_step(cx, now) {
+            Poll::Pending => Step::Parked,
+            Poll::Ready(Ok(step)) => step,
+            // There is nobody left to tell.
+            Poll::Ready(Err(_)) => Step::Over,
+        }
+    }
+
+    /// The next step that others have to know of. An error is the stream's.
+    fn poll_step(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Step>> {
+        loop {
+            match &mut self.state {
+                State::Reading(reader) => match ready!(read_head(reader, &mut self.stream, cx))? {
+                    Head::Part => {}
+                    Head::None => return Poll::Ready(Ok(Step::Over)),
+                    Head::Whole(request, leftover) => self.state = self.answer(*request, leftover),
+                    Head::Bad(refusal) => self.state = self.refuse(&refusal, false),
+                },
+                State::Accepting(answer, _) => {
+                    ready!(answer.poll_write(&mut self.stream, cx))?;
+                    // Nothing is made of what is left behind.
+                    let State::Accepting(_, upgrade) = std::mem::replace(&mut self.state, State::Lingering) else {
+                        return Poll::Ready(Ok(Step::Over));
+                    };
+                    return Poll::Ready(Ok(Step::Upgraded(upgrade)));
+                }
+                State::Answering(answer) => {
+                    ready!(answer.poll_write(&mut self.stream, cx))?;
+                    // The connection ends behind an answer: what comes next on it may be a proxy's idea of a WebSocket.
+                    ready!(self.stream.poll_shutdown(cx))?;
+                    self.deadline = self.deadline.min(now + LINGER);
+                    self.state = State::Lingering;
+                }
+                State::Lingering => {
+                    let count = ready!(scratch::with(|buffer| self.stream.poll_read(cx, buffer)))?;
+                    return Poll::Ready(Ok(if count == 0 { Step::Over } else { Step::Again }));
+                }
+            }
+        }
+    }
+
+    /// The handshake took too long. A client that has sent nothing, such as a browser that connects ahead of need, is not
+    /// answered; nor is one that does not read its answer, of which it would take this for a part.
+    fn is_late_but_answered(&mut self, now: Instant) -> bool {
+        let State::Reading(reader) = &self.state else { return false };
+        if reader.is_empty() {
+            return false;
+        }
+        self.state = self.refuse(&Refusal::timeout(), false);
+        // The refusal itself may take no longer than lingering does.
+        self.deadline = now + LINGER;
+        true
+    }
+
+    /// What becomes of a request.
+    fn answer(&self, request: Request<()>, leftover: Vec<u8>) -> State {
+        let to_head = request.method() == Method::HEAD;
+        if !is_upgrade(&request) {
+            let answer = read(&self.server.shared.http).clone();
+            let Some(answer) = answer else { return self.refuse(&Refusal::upgrade_required(), to_head) };
+            let mut response = answer(&request);
+            // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
+            // Section 7.8 of RFC 9110: one that has an Upgrade header names it there too.
+            let connection = if response.headers().contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static(connection));
+            return State::Answering(Answer::new(&response, to_head));
+        }
+        match self.server.accept(&request) {
+            Ok(accepted) => {
+                let answer = Answer::new(&accepted.response.clone().map(|()| ""), false);
+                State::Accepting(answer, Box::new(Upgrade { accepted, request, leftover }))
+            }
+            Err(refusal) => self.refuse(&refusal, to_head),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, to_head: bool) -> State {
+        tracing::info!(
+            remote_addr = self.remote_addr.map(display),
+            status = refusal.status().as_u16(),
+            "refused: {}",
+            refusal.body().trim_end()
+        );
+        State::Answering(Answer::new(&refusal.to_response(), to_head))
+    }
+}
+
+/// What one read made of a head.
+enum Head {
+    Part,
+    Whole(Box<Request<()>>, Vec<u8>),
+    Bad(Refusal),
+    /// The client has gone before it asked for anything.
+    None,
+}
+
+fn read_head(reader: &mut HeadReader, stream: &mut impl Stream, cx: &mut Context<'_>) -> Poll<io::Result<Head>> {
+    scratch::with(|buffer| {
+        let count = ready!(stream.poll_read(cx, buffer))?;
+        let bytes = &buffer[..count];
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(Head::None));
+        }
+        Poll::Ready(Ok(match reader.handle_request(bytes) {
+            Ok(None) => Head::Part,
+            Ok(Some((request, used))) => Head::Whole(Box::new(request), bytes[used..].to_vec()),
+            Err(error) => Head::Bad(error.into()),
+        }))
+    })
+}
+
+impl Answer {
+    fn new<B: AsRef<[u8]>>(response: &Response<B>, to_head: bool) -> Self {
+        let bytes = if to_head { encode_response_to_head(response) } else { encode_response(response) };
+        Self { bytes, written: 0 }
+    }
+
+    /// Ready when all is written and passed on.
+    fn poll_write(&mut self, stream: &mut impl Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.bytes.len() {
+            let count = ready!(stream.poll_write(cx, &[IoSlice::new(&self.bytes[self.written..])]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += count;
+        }
+        stream.poll_flush(cx)
+    }
+}
