@@ -1,24 +1,30 @@
 //! `ropeway serve`: a server to try things with. What happens at its paths is [`echo`]'s, [`broadcast`]'s and [`chat`]'s; what
-//! plain HTTP requests get is [`page`]'s, and whom a server on loopback answers is [`rebinding`]'s.
+//! plain HTTP requests get is [`page`]'s, whom a server on loopback answers is [`rebinding`]'s, and its certificate [`tls`]'s.
 
 mod broadcast;
 mod chat;
 mod echo;
 mod page;
 mod rebinding;
+mod tls;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use ropeway::{Server, deflate};
+use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+
+use crate::USAGE;
+use crate::style::complain;
 
 /// How long connections have to close after Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -56,6 +62,9 @@ pub(crate) struct Args {
     /// How long an opening handshake may take.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     handshake_timeout: f64,
+
+    #[command(flatten)]
+    certificate: tls::Certificate,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -78,7 +87,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
-    match listen(args) {
+    let tls = match tls::config(&args.certificate) {
+        Ok(tls) => tls,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(USAGE);
+        }
+    };
+    match listen(args, tls) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ropeway: cannot listen on {}: {error}", args.listen);
@@ -87,10 +103,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn listen(args: &Args) -> io::Result<()> {
+fn listen(args: &Args, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
     let listener = bind(&args.listen)?;
     let addr = listener.local_addr()?;
-    let server = server(args, addr);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = server(args, tls, scheme, addr);
     let (drained, wait) = watch::channel(());
 
     let mut threads = Vec::new();
@@ -112,7 +129,7 @@ fn listen(args: &Args) -> io::Result<()> {
         });
         // Heard from before the announcement on: whoever waits for that may interrupt at once.
         let interrupted = interrupted()?;
-        announce(addr)?;
+        announce(scheme, addr)?;
         interrupted.await;
         tracing::info!("closing {} connections", server.clients().len());
         server.shutdown(DRAIN).await;
@@ -146,7 +163,7 @@ async fn serve(server: &Server, listener: TcpListener) {
     }
 }
 
-fn server(args: &Args, addr: SocketAddr) -> Server {
+fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: SocketAddr) -> Server {
     let per_message = deflate::Options::no_context_takeover();
     let everywhere = match args.deflate {
         Deflate::Off => None,
@@ -158,10 +175,13 @@ fn server(args: &Args, addr: SocketAddr) -> Server {
         .max_payload(args.max_payload)
         .handshake_timeout(Duration::from_secs_f64(args.handshake_timeout))
         .per_message_deflate(everywhere);
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
     if args.allow_any_origin {
         builder = builder.allow_any_origin();
     } else if !args.allow_origin.is_empty() {
-        let own = [format!("http://{addr}"), format!("http://localhost:{}", addr.port())];
+        let own = [format!("{scheme}://{addr}"), format!("{scheme}://localhost:{}", addr.port())];
         builder = builder.allow_origins(own.into_iter().chain(args.allow_origin.iter().cloned()));
     }
     let server = builder.build();
@@ -178,9 +198,9 @@ fn server(args: &Args, addr: SocketAddr) -> Server {
 }
 
 /// The one line on standard output: programs that start this one wait for it.
-fn announce(addr: SocketAddr) -> io::Result<()> {
+fn announce(scheme: &str, addr: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "ropeway is listening on http://{addr}/")?;
+    writeln!(stdout, "ropeway is listening on {scheme}://{addr}/")?;
     stdout.flush()
 }
 

@@ -1,0 +1,4 @@
+//! `ropeway serve` as a user has it: the program itself, and `ropeway connect` to talk to it.
+
+mod program;
+mod tls;
