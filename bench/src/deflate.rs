@@ -1,9 +1,8 @@
 //! permessage-deflate alone, at the default level: between a message and the payload that carries it.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
-use ropeway_proto::deflate::{Compressor, Inflater, Options, Params, Pool, Side};
+use ropeway_proto::deflate::{Compressor, Inflater, Options, Params, Side};
 use testkit::deflate::Deflater;
 
 use crate::sample;
@@ -22,7 +21,7 @@ const DIFFERENT: usize = 64;
 
 /// Compresses `count` messages of `length` bytes.
 pub(crate) fn compress(window: Window, length: usize, count: usize) -> impl FnMut() {
-    let mut compressor = Compressor::new(&params(window), Side::Server, &Options::default(), Arc::new(Pool::default()));
+    let mut compressor = Compressor::new(&params(window), Side::Server, &Options::default());
     let messages = messages(length, DIFFERENT.max(count));
     let mut next = (0..messages.len()).cycle();
     let mut out = Vec::new();
@@ -47,7 +46,7 @@ pub(crate) fn inflate(window: Window, length: usize, count: usize) -> impl FnMut
         deflater.deflate(&message)
     };
     let payloads: Vec<_> = messages(length, count).into_iter().map(&mut compress).collect();
-    let mut inflater = Inflater::new(&params(window), Side::Client, Arc::new(Pool::default()));
+    let mut inflater = Inflater::new(&params(window), Side::Client);
     let mut out = Vec::new();
     move || {
         for payload in &payloads {

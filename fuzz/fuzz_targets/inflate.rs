@@ -2,10 +2,8 @@
 //! our own compressor made comes back as it was, message after message.
 #![no_main]
 
-use std::sync::Arc;
-
 use libfuzzer_sys::fuzz_target;
-use ropeway_proto::deflate::{Compressor, Inflater, Options, Params, Pool, Side};
+use ropeway_proto::deflate::{Compressor, Inflater, Options, Params, Side};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -17,16 +15,15 @@ fuzz_target!(|data: &[u8]| {
         server_max_window_bits: 8 + (choice >> 2) % 8,
         client_max_window_bits: 8 + (choice >> 5),
     };
-    let pool = Arc::new(Pool::default());
     let piece = usize::from(*piece).max(1);
 
-    let whole = inflated(&mut Inflater::new(&params, Side::Server, Arc::clone(&pool)), payload, payload.len().max(1));
-    let cut = inflated(&mut Inflater::new(&params, Side::Server, Arc::clone(&pool)), payload, piece);
+    let whole = inflated(&mut Inflater::new(&params, Side::Server), payload, payload.len().max(1));
+    let cut = inflated(&mut Inflater::new(&params, Side::Server), payload, piece);
     assert_eq!(whole, cut);
 
     for (from, to) in [(Side::Server, Side::Client), (Side::Client, Side::Server)] {
-        let mut compressor = Compressor::new(&params, from, &Options::context_takeover(), Arc::clone(&pool));
-        let mut inflater = Inflater::new(&params, to, Arc::clone(&pool));
+        let mut compressor = Compressor::new(&params, from, &Options::context_takeover());
+        let mut inflater = Inflater::new(&params, to);
         for message in payload.chunks(piece * 8) {
             let mut compressed = Vec::new();
             compressor.compress(message, &mut compressed);

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ropeway_proto::deflate::{Options, Params, Pool};
+use ropeway_proto::deflate::{Options, Params};
 use ropeway_proto::{CloseFrame, Config, Connection, Event, Input, Message, Role, Violation};
 
 /// Small limits, so that the fuzzer reaches them with small inputs.
@@ -65,7 +65,7 @@ fn run(role: Role, deflate: Option<Params>, bytes: &[u8], piece: usize) -> Run {
     let config = Config { max_payload: MAX_PAYLOAD, max_buffered: MAX_BUFFERED, max_fragments: 64, ..Config::server() };
     let mut connection = Connection::new(role, Arc::new(config), now);
     if let Some(params) = deflate {
-        connection = connection.with_deflate(&params, &Options::context_takeover(), &Arc::new(Pool::default()));
+        connection = connection.with_deflate(&params, &Options::context_takeover());
     }
     let mut seen = Vec::new();
     for piece in bytes.chunks(piece) {

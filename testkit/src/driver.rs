@@ -50,8 +50,7 @@ impl Driver {
         };
         let mut connection = Connection::new(end, Arc::new(configure(role, config)), now);
         if let Some(deflate) = &config.deflate {
-            connection =
-                connection.with_deflate(&params(deflate), &options(deflate), &Arc::new(deflate::Pool::default()));
+            connection = connection.with_deflate(&params(deflate), &options(deflate));
         }
         let (events, sent) = (Vec::new(), Vec::new());
         Self { connection, now, write_size: usize::MAX, room: None, events, sent, ended: false }

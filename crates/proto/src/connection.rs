@@ -132,21 +132,16 @@ impl Connection {
         }
     }
 
-    /// The same with permessage-deflate as the handshake negotiated it from `options`; codecs come from `pool`.
+    /// The same with permessage-deflate as the handshake negotiated it from `options`.
     #[must_use]
-    pub fn with_deflate(
-        mut self,
-        params: &deflate::Params,
-        options: &deflate::Options,
-        pool: &Arc<deflate::Pool>,
-    ) -> Self {
+    pub fn with_deflate(mut self, params: &deflate::Params, options: &deflate::Options) -> Self {
         let side = match self.role() {
             Role::Server => deflate::Side::Server,
             Role::Client { .. } => deflate::Side::Client,
         };
         self.deflate = Some(Box::new(Deflate {
-            compressor: Compressor::new(params, side, options, Arc::clone(pool)),
-            inflater: Inflater::new(params, side, Arc::clone(pool)),
+            compressor: Compressor::new(params, side, options),
+            inflater: Inflater::new(params, side),
         }));
         self
     }

@@ -258,7 +258,7 @@ impl Client {
         let handshake::Opened { negotiated, response, .. } = opened;
         if let (Some(params), Some(options)) = (&negotiated.deflate, &self.options.deflate) {
             // A client has few connections; each keeps its codecs to itself.
-            connection = connection.with_deflate(params, options, &Arc::new(deflate::Pool::default()));
+            connection = connection.with_deflate(params, options);
         }
         let mut handshake = Handshake::new(client.request().clone(), response, negotiated.subprotocol);
         handshake.remote_addr = remote_addr;

@@ -1,7 +1,6 @@
 //! From a message to the payload that carries it (RFC 7692 section 7.2.1).
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use zlib_rs::{Deflate, DeflateFlush};
@@ -9,7 +8,7 @@ use zlib_rs::{Deflate, DeflateFlush};
 use super::TAIL;
 use super::options::Options;
 use super::params::{Params, Side};
-use super::pool::{Pool, Shape};
+use super::pool::{self, Shape};
 use super::precompressed::Precompressed;
 use super::window::Window;
 
@@ -18,12 +17,11 @@ const MAX_ROOM: usize = 32 * 1024;
 
 /// Compresses the messages that one side sends.
 ///
-/// It borrows a codec from the pool for the length of a call. With context takeover it keeps the last bytes it sent, up to the
+/// It borrows a codec from the thread's pool for the length of a call. With context takeover it keeps the last bytes it sent, up to the
 /// size of the window, from its first message on; without, nothing.
 pub struct Compressor {
     shape: Shape,
     threshold: usize,
-    pool: Arc<Pool>,
     /// How far back a message may point, as agreed.
     max_window_bits: u8,
     /// With context takeover, what the next message may point back into.
@@ -32,12 +30,12 @@ pub struct Compressor {
 
 impl Compressor {
     /// For the messages that `side` sends under `params`, with the level, window, memory level and threshold of `options`.
-    pub fn new(params: &Params, side: Side, options: &Options, pool: Arc<Pool>) -> Self {
+    pub fn new(params: &Params, side: Side, options: &Options) -> Self {
         let direction = params.sent_by(side);
         let window_bits = direction.max_window_bits.min(options.window_bits);
         let shape = Shape::new(options, window_bits);
         let window = direction.context_takeover.then(|| Window::new(window_bits));
-        Self { shape, threshold: options.threshold, pool, max_window_bits: direction.max_window_bits, window }
+        Self { shape, threshold: options.threshold, max_window_bits: direction.max_window_bits, window }
     }
 
     /// Whether a message of this many bytes is worth compressing.
@@ -51,7 +49,7 @@ impl Compressor {
     /// Compresses one whole message and appends the payload that carries it to `out`.
     pub fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
         let history = self.window.as_ref().map_or(&[][..], Window::bytes);
-        compress(&self.pool, self.shape, history, message, out);
+        compress(self.shape, history, message, out);
         self.note(message);
     }
 
@@ -86,19 +84,19 @@ impl fmt::Debug for Compressor {
 }
 
 /// Appends the payload that carries a message which follows on `history` in its stream.
-pub(super) fn compress(pool: &Pool, shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
+pub(super) fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
     if message.is_empty() {
         // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
         out.push(0x00);
         return;
     }
     let shape = shape.for_message(message.len());
-    let mut codec = pool.deflater(shape);
+    let mut codec = pool::deflater(shape);
     if !history.is_empty() {
         codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
     }
     deflate(&mut codec, message, out);
-    pool.take_back_deflater(shape, codec);
+    pool::take_back_deflater(shape, codec);
     debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
     out.truncate(out.len() - TAIL.len());
 }
@@ -132,7 +130,7 @@ mod tests {
     use super::*;
 
     fn compressor(params: Params, options: &Options) -> Compressor {
-        Compressor::new(&params, Side::Server, options, Arc::default())
+        Compressor::new(&params, Side::Server, options)
     }
 
     fn compressed(compressor: &mut Compressor, message: &[u8]) -> Vec<u8> {
@@ -187,7 +185,7 @@ mod tests {
             [(0, narrow, true), (512, narrow, true), (513, narrow, false), (9000, Params::default(), true)]
         {
             let message = vec![b'a'; length];
-            let precompressed = Precompressed::new(&message, &options, &Pool::default());
+            let precompressed = Precompressed::new(&message, &options);
             let payload = compressor(params, &options).take_precompressed(&message, &precompressed);
             assert_eq!(payload.is_some(), taken, "{length}");
         }
@@ -202,14 +200,15 @@ mod tests {
     #[test]
     fn codecs_go_back_to_the_pool_whether_the_window_is_kept_or_not() {
         for params in [FORGETFUL, Params::default()] {
-            let pool = Arc::new(Pool::default());
-            let mut compressor = Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool));
-            for _ in 0..2 {
-                compressed(&mut compressor, b"Hello");
-                assert!(format!("{pool:?}").contains("deflaters: 1"), "{pool:?}");
-            }
-            compressed(&mut compressor, &[b'a'; 5_000]);
-            assert!(format!("{pool:?}").contains("deflaters: 2"), "of another size: {pool:?}");
+            pool::on_new_thread(move || {
+                let mut compressor = compressor(params, &Options::default());
+                for _ in 0..2 {
+                    compressed(&mut compressor, b"Hello");
+                    assert_eq!(pool::kept(), [1, 0]);
+                }
+                compressed(&mut compressor, &[b'a'; 5_000]);
+                assert_eq!(pool::kept(), [2, 0], "of another size");
+            });
         }
     }
 
@@ -237,9 +236,9 @@ mod tests {
         for message in [&noise[..], &noise[..1024], b"Hello", &b"ropeway ".repeat(511)] {
             assert_ne!(shape.for_message(message.len()), shape);
             let mut large = Vec::new();
-            deflate(&mut Pool::default().deflater(shape), message, &mut large);
+            deflate(&mut pool::deflater(shape), message, &mut large);
             let mut small = Vec::new();
-            compress(&Pool::default(), shape, &[], message, &mut small);
+            compress(shape, &[], message, &mut small);
             assert_eq!([&small[..], &TAIL].concat(), large);
         }
         assert_eq!(shape.for_message(4096), shape);
@@ -247,12 +246,10 @@ mod tests {
 
     #[test]
     fn another_connection_does_not_point_back_into_what_a_codec_has_seen() {
-        let pool = Arc::new(Pool::default());
         let long = b"ropeway ".repeat(1000);
         let mut lengths = Vec::new();
         for _ in 0..2 {
-            let mut compressor =
-                Compressor::new(&Params::default(), Side::Client, &Options::default(), Arc::clone(&pool));
+            let mut compressor = compressor(Params::default(), &Options::default());
             lengths.push([&b"Hello"[..], b"Hello", &long, &long].map(|text| compressed(&mut compressor, text).len()));
         }
         let [first, second] = lengths[..] else { unreachable!() };

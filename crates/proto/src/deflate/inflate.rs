@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::TAIL;
 use super::error::InflateError;
 use super::params::{Params, Side};
-use super::pool::Pool;
+use super::pool;
 use super::window::Window;
 
 /// The least room to inflate into at a time: zlib's fast loop wants 260 bytes.
@@ -21,10 +20,9 @@ const MAX_ROOM: usize = 32 * 1024;
 
 /// Inflates the messages that one side receives.
 ///
-/// It borrows a codec from the pool while a message is under way. With context takeover it keeps the last bytes that came, up to
+/// It borrows a codec from the thread's pool while a message is under way. With context takeover it keeps the last bytes that came, up to
 /// the size of the window, from its first message on; without, nothing.
 pub struct Inflater {
-    pool: Arc<Pool>,
     /// There while a message is under way.
     codec: Option<Box<Inflate>>,
     /// With context takeover, what the next message may point back into.
@@ -37,10 +35,10 @@ pub struct Inflater {
 
 impl Inflater {
     /// For the messages that `side` receives under `params`.
-    pub fn new(params: &Params, side: Side, pool: Arc<Pool>) -> Self {
+    pub fn new(params: &Params, side: Side) -> Self {
         let direction = params.received_by(side);
         let window = direction.context_takeover.then(|| Window::new(direction.max_window_bits));
-        Self { pool, codec: None, window, fresh_from: 0, ended: false }
+        Self { codec: None, window, fresh_from: 0, ended: false }
     }
 
     /// Inflates the next piece of a message's payload, however it is cut, and appends what comes out to `out`.
@@ -59,7 +57,7 @@ impl Inflater {
         }
         let codec = self.codec.get_or_insert_with(|| {
             self.fresh_from = filled;
-            start(&self.pool, self.window.as_ref())
+            start(self.window.as_ref())
         });
         let mut restarted = None;
         let result = inflate(codec, piece, out, &mut filled, limit, &mut restarted);
@@ -80,7 +78,7 @@ impl Inflater {
     pub fn finish(&mut self, out: &[u8]) -> Result<(), InflateError> {
         let codec = self.codec.get_or_insert_with(|| {
             self.fresh_from = out.len();
-            self.pool.inflater()
+            pool::inflater()
         });
         // A payload that ends with its stream lacks the first byte of the empty block, which section 7.2.3.4 has behind
         // BFINAL. Some deflaters forget it and all inflaters let it pass: nothing is missing and nothing is ambiguous.
@@ -96,7 +94,7 @@ impl Inflater {
 
     fn give_back(&mut self) {
         if let Some(codec) = self.codec.take() {
-            self.pool.take_back_inflater(codec);
+            pool::take_back_inflater(codec);
         }
     }
 }
@@ -128,8 +126,8 @@ enum Stop {
 
 /// An inflater that knows the window.
 #[expect(clippy::unnecessary_box_returns, reason = "it stays in the pool's box")]
-fn start(pool: &Pool, window: Option<&Window>) -> Box<Inflate> {
-    let mut codec = pool.inflater();
+fn start(window: Option<&Window>) -> Box<Inflate> {
+    let mut codec = pool::inflater();
     if let Some(window) = window {
         codec.set_dictionary(window.bytes()).expect("a stream without a header takes a dictionary");
     }
@@ -197,7 +195,7 @@ mod tests {
 
     fn inflater(context_takeover: bool) -> Inflater {
         let params = Params { client_no_context_takeover: !context_takeover, ..Params::default() };
-        Inflater::new(&params, Side::Server, Arc::default())
+        Inflater::new(&params, Side::Server)
     }
 
     fn inflated(inflater: &mut Inflater, pieces: &[&[u8]], limit: usize) -> Result<Vec<u8>, InflateError> {
@@ -291,8 +289,7 @@ mod tests {
         let message = vec![0; length];
         let mut payload = Vec::new();
         let options = super::super::Options::default();
-        super::super::Compressor::new(&Params::default(), Side::Client, &options, Arc::default())
-            .compress(&message, &mut payload);
+        super::super::Compressor::new(&Params::default(), Side::Client, &options).compress(&message, &mut payload);
         (message, payload)
     }
 
@@ -351,29 +348,30 @@ mod tests {
 
     #[test]
     fn it_holds_a_codec_only_inside_a_message() {
-        let pool = Arc::new(Pool::default());
-        let params = Params { server_no_context_takeover: true, ..Params::default() };
-        let mut inflater = Inflater::new(&params, Side::Client, Arc::clone(&pool));
-        let mut out = Vec::new();
-        for _ in 0..2 {
-            inflater.inflate(&HELLO[..3], &mut out, 100).unwrap();
-            assert!(inflater.codec.is_some());
-            inflater.inflate(&HELLO[3..], &mut out, 100).unwrap();
-            inflater.finish(&out).unwrap();
-            assert!(inflater.codec.is_none());
-            assert!(format!("{pool:?}").contains("inflaters: 1"));
-        }
-        assert_eq!(out, b"HelloHello");
+        pool::on_new_thread(|| {
+            let mut inflater = inflater(true);
+            let mut out = Vec::new();
+            for _ in 0..2 {
+                inflater.inflate(&HELLO[..3], &mut out, 100).unwrap();
+                assert!(inflater.codec.is_some());
+                inflater.inflate(&HELLO[3..], &mut out, 100).unwrap();
+                inflater.finish(&out).unwrap();
+                assert!(inflater.codec.is_none());
+                assert_eq!(pool::kept(), [0, 1]);
+            }
+            assert_eq!(out, b"HelloHello");
+        });
     }
 
     #[test]
     fn codec_of_a_connection_that_failed_serves_the_next_one() {
-        let pool = Arc::new(Pool::default());
-        let mut inflater = Inflater::new(&Params::default(), Side::Client, Arc::clone(&pool));
-        assert!(inflater.inflate(&[0x07], &mut Vec::new(), 100).is_err());
-        drop(inflater);
-        assert!(format!("{pool:?}").contains("inflaters: 1"));
-        let mut inflater = Inflater::new(&Params::default(), Side::Client, pool);
-        assert_eq!(inflated(&mut inflater, &[HELLO], 100).as_deref(), Ok(b"Hello".as_slice()));
+        pool::on_new_thread(|| {
+            let mut failing = inflater(true);
+            assert!(failing.inflate(&[0x07], &mut Vec::new(), 100).is_err());
+            drop(failing);
+            assert_eq!(pool::kept(), [0, 1]);
+            assert_eq!(inflated(&mut inflater(true), &[HELLO], 100).as_deref(), Ok(b"Hello".as_slice()));
+            assert_eq!(pool::kept(), [0, 1]);
+        });
     }
 }

@@ -1,11 +1,9 @@
 //! Laws of compressing and inflating together, over arbitrary messages, parameters and cuts.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use testkit::deflate::Inflater as Reference;
 
-use super::{Compressor, InflateError, Inflater, Options, Params, Pool, Precompressed, Side};
+use super::{Compressor, InflateError, Inflater, Options, Params, Precompressed, Side};
 
 fn params() -> impl Strategy<Value = Params> {
     (any::<[bool; 2]>(), 8..=15_u8, 8..=15_u8).prop_map(|(forgets, server_bits, client_bits)| Params {
@@ -78,13 +76,12 @@ proptest! {
         let receiver = if sender == Side::Server { Side::Client } else { Side::Server };
         let sent = params.sent_by(sender);
         prop_assert_eq!(sent, params.received_by(receiver));
-        let pool = Arc::new(Pool::default());
-        let mut compressor = Compressor::new(&params, sender, &options, Arc::clone(&pool));
-        let mut inflater = Inflater::new(&params, receiver, pool);
+        let mut compressor = Compressor::new(&params, sender, &options);
+        let mut inflater = Inflater::new(&params, receiver);
         // Another codec, with a window of exactly the agreed size: what points back further comes out wrong.
         let mut reference = Reference::new(sent.max_window_bits);
         for (message, cuts, once_for_many) in &messages {
-            let precompressed = Precompressed::new(message, &options, &Pool::default());
+            let precompressed = Precompressed::new(message, &options);
             let mut payload = Vec::new();
             match once_for_many.then(|| compressor.take_precompressed(message, &precompressed)).flatten() {
                 Some(bytes) => payload.extend_from_slice(&bytes),
@@ -107,9 +104,8 @@ proptest! {
         cuts in cuts(),
         limit in 0..2_000_usize,
     ) {
-        let pool = Arc::new(Pool::default());
-        let mut whole = Inflater::new(&params, Side::Server, Arc::clone(&pool));
-        let mut cut = Inflater::new(&params, Side::Server, pool);
+        let mut whole = Inflater::new(&params, Side::Server);
+        let mut cut = Inflater::new(&params, Side::Server);
         for payload in &payloads {
             let (expected, outcome) = inflate(&mut whole, payload, &[usize::MAX], limit);
             let (out, result) = inflate(&mut cut, payload, &cuts, limit);
@@ -130,16 +126,15 @@ proptest! {
         cuts in cuts(),
         limit in 0..20_000_usize,
     ) {
-        let pool = Arc::new(Pool::default());
         let params = Params::default();
         let mut payload = Vec::new();
-        Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool)).compress(&message, &mut payload);
+        Compressor::new(&params, Side::Client, &Options::default()).compress(&message, &mut payload);
         for (index, byte) in damage {
             *index.get_mut(&mut payload) = byte;
         }
-        let whole = &mut Inflater::new(&params, Side::Server, Arc::clone(&pool));
+        let whole = &mut Inflater::new(&params, Side::Server);
         let (expected, outcome) = inflate(whole, &payload, &[usize::MAX], limit);
-        let (out, result) = inflate(&mut Inflater::new(&params, Side::Server, pool), &payload, &cuts, limit);
+        let (out, result) = inflate(&mut Inflater::new(&params, Side::Server), &payload, &cuts, limit);
         prop_assert_eq!(&result, &outcome);
         prop_assert!(out == expected);
         prop_assert!(out.len() <= limit);
@@ -148,12 +143,11 @@ proptest! {
 
     #[test]
     fn payload_cut_short_is_corrupt_or_ends_with_another_block(message in message(), end in any::<prop::sample::Index>()) {
-        let pool = Arc::new(Pool::default());
         let params = Params::default();
         let mut payload = Vec::new();
-        Compressor::new(&params, Side::Client, &Options::default(), Arc::clone(&pool)).compress(&message, &mut payload);
+        Compressor::new(&params, Side::Client, &Options::default()).compress(&message, &mut payload);
         payload.truncate(end.index(payload.len()));
-        let (out, result) = inflate(&mut Inflater::new(&params, Side::Server, pool), &payload, &[usize::MAX], usize::MAX);
+        let (out, result) = inflate(&mut Inflater::new(&params, Side::Server), &payload, &[usize::MAX], usize::MAX);
         prop_assert!(result.is_err() || message.starts_with(&out));
     }
 }

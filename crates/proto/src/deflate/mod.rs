@@ -4,7 +4,7 @@
 //! Options ──► offer ─────────► accept_offers ──► check_answer ──► Params      the handshake, once
 //! Params ───► Compressor: one message ──► payload without its 00 00 ff ff     each message sent with RSV1
 //!        └──► Inflater: pieces of a payload ──► message, up to a limit        each message received with RSV1
-//! Pool ─────► the codecs of both, which are large, lent for one message
+//! pool ─────► the codecs of both, which are large, lent for one message
 //! Precompressed: one message ──► a payload for many connections
 //! ```
 //! Which frames carry RSV1 is the framing's to say (section 6); nothing here knows frames.
@@ -12,6 +12,7 @@
 //! # Codecs
 //! A connection owns none. What the next message may point back into is the last bytes before it, and no more: with context
 //! takeover a connection keeps those, and whatever codec comes from the pool is told them first. To the peer it is one stream.
+//! Each thread has a pool, so compressing takes no lock.
 //!
 //! # Window bits
 //! A deflater runs with the negotiated window, or a smaller one. zlib has none of 2^8 bytes and uses 2^9 instead, which still
@@ -37,7 +38,6 @@ pub use inflate::Inflater;
 pub use negotiate::{accept_offers, check_answer, offer};
 pub use options::Options;
 pub use params::{Params, Side};
-pub use pool::Pool;
 pub use precompressed::Precompressed;
 
 /// What ends a flushed stream and is not sent.

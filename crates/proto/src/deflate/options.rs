@@ -13,10 +13,10 @@
 /// ```
 ///
 /// # What it costs
-/// Codecs are shared by all connections. Without context takeover a connection holds nothing between messages; with it, the
-/// last bytes that it sent and received, up to the size of the two windows: memory is taken as they come, from the first
-/// message on. Measured with 1,000 connections in turn and messages of JSON at level 6, by `window_bits` and the peer's
-/// agreed window; time is for compressing and inflating one message, on a core of a virtual machine:
+/// Codecs are shared by all connections of a thread. Without context takeover a connection holds nothing between messages;
+/// with it, the last bytes that it sent and received, up to the size of the two windows: memory is taken as they come, from
+/// the first message on. Measured with 1,000 connections in turn and messages of JSON at level 6, by `window_bits` and the
+/// peer's agreed window; time is for compressing and inflating one message, on a core of a virtual machine:
 ///
 /// | messages | mode | bytes held a connection | compressed to | µs |
 /// |---|---|---:|---:|---:|

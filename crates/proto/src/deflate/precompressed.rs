@@ -5,19 +5,18 @@ use bytes::Bytes;
 
 use super::compress::compress;
 use super::options::Options;
-use super::pool::{Pool, Shape};
+use super::pool::Shape;
 
 /// The compressed payload of a message that stands for itself, to be framed for many connections.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use ropeway_proto::deflate::{Compressor, Options, Params, Pool, Precompressed, Side};
+/// use ropeway_proto::deflate::{Compressor, Options, Params, Precompressed, Side};
 ///
-/// let (options, pool) = (Options::context_takeover(), Arc::new(Pool::default()));
-/// let mut connections = [(); 3].map(|()| Compressor::new(&Params::default(), Side::Server, &options, Arc::clone(&pool)));
+/// let options = Options::context_takeover();
+/// let mut connections = [(); 3].map(|()| Compressor::new(&Params::default(), Side::Server, &options));
 ///
 /// let message = b"the same for everybody, the same for everybody";
-/// let precompressed = Precompressed::new(message, &options, &pool);
+/// let precompressed = Precompressed::new(message, &options);
 /// for connection in &mut connections {
 ///     let payload = connection.take_precompressed(message, &precompressed).expect("the windows are large enough");
 ///     assert!(payload.len() < message.len());
@@ -32,9 +31,9 @@ pub struct Precompressed {
 
 impl Precompressed {
     /// Compresses a message with the level, window and memory level of these options.
-    pub fn new(message: &[u8], options: &Options, pool: &Pool) -> Self {
+    pub fn new(message: &[u8], options: &Options) -> Self {
         let mut payload = Vec::new();
-        compress(pool, Shape::new(options, options.window_bits), &[], message, &mut payload);
+        compress(Shape::new(options, options.window_bits), &[], message, &mut payload);
         Self { payload: payload.into(), reach: message.len().min(1 << options.window_bits) }
     }
 

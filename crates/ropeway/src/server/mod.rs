@@ -19,7 +19,7 @@ use std::{fmt, io};
 
 use http::{Request, Response};
 use ropeway_proto::handshake::{Cidr, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip};
-use ropeway_proto::{Buffers, Bytes, CloseCode, Config, Connection, Role, deflate};
+use ropeway_proto::{Buffers, Bytes, CloseCode, Config, Connection, Role};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::Instant;
 
@@ -75,7 +75,6 @@ struct Shared {
     http: RwLock<Option<Arc<Http>>>,
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
-    pool: Arc<deflate::Pool>,
     buffers: Arc<Buffers>,
     /// The port of its own, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
@@ -240,7 +239,7 @@ impl Server {
         let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std())
             .with_buffers(Arc::clone(&self.shared.buffers));
         if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
-            connection = connection.with_deflate(params, options, &self.shared.pool);
+            connection = connection.with_deflate(params, options);
         }
         let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, settings.overflow));
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
