@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ropeway_proto::{Buffers, Config, Connection, Role};
+use ropeway_proto::{Config, Connection, Role};
 use testkit::wire::{self, Frame};
 
 /// The key of every masked frame. Each byte is below 0x80, so that ASCII stays ASCII, and with that UTF-8, however often it
@@ -82,5 +82,5 @@ fn opcode(kind: Kind) -> u8 {
 /// A connection as the `ropeway` crate makes it, but for limits that no benchmark should meet.
 pub(crate) fn connection(role: Role, now: Instant) -> Connection {
     let config = Config { max_buffered: usize::MAX, max_control_rate: u32::MAX, ..Config::default() };
-    Connection::new(role, Arc::new(config), now).with_buffers(Arc::new(Buffers::default()))
+    Connection::new(role, Arc::new(config), now)
 }

@@ -217,6 +217,7 @@ pub fn configure(role: Role, config: &Config) -> proto::Config {
         ping_timeout: config.ping_timeout_ms.map_or(defaults.ping_timeout, ms),
         close_timeout: config.close_timeout_ms.map_or(defaults.close_timeout, ms),
         auto_pong: config.auto_pong.unwrap_or(defaults.auto_pong),
+        buffers: defaults.buffers,
     }
 }
 

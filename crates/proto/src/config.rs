@@ -1,6 +1,9 @@
 //! The limits and times of a connection, each default with its reason.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::recv::buffers::Buffers;
 
 /// The limits and times of a connection. One is shared by all connections of a server.
 ///
@@ -39,6 +42,9 @@ pub struct Config {
     /// Whether pings are answered without being asked. `true`; where it is `false` the user answers with
     /// [`pong`](crate::Connection::pong).
     pub auto_pong: bool,
+    /// Where buffers of large messages come from, if not from the allocator: those of a connection are used again by all that
+    /// share this. A server has some by default, a client none.
+    pub buffers: Option<Arc<Buffers>>,
 }
 
 impl Config {
@@ -54,12 +60,13 @@ impl Config {
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(10),
             auto_pong: true,
+            buffers: Some(Arc::default()),
         }
     }
 
-    /// A client's defaults: a server's, but for messages of up to 64 MiB.
+    /// A client's defaults: a server's, but for messages of up to 64 MiB, and without buffers that outlive it.
     pub fn client() -> Self {
-        Self { max_payload: 64 << 20, ..Self::server() }
+        Self { max_payload: 64 << 20, buffers: None, ..Self::server() }
     }
 }
 

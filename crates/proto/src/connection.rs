@@ -14,19 +14,21 @@ use crate::frame::Opcode;
 use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
-use crate::message::{Message, MessageRef};
-use crate::recv::assembler::{Assembler, Received, lend};
-use crate::recv::buffers::Buffers;
-use crate::recv::decoder::Decoder;
+use crate::message::{Message, MessageRef, Payload};
+use crate::recv::assembler::{Assembler, lend};
+use crate::recv::decoder::{Decoded, Decoder};
 use crate::role::Role;
 use crate::send::encoder::Encoder;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
 /// ```text
-///                    close()                        peer's close frame
-///   Open ─────────────────────────► CloseSent ────────────────────────┐
-///    │ └── peer's close frame ───────── │ ──── (answered) ──────────┐ │
+///   Open ◄── send_fragment() ──► Fragmenting
+///    │                              │
+///    ├──────────────────────────────┘
+///    │               close()                        peer's close frame
+///    ├─────────────────────────────► CloseSent ────────────────────────┐
+///    ├──── peer's close frame ───────── │ ──── (answered) ──────────┐ │
 ///    └──── violation ──────────────── ──┴──── (close frame) ───────┐│ │
 ///                                                                  ▼▼ ▼
 ///                                                               Lingering ──EOF, or close_timeout──► Closed
@@ -37,12 +39,14 @@ use crate::state::ReadyState;
 #[derive(Debug)]
 enum State {
     Open,
-    Ending(Box<Ending>),
+    Other(Box<Other>),
 }
 
-/// What comes after [`State::Open`].
+/// What is not [`State::Open`], or not just that.
 #[derive(Debug)]
-enum Ending {
+enum Other {
+    /// Open, and within a message that is sent in fragments.
+    Fragmenting(Fragments),
     /// Our close frame is queued or sent, the peer's has not come. Messages may still come.
     CloseSent {
         deadline: Instant,
@@ -59,10 +63,28 @@ enum Ending {
 }
 
 impl State {
-    fn ending(&self) -> Option<&Ending> {
+    #[inline]
+    fn is_open(&self) -> bool {
+        matches!(self.other(), None | Some(Other::Fragmenting(_)))
+    }
+
+    #[inline]
+    fn other(&self) -> Option<&Other> {
         match self {
             Self::Open => None,
-            Self::Ending(ending) => Some(ending),
+            Self::Other(other) => Some(other),
+        }
+    }
+
+    /// Within a message that is sent in fragments: what waits for its end.
+    #[inline]
+    fn fragments(&mut self) -> Option<&mut Fragments> {
+        match self {
+            Self::Other(other) => match &mut **other {
+                Other::Fragmenting(fragments) => Some(fragments),
+                _ => None,
+            },
+            Self::Open => None,
         }
     }
 }
@@ -84,11 +106,11 @@ struct ControlRate {
     count: u32,
 }
 
-/// A message that is sent in fragments and not finished.
+/// Messages that wait for the end of one in fragments.
 #[derive(Debug, Default)]
 struct Fragments {
-    /// Messages that wait for its end, and the bytes of their payloads.
     held: Vec<Message>,
+    /// The bytes of their payloads.
     held_bytes: usize,
 }
 
@@ -108,11 +130,14 @@ pub struct Connection {
     assembler: Assembler,
     encoder: Encoder,
     queue: Queue,
-    fragments: Option<Box<Fragments>>,
     deflate: Option<Box<Deflate>>,
     keepalive: Keepalive,
     control_rate: ControlRate,
 }
+
+/// Every connection at rest pays for each of these bytes.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Connection>() <= 96);
 
 /// Getters.
 impl Connection {
@@ -125,7 +150,6 @@ impl Connection {
             assembler: Assembler::default(),
             encoder: Encoder::new(role),
             queue: Queue::default(),
-            fragments: None,
             deflate: None,
             keepalive: Keepalive::new(now),
             control_rate: ControlRate { second: 0, count: 0 },
@@ -146,13 +170,6 @@ impl Connection {
         self
     }
 
-    /// The same with the buffers of large messages taken from where other connections leave theirs.
-    #[must_use]
-    pub fn with_buffers(mut self, buffers: Arc<Buffers>) -> Self {
-        self.assembler.share_buffers(buffers);
-        self
-    }
-
     /// Which end this is.
     pub const fn role(&self) -> Role {
         self.encoder.role()
@@ -165,27 +182,31 @@ impl Connection {
 
     /// Where in its life it is; never [`ReadyState::Connecting`].
     pub fn ready_state(&self) -> ReadyState {
-        match self.state.ending() {
-            None => ReadyState::Open,
-            Some(Ending::CloseSent { .. } | Ending::Lingering { .. }) => ReadyState::Closing,
-            Some(Ending::Closed(_)) => ReadyState::Closed,
+        match self.state.other() {
+            None | Some(Other::Fragmenting(_)) => ReadyState::Open,
+            Some(Other::CloseSent { .. } | Other::Lingering { .. }) => ReadyState::Closing,
+            Some(Other::Closed(_)) => ReadyState::Closed,
         }
     }
 
     /// Whether messages may still come. Once they may not, what the peer sends is thrown away.
     pub fn is_receiving(&self) -> bool {
-        matches!(self.state.ending(), None | Some(Ending::CloseSent { .. }))
+        matches!(self.state.other(), None | Some(Other::Fragmenting(_) | Other::CloseSent { .. }))
     }
 
     /// Bytes that wait to be written, frame headers included.
     pub fn buffered_amount(&self) -> usize {
-        self.queue.len() + self.fragments.as_ref().map_or(0, |fragments| fragments.held_bytes)
+        let held = match self.state.other() {
+            Some(Other::Fragmenting(fragments)) => fragments.held_bytes,
+            _ => 0,
+        };
+        self.queue.len() + held
     }
 
     /// How it ended, once it is closed. The driver then drops the transport.
     pub fn outcome(&self) -> Option<&Closed> {
-        match self.state.ending() {
-            Some(Ending::Closed(outcome)) => Some(outcome),
+        match self.state.other() {
+            Some(Other::Closed(outcome)) => Some(outcome),
             _ => None,
         }
     }
@@ -234,19 +255,20 @@ impl Connection {
                 input.take_all();
                 return None;
             }
-            let part = match self.decoder.next(input, rules) {
-                Ok(Some(part)) => part,
+            let event = match self.decoder.next(input, rules) {
                 Ok(None) => {
                     self.note_unfinished(now);
                     return None;
                 }
-                Err(violation) => return Some(self.fail(violation, now)),
-            };
-            let inflater = self.deflate.as_mut().map(|deflate| &mut deflate.inflater);
-            let event = match self.assembler.push(&part, &self.config, inflater) {
-                Ok(None) => continue,
-                Ok(Some(Received::Message(message))) => return Some(Event::Message(message)),
-                Ok(Some(control)) => self.receive_control(control, now),
+                Ok(Some(Decoded::Part(part))) => {
+                    let inflater = self.deflate.as_mut().map(|deflate| &mut deflate.inflater);
+                    match self.assembler.push(&part, &self.config, inflater) {
+                        Ok(None) => continue,
+                        Ok(Some(message)) => return Some(Event::Message(message)),
+                        Err(violation) => Err(violation),
+                    }
+                }
+                Ok(Some(Decoded::Control(opcode, payload))) => self.receive_control(opcode, payload, now),
                 Err(violation) => Err(violation),
             };
             return Some(event.unwrap_or_else(|violation| self.fail(violation, now)));
@@ -259,15 +281,14 @@ impl Connection {
         if !self.is_receiving() {
             return None;
         }
-        self.assembler.room(self.decoder.data_left()?)
+        self.assembler.room(self.decoder.data_left()?, &self.config)
     }
 
     /// Takes the first `count` bytes of what [`Connection::poll_read_buffer`] gave last: they were read.
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
-        match self.assembler.push_in_place(count, &mut self.decoder) {
-            Ok(Some(Received::Message(message))) => Some(Event::Message(message)),
-            Ok(_) => None,
+        match self.assembler.push_in_place(count, &mut self.decoder, &self.config) {
+            Ok(message) => message.map(Event::Message),
             Err(violation) => Some(self.fail(violation, now)),
         }
     }
@@ -295,7 +316,7 @@ impl Connection {
         }
         match self.keepalive.due(&self.config, now) {
             Due::Gone => self.end(Cause::KeepaliveTimeout),
-            Due::Ping(payload) if matches!(self.state, State::Open) => {
+            Due::Ping(payload) if self.state.is_open() => {
                 self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
             }
             Due::Ping(_) | Due::Nothing => {}
@@ -347,13 +368,18 @@ impl Connection {
     /// message once begun has to be finished: mind the [buffered amount](Connection::buffered_amount).
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.check_open()?;
-        self.encoder.fragment(part.into(), self.fragments.is_none(), last, &mut self.queue);
-        if !last {
-            self.fragments.get_or_insert_default();
-        } else if let Some(fragments) = self.fragments.take() {
-            for message in fragments.held {
-                self.queue_message(message.into());
+        let first = self.state.fragments().is_none();
+        self.encoder.fragment(part.into(), first, last, &mut self.queue);
+        match (first, last) {
+            (true, false) => self.enter(Other::Fragmenting(Fragments::default())),
+            (false, true) => {
+                let held = self.state.fragments().map(std::mem::take).unwrap_or_default().held;
+                self.state = State::Open;
+                for message in held {
+                    self.queue_message(message.into());
+                }
             }
+            _ => {}
         }
         Ok(())
     }
@@ -373,10 +399,9 @@ impl Connection {
     /// close frame is still received. Where the connection is closing or closed already this does nothing.
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
         let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
-        if matches!(self.state, State::Open) {
+        if self.state.is_open() {
             self.encoder.close(&payload, &mut self.queue);
-            self.fragments = None;
-            self.enter(Ending::CloseSent { deadline: now + self.config.close_timeout });
+            self.enter(Other::CloseSent { deadline: now + self.config.close_timeout });
         }
         Ok(())
     }
@@ -411,9 +436,9 @@ impl Connection {
     /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to
     /// end it.
     pub fn poll_shutdown(&mut self) -> bool {
-        let State::Ending(ending) = &mut self.state else { return false };
-        match &mut **ending {
-            Ending::Lingering { shutdown: shutdown @ Shutdown::Ours, .. } if self.queue.is_empty() => {
+        let State::Other(other) = &mut self.state else { return false };
+        match &mut **other {
+            Other::Lingering { shutdown: shutdown @ Shutdown::Ours, .. } if self.queue.is_empty() => {
                 *shutdown = Shutdown::Done;
                 true
             }
@@ -424,32 +449,37 @@ impl Connection {
     /// When [`Connection::handle_timeout`] is to be called. The time moves later with each read; a driver may keep its timer
     /// and ask again when that fires.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Ending(_) => self.closing_deadline(),
-            State::Open => [self.keepalive.deadline(&self.config), self.message_deadline()].into_iter().flatten().min(),
+        if !self.state.is_open() {
+            return self.closing_deadline();
         }
+        [self.keepalive.deadline(&self.config), self.message_deadline()].into_iter().flatten().min()
     }
 }
 
 impl Connection {
     /// What a whole control frame means.
-    fn receive_control<'a>(&mut self, control: Received<'a>, now: Instant) -> Result<Event<'a>, Violation> {
+    fn receive_control<'a>(
+        &mut self,
+        opcode: Opcode,
+        payload: Payload<'a>,
+        now: Instant,
+    ) -> Result<Event<'a>, Violation> {
         self.count_control(now)?;
-        Ok(match control {
-            Received::Ping(payload) => {
+        Ok(match opcode {
+            Opcode::Ping => {
                 // Behind our close frame nothing may be sent; the peer knows that we are alive.
-                if self.config.auto_pong && matches!(self.state, State::Open) {
+                if self.config.auto_pong && self.state.is_open() {
                     self.encoder.control(Opcode::Pong, &payload, &mut self.queue);
                 }
                 Event::Ping(payload)
             }
-            Received::Pong(payload) => {
+            Opcode::Pong => {
                 self.keepalive.pong(&payload, now);
                 Event::Pong(payload)
             }
-            Received::Close(payload) => {
+            _ => {
                 let frame = CloseFrame::parse(&payload)?;
-                if matches!(self.state, State::Open) {
+                if self.state.is_open() {
                     // RFC 6455 section 5.5.1: the answer "typically echos the status code it received".
                     self.encoder.close(&payload, &mut self.queue);
                 }
@@ -460,7 +490,6 @@ impl Connection {
                 self.linger(Closed::clean(frame.clone()), shutdown, now);
                 Event::Close(frame)
             }
-            Received::Message(message) => Event::Message(message),
         })
     }
 
@@ -480,7 +509,7 @@ impl Connection {
     /// The peer broke the protocol: tells it why, behind what is queued (RFC 6455 section 7.1.7).
     #[cold]
     fn fail<'a>(&mut self, violation: Violation, now: Instant) -> Event<'a> {
-        if matches!(self.state, State::Open) {
+        if self.state.is_open() {
             let frame = CloseFrame::new(violation.close_code(), violation.reason());
             let payload = close_payload(&frame).unwrap_or_default();
             self.encoder.close(&payload, &mut self.queue);
@@ -489,36 +518,35 @@ impl Connection {
         Event::Violation(violation)
     }
 
-    fn enter(&mut self, ending: Ending) {
-        self.state = State::Ending(Box::new(ending));
+    fn enter(&mut self, state: Other) {
+        self.state = State::Other(Box::new(state));
     }
 
     fn linger(&mut self, outcome: Closed, shutdown: Shutdown, now: Instant) {
         self.assembler.clear();
         self.deflate = None;
         let deadline = now + self.config.close_timeout;
-        self.enter(Ending::Lingering { outcome, deadline, shutdown });
+        self.enter(Other::Lingering { outcome, deadline, shutdown });
     }
 
     /// The transport is over or given up. How it ended was decided already if the connection only lingered.
     fn end(&mut self, cause: Cause) {
         let outcome = match std::mem::replace(&mut self.state, State::Open) {
             State::Open => Closed::abnormal(cause),
-            State::Ending(ending) => match *ending {
-                Ending::CloseSent { .. } => Closed::abnormal(cause),
-                Ending::Lingering { outcome, .. } | Ending::Closed(outcome) => outcome,
+            State::Other(other) => match *other {
+                Other::Fragmenting(_) | Other::CloseSent { .. } => Closed::abnormal(cause),
+                Other::Lingering { outcome, .. } | Other::Closed(outcome) => outcome,
             },
         };
-        self.enter(Ending::Closed(outcome));
+        self.enter(Other::Closed(outcome));
         self.assembler.clear();
         self.deflate = None;
         self.queue = Queue::default();
-        self.fragments = None;
     }
 
     #[inline]
     fn queue_message(&mut self, message: MessageRef<'_>) {
-        if let Some(fragments) = &mut self.fragments {
+        if let Some(fragments) = self.state.fragments() {
             fragments.held_bytes += message.len();
             fragments.held.push(message.into_owned());
             return;
@@ -528,7 +556,7 @@ impl Connection {
     }
 
     fn check_open(&self) -> Result<(), SendError> {
-        if matches!(self.state, State::Open) { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
+        if self.state.is_open() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
     }
 
     fn check_room(&self) -> Result<(), SendError> {
@@ -557,9 +585,9 @@ impl Connection {
     }
 
     fn closing_deadline(&self) -> Option<Instant> {
-        match self.state.ending() {
-            Some(Ending::CloseSent { deadline } | Ending::Lingering { deadline, .. }) => Some(*deadline),
-            None | Some(Ending::Closed(_)) => None,
+        match self.state.other() {
+            Some(Other::CloseSent { deadline } | Other::Lingering { deadline, .. }) => Some(*deadline),
+            None | Some(Other::Fragmenting(_) | Other::Closed(_)) => None,
         }
     }
 

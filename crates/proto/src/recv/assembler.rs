@@ -1,10 +1,9 @@
-//! From parts of frames to whole messages and control frames: the rules of RFC 6455 section 5.4, the limits, and the text
+//! From parts of data frames to whole messages: the rules of RFC 6455 section 5.4, the limits, and the text
 //! check. A message that came whole is lent on; only an unfinished one is stored, by the bytes that really came.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::buffers::Buffers;
@@ -14,7 +13,6 @@ use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::Violation;
 use crate::frame::Opcode;
-use crate::frame::header::MAX_CONTROL_PAYLOAD;
 use crate::message::{MessageRef, Payload, Text};
 use crate::utf8::Utf8;
 
@@ -25,29 +23,10 @@ const READ_IN_PLACE_FROM: u64 = 16 * 1024;
 /// How much is read in place at once: what is still in a core's second-level cache when it is unmasked.
 const READ_IN_PLACE_AT_ONCE: usize = 128 * 1024;
 
-/// What the peer sent, whole.
-#[derive(Debug)]
-pub(crate) enum Received<'a> {
-    Message(MessageRef<'a>),
-    Ping(Payload<'a>),
-    Pong(Payload<'a>),
-    Close(Payload<'a>),
-}
-
 /// What is unfinished. At rest it holds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
-    control: Option<Box<UnfinishedControl>>,
     message: Option<Box<Unfinished>>,
-    /// Where buffers of large messages come from, if not from the allocator.
-    buffers: Option<Arc<Buffers>>,
-}
-
-/// The payload of a control frame that has not come whole.
-#[derive(Debug)]
-struct UnfinishedControl {
-    payload: [u8; MAX_CONTROL_PAYLOAD],
-    length: usize,
 }
 
 /// A message of which a part has come.
@@ -94,11 +73,6 @@ impl Assembler {
         *self = Self::default();
     }
 
-    /// Takes buffers of large messages from here.
-    pub(crate) fn share_buffers(&mut self, buffers: Arc<Buffers>) {
-        self.buffers = Some(buffers);
-    }
-
     /// Takes the next part. `inflater` is there when permessage-deflate was negotiated.
     #[inline]
     pub(crate) fn push<'a>(
@@ -106,15 +80,11 @@ impl Assembler {
         part: &Part<'a>,
         config: &Config,
         inflater: Option<&mut Inflater>,
-    ) -> Result<Option<Received<'a>>, Violation> {
-        if part.header.opcode.is_control() {
-            return Ok(self.push_control(part));
-        }
+    ) -> Result<Option<MessageRef<'a>>, Violation> {
         if part.first {
             self.check_start(part, config)?;
             if part.left == 0 && part.header.fin && self.message.is_none() && !part.header.compressed {
-                let message = lend(part.payload, part.header.opcode == Opcode::Text)?;
-                return Ok(Some(Received::Message(message)));
+                return lend(part.payload, part.header.opcode == Opcode::Text).map(Some);
             }
         }
         self.push_data(part, config, inflater)
@@ -122,9 +92,9 @@ impl Assembler {
 
     /// Room to read the next bytes of an unfinished message to where they stay, of which the frame has `left`. There is none
     /// for a message that has to be inflated, and none for a few bytes: those may as well come with what is behind them.
-    pub(crate) fn room(&mut self, left: u64) -> Option<&mut [u8]> {
+    pub(crate) fn room(&mut self, left: u64, config: &Config) -> Option<&mut [u8]> {
         let message = self.message.as_mut().filter(|message| !message.compressed && left >= READ_IN_PLACE_FROM)?;
-        Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, self.buffers.as_deref()))
+        Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, config.buffers.as_deref()))
     }
 
     /// Takes what was read into [`Assembler::room`]: the first `count` bytes of it.
@@ -132,39 +102,15 @@ impl Assembler {
         &mut self,
         count: usize,
         decoder: &mut Decoder,
-    ) -> Result<Option<Received<'static>>, Violation> {
+        config: &Config,
+    ) -> Result<Option<MessageRef<'static>>, Violation> {
         let Some(message) = &mut self.message else { return Ok(None) };
         let before = message.payload.len();
         message.payload.note_read(count);
         let Some(part) = decoder.next_in_place(message.payload.bytes_mut_from(before)) else { return Ok(None) };
         let finished = part.left == 0 && part.header.fin;
         message.check_text(before)?;
-        if finished { self.finish() } else { Ok(None) }
-    }
-
-    /// RFC 6455 section 5.4: control frames "MAY be injected in the middle of a fragmented message", so they are kept apart.
-    fn push_control<'a>(&mut self, part: &Part<'a>) -> Option<Received<'a>> {
-        let payload = if part.first && part.left == 0 {
-            Payload::Lent(part.payload)
-        } else {
-            let control = self
-                .control
-                .get_or_insert_with(|| Box::new(UnfinishedControl { payload: [0; MAX_CONTROL_PAYLOAD], length: 0 }));
-            // A longer one is refused by its header.
-            let end = control.length + part.payload.len();
-            control.payload[control.length..end].copy_from_slice(part.payload);
-            control.length = end;
-            if part.left > 0 {
-                return None;
-            }
-            let control = self.control.take()?;
-            Payload::Owned(Bytes::copy_from_slice(&control.payload[..control.length]))
-        };
-        Some(match part.header.opcode {
-            Opcode::Ping => Received::Ping(payload),
-            Opcode::Pong => Received::Pong(payload),
-            _ => Received::Close(payload),
-        })
+        if finished { self.finish(config) } else { Ok(None) }
     }
 
     /// What a data frame's header alone can break: its place among the frames, and the limits.
@@ -194,7 +140,7 @@ impl Assembler {
         part: &Part<'a>,
         config: &Config,
         inflater: Option<&mut Inflater>,
-    ) -> Result<Option<Received<'a>>, Violation> {
+    ) -> Result<Option<MessageRef<'a>>, Violation> {
         let message = self.message.get_or_insert_with(|| {
             Box::new(Unfinished {
                 since: None,
@@ -213,7 +159,7 @@ impl Assembler {
                 if finished { result.and_then(|()| inflater.finish(message.payload.bytes())) } else { result }
             }
             _ => {
-                message.payload.extend(part.payload, part.left, self.buffers.as_deref());
+                message.payload.extend(part.payload, part.left, config.buffers.as_deref());
                 Ok(())
             }
         };
@@ -226,12 +172,12 @@ impl Assembler {
         if !finished {
             return Ok(None);
         }
-        self.finish()
+        self.finish(config)
     }
 
     /// The message that has come whole.
-    fn finish<'a>(&mut self) -> Result<Option<Received<'a>>, Violation> {
-        self.message.take().map(|message| message.finish(self.buffers.as_ref())).transpose()
+    fn finish<'a>(&mut self, config: &Config) -> Result<Option<MessageRef<'a>>, Violation> {
+        self.message.take().map(|message| message.finish(config.buffers.as_ref())).transpose()
     }
 }
 
@@ -244,15 +190,15 @@ impl Unfinished {
         Ok(())
     }
 
-    fn finish<'a>(self, buffers: Option<&Arc<Buffers>>) -> Result<Received<'a>, Violation> {
+    fn finish<'a>(self, buffers: Option<&Arc<Buffers>>) -> Result<MessageRef<'a>, Violation> {
         let payload = self.payload.into_payload(buffers);
         if !self.is_text {
-            return Ok(Received::Message(MessageRef::Binary(Payload::Owned(payload))));
+            return Ok(MessageRef::Binary(Payload::Owned(payload)));
         }
         self.utf8.finish().map_err(|_| Violation::NotUtf8)?;
         // Checked piece by piece already; the type asks once more, which costs a fraction of having received it.
         let text = ByteString::try_from(payload).map_err(|_| Violation::NotUtf8)?;
-        Ok(Received::Message(MessageRef::Text(Text::Owned(text))))
+        Ok(MessageRef::Text(Text::Owned(text)))
     }
 }
 

@@ -1,11 +1,23 @@
-//! From bytes to unmasked parts of frames, whichever way the network cut them. What the frames mean is the assembler's.
+//! From bytes to unmasked control frames and parts of data frames, whichever way the network cut them. What the parts mean is
+//! the assembler's.
+
+use bytes::Bytes;
 
 use crate::error::Violation;
-use crate::frame::header::{PlainHeader, Rules};
-use crate::frame::{Header, MAX_HEADER, mask};
+use crate::frame::header::{MAX_CONTROL_PAYLOAD, PlainHeader, Rules};
+use crate::frame::{Header, MAX_HEADER, Opcode, mask};
 use crate::input::Input;
+use crate::message::Payload;
 
-/// A part of a frame: all of it, or what of it has come.
+/// What came next.
+#[derive(Debug)]
+pub(crate) enum Decoded<'a> {
+    Part(Part<'a>),
+    /// A control frame, whole: RFC 6455 section 5.4 lets it "be injected in the middle of a fragmented message".
+    Control(Opcode, Payload<'a>),
+}
+
+/// A part of a data frame: all of it, or what of it has come.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) header: Header,
@@ -19,7 +31,7 @@ pub(crate) struct Part<'a> {
 
 /// ```text
 ///             header whole, payload not
-///   Header ───────────────────────────────► Payload
+///   Header ───────────────────────────────► Payload, Control
 ///     ▲ │ frame whole                          │
 ///     └─┴──────────────────────────────────────┘
 ///                     payload whole
@@ -28,8 +40,10 @@ pub(crate) struct Part<'a> {
 enum State {
     /// Within a header of which `stash[..held]` has come: at least one byte.
     Header { stash: [u8; MAX_HEADER], held: u8 },
-    /// Within a frame's payload, `done` bytes of which were handed on; less than there are.
+    /// Within a data frame's payload, `done` bytes of which were handed on; less than there are.
     Payload { header: Header, done: u64 },
+    /// Within a control frame's payload, of which `payload[..held]` has come, still masked; less than there is.
+    Control { header: Header, payload: [u8; MAX_CONTROL_PAYLOAD], held: u8 },
 }
 
 /// Where in the stream of frames the next byte belongs.
@@ -40,9 +54,9 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// The next part, or `None` once the input is used up.
+    /// What comes next, or `None` once the input is used up.
     #[inline]
-    pub(crate) fn next<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Part<'a>>, Violation> {
+    pub(crate) fn next<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Decoded<'a>>, Violation> {
         if self.midway.is_some() {
             return self.go_on(input, rules);
         }
@@ -51,7 +65,7 @@ impl Decoder {
             return Ok(None);
         };
         input.take(size);
-        Ok(Some(self.part(input, header, 0)))
+        Ok(self.payload(input, header))
     }
 
     /// The next frame, if it is as most are: whole, and a message by itself of at most `limit` bytes. Gives its payload,
@@ -70,15 +84,29 @@ impl Decoder {
         Some((payload, header.is_text))
     }
 
-    /// The next part of what was begun before.
-    fn go_on<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Part<'a>>, Violation> {
+    /// What comes next of what was begun before.
+    fn go_on<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Decoded<'a>>, Violation> {
+        if input.is_empty() {
+            return Ok(None);
+        }
         match self.midway.as_deref_mut() {
             Some(State::Payload { header, done }) => {
-                if input.is_empty() {
+                let (header, done) = (*header, *done);
+                Ok(Some(Decoded::Part(self.part(input, header, done))))
+            }
+            Some(State::Control { header, payload, held }) => {
+                let (before, length) = (usize::from(*held), header.length as usize);
+                let more = input.remaining().len().min(length - before);
+                payload[before..before + more].copy_from_slice(input.take(more));
+                *held += more as u8;
+                if before + more < length {
                     return Ok(None);
                 }
-                let (header, done) = (*header, *done);
-                Ok(Some(self.part(input, header, done)))
+                unmask(&mut payload[..length], header, 0);
+                let control =
+                    Decoded::Control(header.opcode, Payload::Owned(Bytes::copy_from_slice(&payload[..length])));
+                self.midway = None;
+                Ok(Some(control))
             }
             Some(State::Header { stash, held }) => {
                 let before = usize::from(*held);
@@ -90,21 +118,40 @@ impl Decoder {
                     return Ok(None);
                 };
                 input.take(size - before);
-                Ok(Some(self.part(input, header, 0)))
+                Ok(self.payload(input, header))
             }
             None => Ok(None),
         }
     }
 
-    /// What has come of a frame's payload behind its first `done` bytes.
+    /// What has come of the payload behind a header.
+    #[inline]
+    fn payload<'a>(&mut self, input: &mut Input<'a>, header: Header) -> Option<Decoded<'a>> {
+        if !header.opcode.is_control() {
+            return Some(Decoded::Part(self.part(input, header, 0)));
+        }
+        let length = header.length as usize;
+        if input.remaining().len() < length {
+            let bytes = input.take_all();
+            // A longer one is refused by its header.
+            let mut payload = [0; MAX_CONTROL_PAYLOAD];
+            payload[..bytes.len()].copy_from_slice(bytes);
+            self.midway = Some(Box::new(State::Control { header, payload, held: bytes.len() as u8 }));
+            return None;
+        }
+        let payload = input.take(length);
+        unmask(payload, &header, 0);
+        self.midway = None;
+        Some(Decoded::Control(header.opcode, Payload::Lent(payload)))
+    }
+
+    /// What has come of a data frame's payload behind its first `done` bytes.
     #[inline]
     fn part<'a>(&mut self, input: &mut Input<'a>, header: Header, done: u64) -> Part<'a> {
         let left = header.length - done;
         let here = left.min(input.remaining().len() as u64);
         let payload = input.take(here as usize);
-        if let Some(key) = header.mask {
-            mask::apply(payload, key, done);
-        }
+        unmask(payload, &header, done);
         let first = !matches!(self.midway.as_deref(), Some(State::Payload { .. }));
         let left = left - here;
         if left > 0 {
@@ -123,7 +170,7 @@ impl Decoder {
     #[inline]
     pub(crate) fn data_left(&self) -> Option<u64> {
         match self.midway.as_deref() {
-            Some(State::Payload { header, done }) if !header.opcode.is_control() => Some(header.length - done),
+            Some(State::Payload { header, done }) => Some(header.length - done),
             _ => None,
         }
     }
@@ -132,10 +179,8 @@ impl Decoder {
     /// [`Decoder::next`] gives, or nothing outside of such a payload.
     pub(crate) fn next_in_place<'a>(&mut self, payload: &'a mut [u8]) -> Option<Part<'a>> {
         let Some(State::Payload { header, done }) = self.midway.as_deref_mut() else { return None };
-        let (header, before) = (*header, *done);
-        if let Some(key) = header.mask {
-            mask::apply(payload, key, before);
-        }
+        let header = *header;
+        unmask(payload, &header, *done);
         *done += payload.len() as u64;
         let left = header.length - *done;
         if left == 0 {
@@ -153,5 +198,13 @@ impl Decoder {
         let mut stash = [0; MAX_HEADER];
         stash[..bytes.len()].copy_from_slice(bytes);
         self.midway = Some(Box::new(State::Header { stash, held: bytes.len() as u8 }));
+    }
+}
+
+/// Unmasks bytes of a frame's payload, of which there were `before` already.
+#[inline]
+fn unmask(payload: &mut [u8], header: &Header, before: u64) {
+    if let Some(key) = header.mask {
+        mask::apply(payload, key, before);
     }
 }

@@ -191,7 +191,6 @@ impl ServerBuilder {
                 http: RwLock::new(None),
                 verify: RwLock::new(None),
                 clients: Arc::new(Clients::default()),
-                buffers: Arc::default(),
                 local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
                 listener: Mutex::new(listener),
             }),

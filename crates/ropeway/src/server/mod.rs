@@ -19,7 +19,7 @@ use std::{fmt, io};
 
 use http::{Request, Response};
 use ropeway_proto::handshake::{Cidr, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip};
-use ropeway_proto::{Buffers, Bytes, CloseCode, Config, Connection, Role};
+use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::Instant;
 
@@ -75,7 +75,6 @@ struct Shared {
     http: RwLock<Option<Arc<Http>>>,
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
-    buffers: Arc<Buffers>,
     /// The port of its own, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
@@ -236,8 +235,7 @@ impl Server {
     fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
         let Upgrade { accepted: Accepted { response, negotiated, service, place }, request, leftover } = upgrade;
         let settings = &self.shared.settings;
-        let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std())
-            .with_buffers(Arc::clone(&self.shared.buffers));
+        let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std());
         if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
             connection = connection.with_deflate(params, options);
         }
