@@ -21,7 +21,7 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> Opt
     let Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place } = opened else {
         return Some(opened);
     };
-    let mailbox = match event_loop::next_mailbox() {
+    let mailbox = match event_loop::next_mailbox(&tokio::runtime::Handle::current()) {
         Ok(mailbox) => mailbox,
         Err(error) => {
             tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");

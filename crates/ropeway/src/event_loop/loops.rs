@@ -17,9 +17,8 @@ struct Loops {
 
 static LOOPS: LazyLock<Mutex<HashMap<Id, Loops>>> = LazyLock::new(Mutex::default);
 
-/// Where to hand over the next connection of the runtime that this is called on.
-pub(crate) fn next_mailbox() -> io::Result<Arc<Mailbox>> {
-    let runtime = Handle::current();
+/// Where to hand over the next connection of a runtime.
+pub(crate) fn next_mailbox(runtime: &Handle) -> io::Result<Arc<Mailbox>> {
     let mut all = lock();
     let loops = all.entry(runtime.id()).or_default();
     let threads = runtime.metrics().num_workers();
@@ -29,7 +28,10 @@ pub(crate) fn next_mailbox() -> io::Result<Arc<Mailbox>> {
         return Ok(Arc::clone(mailbox));
     }
     let mailbox = Arc::new(Mailbox::default());
-    let event_loop = EventLoop::new(Arc::clone(&mailbox))?;
+    let event_loop = {
+        let _context = runtime.enter();
+        EventLoop::new(Arc::clone(&mailbox))?
+    };
     loops.mailboxes.push(Arc::clone(&mailbox));
     loops.next = index + 1;
     drop(all);

@@ -191,6 +191,7 @@ impl ServerBuilder {
                 http: RwLock::new(None),
                 verify: RwLock::new(None),
                 clients: Arc::new(Clients::default()),
+                runtimes: Arc::default(),
                 local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
                 listener: Mutex::new(listener),
             }),

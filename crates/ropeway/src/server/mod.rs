@@ -11,6 +11,7 @@ mod listener;
 mod newcomer;
 mod port;
 mod route;
+mod runtimes;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -39,6 +40,7 @@ use crate::websocket::WebSocket;
 pub(crate) use clients::{Clients, Place};
 use exchange::Upgrade;
 use route::{Routes, Service};
+use runtimes::Runtimes;
 
 /// Answers requests that do not ask for a WebSocket.
 type Http = dyn Fn(&Request<()>) -> Response<Bytes> + Send + Sync;
@@ -75,6 +77,7 @@ struct Shared {
     http: RwLock<Option<Arc<Http>>>,
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
+    runtimes: Arc<Runtimes>,
     /// The port of its own, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
@@ -168,7 +171,10 @@ impl Server {
         Ok(())
     }
 
-    /// Serves a listener, until [`Server::shutdown`]. Several can be served at once, as by one runtime a thread.
+    /// Serves a listener, until [`Server::shutdown`].
+    ///
+    /// Several can be served at once: one runtime a thread, each with a clone of the same listener, is what scales best. The
+    /// runtimes that serve share all clients evenly, whichever of them accepts.
     pub async fn serve(&self, listener: TcpListener) {
         port::serve(self, listener).await;
     }

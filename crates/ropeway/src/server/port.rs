@@ -9,6 +9,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -30,6 +31,7 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the port cannot be watched, and is not served"),
     };
+    let part = server.shared.runtimes.join();
     let handshakes = Arc::new(Semaphore::new(server.shared.settings.max_handshakes));
     let mut stopped = pin!(server.shared.clients.stopped());
     let mut reserve = Reserve::new();
@@ -42,7 +44,7 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
         // The semaphore is never closed.
         let Ok(permit) = permit else { return };
         match accepted {
-            Ok((tcp, remote_addr)) => meet(server, tcp, remote_addr, permit),
+            Ok((tcp, remote_addr)) => meet(server, &part.next(), tcp, remote_addr, permit),
             Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept; is the limit of open files (ulimit -n) too low?");
@@ -82,21 +84,21 @@ async fn serve_stream_until(server: &Server, stream: Transport, remote_addr: Opt
     }
 }
 
-/// Has somebody see to a client.
-fn meet(server: &Server, tcp: Tcp, remote_addr: SocketAddr, permit: OwnedSemaphorePermit) {
+/// Has a runtime see to a client.
+fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, permit: OwnedSemaphorePermit) {
     // Without it a small message waits for the acknowledgement of the one before it. A socket that refuses is broken, and
     // reading from it says so.
     let _ = tcp.set_nodelay(true);
     let deadline = handshake_deadline(server);
     #[cfg(unix)]
     if !server.has_tls()
-        && let Ok(mailbox) = event_loop::next_mailbox()
+        && let Ok(mailbox) = event_loop::next_mailbox(runtime)
     {
         let exchange = Exchange::new(server.clone(), Socket::new(tcp), Some(remote_addr), deadline.into_std());
         return mailbox.adopt(Box::new(Newcomer::new(exchange, permit)));
     }
     let server = server.clone();
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         match with_tokio(tcp) {
             Ok(tcp) => answer_tcp(&server, tcp, remote_addr, deadline).await,
             Err(error) => tracing::warn!(%remote_addr, %error, "a connection cannot be watched and is dropped"),

@@ -110,3 +110,49 @@ async fn everybody_who_waits_for_the_end_hears_of_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = Server::builder().build();
+    // Each client is told which thread carries it.
+    server.on_connection(|ws, _| {
+        ws.send(std::thread::current().name().unwrap_or_default()).unwrap();
+    });
+    let threads = ["a", "b"].map(|name| {
+        let (server, listener) = (server.clone(), listener.try_clone().unwrap());
+        let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                server.serve(tokio::net::TcpListener::from_std(listener).unwrap()).await;
+            });
+        };
+        std::thread::Builder::new().name(name.into()).spawn(serve).unwrap()
+    });
+    let mut clients = Vec::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    // The second may start late.
+    while counts.len() < 2 {
+        *counts.entry(carrier(&url, &mut clients).await).or_default() += 1;
+    }
+    counts.clear();
+    for _ in 0..10 {
+        *counts.entry(carrier(&url, &mut clients).await).or_default() += 1;
+    }
+    assert!(counts.values().all(|count| *count == 5), "{counts:?}");
+    drop(clients);
+    server.shutdown(std::time::Duration::from_secs(3_600)).await;
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// Connects a client, and gives the name of the thread that carries it on the other side.
+async fn carrier(url: &str, clients: &mut Vec<WebSocket>) -> String {
+    let mut client = ropeway::connect(url).await.unwrap();
+    let name = client.recv().await.unwrap().expect("a name");
+    clients.push(client);
+    name.as_text().unwrap().to_owned()
+}
