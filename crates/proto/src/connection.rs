@@ -19,6 +19,7 @@ use crate::recv::assembler::{Assembler, lend};
 use crate::recv::decoder::{Decoded, Decoder};
 use crate::role::Role;
 use crate::send::encoder::Encoder;
+use crate::send::prepared::Prepared;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
@@ -362,6 +363,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but what can be done once for all of
+    /// them is.
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.check_room()?;
+        self.queue_prepared(message);
+        Ok(())
+    }
+
+    /// Queues a message that other connections send too, and that was promised room before.
+    pub fn send_prepared_promised(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.check_open()?;
+        self.queue_prepared(message);
+        Ok(())
+    }
+
     /// Queues a part of a message whose length need not be known: a fragment. The first decides whether it is text or
     /// binary. Fragments are not compressed. Messages that are sent before the `last` one wait for it (RFC 6455
     /// section 5.4: fragments of different messages "MUST NOT be interleaved"). It is never refused for lack of room, as a
@@ -553,6 +569,15 @@ impl Connection {
         }
         let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
         self.encoder.message(message, compressor, &mut self.queue);
+    }
+
+    fn queue_prepared(&mut self, message: &Prepared) {
+        if self.state.fragments().is_some() {
+            // Its turn comes with that of all messages that are held.
+            return self.queue_message(message.message().clone().into());
+        }
+        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
+        self.encoder.prepared(message, compressor, &mut self.queue);
     }
 
     fn check_open(&self) -> Result<(), SendError> {

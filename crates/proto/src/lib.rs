@@ -82,5 +82,6 @@ pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
 pub use recv::buffers::Buffers;
 pub use role::Role;
+pub use send::prepared::Prepared;
 pub use send::queue::Spare;
 pub use state::ReadyState;

@@ -141,7 +141,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     #[cfg(unix)]
     pub(crate) fn send_all<'m>(
         &mut self,
-        messages: impl Iterator<Item = &'m ropeway_proto::Message>,
+        messages: impl Iterator<Item = &'m ropeway_proto::Prepared>,
         cx: &mut Context<'_>,
         now: Instant,
     ) {
@@ -149,8 +149,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             self.connection.lend(spare);
             let mut ws = Ws::new(&mut self.connection, &self.link);
             for message in messages {
-                // A large one is written from where it is, for everyone. One that is closing or full does without.
-                let _ = ws.send(message.clone());
+                // One that is closing or full does without.
+                let _ = ws.send_prepared(message);
             }
             self.write(cx, now);
             self.connection.reclaim(spare);

@@ -96,8 +96,8 @@ pub use bytestring::ByteString;
 pub use http;
 pub use ropeway_proto::handshake::{Cidr, ClientError, Limits as HeadLimits, Refusal, Target};
 pub use ropeway_proto::{
-    Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, ReadyState, SendError, Text, Violation,
-    deflate,
+    Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState, SendError, Text,
+    Violation, deflate,
 };
 /// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
 #[cfg(feature = "tls")]

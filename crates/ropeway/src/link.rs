@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use ropeway_proto::{CloseCode, CloseFrame, Message, ReadyState, SendError};
+use ropeway_proto::{CloseCode, CloseFrame, Message, Prepared, ReadyState, SendError};
 
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
@@ -32,6 +32,8 @@ pub enum Overflow {
 #[derive(Debug)]
 pub(crate) enum Command {
     Message(Message),
+    /// A message that others are sent too.
+    Prepared(Prepared),
     /// A part of a message, and whether it is the last.
     Fragment(Message, bool),
     Ping(Bytes),
@@ -158,6 +160,15 @@ impl Link {
 
     /// Hands over a message, or does with it what the policy says.
     pub(crate) fn send(&self, message: Message) -> Result<(), SendError> {
+        self.send_as(message.len(), Command::Message(message))
+    }
+
+    /// The same for a message that others are sent too.
+    pub(crate) fn send_prepared(&self, message: Prepared) -> Result<(), SendError> {
+        self.send_as(message.message().len(), Command::Prepared(message))
+    }
+
+    fn send_as(&self, length: usize, message: Command) -> Result<(), SendError> {
         let mut shared = self.lock();
         match (self.check_room(&shared), self.overflow) {
             (Err(SendError::Full { .. }), Overflow::Drop) => {
@@ -171,7 +182,7 @@ impl Link {
             }
             (Err(error), _) => Err(error),
             (Ok(()), _) => {
-                self.push_message(shared, message);
+                self.push_message(shared, length, message);
                 Ok(())
             }
         }
@@ -181,7 +192,7 @@ impl Link {
     pub(crate) fn send_promised(&self, message: Message) -> Result<(), SendError> {
         let shared = self.lock();
         check_open(&shared)?;
-        self.push_message(shared, message);
+        self.push_message(shared, message.len(), Command::Message(message));
         Ok(())
     }
 
@@ -196,7 +207,7 @@ impl Link {
             Err(error) => Poll::Ready(Err(error)),
             Ok(()) => {
                 if let Some(message) = message.take() {
-                    self.push_message(shared, message);
+                    self.push_message(shared, message.len(), Command::Message(message));
                 }
                 Poll::Ready(Ok(()))
             }
@@ -294,9 +305,9 @@ impl Link {
         }
     }
 
-    fn push_message(&self, mut shared: MutexGuard<'_, Shared>, message: Message) {
-        shared.traffic().commands_bytes += message.len();
-        self.push(shared, Command::Message(message));
+    fn push_message(&self, mut shared: MutexGuard<'_, Shared>, length: usize, message: Command) {
+        shared.traffic().commands_bytes += length;
+        self.push(shared, message);
     }
 
     fn push(&self, mut shared: MutexGuard<'_, Shared>, command: Command) {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ropeway_proto::Message;
+use ropeway_proto::Prepared;
 use slab::Slab;
 
 #[cfg(unix)]
@@ -16,6 +16,10 @@ use crate::sender::Sender;
 ///
 /// Messages of one topic reach a subscriber in the order in which they were published. What a subscriber has no room for is
 /// treated by its [`Overflow`](crate::Overflow) policy; nobody else waits for it. A subscription ends with its connection.
+///
+/// A message is compressed once for all subscribers with whom permessage-deflate was agreed, or once for each size of window
+/// among them. It therefore does not point back into what a subscriber was sent before, whether or not its context is taken
+/// over: there a short message comes out longer than if it were sent to that subscriber alone.
 ///
 /// ```
 /// use ropeway::{Server, Topic};
@@ -47,7 +51,7 @@ pub(crate) struct Subscription {
 pub(crate) struct Publication {
     pub(crate) topic: Topic,
     pub(crate) number: u64,
-    pub(crate) message: Message,
+    pub(crate) message: Prepared,
 }
 
 /// A subscriber on an event loop: its key there, and how many messages had been published before it came.
@@ -107,8 +111,8 @@ impl Topic {
         subscriber.link().unsubscribe(self);
     }
 
-    /// Sends a message to all subscribers.
-    pub fn publish(&self, message: impl Into<Message>) {
+    /// Sends a message to all subscribers. To send the same one at several topics, publish clones of one [`Prepared`].
+    pub fn publish(&self, message: impl Into<Prepared>) {
         let message = message.into();
         let mut subscribers = self.lock();
         subscribers.published += 1;
@@ -121,7 +125,7 @@ impl Topic {
         drop(subscribers);
         for link in others {
             // One that is closing or full is no reason to keep it from the others.
-            let _ = link.send(message.clone());
+            let _ = link.send_prepared(message.clone());
         }
     }
 

@@ -33,7 +33,22 @@ impl<'a> Ws<'a> {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.run_commands();
-        match self.connection.send(message) {
+        let result = self.connection.send(message);
+        self.apply_overflow(result)
+    }
+
+    /// The same for a message that others are sent too.
+    #[cfg(unix)]
+    pub(crate) fn send_prepared(&mut self, message: &ropeway_proto::Prepared) -> Result<(), SendError> {
+        self.run_commands();
+        let result = self.connection.send_prepared(message);
+        self.apply_overflow(result)
+    }
+
+    /// Does what the policy says with a message for which there was no room.
+    #[inline]
+    fn apply_overflow(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {
+        match result {
             Err(SendError::Full { .. }) if self.link.overflow() == Overflow::Drop => {
                 self.link.note_dropped();
                 Ok(())
@@ -125,6 +140,7 @@ impl<'a> Ws<'a> {
             // A refusal here means that the connection closed meanwhile; its close event says so.
             let _ = match command {
                 Command::Message(message) => self.connection.send_promised(message),
+                Command::Prepared(message) => self.connection.send_prepared_promised(&message),
                 Command::Fragment(part, last) => self.connection.send_fragment(part, last),
                 Command::Ping(payload) => self.connection.ping(&payload),
                 Command::Pong(payload) => self.connection.pong(&payload),

@@ -22,8 +22,6 @@ const MAX_ROOM: usize = 32 * 1024;
 pub struct Compressor {
     shape: Shape,
     threshold: usize,
-    /// How far back a message may point, as agreed.
-    max_window_bits: u8,
     /// With context takeover, what the next message may point back into.
     window: Option<Window>,
 }
@@ -35,7 +33,7 @@ impl Compressor {
         let window_bits = direction.max_window_bits.min(options.window_bits);
         let shape = Shape::new(options, window_bits);
         let window = direction.context_takeover.then(|| Window::new(window_bits));
-        Self { shape, threshold: options.threshold, max_window_bits: direction.max_window_bits, window }
+        Self { shape, threshold: options.threshold, window }
     }
 
     /// Whether a message of this many bytes is worth compressing.
@@ -53,16 +51,11 @@ impl Compressor {
         self.note(message);
     }
 
-    /// The payload that carries a message which was compressed once for many connections; `None` where the agreed window is
-    /// too small for it, and the message has to be compressed for this connection.
-    ///
-    /// It has to be sent: with context takeover the next message may point back into this one.
-    pub fn take_precompressed(&mut self, message: &[u8], precompressed: &Precompressed) -> Option<Bytes> {
-        if !precompressed.fits(self.max_window_bits) {
-            return None;
-        }
+    /// The payload that carries a message which others send too: compressed by whoever of them comes first. It does not point
+    /// back into what was sent before, but what is sent after may point back into it.
+    pub(crate) fn share<'a>(&mut self, message: &[u8], precompressed: &'a Precompressed) -> &'a Bytes {
         self.note(message);
-        Some(precompressed.payload().clone())
+        precompressed.get(self.shape, message)
     }
 
     /// The peer will have seen this message.
@@ -125,7 +118,7 @@ fn deflate(codec: &mut Deflate, message: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::iter;
+    use std::{iter, thread};
 
     use super::*;
 
@@ -178,17 +171,47 @@ mod tests {
     }
 
     #[test]
-    fn what_points_back_further_than_the_agreed_window_is_not_taken() {
-        let options = Options::default().window_bits(10);
-        let narrow = Params { server_max_window_bits: 9, ..Params::default() };
-        for (length, params, taken) in
-            [(0, narrow, true), (512, narrow, true), (513, narrow, false), (9000, Params::default(), true)]
-        {
-            let message = vec![b'a'; length];
-            let precompressed = Precompressed::new(&message, &options);
-            let payload = compressor(params, &options).take_precompressed(&message, &precompressed);
-            assert_eq!(payload.is_some(), taken, "{length}");
+    fn what_many_send_is_compressed_once_for_each_shape_and_as_without_context_takeover() {
+        let message = b"ropeway ".repeat(200);
+        let precompressed = Precompressed::default();
+        let narrow = |params| Params { server_max_window_bits: 9, ..params };
+        for (params, count) in [
+            (FORGETFUL, 1),
+            (Params::default(), 1),
+            (narrow(Params::default()), 2),
+            (narrow(FORGETFUL), 2),
+            (FORGETFUL, 2),
+        ] {
+            let mut takes = compressor(params, &Options::default());
+            compressed(&mut takes, &message);
+            let shared = takes.share(&message, &precompressed);
+            let forgetful = Params { server_no_context_takeover: true, ..params };
+            assert_eq!(shared, &compressed(&mut compressor(forgetful, &Options::default()), &message));
+            assert_eq!(precompressed.len(), count);
         }
+    }
+
+    #[test]
+    fn what_many_send_can_be_pointed_back_into_with_context_takeover() {
+        let mut compressor = compressor(Params::default(), &Options::default());
+        assert_eq!(
+            compressor.share(b"Hello", &Precompressed::default())[..],
+            [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]
+        );
+        assert_eq!(compressed(&mut compressor, b"Hello"), [0xf2, 0x00, 0x11, 0x00, 0x00]);
+    }
+
+    #[test]
+    fn threads_that_send_the_same_message_compress_it_once() {
+        let message = b"ropeway ".repeat(200);
+        let precompressed = Precompressed::default();
+        let payloads: Vec<&Bytes> = thread::scope(|scope| {
+            let share = || compressor(FORGETFUL, &Options::default()).share(&message, &precompressed);
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(share)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(payloads.iter().all(|payload| std::ptr::eq(*payload, payloads[0])));
+        assert_eq!(precompressed.len(), 1);
     }
 
     #[test]

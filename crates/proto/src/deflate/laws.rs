@@ -81,11 +81,11 @@ proptest! {
         // Another codec, with a window of exactly the agreed size: what points back further comes out wrong.
         let mut reference = Reference::new(sent.max_window_bits);
         for (message, cuts, once_for_many) in &messages {
-            let precompressed = Precompressed::new(message, &options);
             let mut payload = Vec::new();
-            match once_for_many.then(|| compressor.take_precompressed(message, &precompressed)).flatten() {
-                Some(bytes) => payload.extend_from_slice(&bytes),
-                None => compressor.compress(message, &mut payload),
+            if *once_for_many {
+                payload.extend_from_slice(compressor.share(message, &Precompressed::default()));
+            } else {
+                compressor.compress(message, &mut payload);
             }
             let (out, result) = inflate(&mut inflater, &payload, cuts, message.len());
             prop_assert_eq!(result, Ok(()));
@@ -94,6 +94,43 @@ proptest! {
                 reference.restart();
             }
             prop_assert!(reference.inflate(&payload).as_ref() == Ok(message));
+        }
+    }
+
+    #[test]
+    fn what_many_send_comes_back_at_each_of_them_between_messages_of_its_own(
+        peers in prop::collection::vec(params(), 1..4),
+        options in options(),
+        messages in prop::collection::vec((message(), message()), 1..3),
+    ) {
+        let mut peers: Vec<_> = peers
+            .iter()
+            .map(|params| {
+                let sent = params.sent_by(Side::Server);
+                let ends = (Compressor::new(params, Side::Server, &options), Inflater::new(params, Side::Client));
+                (ends, Reference::new(sent.max_window_bits), sent)
+            })
+            .collect();
+        let mut windows: Vec<_> = peers.iter().map(|(.., sent)| sent.max_window_bits.min(options.window_bits).max(9)).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        for (everybodys, own) in &messages {
+            let precompressed = Precompressed::default();
+            for ((compressor, inflater), reference, sent) in &mut peers {
+                let mut payload = Vec::new();
+                compressor.compress(own, &mut payload);
+                let shared = compressor.share(everybodys, &precompressed);
+                for (payload, message) in [(&payload[..], own), (shared, everybodys)] {
+                    let (out, result) = inflate(inflater, payload, &[usize::MAX], message.len());
+                    prop_assert_eq!(result, Ok(()));
+                    prop_assert!(out == *message);
+                    if !sent.context_takeover {
+                        reference.restart();
+                    }
+                    prop_assert!(reference.inflate(payload).as_ref() == Ok(message));
+                }
+            }
+            prop_assert_eq!(precompressed.len(), windows.len());
         }
     }
 

@@ -1,49 +1,54 @@
-//! A message compressed once for all the connections that it is sent over. Whether a connection can use it is its compressor's to
-//! say: [`Compressor::take_precompressed`](super::Compressor::take_precompressed).
+//! The compressed forms of a message that many connections send, each made once. Which of them a connection takes is its
+//! compressor's to say.
+
+use std::iter;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
 use super::compress::compress;
-use super::options::Options;
 use super::pool::Shape;
 
-/// The compressed payload of a message that stands for itself, to be framed for many connections.
+/// The payloads that carry one message, which stands for itself: one for each shape of codec that was asked for.
 ///
-/// ```
-/// use ropeway_proto::deflate::{Compressor, Options, Params, Precompressed, Side};
-///
-/// let options = Options::context_takeover();
-/// let mut connections = [(); 3].map(|()| Compressor::new(&Params::default(), Side::Server, &options));
-///
-/// let message = b"the same for everybody, the same for everybody";
-/// let precompressed = Precompressed::new(message, &options);
-/// for connection in &mut connections {
-///     let payload = connection.take_precompressed(message, &precompressed).expect("the windows are large enough");
-///     assert!(payload.len() < message.len());
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Precompressed {
+/// They are a list that only grows. Taking one from it takes no lock; whoever comes while it is being made waits for it, which
+/// is not longer than making it.
+#[derive(Debug, Default)]
+pub(crate) struct Precompressed {
+    first: OnceLock<Box<Form>>,
+}
+
+#[derive(Debug)]
+struct Form {
+    shape: Shape,
     payload: Bytes,
-    /// The most bytes that it points back.
-    reach: usize,
+    next: OnceLock<Box<Form>>,
 }
 
 impl Precompressed {
-    /// Compresses a message with the level, window and memory level of these options.
-    pub fn new(message: &[u8], options: &Options) -> Self {
+    /// What a codec of this shape makes of the message, which is always the same one.
+    pub(super) fn get(&self, shape: Shape, message: &[u8]) -> &Bytes {
+        let mut place = &self.first;
+        loop {
+            let form = place.get_or_init(|| Box::new(Form::new(shape, message)));
+            if form.shape == shape {
+                return &form.payload;
+            }
+            place = &form.next;
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        iter::successors(self.first.get(), |form| form.next.get()).count()
+    }
+}
+
+impl Form {
+    fn new(shape: Shape, message: &[u8]) -> Self {
         let mut payload = Vec::new();
-        compress(Shape::new(options, options.window_bits), &[], message, &mut payload);
-        Self { payload: payload.into(), reach: message.len().min(1 << options.window_bits) }
-    }
-
-    /// What a frame with RSV1 carries. Clones share it.
-    pub const fn payload(&self) -> &Bytes {
-        &self.payload
-    }
-
-    /// Whether an inflater with a window of `2^bits` bytes can read it.
-    pub(super) const fn fits(&self, bits: u8) -> bool {
-        self.reach <= 1 << bits
+        compress(shape, &[], message, &mut payload);
+        payload.shrink_to_fit();
+        Self { shape, payload: payload.into(), next: OnceLock::new() }
     }
 }

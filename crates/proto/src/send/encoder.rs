@@ -1,5 +1,6 @@
 //! From messages to frames: opcode, compression, mask. Where the frames wait is the queue's.
 
+use super::prepared::Prepared;
 use super::queue::Queue;
 use crate::deflate::Compressor;
 use crate::frame::{Header, Opcode};
@@ -35,6 +36,19 @@ impl Encoder {
         } else {
             queue.push_data(self.header(opcode, true, false, payload.len()), payload);
         }
+    }
+
+    /// The same for a message that other connections send too.
+    pub(crate) fn prepared(&self, prepared: &Prepared, compressor: Option<&mut Compressor>, queue: &mut Queue) {
+        let message = prepared.message();
+        let opcode = if message.is_text() { Opcode::Text } else { Opcode::Binary };
+        let (payload, compressed) = match compressor {
+            Some(compressor) if compressor.wants(message.len()) => {
+                (compressor.share(message.as_bytes(), prepared.precompressed()), true)
+            }
+            _ => (message.payload(), false),
+        };
+        queue.push_shared(self.header(opcode, true, compressed, payload.len()), payload);
     }
 
     /// Queues a fragment, uncompressed: RFC 7692 section 6 leaves the choice to the sender, message by message.

@@ -79,6 +79,13 @@ impl Queue {
         self.waiting.get_or_insert_default().push_data(header, payload);
     }
 
+    /// The same for a payload that many connections send. Of one that is copied they do not count references: threads would
+    /// get in each other's way there.
+    pub(crate) fn push_shared(&mut self, header: Header, payload: &Bytes) {
+        let is_copied = payload.len() < SHARE_FROM;
+        self.push_data(header, if is_copied { Payload::Lent(payload) } else { Payload::Owned(payload.clone()) });
+    }
+
     /// Queues a ping or a pong. Of many pongs only the newest stays.
     pub(crate) fn push_control(&mut self, header: Header, payload: &[u8]) {
         self.waiting.get_or_insert_default().push_control(header, payload);

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use ropeway::{Client, Handler, Handshake, MessageRef, Server, Topic, WebSocket, Ws};
+use ropeway::deflate::Options;
+use ropeway::{Client, Handler, Handshake, MessageRef, Prepared, Server, ServerBuilder, Topic, WebSocket, Ws};
 use tokio::net::TcpListener;
 
-/// Publishes what its clients say. A client that says "leave" or "come" does; one that says "quit" is closed.
+/// Publishes what its clients say. A client that says "leave" or "come" does; one that says "quit" is closed; what begins with
+/// "echo" it alone hears.
 struct Hall {
     topic: Topic,
 }
@@ -23,6 +25,7 @@ impl Handler for Hall {
             Some("leave") => ws.unsubscribe(&self.topic),
             Some("come") => ws.subscribe(&self.topic),
             Some("quit") => ws.terminate(),
+            Some(text) if text.starts_with("echo") => ws.send(text).expect("an answer finds room"),
             _ => self.topic.publish(message),
         }
     }
@@ -37,7 +40,11 @@ struct House {
 impl House {
     /// Over TCP, or over streams in memory.
     async fn new(tcp: bool) -> Self {
-        let server = Server::builder().build();
+        Self::with(Server::builder(), tcp).await
+    }
+
+    async fn with(server: ServerBuilder, tcp: bool) -> Self {
+        let server = server.build();
         let topic = Topic::new();
         server.handler(Hall { topic: topic.clone() });
         let mut url = None;
@@ -53,14 +60,18 @@ impl House {
     }
 
     async fn client(&self) -> WebSocket {
+        self.admit(Client::new()).await
+    }
+
+    async fn admit(&self, client: Client) -> WebSocket {
         if let Some(url) = &self.url {
-            return Client::new().connect(url).await.expect("a connection");
+            return client.connect(url).await.expect("a connection");
         }
         let (near, far) = tokio::io::duplex(1 << 16);
         let server = self.server.clone();
         tokio::spawn(async move { server.serve_stream(ropeway::Transport::other(far), None).await });
         let stream = ropeway::Transport::other(near);
-        Client::new().connect_over("ws://localhost/", stream).await.expect("a connection").0
+        client.connect_over("ws://localhost/", stream).await.expect("a connection").0
     }
 
     /// Waits until so many are subscribed: what a client did is known to the server some time later.
@@ -201,6 +212,66 @@ async fn a_large_message_reaches_everyone_whole() {
         for client in &mut clients {
             assert!(client.recv().await.expect("no error").expect("a message").as_bytes() == large);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_compressed_once_for_all_windows_of_a_size_and_everyone_hears_the_same() {
+    for tcp in [true, false] {
+        let house = House::with(Server::builder().per_message_deflate(Options::context_takeover()), tcp).await;
+        let offering = |options| Client::new().per_message_deflate(options);
+        let mut clients = Vec::new();
+        for client in [
+            Client::new().per_message_deflate(None),
+            offering(Options::context_takeover()),
+            offering(Options::no_context_takeover()),
+            offering(Options::context_takeover()),
+            offering(Options::no_context_takeover()),
+            offering(Options::context_takeover().server_max_window_bits(14)),
+        ] {
+            clients.push(house.admit(client).await);
+        }
+        house.until(6).await;
+        let news = Prepared::from("it rains, and rains, ".repeat(50));
+        assert_eq!(news.compressions(), 0);
+        for _ in 0..3 {
+            house.topic.publish(news.clone());
+            house.topic.publish("short");
+            for client in &mut clients {
+                assert_eq!(heard(client).await, news.message().as_text().expect("a text"));
+                assert_eq!(heard(client).await, "short");
+                // Compressed for it alone, and pointing back into what everyone heard.
+                let own = format!("echo {}", news.message());
+                client.send(own.as_str()).await.expect("it is open");
+                assert_eq!(heard(client).await, own);
+            }
+        }
+        assert_eq!(news.compressions(), 1);
+
+        clients.push(house.admit(offering(Options::context_takeover().server_max_window_bits(9))).await);
+        house.until(7).await;
+        house.topic.publish(news.clone());
+        for client in &mut clients {
+            assert_eq!(heard(client).await, news.message().as_text().expect("a text"));
+        }
+        assert_eq!(news.compressions(), 2, "a smaller window needs a form of its own");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_would_compress_is_not_compressed() {
+    for tcp in [true, false] {
+        let house = House::with(Server::builder().per_message_deflate(Options::context_takeover()), tcp).await;
+        let mut plain = house.admit(Client::new().per_message_deflate(None)).await;
+        house.until(1).await;
+        let (long, short) = (Prepared::from("it rains, ".repeat(50)), Prepared::from("short"));
+        house.topic.publish(long.clone());
+        assert_eq!(heard(&mut plain).await, long.message().as_text().expect("a text"));
+        let mut deflating = house.admit(Client::new().per_message_deflate(Options::context_takeover())).await;
+        house.until(2).await;
+        house.topic.publish(short.clone());
+        assert_eq!(heard(&mut deflating).await, "short");
+        assert_eq!([long.compressions(), short.compressions()], [0, 0]);
     }
 }
 
