@@ -54,14 +54,6 @@ impl Message {
             Self::Binary(payload) => payload,
         }
     }
-
-    /// The payload, whichever type it has, to be shared.
-    pub(crate) fn payload(&self) -> &Bytes {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Binary(payload) => payload,
-        }
-    }
 }
 
 /// Text as it is; binary as its length.

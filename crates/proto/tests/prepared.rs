@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use proptest::collection::vec;
@@ -114,6 +115,23 @@ fn it_is_compressed_by_the_first_who_would_and_not_where_nobody_would() {
         connection.send_prepared(&prepared).unwrap();
         assert_eq!(prepared.clone().compressions(), compressions);
     }
+}
+
+#[test]
+fn threads_that_send_the_same_message_compress_it_once() {
+    let config = Arc::new(Config::default());
+    let prepared = Prepared::from("it rains, ".repeat(500));
+    let sent: Vec<_> = thread::scope(|scope| {
+        let send = || {
+            let mut connection = connection(Role::Server, &config, Some((Params::default(), 0)));
+            connection.send_prepared(&prepared).unwrap();
+            written(&mut connection)
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(sent.iter().all(|bytes| *bytes == sent[0]));
+    assert_eq!(prepared.compressions(), 1);
 }
 
 fn connection(role: Role, config: &Arc<Config>, deflate: Option<(Params, usize)>) -> Connection {

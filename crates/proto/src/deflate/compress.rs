@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use zlib_rs::{Deflate, DeflateFlush};
 
 use super::TAIL;
 use super::options::Options;
 use super::params::{Params, Side};
 use super::pool::{self, Shape};
-use super::precompressed::Precompressed;
 use super::window::Window;
 
 /// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
@@ -51,11 +49,11 @@ impl Compressor {
         self.note(message);
     }
 
-    /// The payload that carries a message which others send too: compressed by whoever of them comes first. It does not point
-    /// back into what was sent before, but what is sent after may point back into it.
-    pub(crate) fn share<'a>(&mut self, message: &[u8], precompressed: &'a Precompressed) -> &'a Bytes {
+    /// Moves on over a message that others send too, in a payload that [`compress_alone`] made with the shape that this gives. It
+    /// does not point back into what was sent before, but what is sent after may point back into it.
+    pub(crate) fn share(&mut self, message: &[u8]) -> Shape {
         self.note(message);
-        precompressed.get(self.shape, message)
+        self.shape
     }
 
     /// The peer will have seen this message.
@@ -76,8 +74,15 @@ impl fmt::Debug for Compressor {
     }
 }
 
+/// The payload that carries a message which stands for itself.
+pub(crate) fn compress_alone(shape: Shape, message: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    compress(shape, &[], message, &mut payload);
+    payload
+}
+
 /// Appends the payload that carries a message which follows on `history` in its stream.
-pub(super) fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
+fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
     if message.is_empty() {
         // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
         out.push(0x00);
@@ -118,7 +123,7 @@ fn deflate(codec: &mut Deflate, message: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{iter, thread};
+    use std::iter;
 
     use super::*;
 
@@ -171,47 +176,24 @@ mod tests {
     }
 
     #[test]
-    fn what_many_send_is_compressed_once_for_each_shape_and_as_without_context_takeover() {
+    fn what_many_send_is_compressed_as_without_context_takeover() {
         let message = b"ropeway ".repeat(200);
-        let precompressed = Precompressed::default();
-        let narrow = |params| Params { server_max_window_bits: 9, ..params };
-        for (params, count) in [
-            (FORGETFUL, 1),
-            (Params::default(), 1),
-            (narrow(Params::default()), 2),
-            (narrow(FORGETFUL), 2),
-            (FORGETFUL, 2),
-        ] {
-            let mut takes = compressor(params, &Options::default());
-            compressed(&mut takes, &message);
-            let shared = takes.share(&message, &precompressed);
-            let forgetful = Params { server_no_context_takeover: true, ..params };
-            assert_eq!(shared, &compressed(&mut compressor(forgetful, &Options::default()), &message));
-            assert_eq!(precompressed.len(), count);
+        for bits in [8, 9, 12, 15] {
+            let forgetful = Params { server_max_window_bits: bits, ..FORGETFUL };
+            let expected = compressed(&mut compressor(forgetful, &Options::default()), &message);
+            let params = Params { server_max_window_bits: bits, ..Params::default() };
+            let mut compressor = compressor(params, &Options::default());
+            compressed(&mut compressor, &message);
+            assert_eq!(compress_alone(compressor.share(&message), &message), expected);
         }
     }
 
     #[test]
     fn what_many_send_can_be_pointed_back_into_with_context_takeover() {
         let mut compressor = compressor(Params::default(), &Options::default());
-        assert_eq!(
-            compressor.share(b"Hello", &Precompressed::default())[..],
-            [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]
-        );
+        let shape = compressor.share(b"Hello");
+        assert_eq!(compress_alone(shape, b"Hello"), [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
         assert_eq!(compressed(&mut compressor, b"Hello"), [0xf2, 0x00, 0x11, 0x00, 0x00]);
-    }
-
-    #[test]
-    fn threads_that_send_the_same_message_compress_it_once() {
-        let message = b"ropeway ".repeat(200);
-        let precompressed = Precompressed::default();
-        let payloads: Vec<&Bytes> = thread::scope(|scope| {
-            let share = || compressor(FORGETFUL, &Options::default()).share(&message, &precompressed);
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(share)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(payloads.iter().all(|payload| std::ptr::eq(*payload, payloads[0])));
-        assert_eq!(precompressed.len(), 1);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! Params ───► Compressor: one message ──► payload without its 00 00 ff ff     each message sent with RSV1
 //!        └──► Inflater: pieces of a payload ──► message, up to a limit        each message received with RSV1
 //! pool ─────► the codecs of both, which are large, lent for one message
-//! Precompressed: one message ──► its payloads for many connections
 //! ```
 //! Which frames carry RSV1 is the framing's to say (section 6); nothing here knows frames.
 //!
@@ -29,16 +28,16 @@ mod negotiate;
 mod options;
 mod params;
 mod pool;
-mod precompressed;
 mod window;
 
 pub use compress::Compressor;
+pub(crate) use compress::compress_alone;
 pub use error::{ExtensionError, InflateError};
 pub use inflate::Inflater;
 pub use negotiate::{accept_offers, check_answer, offer};
 pub use options::Options;
 pub use params::{Params, Side};
-pub(crate) use precompressed::Precompressed;
+pub(crate) use pool::Shape;
 
 /// What ends a flushed stream and is not sent.
 ///

@@ -30,7 +30,7 @@ struct Pool {
 
 /// What is fixed when a deflater is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     pub(super) level: u8,
     pub(super) mem_level: u8,
     pub(super) window_bits: u8,

@@ -40,15 +40,16 @@ impl Encoder {
 
     /// The same for a message that other connections send too.
     pub(crate) fn prepared(&self, prepared: &Prepared, compressor: Option<&mut Compressor>, queue: &mut Queue) {
-        let message = prepared.message();
-        let opcode = if message.is_text() { Opcode::Text } else { Opcode::Binary };
-        let (payload, compressed) = match compressor {
-            Some(compressor) if compressor.wants(message.len()) => {
-                (compressor.share(message.as_bytes(), prepared.precompressed()), true)
-            }
-            _ => (message.payload(), false),
-        };
-        queue.push_shared(self.header(opcode, true, compressed, payload.len()), payload);
+        let message = prepared.message().as_bytes();
+        let compressor = compressor.filter(|compressor| compressor.wants(message.len()));
+        let shape = compressor.map(|compressor| compressor.share(message));
+        let form = prepared.form(shape);
+        if let (Role::Server, Some(frame)) = (self.role, form.frame()) {
+            queue.push_frame(frame);
+        } else {
+            let payload = form.payload();
+            queue.push_data(self.header(prepared.opcode(), true, shape.is_some(), payload.len()), payload);
+        }
     }
 
     /// Queues a fragment, uncompressed: RFC 7692 section 6 leaves the choice to the sender, message by message.

@@ -1,11 +1,17 @@
-//! A message for many connections. What the wire makes of it for one of them is the encoder's.
+//! A message for many connections: what they write for it, each form of which is made once. Which one a connection writes is
+//! its encoder's to say.
 
-use std::sync::Arc;
+use std::iter;
+use std::sync::{Arc, OnceLock};
 
-use crate::deflate::Precompressed;
-use crate::message::Message;
+use bytes::Bytes;
 
-/// A message for many connections, which is compressed once for all of them. Cloning it is cheap: clones share everything.
+use super::queue::SHARE_FROM;
+use crate::deflate::{self, Shape};
+use crate::frame::{Header, Opcode};
+use crate::message::{Message, Payload};
+
+/// A message for many connections, which is compressed and framed once for all of them. Cloning it is cheap: clones share everything.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,7 +45,22 @@ pub struct Prepared {
 #[derive(Debug)]
 struct Shared {
     message: Message,
-    precompressed: Precompressed,
+    first: OnceLock<Box<Form>>,
+}
+
+/// What connections write for the message: one form as it is, one for each shape of codec that it is compressed with.
+///
+/// They are a list that only grows. Taking one from it takes no lock; whoever comes while it is being made waits for it, which
+/// is not longer than making it.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// What it is compressed with.
+    shape: Option<Shape>,
+    /// A header as servers send it, without a mask, and the payload; or a payload that is too long to be copied.
+    bytes: Bytes,
+    /// The length of that header.
+    header: usize,
+    next: OnceLock<Box<Form>>,
 }
 
 impl Prepared {
@@ -50,11 +71,52 @@ impl Prepared {
 
     /// How many times it has been compressed so far.
     pub fn compressions(&self) -> usize {
-        self.shared.precompressed.len()
+        let forms = iter::successors(self.shared.first.get(), |form| form.next.get());
+        forms.filter(|form| form.shape.is_some()).count()
     }
 
-    pub(crate) fn precompressed(&self) -> &Precompressed {
-        &self.shared.precompressed
+    pub(crate) fn opcode(&self) -> Opcode {
+        if self.message().is_text() { Opcode::Text } else { Opcode::Binary }
+    }
+
+    /// What to write, compressed with such a codec if with one.
+    pub(crate) fn form(&self, shape: Option<Shape>) -> &Form {
+        let mut place = &self.shared.first;
+        loop {
+            let form = place.get_or_init(|| Box::new(self.make(shape)));
+            if form.shape == shape {
+                return form;
+            }
+            place = &form.next;
+        }
+    }
+
+    fn make(&self, shape: Option<Shape>) -> Form {
+        let payload = match shape {
+            Some(shape) => deflate::compress_alone(shape, self.message().as_bytes()).into(),
+            None => self.message().clone().into_bytes(),
+        };
+        if payload.len() >= SHARE_FROM {
+            return Form { shape, bytes: payload, header: 0, next: OnceLock::new() };
+        }
+        let (opcode, length) = (self.opcode(), payload.len() as u64);
+        let mut bytes = Vec::new();
+        Header { fin: true, compressed: shape.is_some(), opcode, mask: None, length }.write(&mut bytes);
+        let header = bytes.len();
+        bytes.extend_from_slice(&payload);
+        Form { shape, bytes: bytes.into(), header, next: OnceLock::new() }
+    }
+}
+
+impl Form {
+    /// The whole frame of a server, unless its payload is better written from where it is.
+    pub(crate) fn frame(&self) -> Option<&[u8]> {
+        (self.header > 0).then_some(&self.bytes)
+    }
+
+    /// The payload. Of one that is copied anyway the many do not count references: threads would get in each other's way there.
+    pub(crate) fn payload(&self) -> Payload<'_> {
+        if self.header > 0 { Payload::Lent(&self.bytes[self.header..]) } else { Payload::Owned(self.bytes.clone()) }
     }
 }
 
@@ -63,6 +125,6 @@ where
     Message: From<T>,
 {
     fn from(message: T) -> Self {
-        Self { shared: Arc::new(Shared { message: message.into(), precompressed: Precompressed::default() }) }
+        Self { shared: Arc::new(Shared { message: message.into(), first: OnceLock::new() }) }
     }
 }

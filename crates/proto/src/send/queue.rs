@@ -19,7 +19,7 @@ use crate::frame::{Header, Opcode, mask};
 use crate::message::Payload;
 
 /// From what size on an owned payload is written from where it is. Below, a copy costs less than a slice more in a `writev`.
-const SHARE_FROM: usize = 8 * 1024;
+pub(super) const SHARE_FROM: usize = 8 * 1024;
 
 /// How many unsent pongs are kept. RFC 6455 section 5.5.3 lets an endpoint "elect to send a Pong frame for only the most
 /// recently processed Ping frame"; an honest burst is answered one for one, a flood is not.
@@ -79,11 +79,9 @@ impl Queue {
         self.waiting.get_or_insert_default().push_data(header, payload);
     }
 
-    /// The same for a payload that many connections send. Of one that is copied they do not count references: threads would
-    /// get in each other's way there.
-    pub(crate) fn push_shared(&mut self, header: Header, payload: &Bytes) {
-        let is_copied = payload.len() < SHARE_FROM;
-        self.push_data(header, if is_copied { Payload::Lent(payload) } else { Payload::Owned(payload.clone()) });
+    /// Queues the bytes of a data frame.
+    pub(crate) fn push_frame(&mut self, frame: &[u8]) {
+        self.waiting.get_or_insert_default().push_frame(frame);
     }
 
     /// Queues a ping or a pong. Of many pongs only the newest stays.
@@ -184,6 +182,12 @@ impl Waiting {
                 self.queued += self.packed.len() - before;
             }
         }
+        self.frame_ends.push_back(self.queued);
+    }
+
+    fn push_frame(&mut self, frame: &[u8]) {
+        append(&mut self.packed, frame);
+        self.queued += frame.len();
         self.frame_ends.push_back(self.queued);
     }
 
