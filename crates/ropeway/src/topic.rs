@@ -71,9 +71,9 @@ struct Shared {
 struct Subscribers {
     /// How many messages were published.
     published: u64,
-    /// Those on event loops: a message is handed to each loop once.
+    /// Those on event loops that have any: a message is handed to each loop once.
     #[cfg(unix)]
-    loops: Vec<OnLoop>,
+    loops: Slab<OnLoop>,
     /// All others, each of whom is sent the message.
     others: Slab<Arc<Link>>,
 }
@@ -117,7 +117,7 @@ impl Topic {
         let mut subscribers = self.lock();
         subscribers.published += 1;
         #[cfg(unix)]
-        for on_loop in subscribers.loops.iter().filter(|on_loop| !on_loop.subscribers.is_empty()) {
+        for (_, on_loop) in &subscribers.loops {
             let (topic, number) = (self.clone(), subscribers.published);
             on_loop.mailbox.publish(Publication { topic, number, message: message.clone() });
         }
@@ -133,7 +133,7 @@ impl Topic {
     pub fn len(&self) -> usize {
         let subscribers = self.lock();
         #[cfg(unix)]
-        let on_loops: usize = subscribers.loops.iter().map(|on_loop| on_loop.subscribers.len()).sum();
+        let on_loops: usize = subscribers.loops.iter().map(|(_, on_loop)| on_loop.subscribers.len()).sum();
         #[cfg(not(unix))]
         let on_loops = 0;
         on_loops + subscribers.others.len()
@@ -191,11 +191,11 @@ impl Subscribers {
     #[cfg(unix)]
     fn insert(&mut self, mailbox: &Arc<Mailbox>, key: u32) -> Place {
         let subscriber = Subscriber { key, since: self.published };
-        let index = self.loops.iter().position(|on_loop| Arc::ptr_eq(&on_loop.mailbox, mailbox));
-        let index = index.unwrap_or_else(|| {
-            self.loops.push(OnLoop { mailbox: Arc::clone(mailbox), subscribers: Slab::new() });
-            self.loops.len() - 1
-        });
+        let known = self.loops.iter().find(|(_, on_loop)| Arc::ptr_eq(&on_loop.mailbox, mailbox));
+        let index = match known {
+            Some((index, _)) => index,
+            None => self.loops.insert(OnLoop { mailbox: Arc::clone(mailbox), subscribers: Slab::new() }),
+        };
         Place::Loop { index, key: self.loops[index].subscribers.insert(subscriber) }
     }
 
@@ -205,7 +205,11 @@ impl Subscribers {
             Place::Other(key) => self.others.try_remove(key),
             #[cfg(unix)]
             Place::Loop { index, key } => {
-                self.loops[index].subscribers.try_remove(key);
+                let subscribers = &mut self.loops[index].subscribers;
+                subscribers.try_remove(key);
+                if subscribers.is_empty() {
+                    self.loops.remove(index);
+                }
                 None
             }
         }
@@ -223,10 +227,10 @@ impl Publication {
     /// Who hears of the topic on this loop.
     pub(crate) fn subscribers(&self, mailbox: &Arc<Mailbox>, found: &mut Vec<Subscriber>) {
         let subscribers = self.topic.lock();
-        let on_loop = subscribers.loops.iter().find(|on_loop| Arc::ptr_eq(&on_loop.mailbox, mailbox));
+        let on_loop = subscribers.loops.iter().find(|(_, on_loop)| Arc::ptr_eq(&on_loop.mailbox, mailbox));
         found.clear();
         found.extend(
-            on_loop.into_iter().flat_map(|on_loop| on_loop.subscribers.iter().map(|(_, subscriber)| *subscriber)),
+            on_loop.into_iter().flat_map(|(_, on_loop)| on_loop.subscribers.iter().map(|(_, subscriber)| *subscriber)),
         );
     }
 }
