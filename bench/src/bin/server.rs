@@ -78,7 +78,7 @@ impl Handler for Echo {
     }
 }
 
-async fn echo(mut ws: WebSocket, _handshake: Handshake) {
+async fn echo(mut ws: WebSocket) {
     while let Ok(Some(message)) = ws.recv().await {
         if ws.send(message).await.is_err() {
             return;
@@ -108,7 +108,7 @@ fn server(args: &Args) -> Server {
     let server = builder.build();
     match args.api {
         Api::Handler | Api::AxumLayer => server.handler(Echo),
-        Api::Pull | Api::AxumPull => server.pull(echo),
+        Api::Pull | Api::AxumPull => server.pull(|ws, _| echo(ws)),
         Api::Listeners => server.on_connection(|ws, _| {
             ws.on_message(|ws, message| {
                 let _ = ws.send(message);

@@ -29,31 +29,31 @@ pub struct Socket {
 impl Socket {
     /// Calls `listener` with each message. It is lent; [`MessageRef::into_owned`] keeps it.
     pub fn on_message(&mut self, listener: impl FnMut(&mut Ws<'_>, MessageRef<'_>) + Send + 'static) -> &mut Self {
-        self.listeners.message.push(Box::new(listener));
+        add(&mut self.listeners.message, Box::new(listener));
         self
     }
 
     /// Calls `listener` with each ping's payload. Pings are answered already, unless `auto_pong` is off.
     pub fn on_ping(&mut self, listener: impl FnMut(&mut Ws<'_>, &[u8]) + Send + 'static) -> &mut Self {
-        self.listeners.ping.push(Box::new(listener));
+        add(&mut self.listeners.others().ping, Box::new(listener));
         self
     }
 
     /// Calls `listener` with each pong's payload.
     pub fn on_pong(&mut self, listener: impl FnMut(&mut Ws<'_>, &[u8]) + Send + 'static) -> &mut Self {
-        self.listeners.pong.push(Box::new(listener));
+        add(&mut self.listeners.others().pong, Box::new(listener));
         self
     }
 
     /// Calls `listener` when the connection fails; the close event follows.
     pub fn on_error(&mut self, listener: impl FnMut(&mut Ws<'_>, &Error) + Send + 'static) -> &mut Self {
-        self.listeners.error.push(Box::new(listener));
+        add(&mut self.listeners.others().error, Box::new(listener));
         self
     }
 
     /// Calls `listener` when the connection is closed.
     pub fn on_close(&mut self, listener: impl FnOnce(&mut Ws<'_>, &Closed) + Send + 'static) -> &mut Self {
-        self.listeners.close.push(Box::new(listener));
+        add(&mut self.listeners.others().close, Box::new(listener));
         self
     }
 
@@ -77,14 +77,35 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// The listeners of one connection.
+/// The listeners of one connection. Every connection has them, so they are kept small.
 #[derive(Default)]
 pub(crate) struct Listeners {
     message: Vec<OnMessage>,
+    /// Nothing where all listen to messages alone.
+    others: Option<Box<Others>>,
+}
+
+/// Listeners to what happens more rarely.
+#[derive(Default)]
+struct Others {
     ping: Vec<OnControl>,
     pong: Vec<OnControl>,
     error: Vec<OnError>,
     close: Vec<OnClose>,
+}
+
+impl Listeners {
+    fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
+    }
+}
+
+/// Adds a listener. Mostly it stays the only one of its kind, and a vector that grows by itself takes room for four.
+fn add<L>(listeners: &mut Vec<L>, listener: L) {
+    if listeners.is_empty() {
+        listeners.reserve_exact(1);
+    }
+    listeners.push(listener);
 }
 
 /// Lets `F` put listeners on each connection.
@@ -108,18 +129,22 @@ impl<F: Fn(&mut Socket, Handshake) + Send + Sync + 'static> Handler for Listen<F
     }
 
     fn on_ping(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, payload: &[u8]) {
-        listeners.ping.iter_mut().for_each(|listener| listener(ws, payload));
+        let Some(others) = &mut listeners.others else { return };
+        others.ping.iter_mut().for_each(|listener| listener(ws, payload));
     }
 
     fn on_pong(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, payload: &[u8]) {
-        listeners.pong.iter_mut().for_each(|listener| listener(ws, payload));
+        let Some(others) = &mut listeners.others else { return };
+        others.pong.iter_mut().for_each(|listener| listener(ws, payload));
     }
 
     fn on_error(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, error: &Error) {
-        listeners.error.iter_mut().for_each(|listener| listener(ws, error));
+        let Some(others) = &mut listeners.others else { return };
+        others.error.iter_mut().for_each(|listener| listener(ws, error));
     }
 
     fn on_close(&self, ws: &mut Ws<'_>, listeners: Listeners, closed: &Closed) {
-        listeners.close.into_iter().for_each(|listener| listener(ws, closed));
+        let Some(others) = listeners.others else { return };
+        others.close.into_iter().for_each(|listener| listener(ws, closed));
     }
 }

@@ -54,15 +54,15 @@ struct Inbox {
     waiting: Option<Waker>,
     /// Nobody will ask any more.
     deaf: bool,
-    end: End,
+    /// Nothing before the end.
+    end: Option<Box<End>>,
 }
 
-#[derive(Debug, Default)]
-enum End {
-    #[default]
-    Ahead,
-    /// How it ended, and whether the user has been told.
-    Reached { closed: Closed, told: bool },
+/// How it ended, and whether the user has been told.
+#[derive(Debug)]
+struct End {
+    closed: Closed,
+    told: bool,
 }
 
 impl WebSocket {
@@ -93,10 +93,7 @@ impl WebSocket {
 
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
-        match &lock(&self.inbox).end {
-            End::Ahead => None,
-            End::Reached { closed, .. } => Some(closed.clone()),
-        }
+        lock(&self.inbox).end.as_ref().map(|end| end.closed.clone())
     }
 
     /// The subprotocol that was agreed on.
@@ -144,7 +141,7 @@ impl WebSocket {
             return Poll::Ready(Ok(Some(message)));
         }
         match &mut inbox.end {
-            End::Ahead => {
+            None => {
                 if inbox.waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                     inbox.waiting = Some(cx.waker().clone());
                 }
@@ -156,8 +153,9 @@ impl WebSocket {
                 }
                 Poll::Pending
             }
-            End::Reached { closed, told } => {
-                let told = std::mem::replace(told, true);
+            Some(end) => {
+                let told = std::mem::replace(&mut end.told, true);
+                let closed = &end.closed;
                 Poll::Ready(if closed.clean || told || closed.cause == Cause::Terminated {
                     Ok(None)
                 } else {
@@ -266,8 +264,8 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
 impl PullState {
     fn end(&self, closed: Closed) {
         let mut inbox = lock(&self.inbox);
-        if matches!(inbox.end, End::Ahead) {
-            inbox.end = End::Reached { closed, told: false };
+        if inbox.end.is_none() {
+            inbox.end = Some(Box::new(End { closed, told: false }));
         }
         let waiting = inbox.waiting.take();
         drop(inbox);
