@@ -45,6 +45,8 @@ macro_rules! benchmarks {
             send_server_16k_shared: send::shared(16 * 1024);
             send_client_20_x16: send::copied(CLIENT, 20, 16);
             send_client_16k: send::copied(CLIENT, 16 * 1024, 1);
+            send_prepared_64_x100: send::prepared(64, 100, false);
+            send_prepared_1k_x100_deflate: send::prepared(1024, 100, true);
 
             echo_20: echo::messages(20, 1);
             echo_20_x16: echo::messages(20, 16);

@@ -5,7 +5,8 @@ use std::io::IoSlice;
 use std::time::Instant;
 
 use bytes::Bytes;
-use ropeway_proto::{Connection, MessageRef, Role, Spare};
+use ropeway_proto::deflate::{Options, Params};
+use ropeway_proto::{Connection, MessageRef, Prepared, Role, Spare};
 
 use crate::sample;
 
@@ -37,6 +38,26 @@ pub(crate) fn shared(length: usize) -> impl FnMut() {
         send(&mut connection, payload.clone().into());
         write(&mut connection);
         connection.reclaim(&mut spare);
+    }
+}
+
+/// A message that `count` connections send, whether or not they compress it.
+pub(crate) fn prepared(length: usize, count: usize, compress: bool) -> impl FnMut() {
+    let payload = sample::ascii(length);
+    let connection = || {
+        let connection = sample::connection(Role::Server, Instant::now());
+        if compress { connection.with_deflate(&Params::default(), &Options::default()) } else { connection }
+    };
+    let mut connections: Vec<_> = std::iter::repeat_with(connection).take(count).collect();
+    let mut spare = Spare::default();
+    move || {
+        let message = Prepared::from(payload.as_slice());
+        for connection in &mut connections {
+            connection.lend(&mut spare);
+            connection.send_prepared(&message).expect("an open connection without a limit takes every message");
+            write(connection);
+            connection.reclaim(&mut spare);
+        }
     }
 }
 
