@@ -258,6 +258,7 @@ impl Server {
         (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
     }
 
+    #[cfg(unix)]
     fn has_tls(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.shared.settings.tls.is_some();
