@@ -257,14 +257,6 @@ impl Server {
         tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
         (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
     }
-
-    #[cfg(unix)]
-    fn has_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.shared.settings.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
 }
 
 fn send_away(client: &Sender) {

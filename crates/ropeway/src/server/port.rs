@@ -90,10 +90,12 @@ fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, pe
     // reading from it says so.
     let _ = tcp.set_nodelay(true);
     let deadline = handshake_deadline(server);
+    #[cfg(all(unix, feature = "tls"))]
+    let is_plain = server.shared.settings.tls.is_none();
+    #[cfg(all(unix, not(feature = "tls")))]
+    let is_plain = true;
     #[cfg(unix)]
-    if !server.has_tls()
-        && let Ok(mailbox) = event_loop::next_mailbox(runtime)
-    {
+    if is_plain && let Ok(mailbox) = event_loop::next_mailbox(runtime) {
         let exchange = Exchange::new(server.clone(), Socket::new(tcp), Some(remote_addr), deadline.into_std());
         return mailbox.adopt(Box::new(Newcomer::new(exchange, permit)));
     }
