@@ -138,13 +138,8 @@ pub(super) struct Connect {
     #[arg(short, long, value_name = "N", default_value = "32")]
     pub(super) parallel: NonZero<usize>,
 
-    /// How long to measure
-    #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
-    pub(super) secs: Duration,
-
-    /// How long to go on before that
-    #[arg(long, value_name = "SECS", default_value = "1", value_parser = seconds)]
-    pub(super) warmup: Duration,
+    #[command(flatten)]
+    pub(super) time: Time,
 
     /// Open that many connections, and measure all, in place of --secs and --warmup
     #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
@@ -235,7 +230,7 @@ pub(super) struct Shape {
 
 /// How long.
 #[derive(clap::Args)]
-pub(super) struct Span {
+pub(super) struct Time {
     /// How long to measure
     #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
     pub(super) secs: Duration,
@@ -243,6 +238,20 @@ pub(super) struct Span {
     /// How long to go on before that
     #[arg(long, value_name = "SECS", default_value = "1", value_parser = seconds)]
     pub(super) warmup: Duration,
+}
+
+impl Time {
+    /// How long to go on before measuring, and how long to measure, unless that ends with a number of things.
+    pub(super) fn unless_counted(&self, count: Option<u64>) -> (Duration, Option<Duration>) {
+        if count.is_some() { (Duration::ZERO, None) } else { (self.warmup, Some(self.secs)) }
+    }
+}
+
+/// How long, or how much.
+#[derive(clap::Args)]
+pub(super) struct Span {
+    #[command(flatten)]
+    pub(super) time: Time,
 
     /// Send that many messages in all, and measure all, in place of --secs and --warmup
     #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]

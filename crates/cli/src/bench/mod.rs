@@ -109,11 +109,8 @@ fn run_echo(args: &args::Echo) -> Result<(Report, Outcome), Failure> {
         messages: args.span.messages.map(NonZero::get),
     };
     let window_bytes = args.shape.size.saturating_mul(args.window as usize);
-    let terms = Terms {
-        warmup: if plan.messages.is_some() { Duration::ZERO } else { args.span.warmup },
-        time: plan.messages.is_none().then_some(args.span.secs),
-        ..terms(&args.common, Unit::Messages, window_bytes)?
-    };
+    let (warmup, time) = args.span.time.unless_counted(plan.messages);
+    let terms = Terms { warmup, time, ..terms(&args.common, Unit::Messages, window_bytes)? };
     let outcome = conduct(&terms, |worker| echo::work(worker, &plan))?;
     let mut report = report("echo", &args.common, &terms, &outcome);
     report.connections.asked = Some(args.conns.get() as u64);
@@ -135,11 +132,8 @@ fn run_fanout(args: &args::Fanout) -> Result<(Report, Outcome), Failure> {
     let messages = args.span.messages.map(NonZero::get);
     let stage = Arc::new(fanout::Stage::new(args.conns.get(), shape, pace, messages, args.common.threads.get()));
     let in_flight = args.shape.size.saturating_mul(args.depth.get() as usize);
-    let terms = Terms {
-        warmup: if messages.is_some() { Duration::ZERO } else { args.span.warmup },
-        time: messages.is_none().then_some(args.span.secs),
-        ..terms(&args.common, Unit::Deliveries, in_flight)?
-    };
+    let (warmup, time) = args.span.time.unless_counted(messages);
+    let terms = Terms { warmup, time, ..terms(&args.common, Unit::Deliveries, in_flight)? };
     let outcome = conduct(&terms, |worker| fanout::work(worker, &stage))?;
     let mut report = report("fanout", &args.common, &terms, &outcome);
     // The publisher is one more.
@@ -158,12 +152,8 @@ fn run_connect(args: &args::Connect) -> Result<(Report, Outcome), Failure> {
         handshakes: handshakes.unwrap_or(u64::MAX),
         begun: AtomicU64::new(0),
     });
-    let terms = Terms {
-        warmup: if handshakes.is_some() { Duration::ZERO } else { args.warmup },
-        time: handshakes.is_none().then_some(args.secs),
-        needs_connections: false,
-        ..terms(&args.common, Unit::Handshakes, 0)?
-    };
+    let (warmup, time) = args.time.unless_counted(handshakes);
+    let terms = Terms { warmup, time, needs_connections: false, ..terms(&args.common, Unit::Handshakes, 0)? };
     let outcome = conduct(&terms, |worker| connect::work(worker, &plan))?;
     let mut report = report("connect", &args.common, &terms, &outcome);
     report.settings.parallel = Some(args.parallel.get());
