@@ -94,7 +94,7 @@ impl<S: Stream> Exchange<S> {
 
     /// Does what there is to do.
     pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
-        if now >= self.deadline && !self.is_late_but_answered(now) {
+        if now >= self.deadline && !self.refuse_late(now) {
             return Step::Over;
         }
         match self.poll_step(cx, now) {
@@ -138,9 +138,9 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// The handshake took too long. A client that has sent nothing, such as a browser that connects ahead of need, is not
-    /// answered; nor is one that does not read its answer, of which it would take this for a part.
-    fn is_late_but_answered(&mut self, now: Instant) -> bool {
+    /// The handshake took too long: gives whether the client is told. One that has sent nothing, such as a browser that
+    /// connects ahead of need, is not; nor is one that does not read its answer, of which it would take this for a part.
+    fn refuse_late(&mut self, now: Instant) -> bool {
         let State::Reading(reader) = &self.state else { return false };
         if reader.is_empty() {
             return false;
