@@ -49,15 +49,23 @@ impl<'a> Ws<'a> {
     #[inline]
     fn apply_overflow(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {
         match result {
-            Err(SendError::Full { .. }) if self.link.overflow() == Overflow::Drop => {
+            Ok(()) => Ok(()),
+            Err(error) => self.overflow(error),
+        }
+    }
+
+    #[cold]
+    fn overflow(&mut self, error: SendError) -> Result<(), SendError> {
+        match (&error, self.link.overflow()) {
+            (SendError::Full { .. }, Overflow::Drop) => {
                 self.link.note_dropped();
                 Ok(())
             }
-            Err(full @ SendError::Full { .. }) if self.link.overflow() == Overflow::Close => {
+            (SendError::Full { .. }, Overflow::Close) => {
                 self.close(CloseCode::TRY_AGAIN_LATER, "the write queue is full")?;
-                Err(full)
+                Err(error)
             }
-            result => result,
+            _ => Err(error),
         }
     }
 
