@@ -14,7 +14,8 @@ use crate::frame::Opcode;
 use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
-use crate::message::{Message, MessageRef, Payload};
+use crate::life::{Fragments, Other, Shutdown, State};
+use crate::message::{MessageRef, Payload};
 use crate::recv::assembler::{Assembler, lend};
 use crate::recv::decoder::{Decoded, Decoder};
 use crate::role::Role;
@@ -23,96 +24,12 @@ use crate::send::prepared::Prepared;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
-/// ```text
-///   Open ◄── send_fragment() ──► Fragmenting
-///    │                              │
-///    ├──────────────────────────────┘
-///    │               close()                        peer's close frame
-///    ├─────────────────────────────► CloseSent ────────────────────────┐
-///    ├──── peer's close frame ───────── │ ──── (answered) ──────────┐ │
-///    └──── violation ──────────────── ──┴──── (close frame) ───────┐│ │
-///                                                                  ▼▼ ▼
-///                                                               Lingering ──EOF, or close_timeout──► Closed
-///   any ── EOF, terminate(), keepalive or close_timeout over ──────────────────────────────────────────▲
-/// ```
-///
-/// A connection is open for most of its life, so what the other states need is kept apart.
-#[derive(Debug)]
-enum State {
-    Open,
-    Other(Box<Other>),
-}
-
-/// What is not [`State::Open`], or not just that.
-#[derive(Debug)]
-enum Other {
-    /// Open, and within a message that is sent in fragments.
-    Fragmenting(Fragments),
-    /// Our close frame is queued or sent, the peer's has not come. Messages may still come.
-    CloseSent {
-        deadline: Instant,
-    },
-    /// Nothing more will come. What is queued is written, then the transport is ended. What the peer still sends is thrown
-    /// away rather than left unread: ending a TCP connection with unread bytes resets it, and the peer would lose our
-    /// close frame.
-    Lingering {
-        outcome: Closed,
-        deadline: Instant,
-        shutdown: Shutdown,
-    },
-    Closed(Closed),
-}
-
-impl State {
-    #[inline]
-    fn is_open(&self) -> bool {
-        matches!(self.other(), None | Some(Other::Fragmenting(_)))
-    }
-
-    #[inline]
-    fn other(&self) -> Option<&Other> {
-        match self {
-            Self::Open => None,
-            Self::Other(other) => Some(other),
-        }
-    }
-
-    /// Within a message that is sent in fragments: what waits for its end.
-    #[inline]
-    fn fragments(&mut self) -> Option<&mut Fragments> {
-        match self {
-            Self::Other(other) => match &mut **other {
-                Other::Fragmenting(fragments) => Some(fragments),
-                _ => None,
-            },
-            Self::Open => None,
-        }
-    }
-}
-
-/// Who ends the transport. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be closed
-/// first by the server", so a client waits for that, unless the connection failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shutdown {
-    Ours,
-    Peers,
-    Done,
-}
-
 /// Control frames counted over a second.
 #[derive(Debug)]
 struct ControlRate {
     /// Which second of the connection's life.
     second: u32,
     count: u32,
-}
-
-/// Messages that wait for the end of one in fragments.
-#[derive(Debug, Default)]
-struct Fragments {
-    held: Vec<Message>,
-    /// The bytes of their payloads.
-    held_bytes: usize,
 }
 
 /// Both halves of a negotiated permessage-deflate.

@@ -62,6 +62,7 @@ mod frame;
 pub mod handshake;
 mod input;
 mod keepalive;
+mod life;
 mod message;
 mod recv;
 mod role;
