@@ -8,6 +8,15 @@ const PIECE: usize = 2 * 1024;
 /// Appends `bytes`.
 #[inline]
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() <= PIECE {
+        out.extend_from_slice(bytes);
+    } else {
+        append_in_pieces(out, bytes);
+    }
+}
+
+#[inline(never)]
+fn append_in_pieces(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len());
     for piece in bytes.chunks(PIECE) {
         out.extend_from_slice(piece);

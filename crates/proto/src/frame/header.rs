@@ -151,14 +151,27 @@ impl Header {
         Ok(Some((Self { fin, compressed, opcode, mask, length }, size)))
     }
 
+    /// How long the frame is that `bytes` start with, of which at least the header is there: one that this side has made.
+    pub(crate) fn frame_length(bytes: &[u8]) -> usize {
+        let rules = Rules { masked: bytes[1] & MASK != 0, deflate: true };
+        let header = Self::parse(bytes, rules);
+        debug_assert!(matches!(header, Ok(Some(_))), "a frame of our own");
+        header.ok().flatten().map_or(bytes.len(), |(header, size)| size + header.length as usize)
+    }
+
     /// Appends the header's bytes.
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let first = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.compressed { RSV1 } else { 0 };
         if self.length <= 125 && self.mask.is_none() {
             out.extend_from_slice(&[first, self.length as u8]);
-            return;
+        } else {
+            self.write_long(first, out);
         }
+    }
+
+    #[inline(never)]
+    fn write_long(&self, first: u8, out: &mut Vec<u8>) {
         let mut bytes = [0; MAX_HEADER];
         bytes[0] = first;
         let mut size = match self.length {

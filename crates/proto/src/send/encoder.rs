@@ -26,15 +26,13 @@ impl Encoder {
     #[inline]
     pub(crate) fn message(&self, message: MessageRef<'_>, compressor: Option<&mut Compressor>, queue: &mut Queue) {
         let (opcode, payload) = split(message);
-        if let Some(compressor) = compressor
-            && compressor.wants(payload.len())
-        {
-            let mut compressed = Vec::new();
-            compressor.compress(&payload, &mut compressed);
-            let header = self.header(opcode, true, true, compressed.len());
-            queue.push_data(header, Payload::Owned(compressed.into()));
-        } else {
-            queue.push_data(self.header(opcode, true, false, payload.len()), payload);
+        match compressor {
+            Some(compressor) if compressor.wants(payload.len()) => {
+                let mut compressed = Vec::new();
+                compressor.compress(&payload, &mut compressed);
+                self.frame(opcode, true, true, Payload::Owned(compressed.into()), queue);
+            }
+            _ => queue.push_data(self.header(opcode, true, false, payload.len()), payload),
         }
     }
 
@@ -47,8 +45,7 @@ impl Encoder {
         if let (Role::Server, Some(frame)) = (self.role, form.frame()) {
             queue.push_frame(frame);
         } else {
-            let payload = form.payload();
-            queue.push_data(self.header(prepared.opcode(), true, shape.is_some(), payload.len()), payload);
+            self.frame(prepared.opcode(), true, shape.is_some(), form.payload(), queue);
         }
     }
 
@@ -56,7 +53,7 @@ impl Encoder {
     pub(crate) fn fragment(&self, message: MessageRef<'_>, first: bool, last: bool, queue: &mut Queue) {
         let (opcode, payload) = split(message);
         let opcode = if first { opcode } else { Opcode::Continuation };
-        queue.push_data(self.header(opcode, last, false, payload.len()), payload);
+        self.frame(opcode, last, false, payload, queue);
     }
 
     /// Queues a ping or pong ahead of all data that has not started.
@@ -66,7 +63,13 @@ impl Encoder {
 
     /// Queues a close frame behind all data.
     pub(crate) fn close(&self, payload: &[u8], queue: &mut Queue) {
-        queue.push_data(self.header(Opcode::Close, true, false, payload.len()), Payload::Lent(payload));
+        self.frame(Opcode::Close, true, false, Payload::Lent(payload), queue);
+    }
+
+    /// Queues a frame that is not as most are: those have no call between.
+    #[inline(never)]
+    fn frame(&self, opcode: Opcode, fin: bool, compressed: bool, payload: Payload<'_>, queue: &mut Queue) {
+        queue.push_data(self.header(opcode, fin, compressed, payload.len()), payload);
     }
 
     #[inline]
