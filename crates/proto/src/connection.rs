@@ -112,6 +112,13 @@ impl Connection {
         matches!(self.state.other(), None | Some(Other::Fragmenting(_) | Other::CloseSent { .. }))
     }
 
+    /// Whether it is open, in the middle of no message and not waiting for a pong: so only silence can become too long, and each
+    /// read moves what [`Connection::poll_timeout`] gives later.
+    #[inline]
+    pub fn is_at_rest(&self) -> bool {
+        self.state.other().is_none() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
+    }
+
     /// Bytes that wait to be written, frame headers included.
     pub fn buffered_amount(&self) -> usize {
         let held = match self.state.other() {
@@ -379,8 +386,8 @@ impl Connection {
         }
     }
 
-    /// When [`Connection::handle_timeout`] is to be called. The time moves later with each read; a driver may keep its timer
-    /// and ask again when that fires.
+    /// When [`Connection::handle_timeout`] is to be called. A driver may keep its timer while the connection
+    /// [is at rest](Connection::is_at_rest), and ask again when that fires.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if !self.state.is_open() {
             return self.closing_deadline();

@@ -107,7 +107,7 @@ impl Keepalive {
     }
 
     /// Whether nothing was heard since the ping.
-    const fn is_unanswered(&self) -> bool {
+    pub(crate) const fn is_unanswered(&self) -> bool {
         self.asked >= self.heard
     }
 

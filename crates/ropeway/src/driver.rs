@@ -74,6 +74,8 @@ pub(crate) struct Driver<H: Handler, S> {
     writing: Writing,
     /// Whether nothing was read for a while because the user did not want to.
     was_paused: bool,
+    /// Whether the deadline that was told last holds until it comes, see [`Driver::is_due_sooner`].
+    is_timed: bool,
 }
 
 /// What is to be done about the transport's writing half.
@@ -110,6 +112,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             leftover: leftover_of(&leftover),
             writing: Writing::Idle,
             was_paused: false,
+            is_timed: false,
         };
         driver.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
@@ -126,11 +129,13 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         &mut self.stream
     }
 
-    /// Does what there is to do.
-    pub(crate) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
+    /// Does what there is to do; also what its deadline asks for, if that has come.
+    pub(crate) fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn {
         scratch::with_spare(|spare| {
             self.connection.lend(spare);
-            self.expire(now);
+            if is_due {
+                self.expire(now);
+            }
             let turn = self.run(cx, now);
             self.connection.reclaim(spare);
             turn
@@ -160,8 +165,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
     }
 
-    /// When a turn is due though nothing comes. It mostly moves later.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// Whether the deadline may be sooner than the one that was told last. What it depends on is seldom other than it was then:
+    /// a connection at rest is due later with every byte that comes, and that is seen when the old deadline has come.
+    pub(crate) fn is_due_sooner(&self) -> bool {
+        !(self.is_timed && self.connection.is_at_rest())
+    }
+
+    /// When a turn is due though nothing comes.
+    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+        self.is_timed = self.connection.is_at_rest() && !self.is_paused();
+        self.deadline()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
         // While nothing is read, silence has no deadline; closing has one all the same.
         let is_idle = self.is_paused() && self.connection.ready_state() == ReadyState::Open;
         if is_idle { None } else { self.connection.poll_timeout() }

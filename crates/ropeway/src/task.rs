@@ -13,7 +13,7 @@ use crate::transport::Stream;
 /// Drives one connection until it is closed.
 pub(crate) struct Task<H: Handler, S> {
     driver: Driver<H, S>,
-    /// Set to the time of the deadline that was next when it was last looked at; deadlines mostly move later.
+    /// Set to the time of the deadline that was next when it was last asked for; deadlines mostly move later.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -25,7 +25,7 @@ impl<H: Handler, S: Stream> Task<H, S> {
     /// Ready when the deadline has come.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(deadline) = self.driver.deadline().map(Instant::from_std) else {
+            let Some(deadline) = self.driver.next_deadline().map(Instant::from_std) else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -52,8 +52,9 @@ impl<H: Handler, S: Stream> Future for Task<H, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.driver.link().set_task(cx.waker());
+        let mut is_due = false;
         loop {
-            match this.driver.turn(cx, Instant::now().into_std()) {
+            match this.driver.turn(is_due, cx, Instant::now().into_std()) {
                 Turn::Over => return Poll::Ready(()),
                 Turn::Again => {
                     cx.waker().wake_by_ref();
@@ -64,6 +65,7 @@ impl<H: Handler, S: Stream> Future for Task<H, S> {
             if this.poll_deadline(cx).is_pending() {
                 return Poll::Pending;
             }
+            is_due = true;
         }
     }
 }

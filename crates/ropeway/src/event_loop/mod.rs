@@ -47,12 +47,14 @@ pub(crate) trait Drive: Send {
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
     /// What the socket is ready for besides what it was.
     fn note(&mut self, readiness: Readiness);
-    /// Does what there is to do.
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Next;
+    /// Does what there is to do; also what its deadline asks for, if that has come.
+    fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Next;
     /// Sends messages of a topic: those with a number above `since`.
     fn publish(&mut self, publications: &[Publication], since: u64, cx: &mut Context<'_>, now: Instant);
+    /// Whether the deadline may be sooner than the one that was told last.
+    fn is_due_sooner(&self) -> bool;
     /// When a turn is due though nothing comes.
-    fn deadline(&self) -> Option<Instant>;
+    fn next_deadline(&mut self) -> Option<Instant>;
 }
 
 /// What has to happen after a turn.
@@ -80,8 +82,8 @@ impl<H: Handler> Drive for Driver<H, Socket> {
         self.stream_mut().note(readiness);
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Next {
-        match self.turn(cx, now) {
+    fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Next {
+        match self.turn(is_due, cx, now) {
             Turn::Parked => Next::Parked,
             Turn::Again => Next::Again,
             Turn::Over => Next::Over,
@@ -93,8 +95,12 @@ impl<H: Handler> Drive for Driver<H, Socket> {
         self.send_all(new.map(|publication| &publication.message), cx, now);
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline()
+    fn is_due_sooner(&self) -> bool {
+        self.is_due_sooner()
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        self.next_deadline()
     }
 }
 
@@ -225,7 +231,9 @@ impl Connections {
         if let Some(connection) = self.entries.get_mut(to.key as usize) {
             connection.publish(publications, to.since, cx, now);
             // One that had no room may be closing now, and that has its time.
-            self.deadlines.note(to.key as usize, connection.deadline(), now);
+            if connection.is_due_sooner() {
+                self.deadlines.note(to.key as usize, connection.next_deadline(), now);
+            }
         }
     }
 
@@ -233,15 +241,19 @@ impl Connections {
     fn expire(&mut self, cx: &mut Context<'_>, now: Instant) {
         while self.deadlines.poll(cx).is_ready() {
             for key in self.deadlines.due(now) {
-                self.turn(key, cx, now);
+                self.turn_due(key, true, cx, now);
             }
         }
     }
 
     fn turn(&mut self, key: usize, cx: &mut Context<'_>, now: Instant) {
+        self.turn_due(key, false, cx, now);
+    }
+
+    fn turn_due(&mut self, key: usize, is_due: bool, cx: &mut Context<'_>, now: Instant) {
         let Some(connection) = self.entries.get_mut(key) else { return };
         // The handler's panics are caught closer to it. One that comes this far must not end the other connections.
-        match catch_unwind(AssertUnwindSafe(|| connection.turn(cx, now))).unwrap_or(Next::Over) {
+        match catch_unwind(AssertUnwindSafe(|| connection.turn(is_due, cx, now))).unwrap_or(Next::Over) {
             Next::Over => {
                 self.deadlines.remove(key);
                 let connection = self.entries.remove(key);
@@ -256,6 +268,9 @@ impl Connections {
             Next::Again => self.again.push(key),
             Next::Parked => {}
         }
-        self.deadlines.note(key, connection.deadline(), now);
+        // A deadline that has come is forgotten, so the next one has to be noted.
+        if is_due || connection.is_due_sooner() {
+            self.deadlines.note(key, connection.next_deadline(), now);
+        }
     }
 }

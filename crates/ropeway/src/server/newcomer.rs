@@ -39,7 +39,7 @@ impl Drive for Newcomer {
         }
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Next {
+    fn turn(&mut self, _is_due: bool, cx: &mut Context<'_>, now: Instant) -> Next {
         match self.exchange.as_mut().map_or(Step::Over, |exchange| exchange.turn(cx, now)) {
             Step::Parked => Next::Parked,
             Step::Again => Next::Again,
@@ -54,7 +54,11 @@ impl Drive for Newcomer {
 
     fn publish(&mut self, _publications: &[Publication], _since: u64, _cx: &mut Context<'_>, _now: Instant) {}
 
-    fn deadline(&self) -> Option<Instant> {
+    fn is_due_sooner(&self) -> bool {
+        true
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
         self.exchange.as_ref().map(Exchange::deadline)
     }
 }
