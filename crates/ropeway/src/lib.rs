@@ -72,6 +72,7 @@ mod task;
 #[cfg(feature = "tls")]
 mod tls;
 mod topic;
+mod traffic;
 mod transport;
 mod websocket;
 mod ws;

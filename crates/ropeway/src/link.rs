@@ -14,6 +14,7 @@ use ropeway_proto::{CloseCode, CloseFrame, Message, Prepared, ReadyState, SendEr
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
 use crate::topic::{Subscription, Topic};
+use crate::traffic::Traffic;
 
 /// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,22 +82,6 @@ struct Shared {
     mailbox: Option<Arc<Mailbox>>,
     /// Nothing where nothing waits, in either direction.
     traffic: Option<Box<Traffic>>,
-}
-
-/// What waits.
-#[derive(Debug, Default)]
-struct Traffic {
-    commands: Vec<Command>,
-    /// Payload bytes among the commands.
-    commands_bytes: usize,
-    /// What the connection's own queue held when it last told.
-    buffered: usize,
-    /// The task that drives it, if no event loop does.
-    task: Option<Waker>,
-    /// Senders that wait for room, or for the end.
-    waiting: Vec<Waker>,
-    dropped: u64,
-    subscriptions: Vec<Subscription>,
 }
 
 impl Link {
@@ -325,14 +310,14 @@ impl Link {
         self.has_commands.load(Ordering::Acquire)
     }
 
-    /// The commands since last time, in order.
-    pub(crate) fn take_commands(&self) -> Vec<Command> {
+    /// The commands since last time, in order, in exchange for an empty list.
+    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>) {
         let mut shared = self.lock();
         self.has_commands.store(false, Ordering::Relaxed);
-        let Some(traffic) = &mut shared.traffic else { return Vec::new() };
+        let Some(traffic) = &mut shared.traffic else { return };
         // Until the connection reports its queue the bytes still count, as what it held.
         traffic.buffered += std::mem::take(&mut traffic.commands_bytes);
-        std::mem::take(&mut traffic.commands)
+        std::mem::swap(&mut traffic.commands, commands);
     }
 
     /// The connection is driven by the task of this waker.
@@ -400,10 +385,11 @@ impl Link {
         } else {
             Vec::new()
         };
-        if traffic.is_idle() {
-            shared.traffic = None;
-        }
+        let idle = if traffic.is_idle() { shared.traffic.take() } else { None };
         drop(shared);
+        if let Some(traffic) = idle {
+            traffic.keep();
+        }
         waiting.into_iter().for_each(Waker::wake);
     }
 
@@ -414,7 +400,7 @@ impl Link {
 
 impl Shared {
     fn traffic(&mut self) -> &mut Traffic {
-        self.traffic.get_or_insert_default()
+        self.traffic.get_or_insert_with(Traffic::spare)
     }
 
     fn has_commands(&self) -> bool {
@@ -444,22 +430,6 @@ impl Shared {
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
-    }
-}
-
-impl Traffic {
-    fn buffered_amount(&self) -> usize {
-        self.commands_bytes + self.buffered
-    }
-
-    /// Whether there is nothing to remember.
-    fn is_idle(&self) -> bool {
-        self.buffered_amount() == 0
-            && self.commands.is_empty()
-            && self.waiting.is_empty()
-            && self.task.is_none()
-            && self.subscriptions.is_empty()
-            && self.dropped == 0
     }
 }
 

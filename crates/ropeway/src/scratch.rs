@@ -4,6 +4,9 @@ use std::cell::Cell;
 
 use ropeway_proto::Spare;
 
+use crate::link::Command;
+use crate::traffic::MAX_SPARE_COMMANDS;
+
 /// One read takes this much at most. Large enough that a burst is one system call, small enough to stay in a core's
 /// second-level cache.
 pub(crate) const SIZE: usize = 128 * 1024;
@@ -15,6 +18,7 @@ const PAGE: usize = 4 * 1024;
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE: Cell<Spare> = Cell::default();
+    static COMMANDS: Cell<Vec<Command>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends the thread's memory for what is to be sent.
@@ -23,6 +27,15 @@ pub(crate) fn with_spare<R>(use_it: impl FnOnce(&mut Spare) -> R) -> R {
     let result = use_it(&mut spare);
     SPARE.set(spare);
     result
+}
+
+/// Lends the thread's list for commands, which is empty and has to be again.
+pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Command>)) {
+    let mut commands = COMMANDS.take();
+    use_it(&mut commands);
+    if commands.capacity() <= MAX_SPARE_COMMANDS {
+        COMMANDS.set(commands);
+    }
 }
 
 /// Lends the thread's buffer to read into. It is zeroed once in its life; what it holds is whatever the last user left.

@@ -8,6 +8,7 @@ use ropeway_proto::{CloseCode, CloseFrame, Connection, MessageRef, ReadyState, S
 use tokio::time::Instant;
 
 use crate::link::{Command, Link, Overflow};
+use crate::scratch;
 use crate::sender::Sender;
 use crate::topic::Topic;
 
@@ -139,12 +140,15 @@ impl<'a> Ws<'a> {
     #[inline]
     pub(crate) fn run_commands(&mut self) {
         if self.link.has_commands() {
-            self.run_taken(self.link.take_commands());
+            scratch::with_commands(|commands| {
+                self.link.take_commands(commands);
+                self.run_taken(commands);
+            });
         }
     }
 
-    fn run_taken(&mut self, commands: Vec<Command>) {
-        for command in commands {
+    fn run_taken(&mut self, commands: &mut Vec<Command>) {
+        for command in commands.drain(..) {
             // A refusal here means that the connection closed meanwhile; its close event says so.
             let _ = match command {
                 Command::Message(message) => self.connection.send_promised(message),

@@ -1,0 +1,72 @@
+//! What waits between a connection and its senders, in either direction. A connection has it only while something does.
+
+use std::cell::RefCell;
+use std::task::Waker;
+
+use crate::link::Command;
+use crate::topic::Subscription;
+
+/// How many a thread keeps for the next ones to use: as many as often wait at once. With what is in them they come to 40 KB.
+const SPARES: usize = 128;
+
+/// The room for commands that is kept for the next ones to use. More than this was needed for a burst.
+pub(crate) const MAX_SPARE_COMMANDS: usize = 16;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    static SPARES_HERE: RefCell<Vec<Box<Traffic>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What waits.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) commands: Vec<Command>,
+    /// Payload bytes among the commands.
+    pub(crate) commands_bytes: usize,
+    /// What the connection's own queue held when it last told.
+    pub(crate) buffered: usize,
+    /// The task that drives it, if no event loop does.
+    pub(crate) task: Option<Waker>,
+    /// Senders that wait for room, or for the end.
+    pub(crate) waiting: Vec<Waker>,
+    pub(crate) dropped: u64,
+    pub(crate) subscriptions: Vec<Subscription>,
+}
+
+impl Traffic {
+    /// One in which nothing waits.
+    #[expect(clippy::unnecessary_box_returns, reason = "the box is what was kept")]
+    pub(crate) fn spare() -> Box<Self> {
+        let spare = SPARES_HERE.try_with(|spares| spares.borrow_mut().pop());
+        // At a thread's end, when its spares are gone already, its connections and senders may not be.
+        spare.ok().flatten().unwrap_or_default()
+    }
+
+    /// Keeps it for another connection, now that it is idle.
+    pub(crate) fn keep(self: Box<Self>) {
+        debug_assert!(self.is_idle(), "what waits is not to be forgotten");
+        if self.commands.capacity() > MAX_SPARE_COMMANDS {
+            return;
+        }
+        let _ = SPARES_HERE.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            if spares.len() < SPARES {
+                spares.push(self);
+            }
+        });
+    }
+
+    pub(crate) fn buffered_amount(&self) -> usize {
+        self.commands_bytes + self.buffered
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.buffered_amount() == 0
+            && self.commands.is_empty()
+            && self.waiting.is_empty()
+            && self.task.is_none()
+            && self.subscriptions.is_empty()
+            && self.dropped == 0
+    }
+}
