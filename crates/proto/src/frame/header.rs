@@ -163,32 +163,28 @@ impl Header {
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let first = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.compressed { RSV1 } else { 0 };
-        if self.length <= 125 && self.mask.is_none() {
-            out.extend_from_slice(&[first, self.length as u8]);
-        } else {
-            self.write_long(first, out);
+        match self.mask {
+            None if self.length <= 125 => out.extend_from_slice(&[first, self.length as u8]),
+            Some([a, b, c, d]) if self.length <= 125 => {
+                out.extend_from_slice(&[first, MASK | self.length as u8, a, b, c, d]);
+            }
+            _ => self.write_long(first, out),
         }
     }
 
+    /// The same where the length needs a field of its own.
     #[inline(never)]
     fn write_long(&self, first: u8, out: &mut Vec<u8>) {
         let mut bytes = [0; MAX_HEADER];
         bytes[0] = first;
-        let mut size = match self.length {
-            0..=125 => {
-                bytes[1] = self.length as u8;
-                2
-            }
-            126..=0xffff => {
-                bytes[1] = 126;
-                bytes[2..4].copy_from_slice(&(self.length as u16).to_be_bytes());
-                4
-            }
-            _ => {
-                bytes[1] = 127;
-                bytes[2..10].copy_from_slice(&self.length.to_be_bytes());
-                10
-            }
+        let mut size = if self.length <= 0xffff {
+            bytes[1] = 126;
+            bytes[2..4].copy_from_slice(&(self.length as u16).to_be_bytes());
+            4
+        } else {
+            bytes[1] = 127;
+            bytes[2..10].copy_from_slice(&self.length.to_be_bytes());
+            10
         };
         if let Some(key) = self.mask {
             bytes[1] |= MASK;
