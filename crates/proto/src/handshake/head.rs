@@ -3,6 +3,7 @@
 
 use std::{fmt, mem};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::fields;
@@ -92,7 +93,7 @@ impl HeadReader {
         let whole = mem::replace(self, Self::new(self.limits));
         let mut bytes = whole.buf;
         bytes.truncate(end);
-        Ok(Some(WholeHead { bytes, lines: whole.lines, consumed: end - before }))
+        Ok(Some(WholeHead { bytes: bytes.into(), lines: whole.lines, consumed: end - before }))
     }
 
     /// Goes on with the search for the empty line that ends the head.
@@ -225,7 +226,8 @@ impl std::error::Error for HeadError {}
 
 /// A head that is whole and not parsed yet.
 struct WholeHead {
-    bytes: Vec<u8>,
+    /// Headers' values are parts of it rather than copies.
+    bytes: Bytes,
     /// The start line and every header. As folded lines are refused, a line is a header.
     lines: usize,
     consumed: usize,
@@ -244,7 +246,7 @@ fn parse_request(head: &WholeHead) -> Result<Request<()>, HeadError> {
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::StartLine)?;
     *request.uri_mut() = request_target(request.method(), target)?;
     *request.version_mut() = http_version(version);
-    *request.headers_mut() = header_map(parsed.headers)?;
+    *request.headers_mut() = header_map(parsed.headers, &head.bytes)?;
     Ok(request)
 }
 
@@ -258,7 +260,7 @@ fn parse_response(head: &WholeHead) -> Result<Response<()>, HeadError> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(code).map_err(|_| HeadError::StartLine)?;
     *response.version_mut() = http_version(version);
-    *response.headers_mut() = header_map(parsed.headers)?;
+    *response.headers_mut() = header_map(parsed.headers, &head.bytes)?;
     Ok(response)
 }
 
@@ -279,11 +281,13 @@ fn http_version(minor: u8) -> Version {
     if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
-fn header_map(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
+/// The headers, which lie in `head`.
+fn header_map(parsed: &[httparse::Header<'_>], head: &Bytes) -> Result<HeaderMap, HeadError> {
     let mut headers = HeaderMap::with_capacity(parsed.len());
     for header in parsed {
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| HeadError::HeaderName)?;
-        let mut value = HeaderValue::from_bytes(header.value).map_err(|_| HeadError::HeaderValue)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(header.value));
+        let mut value = value.map_err(|_| HeadError::HeaderValue)?;
         value.set_sensitive(fields::is_secret(&name));
         headers.try_append(name, value).map_err(|_| HeadError::TooManyHeaders { limit: parsed.len() })?;
     }

@@ -165,8 +165,10 @@ impl<S: Stream> Exchange<S> {
             return State::Answering(Answer::new(&response, to_head));
         }
         match self.server.accept(&request) {
-            Ok(accepted) => {
-                let answer = Answer::new(&accepted.response.clone().map(|()| ""), false);
+            Ok(mut accepted) => {
+                let response = std::mem::take(&mut accepted.response).map(|()| "");
+                let answer = Answer::new(&response, false);
+                accepted.response = response.map(|_| ());
                 State::Accepting(answer, Box::new(Upgrade { accepted, request, leftover }))
             }
             Err(refusal) => self.refuse(&refusal, to_head),
