@@ -6,12 +6,12 @@ use std::cell::RefCell;
 const BATCH: usize = 8 * 1024;
 
 struct Pool {
-    bytes: Box<[u8; BATCH]>,
+    bytes: [u8; BATCH],
     used: usize,
 }
 
 thread_local! {
-    static POOL: RefCell<Pool> = RefCell::new(Pool { bytes: Box::new([0; BATCH]), used: BATCH });
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; BATCH], used: BATCH }) };
 }
 
 /// The next `N` random bytes, never given twice.
@@ -21,7 +21,7 @@ thread_local! {
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     POOL.with_borrow_mut(|pool| {
         if BATCH - pool.used < N {
-            getrandom::fill(&mut *pool.bytes).expect("the operating system provides randomness");
+            getrandom::fill(&mut pool.bytes).expect("the operating system provides randomness");
             pool.used = 0;
         }
         let mut taken = [0; N];

@@ -14,8 +14,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::append::append;
-use crate::frame::mask::{self, Key};
+use crate::append::{append, append_masked};
 use crate::frame::{Header, Opcode};
 use crate::message::Payload;
 
@@ -176,16 +175,8 @@ impl Waiting {
         match (header.mask, payload) {
             (None, Payload::Owned(payload)) if payload.len() >= SHARE_FROM => self.share(payload),
             (None, payload) => append(&mut self.packed, &payload),
-            (Some(key), payload) => self.mask(key, &payload),
+            (Some(key), payload) => append_masked(&mut self.packed, &payload, key),
         }
-    }
-
-    /// Packs a payload, masked.
-    #[inline(never)]
-    fn mask(&mut self, key: Key, payload: &[u8]) {
-        let at = self.packed.len();
-        append(&mut self.packed, payload);
-        mask::apply(&mut self.packed[at..], key, 0);
     }
 
     /// Queues a payload behind all that is packed.
@@ -212,10 +203,9 @@ impl Waiting {
             self.last_pong = None;
         }
         header.write(&mut self.control);
-        let at = self.control.len();
-        self.control.extend_from_slice(payload);
-        if let Some(key) = header.mask {
-            mask::apply(&mut self.control[at..], key, 0);
+        match header.mask {
+            Some(key) => append_masked(&mut self.control, payload, key),
+            None => self.control.extend_from_slice(payload),
         }
     }
 
