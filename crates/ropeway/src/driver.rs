@@ -303,16 +303,23 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if let Some(room) = self.connection.poll_read_buffer() {
             let result = ready!(self.stream.poll_read(cx, room));
             let count = self.check_read(result);
-            if count > 0
-                && let Some(event) = self.connection.handle_read_in_place(count, now)
-            {
-                self.guarded(|this| this.dispatch(event));
+            if count > 0 {
+                let event = self.connection.handle_read_in_place(count, now);
+                self.guarded(|this| {
+                    if let Some(event) = event {
+                        this.dispatch(event);
+                    }
+                    this.complete_read();
+                });
             }
             return Poll::Ready(count);
         }
         scratch::with(|buffer| {
             let result = ready!(self.stream.poll_read(cx, buffer));
             let count = self.check_read(result);
+            if count == 0 {
+                return Poll::Ready(0);
+            }
             let (handled, rest) = self.deliver(&mut buffer[..count], now);
             self.leftover = leftover_of(&buffer[count - rest..count]);
             Poll::Ready(handled)
@@ -337,7 +344,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         let length = bytes.len();
         let mut input = Input::new(bytes);
         let mut inflated = 0;
-        if !self.guarded(|this| this.handle(&mut input, now, &mut inflated)) {
+        let is_handled = self.guarded(|this| {
+            this.handle(&mut input, now, &mut inflated);
+            this.complete_read();
+        });
+        if !is_handled {
             // The rest is nobody's, but the peer's close frame may be in it, and the next read goes on where it ends.
             self.guarded(|this| this.handle(&mut input, now, &mut inflated));
         }
@@ -362,6 +373,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 Some(event) => self.dispatch(event),
                 None => return,
             }
+        }
+    }
+
+    fn complete_read(&mut self) {
+        if let Some(state) = &mut self.state {
+            self.endpoint.handler.on_read_complete(&mut Ws::new(&mut self.connection, &self.link), state);
         }
     }
 

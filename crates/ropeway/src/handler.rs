@@ -46,6 +46,13 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (ws, state, message);
     }
 
+    /// A read was handled, with all messages that it brought, if any; what was sent meanwhile is written after this. For what is
+    /// better done once for many messages: one answer to all of them, one lock, one look at the clock. What is sent here may find
+    /// no room, other than an answer in [`Handler::on_message`].
+    fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut Self::State) {
+        let _ = (ws, state);
+    }
+
     /// A ping came. It is answered already, unless `auto_pong` is off.
     fn on_ping(&self, ws: &mut Ws<'_>, state: &mut Self::State, payload: &[u8]) {
         let _ = (ws, state, payload);

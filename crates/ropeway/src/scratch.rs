@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use ropeway_proto::Spare;
+use ropeway_proto::{Message, Spare};
 
 use crate::link::Command;
 use crate::traffic::MAX_SPARE_COMMANDS;
@@ -19,6 +19,7 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE: Cell<Spare> = Cell::default();
     static COMMANDS: Cell<Vec<Command>> = const { Cell::new(Vec::new()) };
+    static MESSAGES: Cell<Vec<Message>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends the thread's memory for what is to be sent.
@@ -35,6 +36,19 @@ pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Command>)) {
     use_it(&mut commands);
     if commands.capacity() <= MAX_SPARE_COMMANDS {
         COMMANDS.set(commands);
+    }
+}
+
+/// Takes the thread's list for messages.
+pub(crate) fn take_messages() -> Vec<Message> {
+    MESSAGES.take()
+}
+
+/// Gives it back, empty.
+pub(crate) fn keep_messages(messages: Vec<Message>) {
+    debug_assert!(messages.is_empty(), "messages belong to one connection");
+    if messages.capacity() > 0 {
+        MESSAGES.set(messages);
     }
 }
 

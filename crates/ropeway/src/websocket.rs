@@ -16,6 +16,7 @@ use ropeway_proto::{Cause, CloseCode, Closed, Message, MessageRef, ReadyState};
 use crate::Error;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
+use crate::scratch;
 use crate::sender::Sender;
 use crate::ws::Ws;
 
@@ -25,7 +26,8 @@ const INBOX_FULL: usize = 256 * 1024;
 /// A message's share of the inbox besides its payload, so that empty messages fill it too.
 const MESSAGE_COST: usize = 64;
 
-/// The room for messages that is kept while there are none: enough not to ask for it message by message.
+/// The room for messages that is kept while there are none: enough not to ask for it message by message. So many are handed over
+/// at once, too.
 const KEPT: usize = 16;
 
 /// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
@@ -223,6 +225,8 @@ pub(crate) struct Pull<F> {
 /// The task's end of the inbox.
 pub(crate) struct PullState {
     inbox: Arc<Mutex<Inbox>>,
+    /// What one read has brought so far, so that the inbox's lock is taken once for many. The memory is the thread's.
+    batch: Vec<Message>,
 }
 
 impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
@@ -237,23 +241,24 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
             subprotocol: handshake.subprotocol.clone(),
         };
         (self.opened)(socket, handshake);
-        PullState { inbox }
+        PullState { inbox, batch: Vec::new() }
     }
 
     fn on_message(&self, ws: &mut Ws<'_>, state: &mut PullState, message: MessageRef<'_>) {
-        let mut inbox = lock(&state.inbox);
-        if inbox.deaf {
-            return;
+        if state.batch.capacity() == 0 {
+            state.batch = scratch::take_messages();
         }
-        inbox.cost += message.len() + MESSAGE_COST;
-        let is_full = inbox.cost >= INBOX_FULL;
-        inbox.messages.push_back(message.into_owned());
-        let waiting = inbox.waiting.take();
-        if is_full {
-            ws.pause();
+        state.batch.push(message.into_owned());
+        if state.batch.len() >= KEPT {
+            state.leave(ws);
         }
-        drop(inbox);
-        wake(waiting);
+    }
+
+    fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+        if !state.batch.is_empty() {
+            state.leave(ws);
+        }
+        scratch::keep_messages(std::mem::take(&mut state.batch));
     }
 
     fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
@@ -262,6 +267,23 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
 }
 
 impl PullState {
+    /// Leaves the batch to the user.
+    fn leave(&mut self, ws: &mut Ws<'_>) {
+        let mut inbox = lock(&self.inbox);
+        if inbox.deaf {
+            self.batch.clear();
+            return;
+        }
+        inbox.cost += self.batch.iter().map(|message| message.len() + MESSAGE_COST).sum::<usize>();
+        if inbox.cost >= INBOX_FULL {
+            ws.pause();
+        }
+        inbox.messages.extend(self.batch.drain(..));
+        let waiting = inbox.waiting.take();
+        drop(inbox);
+        wake(waiting);
+    }
+
     fn end(&self, closed: Closed) {
         let mut inbox = lock(&self.inbox);
         if inbox.end.is_none() {

@@ -1,6 +1,8 @@
 //! Handlers that panic: what becomes of their connection, and that nothing becomes of others.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ropeway::{Closed, Handler, Handshake, MessageRef, ReadyState, Server, Ws};
 use testkit::wire::Frame;
@@ -12,25 +14,31 @@ use crate::wire::settle;
 struct Panics(&'static str, Log);
 
 impl Handler for Panics {
-    type State = Arc<()>;
+    type State = Arc<AtomicBool>;
 
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Arc<()> {
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Arc<AtomicBool> {
         assert_ne!(self.0, "open", "this is meant to panic");
         self.1.on_open(ws, handshake);
-        Arc::new(())
+        Arc::default()
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, message: MessageRef<'_>) {
-        assert_ne!(message.as_text(), Some(self.0), "this is meant to panic");
+    fn on_message(&self, ws: &mut Ws<'_>, is_read: &mut Arc<AtomicBool>, message: MessageRef<'_>) {
+        let is_it = message.as_text() == Some(self.0);
+        assert!(self.0 == "read" || !is_it, "this is meant to panic");
+        is_read.fetch_or(is_it, Relaxed);
         self.1.on_message(ws, &mut (), message);
     }
 
-    fn on_ping(&self, ws: &mut Ws<'_>, _: &mut Arc<()>, payload: &[u8]) {
+    fn on_read_complete(&self, _ws: &mut Ws<'_>, is_read: &mut Arc<AtomicBool>) {
+        assert!(!is_read.load(Relaxed), "this is meant to panic");
+    }
+
+    fn on_ping(&self, ws: &mut Ws<'_>, _: &mut Arc<AtomicBool>, payload: &[u8]) {
         assert_ne!(payload, self.0.as_bytes(), "this is meant to panic");
         self.1.on_ping(ws, &mut (), payload);
     }
 
-    fn on_close(&self, ws: &mut Ws<'_>, _: Arc<()>, closed: &Closed) {
+    fn on_close(&self, ws: &mut Ws<'_>, _: Arc<AtomicBool>, closed: &Closed) {
         assert_ne!(self.0, "close", "this is meant to panic");
         self.1.on_close(ws, (), closed);
     }
@@ -38,7 +46,7 @@ impl Handler for Panics {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() {
-    for word in ["open", "message", "ping"] {
+    for word in ["open", "message", "ping", "read"] {
         let (server, log) = (Server::builder().build(), Log::default());
         server.handler(Panics(word, log.clone()));
         let wire = if word == "open" {
@@ -50,7 +58,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
             wire
         } else {
             let (wire, other) = (open(&server).await, open(&server).await);
-            wire.send(&[text("fine"), text("message"), ping("ping"), text("behind")]);
+            wire.send(&[text("fine"), text(word), ping(word), text("behind")]);
             settle().await;
             assert_eq!(wire.take_frames().last().map(code_of), Some(1011), "{word}");
             other.send(&[text("hello")]);

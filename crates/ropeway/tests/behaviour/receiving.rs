@@ -7,7 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use ropeway::{Cause, Client, CloseCode, Error, Message, ReadyState, Server, ServerBuilder, Violation, WebSocket};
+use ropeway::{
+    Cause, Client, CloseCode, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder,
+    Violation, WebSocket, Ws,
+};
 use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
@@ -60,6 +63,47 @@ fn numbered(number: usize, size: usize) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(size, number as u8);
     payload
+}
+
+// Reads.
+
+/// Tells how many messages each read brought.
+struct Reads;
+
+impl Handler for Reads {
+    type State = usize;
+
+    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) -> usize {
+        0
+    }
+
+    fn on_message(&self, _ws: &mut Ws<'_>, brought: &mut usize, _message: MessageRef<'_>) {
+        *brought += 1;
+    }
+
+    fn on_read_complete(&self, ws: &mut Ws<'_>, brought: &mut usize) {
+        let _ = ws.send(std::mem::take(brought).to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_complete_once_all_that_it_brought_was_handled() {
+    let server = Server::builder().build();
+    server.handler(Reads);
+    let wire = open(&server).await;
+    let large = binary(vec![0; 2 * READ]);
+    let in_place = large.encode().len().div_ceil(READ);
+    for (frames, told) in [
+        (vec![text("a"), ping("b"), text("c")], vec!["2"]),
+        (vec![ping("a")], vec!["0"]),
+        (vec![large], [vec!["0"; in_place - 1], vec!["1"]].concat()),
+    ] {
+        wire.send(&frames);
+        settle().await;
+        let texts = wire.take_frames().into_iter().filter(|frame| frame.opcode == TEXT);
+        let texts: Vec<_> = texts.map(|frame| String::from_utf8(frame.payload).unwrap()).collect();
+        assert_eq!(texts, told);
+    }
 }
 
 // Backpressure.
