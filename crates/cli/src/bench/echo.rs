@@ -8,16 +8,10 @@ use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender
 
 use super::pace::{Schedule, Share, number_on};
 use super::payload;
-use super::run::{Count, Run};
+use super::run::Count;
 use super::tally;
 use super::timer::{LONGEST_WAIT, Timer};
 use super::worker::{Post, Worker};
-
-/// The least that systems let wait in a socket before it has been asked for more: Linux's default of `tcp_wmem`.
-const SOCKET_BUFFER: u64 = 16 * 1024;
-
-/// A client's frame header with a masking key (RFC 6455 section 5.2).
-const LONGEST_HEADER: u64 = 14;
 
 /// How many messages are handed over before the connections have their turn.
 const BURST: u64 = 128;
@@ -88,10 +82,9 @@ struct Lane {
 }
 
 async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, window: u64) {
-    let is_short = window * (plan.size as u64 + LONGEST_HEADER) <= SOCKET_BUFFER;
     let make = || {
         let lane = Arc::new(Lane::default());
-        (Arc::clone(&lane), Window { job: Arc::clone(&job), lane, size: window, is_short })
+        (Arc::clone(&lane), Window { job: Arc::clone(&job), lane, size: window })
     };
     let connections = worker.open(part, None, make).await;
     if worker.begin().await {
@@ -119,8 +112,6 @@ struct Window {
     job: Arc<Job>,
     lane: Arc<Lane>,
     size: u64,
-    /// Whether all that is in flight has room in a socket's buffers.
-    is_short: bool,
 }
 
 /// The messages in flight on a connection.
@@ -128,26 +119,12 @@ struct InFlight {
     /// When they were sent: message n at n modulo the length, a power of two.
     sent_at: Box<[u64]>,
     answered: u64,
-    /// When the clock was looked at last.
-    now: u64,
-    /// What waited to be written after the last message that was sent.
-    buffered: usize,
+    /// Answers of the read that is in hand. They have one time, as what is sent for them has: both are one system call's, and a
+    /// look at the clock is a twentieth of what a message costs.
+    brought: u64,
 }
 
 impl InFlight {
-    /// The time, looked at once for all messages that one read brought: the clock is a twentieth of what a message costs.
-    ///
-    /// Before each read all that waits is written. So as long as what waits is what was left here, the message came with the
-    /// same read as the one before. A write that took nothing would look the same; a socket always takes what is `short`.
-    #[inline]
-    fn clock(&mut self, ws: &Ws<'_>, run: &Run, is_short: bool) -> u64 {
-        let buffered = ws.buffered_amount();
-        if !is_short || buffered == 0 || buffered != self.buffered {
-            self.now = run.now();
-        }
-        self.now
-    }
-
     #[inline]
     fn slot(&mut self, number: u64) -> &mut u64 {
         // It is below the length, so it fits.
@@ -162,33 +139,44 @@ impl Handler for Window {
     fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> InFlight {
         self.job.post.opened(&handshake);
         let sent_at = vec![0; (self.size as usize).next_power_of_two()].into();
-        InFlight { sent_at, answered: 0, now: 0, buffered: 0 }
+        InFlight { sent_at, answered: 0, brought: 0 }
     }
 
     #[inline]
-    fn on_message(&self, ws: &mut Ws<'_>, flight: &mut InFlight, message: MessageRef<'_>) {
-        let (post, lane) = (&self.job.post, &*self.lane);
-        let number = flight.answered;
-        if !self.job.is_answer(&message, number == 0) {
+    fn on_message(&self, _ws: &mut Ws<'_>, flight: &mut InFlight, message: MessageRef<'_>) {
+        let is_first = flight.answered + flight.brought == 0;
+        flight.brought += u64::from(self.job.is_answer(&message, is_first));
+    }
+
+    fn on_read_complete(&self, ws: &mut Ws<'_>, flight: &mut InFlight) {
+        let brought = std::mem::take(&mut flight.brought);
+        if brought == 0 {
             return;
         }
-        let now = flight.clock(ws, &post.run, self.is_short);
-        let sent_at = if number < self.size { lane.begun.load(Ordering::Relaxed) } else { *flight.slot(number) };
-        flight.answered += 1;
-        let gauge = post.gauge();
-        gauge.answered.add(1);
+        let (post, lane) = (&self.job.post, &*self.lane);
+        let (now, gauge) = (post.run.now(), post.gauge());
+        gauge.answered.add(brought);
+        let answers = flight.answered..flight.answered + brought;
+        flight.answered = answers.end;
         if post.run.counts(now) {
-            gauge.counted.add(1);
-            tally::with(|tally| tally.record(now.saturating_sub(sent_at), now));
+            gauge.counted.add(brought);
+            tally::with(|tally| {
+                for number in answers {
+                    let begun =
+                        if number < self.size { lane.begun.load(Ordering::Relaxed) } else { *flight.slot(number) };
+                    tally.record(now.saturating_sub(begun), now);
+                }
+            });
         }
         let sent = lane.sent.get();
-        if now < post.run.until() && sent < lane.quota.load(Ordering::Relaxed) {
-            *flight.slot(sent) = now;
-            lane.sent.set(sent + 1);
-            gauge.sent.add(1);
-            // An answer always finds room, and a connection that closes tells so.
+        let left = lane.quota.load(Ordering::Relaxed).saturating_sub(sent);
+        let next = if now < post.run.until() { left.min(brought) } else { 0 };
+        lane.sent.set(sent + next);
+        gauge.sent.add(next);
+        for number in sent..sent + next {
+            *flight.slot(number) = now;
+            // There is room for twice what is in flight, and a connection that closes tells so.
             let _ = ws.send(&self.job.message);
-            flight.buffered = ws.buffered_amount();
         }
     }
 
