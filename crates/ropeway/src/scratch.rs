@@ -19,7 +19,7 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE: Cell<Spare> = Cell::default();
     static COMMANDS: Cell<Vec<Command>> = const { Cell::new(Vec::new()) };
-    static MESSAGES: Cell<Vec<Message>> = const { Cell::new(Vec::new()) };
+    static MESSAGES: Cell<Option<Batch>> = const { Cell::new(None) };
 }
 
 /// Lends the thread's memory for what is to be sent.
@@ -39,17 +39,19 @@ pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Command>)) {
     }
 }
 
+/// A list of messages in one word.
+pub(crate) type Batch = Box<Vec<Message>>;
+
 /// Takes the thread's list for messages.
-pub(crate) fn take_messages() -> Vec<Message> {
-    MESSAGES.take()
+#[expect(clippy::unnecessary_box_returns, reason = "each connection has room for one word")]
+pub(crate) fn take_messages() -> Batch {
+    MESSAGES.take().unwrap_or_default()
 }
 
 /// Gives it back, empty.
-pub(crate) fn keep_messages(messages: Vec<Message>) {
+pub(crate) fn keep_messages(messages: Batch) {
     debug_assert!(messages.is_empty(), "messages belong to one connection");
-    if messages.capacity() > 0 {
-        MESSAGES.set(messages);
-    }
+    MESSAGES.set(Some(messages));
 }
 
 /// Lends the thread's buffer to read into. It is zeroed once in its life; what it holds is whatever the last user left.

@@ -16,7 +16,7 @@ use ropeway_proto::{Cause, CloseCode, Closed, Message, MessageRef, ReadyState};
 use crate::Error;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
-use crate::scratch;
+use crate::scratch::{self, Batch};
 use crate::sender::Sender;
 use crate::ws::Ws;
 
@@ -225,8 +225,9 @@ pub(crate) struct Pull<F> {
 /// The task's end of the inbox.
 pub(crate) struct PullState {
     inbox: Arc<Mutex<Inbox>>,
-    /// What one read has brought so far, so that the inbox's lock is taken once for many. The memory is the thread's.
-    batch: Vec<Message>,
+    /// What one read has brought so far, so that the inbox's lock is taken once for many. The memory is the thread's, and one word
+    /// of it is the connection's.
+    batch: Option<Batch>,
 }
 
 impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
@@ -241,24 +242,19 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
             subprotocol: handshake.subprotocol.clone(),
         };
         (self.opened)(socket, handshake);
-        PullState { inbox, batch: Vec::new() }
+        PullState { inbox, batch: None }
     }
 
     fn on_message(&self, ws: &mut Ws<'_>, state: &mut PullState, message: MessageRef<'_>) {
-        if state.batch.capacity() == 0 {
-            state.batch = scratch::take_messages();
-        }
-        state.batch.push(message.into_owned());
-        if state.batch.len() >= KEPT {
+        let batch = state.batch.get_or_insert_with(scratch::take_messages);
+        batch.push(message.into_owned());
+        if batch.len() >= KEPT {
             state.leave(ws);
         }
     }
 
     fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut PullState) {
-        if !state.batch.is_empty() {
-            state.leave(ws);
-        }
-        scratch::keep_messages(std::mem::take(&mut state.batch));
+        state.leave(ws);
     }
 
     fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
@@ -269,18 +265,21 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
 impl PullState {
     /// Leaves the batch to the user.
     fn leave(&mut self, ws: &mut Ws<'_>) {
+        let Some(mut batch) = self.batch.take() else { return };
         let mut inbox = lock(&self.inbox);
-        if inbox.deaf {
-            self.batch.clear();
-            return;
-        }
-        inbox.cost += self.batch.iter().map(|message| message.len() + MESSAGE_COST).sum::<usize>();
-        if inbox.cost >= INBOX_FULL {
-            ws.pause();
-        }
-        inbox.messages.extend(self.batch.drain(..));
-        let waiting = inbox.waiting.take();
+        let waiting = if inbox.deaf {
+            batch.clear();
+            None
+        } else {
+            inbox.cost += batch.iter().map(|message| message.len() + MESSAGE_COST).sum::<usize>();
+            if inbox.cost >= INBOX_FULL {
+                ws.pause();
+            }
+            inbox.messages.extend(batch.drain(..));
+            inbox.waiting.take()
+        };
         drop(inbox);
+        scratch::keep_messages(batch);
         wake(waiting);
     }
 
