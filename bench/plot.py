@@ -21,8 +21,8 @@ WORKS = [
     ("bcast-4k", "to 1,000, 4 KiB"),
     ("handshake", "handshakes"),
 ]
-SERVERS = [("ropeway", "#2f7ed8"), ("uws", "#8a8f98"), ("tokio-websockets", "#c9a227")]
-NAMES = {"uws": "uWebSockets"}
+SERVERS = [("ropeway", "#2f7ed8"), ("uws", "#8a8f98"), ("tokio-websockets", "#c9a227"), ("raw2", "#c3cad3")]
+NAMES = {"uws": "uWebSockets", "raw2": "the bare echo once more"}
 BASE = "raw-epoll"
 LEFT, WIDTH, BAR, GAP, TOP, FULL = 170, 720, 8, 14, 70, 1.2
 
@@ -39,7 +39,8 @@ def medians(lines):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         figures = medians(file)
-    group = len(SERVERS) * BAR + GAP
+    servers = [(server, colour) for server, colour in SERVERS if any(server == of for _, of in figures)]
+    group = len(servers) * BAR + GAP
     height = TOP + len(WORKS) * group + 30
     scale = (WIDTH - LEFT - 40) / FULL
     out = [
@@ -53,7 +54,7 @@ def main():
         "against a bare echo</text>",
     ]
     x = 20
-    for server, colour in SERVERS:
+    for server, colour in servers:
         name = NAMES.get(server, server)
         out.append(f'<rect x="{x}" y="42" width="10" height="10" rx="2" fill="{colour}"/>')
         out.append(f'<text class="faint" x="{x + 15}" y="51">{name}</text>')
@@ -66,7 +67,7 @@ def main():
     for number, (work, label) in enumerate(WORKS):
         y = TOP + number * group
         out.append(f'<text class="ink" x="{LEFT - 10}" y="{y + group / 2 - 2:.0f}" text-anchor="end">{label}</text>')
-        for row, (server, colour) in enumerate(SERVERS):
+        for row, (server, colour) in enumerate(servers):
             if (work, server) in figures and (work, BASE) in figures:
                 ratio = figures[work, server] / figures[work, BASE]
                 width = min(ratio, FULL) * scale
