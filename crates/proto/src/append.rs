@@ -10,39 +10,29 @@ const PIECE: usize = 2 * 1024;
 /// Appends `bytes`.
 #[inline]
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.len() <= PIECE {
-        out.extend_from_slice(bytes);
-    } else {
-        append_in_pieces(out, bytes);
+    if bytes.len() > PIECE {
+        return in_pieces(out, bytes, append);
     }
+    out.extend_from_slice(bytes);
 }
 
-/// Appends `bytes`, masked.
+/// Appends `bytes`, masked; of many each piece while it is in a core's nearest cache.
 #[inline(never)]
 pub(crate) fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
+    // So every piece begins with the key's first byte.
+    const { assert!(PIECE.is_multiple_of(size_of::<Key>())) };
     if bytes.len() > PIECE {
-        return append_masked_in_pieces(out, bytes, key);
+        return in_pieces(out, bytes, |out, piece| append_masked(out, piece, key));
     }
     let at = out.len();
     out.extend_from_slice(bytes);
     mask::apply(&mut out[at..], key, 0);
 }
 
-/// Each piece is masked while it is in a core's nearest cache.
 #[inline(never)]
-fn append_masked_in_pieces(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
-    // So every piece begins with the key's first byte.
-    const { assert!(PIECE.is_multiple_of(size_of::<Key>())) };
+fn in_pieces(out: &mut Vec<u8>, bytes: &[u8], append: impl Fn(&mut Vec<u8>, &[u8])) {
     out.reserve(bytes.len());
     for piece in bytes.chunks(PIECE) {
-        append_masked(out, piece, key);
-    }
-}
-
-#[inline(never)]
-fn append_in_pieces(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len());
-    for piece in bytes.chunks(PIECE) {
-        out.extend_from_slice(piece);
+        append(out, piece);
     }
 }

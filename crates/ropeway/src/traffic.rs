@@ -46,7 +46,7 @@ impl Traffic {
     /// Keeps it for another connection, now that it is idle.
     pub(crate) fn keep(mut self: Box<Self>) {
         debug_assert!(self.is_idle(), "what waits is not to be forgotten");
-        // There may be room for many, and few connections subscribe and unsubscribe all the time.
+        // Few connections subscribe and unsubscribe all the time, and one may have had room for many topics.
         self.subscriptions = Vec::new();
         if self.commands.capacity() > MAX_SPARE_COMMANDS {
             return;
