@@ -11,28 +11,80 @@ const PIECE: usize = 2 * 1024;
 #[inline]
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() > PIECE {
-        return in_pieces(out, bytes, append);
+        return in_pieces(out, bytes);
     }
     out.extend_from_slice(bytes);
 }
 
-/// Appends `bytes`, masked; of many each piece while it is in a core's nearest cache.
 #[inline(never)]
-pub(crate) fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
-    // So every piece begins with the key's first byte.
-    const { assert!(PIECE.is_multiple_of(size_of::<Key>())) };
-    if bytes.len() > PIECE {
-        return in_pieces(out, bytes, |out, piece| append_masked(out, piece, key));
-    }
-    let at = out.len();
-    out.extend_from_slice(bytes);
-    mask::apply(&mut out[at..], key, 0);
-}
-
-#[inline(never)]
-fn in_pieces(out: &mut Vec<u8>, bytes: &[u8], append: impl Fn(&mut Vec<u8>, &[u8])) {
+fn in_pieces(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len());
     for piece in bytes.chunks(PIECE) {
-        append(out, piece);
+        out.extend_from_slice(piece);
+    }
+}
+
+/// Appends `bytes`, masked on the way: to copy them first and mask them then takes two walks.
+#[inline]
+pub(crate) fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
+    out.reserve(bytes.len());
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    for block in blocks {
+        append_block(out, *block, key, 0);
+    }
+    match rest.len() {
+        // Behind whole blocks the key begins anew.
+        0..4 => out.extend(rest.iter().zip(key).map(|(byte, key)| byte ^ key)),
+        4..8 => append_ends::<4>(out, rest, key),
+        8..16 => append_ends::<8>(out, rest, key),
+        16..32 => append_ends::<16>(out, rest, key),
+        _ => append_ends::<32>(out, rest, key),
+    }
+}
+
+/// Appends from `N` to `2 * N` bytes: the first `N`, then the last `N` in place of what those cover of them.
+#[inline]
+fn append_ends<const N: usize>(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
+        let (at, behind) = (out.len(), bytes.len() - N);
+        append_block(out, *first, key, 0);
+        out.truncate(at + behind);
+        append_block(out, *last, key, behind);
+    }
+}
+
+/// Appends what fits into registers.
+#[inline]
+fn append_block<const N: usize>(out: &mut Vec<u8>, mut block: [u8; N], key: Key, offset: usize) {
+    mask::apply(&mut block, key, offset as u64);
+    out.extend_from_slice(&block);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_appended_masked_is_what_is_masked_in_place() {
+        let payload: Vec<u8> = (0..=255).cycle().take(300).collect();
+        for length in 0..=payload.len() {
+            for key in [[0; 4], [0x37, 0xfa, 0x21, 0x3d]] {
+                let mut appended = b"before".to_vec();
+                append_masked(&mut appended, &payload[..length], key);
+                let mut expected = payload[..length].to_vec();
+                mask::apply(&mut expected, key, 0);
+                assert_eq!(appended, [b"before", expected.as_slice()].concat(), "length {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_a_piece_is_appended_whole() {
+        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE + 5] {
+            let payload: Vec<u8> = (0..=255).cycle().take(length).collect();
+            let mut appended = b"before".to_vec();
+            append(&mut appended, &payload);
+            assert_eq!(appended, [b"before", payload.as_slice()].concat(), "length {length}");
+        }
     }
 }

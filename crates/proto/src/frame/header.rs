@@ -163,22 +163,20 @@ impl Header {
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let first = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.compressed { RSV1 } else { 0 };
-        if self.length <= 125 && self.mask.is_none() {
-            out.extend_from_slice(&[first, self.length as u8]);
-        } else {
-            self.write_long(first, out);
+        if self.length > 125 {
+            return self.write_long(first, out);
+        }
+        // Room for a key is taken back where there is none: both ends so have one short way.
+        let (bit, [a, b, c, d]) = self.mask.map_or((0, [0; 4]), |key| (MASK, key));
+        out.extend_from_slice(&[first, bit | self.length as u8, a, b, c, d]);
+        if self.mask.is_none() {
+            out.truncate(out.len() - size_of::<Key>());
         }
     }
 
-    /// The same where there is more than two bytes.
+    /// The same where the length has a field of its own.
     #[inline(never)]
     fn write_long(&self, first: u8, out: &mut Vec<u8>) {
-        if self.length <= 125
-            && let Some([a, b, c, d]) = self.mask
-        {
-            out.extend_from_slice(&[first, MASK | self.length as u8, a, b, c, d]);
-            return;
-        }
         let mut bytes = [0; MAX_HEADER];
         bytes[0] = first;
         let mut size = if self.length <= 0xffff {

@@ -15,6 +15,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use crate::append::{append, append_masked};
+use crate::frame::mask::Key;
 use crate::frame::{Header, Opcode};
 use crate::message::Payload;
 
@@ -171,11 +172,13 @@ impl Waiting {
     #[expect(clippy::inline_always, reason = "as the queue's")]
     #[inline(always)]
     fn push_data(&mut self, header: Header, payload: Payload<'_>) {
+        if let Some(key) = header.mask {
+            return push_masked(&mut self.packed, &header, &payload, key);
+        }
         header.write(&mut self.packed);
-        match (header.mask, payload) {
-            (None, Payload::Owned(payload)) if payload.len() >= SHARE_FROM => self.share(payload),
-            (None, payload) => append(&mut self.packed, &payload),
-            (Some(key), payload) => append_masked(&mut self.packed, &payload, key),
+        match payload {
+            Payload::Owned(payload) if payload.len() >= SHARE_FROM => self.share(payload),
+            payload => append(&mut self.packed, &payload),
         }
     }
 
@@ -202,11 +205,11 @@ impl Waiting {
         } else {
             self.last_pong = None;
         }
-        header.write(&mut self.control);
-        match header.mask {
-            Some(key) => append_masked(&mut self.control, payload, key),
-            None => self.control.extend_from_slice(payload),
+        if let Some(key) = header.mask {
+            return push_masked(&mut self.control, &header, payload, key);
         }
+        header.write(&mut self.control);
+        self.control.extend_from_slice(payload);
     }
 
     fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -368,6 +371,13 @@ impl<'a> Filled<'_, 'a> {
             self.count += 1;
         }
     }
+}
+
+/// Appends a frame as clients send them.
+#[inline(never)]
+fn push_masked(out: &mut Vec<u8>, header: &Header, payload: &[u8], key: Key) {
+    header.write(out);
+    append_masked(out, payload, key);
 }
 
 #[cfg(test)]
