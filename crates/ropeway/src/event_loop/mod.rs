@@ -39,6 +39,10 @@ pub(crate) use socket::{Readiness, Socket};
 /// How many sockets' readiness is taken at once. Between such batches other tasks of the runtime have their turn.
 const EVENTS: usize = 256;
 
+/// So many ready sockets take long enough to handle for others to be ready then. The loop's poller is asked again at once, which
+/// spares a turn by way of tokio's.
+const BUSY: usize = 4;
+
 /// A connection as the loop sees it, whatever its handler; or who wants to become one.
 pub(crate) trait Drive: Send {
     /// Has the socket watched.
@@ -169,6 +173,7 @@ impl EventLoop {
 
     /// Has those act whose sockets are ready. Gives whether more of them may be.
     fn read_events(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut left = EVENTS;
         loop {
             // An error is the runtime's end, which drops this task.
             let Poll::Ready(Ok(mut guard)) = self.poll.poll_read_ready_mut(cx) else { return false };
@@ -181,11 +186,14 @@ impl EventLoop {
                 self.connections.ready(event.token().0, Readiness::from(event), cx, now);
                 count += 1;
             }
-            if count == EVENTS {
+            left = left.saturating_sub(count);
+            if left == 0 {
                 return true;
             }
-            // Those were all. Being asked again leaves this task's waker.
-            guard.clear_ready();
+            if count < BUSY {
+                // Those were all. Being asked again leaves this task's waker.
+                guard.clear_ready();
+            }
         }
     }
 }
