@@ -62,6 +62,7 @@ pub struct Client {
     options: ClientOptions,
     config: Config,
     overflow: Overflow,
+    mask: fn() -> [u8; 4],
     handshake_timeout: Duration,
     #[cfg(feature = "tls")]
     tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
@@ -73,6 +74,7 @@ impl Default for Client {
             options: ClientOptions::default(),
             config: Config::client(),
             overflow: Overflow::default(),
+            mask: random::mask,
             handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "tls")]
             tls: None,
@@ -165,6 +167,20 @@ impl Client {
         self
     }
 
+    /// What gives each frame its masking key; by default the operating system's randomness does.
+    ///
+    /// RFC 6455 section 10.3 asks for keys that nobody can foretell: else whoever chooses the payload chooses the bytes on the
+    /// wire too, and could have a proxy between take them for a request. Where nobody else chooses payloads, as in a load
+    /// test, or no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
+    ///
+    /// ```
+    /// let client = ropeway::Client::new().generate_mask(|| [0; 4]);
+    /// ```
+    pub fn generate_mask(mut self, mask: fn() -> [u8; 4]) -> Self {
+        self.mask = mask;
+        self
+    }
+
     /// All limits and times of a connection at once, in place of those that were set before.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -253,7 +269,7 @@ impl Client {
         };
         let config = Arc::new(self.config.clone());
         let link = Arc::new(Link::new(remote_addr, config.max_buffered, self.overflow));
-        let role = Role::Client { mask: random::mask };
+        let role = Role::Client { mask: self.mask };
         let mut connection = Connection::new(role, config, Instant::now().into_std());
         let handshake::Opened { negotiated, response, .. } = opened;
         if let (Some(params), Some(options)) = (&negotiated.deflate, &self.options.deflate) {

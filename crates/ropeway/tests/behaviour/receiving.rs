@@ -534,6 +534,20 @@ async fn a_client_masks_each_frame_with_another_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_masks_with_the_keys_that_it_is_given() {
+    for (generate, key, on_the_wire) in [
+        ((|| [0; 4]) as fn() -> [u8; 4], [0; 4], "Hello".as_bytes()),
+        // The example of RFC 6455 section 5.7.
+        (|| [0x37, 0xfa, 0x21, 0x3d], [0x37, 0xfa, 0x21, 0x3d], &[0x7f, 0x9f, 0x4d, 0x51, 0x58]),
+    ] {
+        let (ws, wire) = open_client(&Client::new().generate_mask(generate).per_message_deflate(None)).await;
+        ws.send("Hello").await.unwrap();
+        settle().await;
+        assert_eq!(wire.take_written(), [&[0x81, 0x85], &key[..], on_the_wire].concat());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn large_messages_come_through_however_they_are_cut() {
     let words: Vec<String> = (0..200_000).map(|number| format!("{number} é€𝒳 ")).collect();
     let words = words.concat();
