@@ -56,7 +56,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
                 gauge.answered.add(1);
                 if worker.run.counts(now) {
                     gauge.counted.add(1);
-                    tally::with(|tally| tally.record(now - begun, now));
+                    tally::with(|tally| tally.record(now - begun, 1, now));
                 }
                 // The reason is short enough, and 1000 can be sent.
                 let _ = sender.close(1000, "");

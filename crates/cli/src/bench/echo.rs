@@ -1,5 +1,6 @@
 //! `bench echo`: messages that are answered, in a closed loop ([`Window`]) or at a rate ([`Paced`]).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -84,7 +85,7 @@ struct Lane {
 async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, window: u64) {
     let make = || {
         let lane = Arc::new(Lane::default());
-        (Arc::clone(&lane), Window { job: Arc::clone(&job), lane, size: window })
+        (Arc::clone(&lane), Window { job: Arc::clone(&job), lane })
     };
     let connections = worker.open(part, None, make).await;
     if worker.begin().await {
@@ -111,26 +112,24 @@ async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, wind
 struct Window {
     job: Arc<Job>,
     lane: Arc<Lane>,
-    size: u64,
 }
 
 /// The messages in flight on a connection.
+#[derive(Default)]
 struct InFlight {
-    /// When they were sent: message n at n modulo the length, a power of two.
-    sent_at: Box<[u64]>,
+    /// The oldest in front.
+    volleys: VecDeque<Volley>,
     answered: u64,
-    /// Answers of the read that is in hand. They have one time, as what is sent for them has: both are one system call's, and a
-    /// look at the clock is a twentieth of what a message costs.
+    /// Answers of the read that is in hand.
     brought: u64,
 }
 
-impl InFlight {
-    #[inline]
-    fn slot(&mut self, number: u64) -> &mut u64 {
-        // It is below the length, so it fits.
-        let index = number as usize & (self.sent_at.len() - 1);
-        &mut self.sent_at[index]
-    }
+/// Messages that were sent for the answers of one read. They have one time, as those answers have: both are one system call's,
+/// and a look at the clock is a twentieth of what a message costs.
+struct Volley {
+    sent_at: u64,
+    /// How many are not answered yet.
+    left: u64,
 }
 
 impl Handler for Window {
@@ -138,8 +137,7 @@ impl Handler for Window {
 
     fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> InFlight {
         self.job.post.opened(&handshake);
-        let sent_at = vec![0; (self.size as usize).next_power_of_two()].into();
-        InFlight { sent_at, answered: 0, brought: 0 }
+        InFlight::default()
     }
 
     #[inline]
@@ -155,26 +153,39 @@ impl Handler for Window {
         }
         let (post, lane) = (&self.job.post, &*self.lane);
         let (now, gauge) = (post.run.now(), post.gauge());
+        if flight.answered == 0 {
+            flight.volleys.push_back(Volley { sent_at: lane.begun.load(Ordering::Relaxed), left: lane.sent.get() });
+        }
+        flight.answered += brought;
         gauge.answered.add(brought);
-        let answers = flight.answered..flight.answered + brought;
-        flight.answered = answers.end;
-        if post.run.counts(now) {
+        let counts = post.run.counts(now);
+        if counts {
             gauge.counted.add(brought);
-            tally::with(|tally| {
-                for number in answers {
-                    let begun =
-                        if number < self.size { lane.begun.load(Ordering::Relaxed) } else { *flight.slot(number) };
-                    tally.record(now.saturating_sub(begun), now);
-                }
-            });
+        }
+        let mut left = brought;
+        while left > 0
+            && let Some(volley) = flight.volleys.front_mut()
+        {
+            let answered = left.min(volley.left);
+            if counts {
+                tally::with(|tally| tally.record(now.saturating_sub(volley.sent_at), answered, now));
+            }
+            left -= answered;
+            volley.left -= answered;
+            if volley.left == 0 {
+                flight.volleys.pop_front();
+            }
         }
         let sent = lane.sent.get();
-        let left = lane.quota.load(Ordering::Relaxed).saturating_sub(sent);
-        let next = if now < post.run.until() { left.min(brought) } else { 0 };
+        let quota = lane.quota.load(Ordering::Relaxed).saturating_sub(sent);
+        let next = if now < post.run.until() { quota.min(brought) } else { 0 };
+        if next == 0 {
+            return;
+        }
         lane.sent.set(sent + next);
         gauge.sent.add(next);
-        for number in sent..sent + next {
-            *flight.slot(number) = now;
+        flight.volleys.push_back(Volley { sent_at: now, left: next });
+        for _ in 0..next {
             // There is room for twice what is in flight, and a connection that closes tells so.
             let _ = ws.send(&self.job.message);
         }
@@ -294,7 +305,7 @@ impl Handler for Paced {
         gauge.answered.add(1);
         // A late answer to a message that counts is the very thing to know of.
         if post.run.counts(due) {
-            tally::with(|tally| tally.record(now.saturating_sub(due), now));
+            tally::with(|tally| tally.record(now.saturating_sub(due), 1, now));
         }
         if post.run.counts(now) {
             gauge.counted.add(1);

@@ -249,7 +249,7 @@ impl Handler for Subscriber {
         let gauge = post.gauge();
         gauge.answered.add(1);
         if post.run.counts(published) {
-            tally::with(|tally| tally.record(now - published, now));
+            tally::with(|tally| tally.record(now - published, 1, now));
         }
         if post.run.counts(now) {
             gauge.counted.add(1);

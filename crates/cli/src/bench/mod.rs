@@ -56,6 +56,9 @@ const NOT_UNDERSTOOD: u8 = 2;
 const ROWS: usize = 20;
 const BARS: usize = 64;
 
+/// The key of every frame that the load sends: that of the examples in RFC 6455 section 5.7.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
 /// Puts load on a server, and prints what came of it.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let common = args.mode.common();
@@ -200,7 +203,12 @@ fn terms(common: &Common, unit: Unit, in_flight: usize) -> Result<Terms, Failure
         Deflate::Takeover => Some(deflate::Options::context_takeover().level(1).threshold(0)),
     };
     let client = common.dial.client(&common.trust).map_err(Failure::Usage)?;
-    let client = client.config(config).handshake_timeout(common.timeout).per_message_deflate(compression);
+    let client = client
+        .config(config)
+        .handshake_timeout(common.timeout)
+        .per_message_deflate(compression)
+        // Unmasking costs a server the same whatever the key, and randomness costs the load more than a small message's mask.
+        .generate_mask(|| MASK);
     Ok(Terms {
         threads: common.threads.get(),
         client: Arc::new(client),

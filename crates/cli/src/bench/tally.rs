@@ -11,9 +11,8 @@ const LONGEST: u64 = 600_000_000_000;
 
 /// What a thread has measured, or all of them.
 pub(super) struct Tally {
-    /// In nanoseconds; but for what is in `alike`.
+    /// In nanoseconds.
     pub(super) latency: Histogram<u64>,
-    alike: Alike,
     /// How late messages were sent that had a time, in nanoseconds.
     pub(super) lateness: Histogram<u64>,
     /// How long connections took to open that were opened beforehand, in nanoseconds.
@@ -27,21 +26,12 @@ pub(super) struct Tally {
     pub(super) errors: Errors,
 }
 
-/// A latency that came so many times in a row. Messages of one read were mostly sent in one write, so it does: a tenth of what a
-/// message costs is saved by writing down all of them at once.
-#[derive(Default)]
-struct Alike {
-    latency: u64,
-    times: u64,
-}
-
 impl Default for Tally {
     fn default() -> Self {
         // Three digits: a value is off by a thousandth at most.
         let histogram = || Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order");
         Self {
             latency: histogram(),
-            alike: Alike::default(),
             lateness: histogram(),
             opening: histogram(),
             last: 0,
@@ -65,28 +55,14 @@ pub(super) fn with<R>(use_it: impl FnOnce(&mut Tally) -> R) -> R {
 impl Tally {
     /// Takes the thread's tally.
     pub(super) fn take() -> Self {
-        let mut tally = TALLY.take();
-        tally.settle();
-        tally
+        TALLY.take()
     }
 
-    /// Notes a latency that counts, and when it was known.
+    /// Notes a latency that counts, of so many messages, and when it was known.
     #[inline]
-    pub(super) fn record(&mut self, latency: u64, now: u64) {
-        if latency != self.alike.latency {
-            self.settle();
-            self.alike.latency = latency;
-        }
-        self.alike.times += 1;
+    pub(super) fn record(&mut self, latency: u64, times: u64, now: u64) {
+        self.latency.saturating_record_n(latency, times);
         self.last = now;
-    }
-
-    /// Writes down what is counted apart.
-    fn settle(&mut self) {
-        let Alike { latency, times } = std::mem::take(&mut self.alike);
-        if times > 0 {
-            self.latency.saturating_record_n(latency, times);
-        }
     }
 
     /// Adds what another thread measured.
@@ -194,21 +170,19 @@ mod tests {
     #[test]
     fn a_latency_beyond_all_measure_counts_as_the_longest() {
         let mut tally = Tally::default();
-        tally.record(u64::MAX, 7);
-        tally.settle();
-        assert_eq!((tally.latency.len(), tally.last), (1, 7));
+        tally.record(u64::MAX, 3, 7);
+        assert_eq!((tally.latency.len(), tally.last), (3, 7));
         assert!(tally.latency.max() >= LONGEST);
     }
 
     #[test]
-    fn every_latency_is_in_a_threads_tally_whatever_came_before_it() {
-        let latencies = [0, 5, 5, 7, 5, 7, 7];
-        for latency in latencies {
-            with(|tally| tally.record(latency, 1));
+    fn every_latency_is_in_its_threads_tally_until_that_is_taken() {
+        for (latency, times) in [(0, 1), (5, 2), (7, 1), (5, 1), (7, 2)] {
+            with(|tally| tally.record(latency, times, 1));
         }
         let tally = Tally::take().latency;
         let counts = [0, 5, 7].map(|latency| tally.count_at(latency));
-        assert_eq!((tally.len(), counts), (latencies.len() as u64, [1, 3, 3]));
+        assert_eq!((tally.len(), counts), (7, [1, 3, 3]));
         assert_eq!(Tally::take().latency.len(), 0);
     }
 }
