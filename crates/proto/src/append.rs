@@ -1,4 +1,4 @@
-//! Appending payloads, at the same speed wherever they lie.
+//! Appending payloads, plain or masked, at the same speed wherever they lie.
 
 use crate::frame::mask::{self, Key};
 

@@ -154,7 +154,7 @@ impl EventLoop {
             }
         }
         for key in mail.called {
-            self.connections.turn(key, cx, now);
+            self.connections.turn(key, false, cx, now);
         }
     }
 
@@ -168,7 +168,7 @@ impl EventLoop {
         }
         newcomer.settle(&self.connections.mailbox, key);
         entry.insert(newcomer);
-        self.connections.turn(key, cx, now);
+        self.connections.turn(key, false, cx, now);
     }
 
     /// Has those act whose sockets are ready. Gives whether more of them may be.
@@ -205,7 +205,7 @@ impl Future for EventLoop {
         let this = self.get_mut();
         let now = tokio::time::Instant::now().into_std();
         for key in std::mem::take(&mut this.connections.again) {
-            this.connections.turn(key, cx, now);
+            this.connections.turn(key, false, cx, now);
         }
         this.read_mail(cx, now);
         let has_more = this.read_events(cx, now);
@@ -231,7 +231,7 @@ impl Connections {
     fn ready(&mut self, key: usize, readiness: Readiness, cx: &mut Context<'_>, now: Instant) {
         if let Some(connection) = self.entries.get_mut(key) {
             connection.note(readiness);
-            self.turn(key, cx, now);
+            self.turn(key, false, cx, now);
         }
     }
 
@@ -249,16 +249,12 @@ impl Connections {
     fn expire(&mut self, cx: &mut Context<'_>, now: Instant) {
         while self.deadlines.poll(cx).is_ready() {
             for key in self.deadlines.due(now) {
-                self.turn_due(key, true, cx, now);
+                self.turn(key, true, cx, now);
             }
         }
     }
 
-    fn turn(&mut self, key: usize, cx: &mut Context<'_>, now: Instant) {
-        self.turn_due(key, false, cx, now);
-    }
-
-    fn turn_due(&mut self, key: usize, is_due: bool, cx: &mut Context<'_>, now: Instant) {
+    fn turn(&mut self, key: usize, is_due: bool, cx: &mut Context<'_>, now: Instant) {
         let Some(connection) = self.entries.get_mut(key) else { return };
         // The handler's panics are caught closer to it. One that comes this far must not end the other connections.
         match catch_unwind(AssertUnwindSafe(|| connection.turn(is_due, cx, now))).unwrap_or(Next::Over) {
@@ -271,7 +267,7 @@ impl Connections {
             Next::Become(successor) => {
                 successor.settle(&self.mailbox, key);
                 *connection = successor;
-                return self.turn(key, cx, now);
+                return self.turn(key, false, cx, now);
             }
             Next::Again => self.again.push(key),
             Next::Parked => {}
