@@ -173,6 +173,8 @@ impl Client {
     /// wire too, and could have a proxy between take them for a request. Where nobody else chooses payloads, as in a load
     /// test, or no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
     ///
+    /// A panic in it ends the connection on the spot, without a close frame and without the close event.
+    ///
     /// ```
     /// let client = ropeway::Client::new().generate_mask(|| [0; 4]);
     /// ```

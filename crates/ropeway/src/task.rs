@@ -1,7 +1,7 @@
 //! A connection as a tokio task: for streams that no [event loop](crate::event_loop) can watch, such as TLS.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -9,6 +9,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::driver::{Driver, Turn};
 use crate::handler::Handler;
 use crate::transport::Stream;
+
+/// Has a task that has more to do go on once others had their turn.
+///
+/// To be woken at once would be before the runtime looks at its timers and its sockets, which it does only now and then while
+/// tasks are ready. Who yields goes on behind that.
+pub(crate) fn go_on_later(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
 
 /// Drives one connection until it is closed.
 pub(crate) struct Task<H: Handler, S> {
@@ -54,18 +62,18 @@ impl<H: Handler, S: Stream> Future for Task<H, S> {
         this.driver.link().set_task(cx.waker());
         let mut is_due = false;
         loop {
-            match this.driver.turn(is_due, cx, Instant::now().into_std()) {
-                Turn::Over => return Poll::Ready(()),
-                Turn::Again => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Turn::Parked => {}
+            let turn = this.driver.turn(is_due, cx, Instant::now().into_std());
+            if turn == Turn::Over {
+                return Poll::Ready(());
             }
-            if this.poll_deadline(cx).is_pending() {
+            // It comes for a connection that is never done, too.
+            is_due = this.poll_deadline(cx).is_ready();
+            if !is_due {
+                if turn == Turn::Again {
+                    go_on_later(cx);
+                }
                 return Poll::Pending;
             }
-            is_due = true;
         }
     }
 }

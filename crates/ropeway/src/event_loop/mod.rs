@@ -10,6 +10,7 @@
 //!                      deadlines ───────────────────────────────────┘
 //! ```
 
+mod again;
 mod deadlines;
 mod loops;
 mod mailbox;
@@ -30,13 +31,16 @@ use tokio::io::unix::AsyncFd;
 
 use crate::driver::{Driver, Turn};
 use crate::handler::Handler;
+use crate::task::go_on_later;
 use crate::topic::{Publication, Subscriber};
+use again::Again;
 use deadlines::Deadlines;
 pub(crate) use loops::next_mailbox;
 pub(crate) use mailbox::Mailbox;
 pub(crate) use socket::{Readiness, Socket};
 
-/// How many sockets' readiness is taken at once. Between such batches other tasks of the runtime have their turn.
+/// How many sockets' readiness is taken at once, and how many connections that have more to do go on. After so many, and those
+/// that came with the last of them, other tasks of the runtime have their turn.
 const EVENTS: usize = 256;
 
 /// So many ready sockets take long enough to handle for others to be ready then. The loop's poller is asked again at once, which
@@ -122,8 +126,7 @@ struct Connections {
     mailbox: Arc<Mailbox>,
     entries: Slab<Box<dyn Drive>>,
     deadlines: Deadlines,
-    /// Those that had their turn and have more to do.
-    again: Vec<usize>,
+    again: Again,
 }
 
 impl EventLoop {
@@ -136,7 +139,12 @@ impl EventLoop {
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            connections: Connections { mailbox, entries: Slab::new(), deadlines: Deadlines::new(), again: Vec::new() },
+            connections: Connections {
+                mailbox,
+                entries: Slab::new(),
+                deadlines: Deadlines::new(),
+                again: Again::default(),
+            },
             subscribers: Vec::new(),
         })
     }
@@ -154,7 +162,7 @@ impl EventLoop {
             }
         }
         for key in mail.called {
-            self.connections.turn(key, false, cx, now);
+            self.connections.call(key, cx, now);
         }
     }
 
@@ -204,16 +212,16 @@ impl Future for EventLoop {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let now = tokio::time::Instant::now().into_std();
-        for key in std::mem::take(&mut this.connections.again) {
+        for key in this.connections.again.take(EVENTS) {
             this.connections.turn(key, false, cx, now);
         }
         this.read_mail(cx, now);
         let has_more = this.read_events(cx, now);
-        this.connections.expire(cx, now);
+        this.connections.expire(cx);
         // What those have said to one another leaves at once.
         this.read_mail(cx, now);
         if has_more || !this.connections.again.is_empty() || !this.connections.mailbox.sleep(cx.waker()) {
-            cx.waker().wake_by_ref();
+            go_on_later(cx);
         }
         Poll::Pending
     }
@@ -231,23 +239,34 @@ impl Connections {
     fn ready(&mut self, key: usize, readiness: Readiness, cx: &mut Context<'_>, now: Instant) {
         if let Some(connection) = self.entries.get_mut(key) {
             connection.note(readiness);
+            self.call(key, cx, now);
+        }
+    }
+
+    /// Gives a connection a turn, unless it has to wait for the next round in any case.
+    fn call(&mut self, key: usize, cx: &mut Context<'_>, now: Instant) {
+        if !self.again.contains(key) {
             self.turn(key, false, cx, now);
         }
     }
 
     fn publish(&mut self, to: &Subscriber, publications: &[Publication], cx: &mut Context<'_>, now: Instant) {
-        if let Some(connection) = self.entries.get_mut(to.key as usize) {
-            connection.publish(publications, to.since, cx, now);
-            // One that had no room may be closing now, and that has its time.
-            if connection.is_due_sooner() {
-                self.deadlines.note(to.key as usize, connection.next_deadline(), now);
-            }
+        let key = to.key as usize;
+        let Some(connection) = self.entries.get_mut(key) else { return };
+        if catch_unwind(AssertUnwindSafe(|| connection.publish(publications, to.since, cx, now))).is_err() {
+            return self.drop_entry(key);
+        }
+        // One that had no room may be closing now, and that has its time.
+        if connection.is_due_sooner() {
+            self.deadlines.note(key, connection.next_deadline(), now);
         }
     }
 
     /// Has the deadlines act that have come.
-    fn expire(&mut self, cx: &mut Context<'_>, now: Instant) {
+    fn expire(&mut self, cx: &mut Context<'_>) {
         while self.deadlines.poll(cx).is_ready() {
+            // What came before took its time, and by an older one the clock would be set to what is past.
+            let now = tokio::time::Instant::now().into_std();
             for key in self.deadlines.due(now) {
                 self.turn(key, true, cx, now);
             }
@@ -258,23 +277,151 @@ impl Connections {
         let Some(connection) = self.entries.get_mut(key) else { return };
         // The handler's panics are caught closer to it. One that comes this far must not end the other connections.
         match catch_unwind(AssertUnwindSafe(|| connection.turn(is_due, cx, now))).unwrap_or(Next::Over) {
-            Next::Over => {
-                self.deadlines.remove(key);
-                let connection = self.entries.remove(key);
-                let _ = catch_unwind(AssertUnwindSafe(move || drop(connection)));
-                return;
-            }
+            Next::Over => return self.drop_entry(key),
             Next::Become(successor) => {
                 successor.settle(&self.mailbox, key);
                 *connection = successor;
                 return self.turn(key, false, cx, now);
             }
-            Next::Again => self.again.push(key),
+            Next::Again => self.again.insert(key),
             Next::Parked => {}
         }
         // A deadline that has come is forgotten, so the next one has to be noted.
         if is_due || connection.is_due_sooner() {
             self.deadlines.note(key, connection.next_deadline(), now);
         }
+    }
+    fn drop_entry(&mut self, key: usize) {
+        self.deadlines.remove(key);
+        self.again.remove(key);
+        let connection = self.entries.remove(key);
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(connection)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use mio::Interest;
+    use mio::net::UnixStream;
+
+    use super::*;
+    use crate::topic::Topic;
+
+    /// A connection to itself. It counts its turns.
+    struct Ring {
+        near: UnixStream,
+        far: UnixStream,
+        turns: Arc<AtomicUsize>,
+        /// What it does in a turn besides.
+        act: fn(&mut Self) -> Next,
+    }
+
+    impl Ring {
+        fn boxed(act: fn(&mut Self) -> Next) -> (Box<dyn Drive>, Arc<AtomicUsize>) {
+            let (near, far) = UnixStream::pair().expect("a pair of sockets");
+            let turns = Arc::new(AtomicUsize::new(0));
+            (Box::new(Self { near, far, turns: Arc::clone(&turns), act }), turns)
+        }
+
+        /// Always has more to do, and something new comes meanwhile.
+        fn is_never_done(&mut self) -> Next {
+            while self.near.read(&mut [0; 16]).is_ok() {}
+            self.far.write_all(&[0]).expect("room for a byte");
+            Next::Again
+        }
+    }
+
+    impl Drive for Ring {
+        fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+            registry.register(&mut self.near, token, Interest::READABLE)
+        }
+
+        fn settle(&self, _mailbox: &Arc<Mailbox>, _key: usize) {}
+
+        fn note(&mut self, _readiness: Readiness) {}
+
+        fn turn(&mut self, _is_due: bool, _cx: &mut Context<'_>, _now: Instant) -> Next {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+            (self.act)(self)
+        }
+
+        fn publish(&mut self, _: &[Publication], _since: u64, _cx: &mut Context<'_>, _now: Instant) {
+            panic!("this is meant to panic");
+        }
+
+        fn is_due_sooner(&self) -> bool {
+            false
+        }
+
+        fn next_deadline(&mut self) -> Option<Instant> {
+            None
+        }
+    }
+
+    fn event_loop() -> (EventLoop, Arc<Mailbox>) {
+        let mailbox = Arc::new(Mailbox::default());
+        (EventLoop::new(Arc::clone(&mailbox)).expect("a poller"), mailbox)
+    }
+
+    /// Polls the loop, and lets the runtime look at its sockets.
+    async fn round(event_loop: &mut EventLoop) {
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut *event_loop).poll(cx).is_ready())).await;
+        tokio::task::yield_now().await;
+    }
+
+    #[tokio::test]
+    async fn who_is_never_done_has_one_turn_a_round_however_much_comes() {
+        let (mut event_loop, mailbox) = event_loop();
+        let turns: Vec<_> = (0..2 * BUSY)
+            .map(|_| {
+                let (ring, turns) = Ring::boxed(Ring::is_never_done);
+                mailbox.adopt(ring);
+                turns
+            })
+            .collect();
+        for rounds in 1..20 {
+            round(&mut event_loop).await;
+            assert!(turns.iter().all(|turns| turns.load(Ordering::Relaxed) == rounds), "{turns:?} in {rounds} rounds");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_nobody_else_caught_ends_one_connection() {
+        let (mut event_loop, mailbox) = event_loop();
+        let (fine, turns) = Ring::boxed(Ring::is_never_done);
+        let (panics_in_its_turn, turns_of_it) = Ring::boxed(|_| panic!("this is meant to panic"));
+        let (panics_at_a_message, _) = Ring::boxed(|_| Next::Parked);
+        for ring in [fine, panics_in_its_turn, panics_at_a_message] {
+            mailbox.adopt(ring);
+        }
+        round(&mut event_loop).await;
+        let topic = Topic::new();
+        let _subscriptions = [1, 2].map(|key| topic.admit_on_loop(&mailbox, key));
+        topic.publish("whoever is told this is lost");
+        round(&mut event_loop).await;
+        assert_eq!(event_loop.connections.entries.len(), 1);
+        assert_eq!((turns.load(Ordering::Relaxed), turns_of_it.load(Ordering::Relaxed)), (2, 1));
+    }
+
+    /// The runtime's other sockets, and its timers, are looked at between rounds.
+    #[tokio::test]
+    async fn a_loop_that_is_never_done_leaves_the_runtime_its_sockets() {
+        let (event_loop, mailbox) = event_loop();
+        let (ring, turns) = Ring::boxed(Ring::is_never_done);
+        mailbox.adopt(ring);
+        let event_loop = tokio::spawn(event_loop);
+        let (near, far) = tokio::net::UnixStream::pair().expect("a pair of sockets");
+        for rounds in 1..20 {
+            far.try_write(&[0]).expect("room for a byte");
+            near.readable().await.expect("it is readable");
+            near.try_read(&mut [0; 16]).expect("a byte");
+            // The test itself comes first, so this may be a turn behind or ahead.
+            assert!(turns.load(Ordering::Relaxed) <= 2 * rounds, "{turns:?} turns, {rounds} bytes");
+        }
+        event_loop.abort();
     }
 }

@@ -20,6 +20,7 @@ use super::listener::{Listener, Tcp, with_tokio};
 use super::newcomer::Newcomer;
 #[cfg(unix)]
 use crate::event_loop::{self, Socket};
+use crate::task::go_on_later;
 use crate::transport::Transport;
 
 /// How long to leave a port alone on which accepting fails for want of file descriptors or memory: long enough not to spin,
@@ -68,7 +69,7 @@ async fn serve_stream_until(server: &Server, stream: Transport, remote_addr: Opt
                 Step::Upgraded(upgrade) => return Poll::Ready(Some(upgrade)),
                 Step::Over => return Poll::Ready(None),
                 Step::Again => {
-                    cx.waker().wake_by_ref();
+                    go_on_later(cx);
                     return Poll::Pending;
                 }
                 Step::Parked => {
