@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ropeway::{
-    Cause, Client, CloseCode, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder,
-    Violation, WebSocket, Ws,
+    Cause, Client, CloseCode, Config, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server,
+    ServerBuilder, Violation, WebSocket, Ws,
 };
 use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -265,6 +265,38 @@ async fn a_noisy_connection_lets_others_have_their_turn() {
     settle().await;
     let read = read.lock().unwrap().expect("it had its turn") - before;
     assert!(read < TURN + READ, "the noisy one had {read} bytes read first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_comes_for_a_noisy_connection_too() {
+    const TOO_MUCH: usize = 100;
+    let timeout = Duration::from_secs(1);
+    let config = Config { message_timeout: Some(timeout), max_payload: usize::MAX, ..Config::server() };
+    let server = Server::builder().config(config).build();
+    let noisy = Arc::new(Mutex::new(None::<Wire>));
+    let read = Arc::new(Mutex::new(None));
+    server.on_connection({
+        let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
+        move |ws, _| {
+            let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
+            ws.on_error(move |_, _| *read.lock().unwrap() = Some(noisy.lock().unwrap().as_ref().unwrap().read()));
+        }
+    });
+    let wire = open(&server).await;
+    *noisy.lock().unwrap() = Some(wire.clone());
+    let before = wire.read();
+    wire.send(&[binary("begun").unfinished()]);
+    for _ in 0..TOO_MUCH {
+        wire.send(&[continuation(vec![7; READ]).unfinished()]);
+    }
+    while wire.read() == before {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(timeout).await;
+    settle().await;
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
+    let read = read.lock().unwrap().expect("the message took too long") - before;
+    assert!(read < TOO_MUCH * READ, "all {read} bytes were read first");
 }
 
 #[tokio::test(start_paused = true)]
