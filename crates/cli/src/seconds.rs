@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest time that can be asked for: more is a slip of the pen, and some clocks do not reach far beyond it.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number of seconds, like 2.5")?;

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender, Ws};
 
 use super::pace::{Schedule, Share, number_on};
 use super::payload;
-use super::run::Count;
+use super::run::{Count, Gauge};
 use super::tally;
 use super::timer::{LONGEST_WAIT, Timer};
 use super::worker::{Post, Worker};
@@ -68,6 +68,17 @@ impl Job {
         }
         is_it
     }
+
+    /// Tells of answers to nothing. They have no latency, and nothing is sent for them: else who answers twice is sent twice as
+    /// much each time.
+    #[cold]
+    fn answers_to_nothing(&self, times: u64) {
+        for _ in 0..times {
+            self.post.error("unexpected_message", || {
+                "a message is the answer to none that was sent: is this an echo?".to_owned()
+            });
+        }
+    }
 }
 
 /// What is told to a connection's handler once it is open.
@@ -80,6 +91,24 @@ struct Lane {
     /// When its first messages were sent.
     begun: AtomicU64,
     sent: Count,
+    /// Whether its handler has counted what was never answered.
+    is_closed: AtomicBool,
+}
+
+impl Lane {
+    /// Notes messages that could not be sent any more. Of a connection that is about to be closed the handler counts them with
+    /// all the others.
+    fn not_sent(&self, gauge: &Gauge, messages: u64) {
+        if self.is_closed.load(Ordering::Relaxed) {
+            gauge.lost.add(messages);
+        }
+    }
+
+    /// Counts what was never answered.
+    fn close(&self, gauge: &Gauge, answered: u64) {
+        gauge.lost.add(self.sent.get().saturating_sub(answered));
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
 }
 
 async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, window: u64) {
@@ -89,20 +118,17 @@ async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, wind
     };
     let connections = worker.open(part, None, make).await;
     if worker.begin().await {
-        let share = worker.share();
+        let (share, gauge) = (worker.share(), worker.gauge());
         for (index, (lane, sender)) in connections.iter().enumerate() {
             let quota = plan.messages.map_or(u64::MAX, |total| share.quota(index as u64, total));
             let first = window.min(quota);
             lane.quota.store(quota, Ordering::Relaxed);
             lane.begun.store(worker.run.now(), Ordering::Relaxed);
             lane.sent.set(first);
-            worker.gauge().sent.add(first);
-            for _ in 0..first {
-                // It fails where the connection is closed already, which its handler has told.
-                let _ = sender.send(job.message.clone());
-            }
+            gauge.sent.add(first);
+            let sent = (0..first).take_while(|_| sender.send(job.message.clone()).is_ok()).count();
+            lane.not_sent(gauge, first - sent as u64);
         }
-        let gauge = worker.gauge();
         worker.finish(|| gauge.open.get() == 0 || (plan.messages.is_some() && gauge.is_settled())).await;
     }
     worker.close(connections.into_iter().map(|(_, sender)| sender)).await;
@@ -147,14 +173,19 @@ impl Handler for Window {
     }
 
     fn on_read_complete(&self, ws: &mut Ws<'_>, flight: &mut InFlight) {
-        let brought = std::mem::take(&mut flight.brought);
+        let (post, lane) = (&self.job.post, &*self.lane);
+        let sent = lane.sent.get();
+        let all_brought = std::mem::take(&mut flight.brought);
+        let brought = all_brought.min(sent - flight.answered);
+        if brought < all_brought {
+            self.job.answers_to_nothing(all_brought - brought);
+        }
         if brought == 0 {
             return;
         }
-        let (post, lane) = (&self.job.post, &*self.lane);
         let (now, gauge) = (post.run.now(), post.gauge());
         if flight.answered == 0 {
-            flight.volleys.push_back(Volley { sent_at: lane.begun.load(Ordering::Relaxed), left: lane.sent.get() });
+            flight.volleys.push_back(Volley { sent_at: lane.begun.load(Ordering::Relaxed), left: sent });
         }
         flight.answered += brought;
         gauge.answered.add(brought);
@@ -176,7 +207,6 @@ impl Handler for Window {
                 flight.volleys.pop_front();
             }
         }
-        let sent = lane.sent.get();
         let quota = lane.quota.load(Ordering::Relaxed).saturating_sub(sent);
         let next = if now < post.run.until() { quota.min(brought) } else { 0 };
         if next == 0 {
@@ -192,7 +222,7 @@ impl Handler for Window {
     }
 
     fn on_close(&self, _ws: &mut Ws<'_>, flight: InFlight, closed: &Closed) {
-        self.job.post.gauge().lost.add(self.lane.sent.get().saturating_sub(flight.answered));
+        self.lane.close(self.job.post.gauge(), flight.answered);
         self.job.post.closed(closed);
     }
 }
@@ -263,7 +293,7 @@ async fn send_at(
             Err(SendError::Full { .. }) => {
                 let _ = sender.send_wait(job.message.clone()).await;
             }
-            Err(_) => gauge.lost.add(1),
+            Err(_) => lane.not_sent(gauge, 1),
         }
         if nth % BURST == BURST - 1 {
             tokio::task::yield_now().await;
@@ -295,6 +325,9 @@ impl Handler for Paced {
         if !self.job.is_answer(&message, *answered == 0) {
             return;
         }
+        if *answered >= self.lane.sent.get() {
+            return self.job.answers_to_nothing(1);
+        }
         let post = &self.job.post;
         let now = post.run.now();
         // Answers come in the order of the messages. When one was due is known without having been written down.
@@ -313,7 +346,7 @@ impl Handler for Paced {
     }
 
     fn on_close(&self, _ws: &mut Ws<'_>, answered: u64, closed: &Closed) {
-        self.job.post.gauge().lost.add(self.lane.sent.get().saturating_sub(answered));
+        self.lane.close(self.job.post.gauge(), answered);
         self.job.post.closed(closed);
     }
 }

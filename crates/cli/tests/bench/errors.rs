@@ -76,3 +76,28 @@ async fn answers_that_are_something_else_are_told() {
     assert_eq!(errors(&result, "unexpected_message"), 2, "{result}");
     assert_eq!((&result["count"], &result["drops"]), (&0.into(), &2.into()));
 }
+
+#[tokio::test]
+async fn answers_to_nothing_are_told_and_have_no_latency() {
+    let url = server::twice().await;
+    for pace in [["--window", "2"], ["--rate", "1000"]] {
+        let args = [&["echo", &url, "--conns", "2", "-n", "40", "--timeout", "5", "--json"], &pace[..]].concat();
+        let result = run(&args).await.json();
+        assert_eq!((&result["count"], &result["drops"]), (&40.into(), &0.into()), "{pace:?}: {result}");
+        assert_eq!(result["latency_us"]["count"], 40, "{pace:?}: {result}");
+        // The last ones may come when the run has ended.
+        assert!((20..=40).contains(&errors(&result, "unexpected_message")), "{pace:?}: {result}");
+    }
+}
+
+/// Whether a connection is closed before its first message is sent, while, or after: the run is over, and not by its timeout.
+#[tokio::test]
+async fn connections_that_are_closed_at_once_are_not_waited_for() {
+    let url = server::unwilling().await;
+    for pace in [["--window", "2"], ["--rate", "1000"]] {
+        let args = [&["echo", &url, "--conns", "3", "-n", "60", "--timeout", "3600", "--json"], &pace[..]].concat();
+        let result = run(&args).await.json();
+        assert_eq!(errors(&result, "closed_4001"), 3, "{pace:?}: {result}");
+        assert_eq!(result["count"], 0, "{pace:?}: {result}");
+    }
+}

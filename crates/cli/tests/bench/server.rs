@@ -89,6 +89,26 @@ pub(crate) async fn contrary() -> String {
     run(server)
 }
 
+/// A server that answers each message twice.
+pub(crate) async fn twice() -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| {
+            let message = message.into_owned();
+            ws.send(&message).unwrap();
+            ws.send(&message).unwrap();
+        });
+    });
+    run(server)
+}
+
+/// A server that closes each connection with 4001 as soon as it is open.
+pub(crate) async fn unwilling() -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    server.on_connection(|ws, _| ws.close(4001, "not you").unwrap());
+    run(server)
+}
+
 /// Runs a server; gives its URL.
 pub(crate) fn run(server: Server) -> String {
     let url = format!("ws://{}/", server.local_addr().unwrap());

@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// After how long a test fails rather than hang. Nothing is decided by it.
-pub(crate) const TOO_LONG: Duration = Duration::from_secs(120);
+pub(crate) const TOO_LONG: Duration = Duration::from_mins(2);
 
 /// What the program left behind.
 #[derive(Debug)]

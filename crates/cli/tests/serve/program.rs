@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// After how long a test fails rather than hang. Nothing is decided by it.
-const TOO_LONG: Duration = Duration::from_secs(120);
+const TOO_LONG: Duration = Duration::from_mins(2);
 
 /// The program, which ends with the test at the latest.
 fn ropeway(command: &str, args: &[&str]) -> Command {
