@@ -1,5 +1,5 @@
-//! The client: what it asks for, how long it waits, what it lets go of, and its two ways to be used. How it judges a server's
-//! answer is in the rows of `testdata/handshake-client.toml`.
+//! The client: what it asks for, how long it waits, what it lets go of, how it masks, and its two ways to be used. How it
+//! judges a server's answer is in the rows of `testdata/handshake-client.toml`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use testkit::wire::{Frame, PING, TEXT};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use crate::script::{Log, code_of, open_client};
+use crate::script::{Log, code_of, open_client, open_client_with};
 use crate::wire::{Wire, settle, wire};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -277,5 +277,45 @@ async fn a_connection_is_found_by_name_and_by_ipv6() {
         let mut ws = ropeway::connect(&url).await.unwrap();
         ws.recv().await.unwrap();
         assert!(seen.lock().unwrap().unwrap().is_ipv6());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_gets_what_came_right_behind_the_servers_answer() {
+    let behind = [Frame::new(TEXT, "welcome").encode(), Frame::new(TEXT, "here").encode()].concat();
+    let (connecting, wire) = open_client_with(&Client::new(), None, &behind).await;
+    let mut ws = connecting.await;
+    assert_eq!(ws.recv().await.unwrap(), Some("welcome".into()));
+    assert_eq!(ws.recv().await.unwrap(), Some("here".into()));
+    ws.send("thanks").await.unwrap();
+    settle().await;
+    let frame = wire.take_frames().remove(0);
+    assert!(frame.mask.is_some());
+    assert_eq!(frame.payload, b"thanks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_masks_each_frame_with_another_key() {
+    let (ws, wire) = open_client(&Client::new()).await;
+    for _ in 0..100 {
+        ws.send("x").await.unwrap();
+    }
+    settle().await;
+    let keys: std::collections::HashSet<_> = wire.take_frames().into_iter().map(|frame| frame.mask).collect();
+    assert!(!keys.contains(&None));
+    assert!(keys.len() > 95, "{} keys for 100 frames", keys.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_masks_with_the_keys_that_it_is_given() {
+    for (generate, key, on_the_wire) in [
+        ((|| [0; 4]) as fn() -> [u8; 4], [0; 4], "Hello".as_bytes()),
+        // The example of RFC 6455 section 5.7.
+        (|| [0x37, 0xfa, 0x21, 0x3d], [0x37, 0xfa, 0x21, 0x3d], &[0x7f, 0x9f, 0x4d, 0x51, 0x58]),
+    ] {
+        let (ws, wire) = open_client(&Client::new().generate_mask(generate).per_message_deflate(None)).await;
+        ws.send("Hello").await.unwrap();
+        settle().await;
+        assert_eq!(wire.take_written(), [&[0x81, 0x85], &key[..], on_the_wire].concat());
     }
 }

@@ -22,4 +22,5 @@ mod threads;
 #[cfg(feature = "tls")]
 mod tls;
 mod topics;
+mod turns;
 mod wire;

@@ -2,25 +2,23 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ropeway::{
-    Cause, Client, CloseCode, Config, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server,
-    ServerBuilder, Violation, WebSocket, Ws,
+    Cause, CloseCode, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder, Violation,
+    WebSocket, Ws,
 };
 use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
 
-use crate::script::{binary, close, code_of, continuation, open, open_client, open_client_with, ping, text};
+use crate::script::{binary, close, code_of, continuation, open, ping, text};
 use crate::wire::{Wire, settle};
 
-/// What one read brings at most, and one turn of a connection; see `scratch` and `driver`.
+/// What one read brings at most; see `scratch`.
 const READ: usize = 128 * 1024;
-const TURN: usize = 256 * 1024;
 
 /// What a pull user's inbox holds before the peer has to wait; see `websocket`.
 const INBOX: usize = 256 * 1024;
@@ -237,66 +235,6 @@ async fn an_inbox_is_bounded_while_its_connection_closes_too() {
     }
     assert_eq!(ws.recv().await.unwrap(), None);
     assert!(ws.closed().unwrap().clean);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_noisy_connection_lets_others_have_their_turn() {
-    let server = Server::builder().build();
-    let noisy = Arc::new(Mutex::new(None::<Wire>));
-    let read = Arc::new(Mutex::new(None));
-    server.on_connection({
-        let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
-        move |ws, _| {
-            let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
-            ws.on_message(move |_, message| {
-                if message.as_text() == Some("quiet") {
-                    *read.lock().unwrap() = Some(noisy.lock().unwrap().as_ref().unwrap().read());
-                }
-            });
-        }
-    });
-    let (noise, quiet) = (open(&server).await, open(&server).await);
-    *noisy.lock().unwrap() = Some(noise.clone());
-    let before = noise.read();
-    for _ in 0..100 {
-        noise.send(&[binary(vec![7; 100_000])]);
-    }
-    quiet.send(&[text("quiet")]);
-    settle().await;
-    let read = read.lock().unwrap().expect("it had its turn") - before;
-    assert!(read < TURN + READ, "the noisy one had {read} bytes read first");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deadline_comes_for_a_noisy_connection_too() {
-    const TOO_MUCH: usize = 100;
-    let timeout = Duration::from_secs(1);
-    let config = Config { message_timeout: Some(timeout), max_payload: usize::MAX, ..Config::server() };
-    let server = Server::builder().config(config).build();
-    let noisy = Arc::new(Mutex::new(None::<Wire>));
-    let read = Arc::new(Mutex::new(None));
-    server.on_connection({
-        let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
-        move |ws, _| {
-            let (noisy, read) = (Arc::clone(&noisy), Arc::clone(&read));
-            ws.on_error(move |_, _| *read.lock().unwrap() = Some(noisy.lock().unwrap().as_ref().unwrap().read()));
-        }
-    });
-    let wire = open(&server).await;
-    *noisy.lock().unwrap() = Some(wire.clone());
-    let before = wire.read();
-    wire.send(&[binary("begun").unfinished()]);
-    for _ in 0..TOO_MUCH {
-        wire.send(&[continuation(vec![7; READ]).unfinished()]);
-    }
-    while wire.read() == before {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::advance(timeout).await;
-    settle().await;
-    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
-    let read = read.lock().unwrap().expect("the message took too long") - before;
-    assert!(read < TOO_MUCH * READ, "all {read} bytes were read first");
 }
 
 #[tokio::test(start_paused = true)]
@@ -537,47 +475,7 @@ fn a_user_on_another_runtime_is_told_when_the_connections_own_is_gone() {
     });
 }
 
-// Clients, and messages of any size.
-
-#[tokio::test(start_paused = true)]
-async fn a_client_gets_what_came_right_behind_the_servers_answer() {
-    let behind = [Frame::new(TEXT, "welcome").encode(), Frame::new(TEXT, "here").encode()].concat();
-    let (connecting, wire) = open_client_with(&Client::new(), None, &behind).await;
-    let mut ws = connecting.await;
-    assert_eq!(ws.recv().await.unwrap(), Some("welcome".into()));
-    assert_eq!(ws.recv().await.unwrap(), Some("here".into()));
-    ws.send("thanks").await.unwrap();
-    settle().await;
-    let frame = wire.take_frames().remove(0);
-    assert!(frame.mask.is_some());
-    assert_eq!(frame.payload, b"thanks");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_masks_each_frame_with_another_key() {
-    let (ws, wire) = open_client(&Client::new()).await;
-    for _ in 0..100 {
-        ws.send("x").await.unwrap();
-    }
-    settle().await;
-    let keys: std::collections::HashSet<_> = wire.take_frames().into_iter().map(|frame| frame.mask).collect();
-    assert!(!keys.contains(&None));
-    assert!(keys.len() > 95, "{} keys for 100 frames", keys.len());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_masks_with_the_keys_that_it_is_given() {
-    for (generate, key, on_the_wire) in [
-        ((|| [0; 4]) as fn() -> [u8; 4], [0; 4], "Hello".as_bytes()),
-        // The example of RFC 6455 section 5.7.
-        (|| [0x37, 0xfa, 0x21, 0x3d], [0x37, 0xfa, 0x21, 0x3d], &[0x7f, 0x9f, 0x4d, 0x51, 0x58]),
-    ] {
-        let (ws, wire) = open_client(&Client::new().generate_mask(generate).per_message_deflate(None)).await;
-        ws.send("Hello").await.unwrap();
-        settle().await;
-        assert_eq!(wire.take_written(), [&[0x81, 0x85], &key[..], on_the_wire].concat());
-    }
-}
+// Messages of any size.
 
 #[tokio::test(start_paused = true)]
 async fn large_messages_come_through_however_they_are_cut() {

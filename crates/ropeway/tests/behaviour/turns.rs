@@ -1,0 +1,97 @@
+//! Turns: a connection with much to read keeps neither the others waiting, nor its own deadlines.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ropeway::{Config, Server};
+
+use crate::script::{binary, code_of, continuation, open, text};
+use crate::wire::{Wire, settle};
+
+/// What one read brings at most, and one turn of a connection; see `scratch` and `driver`.
+const READ: usize = 128 * 1024;
+const TURN: usize = 256 * 1024;
+
+/// A connection on which much is sent, and how much of it was read when something was told.
+#[derive(Clone, Default)]
+struct Noise(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    wire: Option<Wire>,
+    /// What was read before it began.
+    before: usize,
+    read: Option<usize>,
+}
+
+impl Noise {
+    async fn begin(&self, server: &Server) -> Wire {
+        let wire = open(server).await;
+        let mut told = self.0.lock().unwrap();
+        told.before = wire.read();
+        told.wire = Some(wire.clone());
+        wire
+    }
+
+    fn tell(&self) {
+        let mut told = self.0.lock().unwrap();
+        told.read = told.wire.as_ref().map(|wire| wire.read() - told.before);
+    }
+
+    fn read(&self) -> Option<usize> {
+        self.0.lock().unwrap().read
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_noisy_connection_lets_others_have_their_turn() {
+    let (server, noise) = (Server::builder().build(), Noise::default());
+    server.on_connection({
+        let noise = noise.clone();
+        move |ws, _| {
+            let noise = noise.clone();
+            ws.on_message(move |_, message| {
+                if message.as_text() == Some("quiet") {
+                    noise.tell();
+                }
+            });
+        }
+    });
+    let (noisy, quiet) = (noise.begin(&server).await, open(&server).await);
+    for _ in 0..100 {
+        noisy.send(&[binary(vec![7; 100_000])]);
+    }
+    quiet.send(&[text("quiet")]);
+    settle().await;
+    let read = noise.read().expect("it had its turn");
+    assert!(read < TURN + READ, "the noisy one had {read} bytes read first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_comes_for_a_noisy_connection_too() {
+    const TOO_MUCH: usize = 100;
+    let timeout = Duration::from_secs(1);
+    let config = Config { message_timeout: Some(timeout), max_payload: usize::MAX, ..Config::server() };
+    let (server, noise) = (Server::builder().config(config).build(), Noise::default());
+    server.on_connection({
+        let noise = noise.clone();
+        move |ws, _| {
+            let noise = noise.clone();
+            ws.on_error(move |_, _| noise.tell());
+        }
+    });
+    let noisy = noise.begin(&server).await;
+    let before = noisy.read();
+    noisy.send(&[binary("begun").unfinished()]);
+    for _ in 0..TOO_MUCH {
+        noisy.send(&[continuation(vec![7; READ]).unfinished()]);
+    }
+    while noisy.read() == before {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(timeout).await;
+    settle().await;
+    assert_eq!(noisy.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
+    let read = noise.read().expect("the message took too long");
+    assert!(read < TOO_MUCH * READ, "all {read} bytes were read first");
+}
