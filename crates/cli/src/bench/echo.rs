@@ -150,6 +150,25 @@ struct InFlight {
     brought: u64,
 }
 
+impl InFlight {
+    /// Takes so many answers, and says when their messages were sent.
+    #[inline]
+    fn land(&mut self, mut answers: u64, mut tell: impl FnMut(u64, u64)) {
+        self.answered += answers;
+        while answers > 0
+            && let Some(volley) = self.volleys.front_mut()
+        {
+            let landed = answers.min(volley.left);
+            tell(volley.sent_at, landed);
+            answers -= landed;
+            volley.left -= landed;
+            if volley.left == 0 {
+                self.volleys.pop_front();
+            }
+        }
+    }
+}
+
 /// Messages that were sent for the answers of one read. They have one time, as those answers have: both are one system call's,
 /// and a look at the clock is a twentieth of what a message costs.
 struct Volley {
@@ -187,26 +206,16 @@ impl Handler for Window {
         if flight.answered == 0 {
             flight.volleys.push_back(Volley { sent_at: lane.begun.load(Ordering::Relaxed), left: sent });
         }
-        flight.answered += brought;
         gauge.answered.add(brought);
         let counts = post.run.counts(now);
         if counts {
             gauge.counted.add(brought);
         }
-        let mut left = brought;
-        while left > 0
-            && let Some(volley) = flight.volleys.front_mut()
-        {
-            let answered = left.min(volley.left);
+        flight.land(brought, |sent_at, times| {
             if counts {
-                tally::with(|tally| tally.record(now.saturating_sub(volley.sent_at), answered, now));
+                tally::with(|tally| tally.record(now.saturating_sub(sent_at), times, now));
             }
-            left -= answered;
-            volley.left -= answered;
-            if volley.left == 0 {
-                flight.volleys.pop_front();
-            }
-        }
+        });
         let quota = lane.quota.load(Ordering::Relaxed).saturating_sub(sent);
         let next = if now < post.run.until() { quota.min(brought) } else { 0 };
         if next == 0 {
