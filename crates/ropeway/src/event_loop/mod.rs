@@ -291,6 +291,7 @@ impl Connections {
             self.deadlines.note(key, connection.next_deadline(), now);
         }
     }
+
     fn drop_entry(&mut self, key: usize) {
         self.deadlines.remove(key);
         self.again.remove(key);
