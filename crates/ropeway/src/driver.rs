@@ -5,23 +5,29 @@
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 
 use crate::Error;
+use crate::ahead::{self, InEvent};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::Link;
 use crate::scratch;
 use crate::server::{Clients, Place};
+#[cfg(unix)]
+use crate::topic::{Publication, Subscriber};
 use crate::transport::{Stream, Transport};
 use crate::ws::Ws;
 
 /// How many bytes a connection may read before others have their turn.
 const BYTES_A_TURN: usize = 256 * 1024;
+
+/// An event's share of those bytes besides its payload, so that empty messages come to an end too.
+const MESSAGE_COST: usize = 64;
 
 /// How many slices one `writev` takes: enough for eight large messages with their headers.
 const SLICES: usize = 16;
@@ -142,21 +148,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
-    /// Sends messages, and writes them at once as far as the transport takes them.
+    /// Sends messages of a topic, and writes them at once as far as the transport takes them.
     #[cfg(unix)]
-    pub(crate) fn send_all<'m>(
-        &mut self,
-        messages: impl Iterator<Item = &'m ropeway_proto::Prepared>,
-        cx: &mut Context<'_>,
-        now: Instant,
-    ) {
+    pub(crate) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
         scratch::with_spare(|spare| {
             self.connection.lend(spare);
-            let mut ws = Ws::new(&mut self.connection, &self.link);
-            for message in messages {
-                // One that is closing or full does without.
-                let _ = ws.send_prepared(message);
-            }
+            Ws::new(&mut self.connection, &self.link).send_published(publications, to);
             self.write(cx, now);
             self.connection.reclaim(spare);
         });
@@ -204,6 +201,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 return Turn::Over;
             }
             self.note_pause(now);
+            let was_held = self.link.is_held();
             if let Poll::Ready(count) = self.poll_input(cx, now) {
                 left = left.saturating_sub(count);
                 if left > 0 {
@@ -215,7 +213,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 return Turn::Again;
             }
             let (buffered, state) = (self.connection.buffered_amount(), self.connection.ready_state());
-            if self.link.park(buffered, state, self.was_paused) {
+            if self.link.park(buffered, state, self.was_paused, was_held) {
                 return Turn::Parked;
             }
         }
@@ -361,7 +359,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             match self.connection.handle_input(input, now) {
                 // Straight to the handler: to have it taken apart by `dispatch`, the event would be copied.
                 Some(Event::Message(message)) => {
-                    *inflated += message.len();
+                    *inflated += message.len() + MESSAGE_COST;
                     if let Some(state) = &mut self.state {
                         self.endpoint.handler.on_message(
                             &mut Ws::new(&mut self.connection, &self.link),
@@ -370,7 +368,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                         );
                     }
                 }
-                Some(event) => self.dispatch(event),
+                Some(event) => {
+                    *inflated += MESSAGE_COST;
+                    self.dispatch(event);
+                }
                 None => return,
             }
         }
@@ -403,7 +404,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Whether to leave unread what comes.
     fn is_stopped(&self) -> bool {
-        self.is_paused() || self.is_full()
+        self.is_paused() || self.is_full() || self.is_ahead()
+    }
+
+    /// Whether its handler publishes faster than others can send, see [`ahead`].
+    fn is_ahead(&self) -> bool {
+        (ahead::is_ahead() || self.link.is_held()) && self.connection.is_receiving()
     }
 
     /// Whether the user wants nothing delivered. What would be thrown away is read all the same: a connection that closes has
@@ -437,11 +443,26 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Runs the user's code. A panic there, for which this is `false`, ends this connection and no other.
     fn guarded(&mut self, run: impl FnOnce(&mut Self)) -> bool {
+        let event = InEvent::new();
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
+        drop(event);
+        if ahead::is_ahead() {
+            self.hold();
+        }
         if result.is_err() {
             self.fail_after_panic();
         }
         result.is_ok()
+    }
+
+    /// Has it wait until what it has published is sent.
+    #[cold]
+    fn hold(&mut self) {
+        let Some(behind) = ahead::take() else { return };
+        self.link.hold();
+        if behind.wait(&Waker::from(Arc::clone(&self.link))) {
+            self.link.release();
+        }
     }
 
     #[cold]

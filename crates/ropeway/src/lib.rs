@@ -54,6 +54,7 @@
 //!
 //! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `hyper`, `axum`: sharing their ports.
 
+mod ahead;
 mod client;
 mod driver;
 mod error;
@@ -68,6 +69,7 @@ mod scratch;
 mod sender;
 mod server;
 mod start;
+mod subscription;
 mod task;
 #[cfg(feature = "tls")]
 mod tls;
@@ -87,7 +89,7 @@ pub use sender::Sender;
 #[cfg(feature = "hyper")]
 pub use server::{Attached, AttachedFuture, Layer};
 pub use server::{Route, Server, ServerBuilder};
-pub use topic::Topic;
+pub use topic::{PublishError, Topic};
 pub use transport::{Io, Transport};
 pub use websocket::WebSocket;
 pub use ws::Ws;

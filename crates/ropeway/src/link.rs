@@ -13,17 +13,22 @@ use ropeway_proto::{CloseCode, CloseFrame, Message, Prepared, ReadyState, SendEr
 
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
-use crate::topic::{Subscription, Topic};
+use crate::subscription::Subscription;
+#[cfg(unix)]
+use crate::topic::Publication;
+use crate::topic::Topic;
 use crate::traffic::Traffic;
 
 /// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Sending it fails with [`SendError::Full`], and the sender decides. The default.
+    /// Sending it fails with [`SendError::Full`], and the sender decides. The default. A message of a [`Topic`] has no sender that
+    /// could be told, so there this is as good as [`Overflow::Close`].
     #[default]
     Refuse,
-    /// It is dropped and counted; sending it succeeds. Right for values that the next message makes stale.
+    /// It is dropped and [counted](crate::Sender::dropped), and the first is logged; sending it succeeds. Right for values that the
+    /// next message makes stale.
     Drop,
     /// The connection is closed with 1013, try again later.
     Close,
@@ -41,7 +46,22 @@ pub(crate) enum Command {
     Pong(Bytes),
     Close(Option<CloseFrame>),
     Terminate,
+    /// Hear nothing of the topic of this number but what was published before.
+    #[cfg(unix)]
+    Unsubscribe(u64),
 }
+
+/// A command, and what comes before it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The number of the last publication that was left with the connection's event loop when this was asked: a subscriber is
+    /// sent that first. It is 0 where no loop drives the connection, and never falls from one command to the next.
+    pub(crate) after: u64,
+    pub(crate) command: Command,
+}
+
+/// The most commands that wait, so that empty messages are bounded too.
+const MOST_COMMANDS: usize = 16 * 1024;
 
 /// The meeting place. Every connection has one, so it is kept small: what only a busy one needs is apart.
 #[derive(Debug)]
@@ -55,6 +75,9 @@ pub(crate) struct Link {
     has_commands: AtomicBool,
     /// Whether the user wants nothing delivered for now.
     paused: AtomicBool,
+    /// Whether nothing is delivered for now because the connection publishes faster than others can send, see
+    /// [`ahead`](crate::ahead).
+    held: AtomicBool,
 }
 
 /// Four gigabytes that wait for one peer are as good as no limit.
@@ -105,6 +128,7 @@ impl Link {
             overflow,
             has_commands: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            held: AtomicBool::new(false),
         }
     }
 
@@ -118,6 +142,10 @@ impl Link {
 
     pub(crate) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -139,8 +167,24 @@ impl Link {
         self.lock().traffic.as_ref().map_or(0, |traffic| traffic.dropped)
     }
 
+    /// Counts a message that was dropped for lack of room, and logs the first.
     pub(crate) fn note_dropped(&self) {
-        self.lock().traffic().dropped += 1;
+        self.note_dropped_in(self.lock());
+    }
+
+    fn note_dropped_in(&self, mut shared: MutexGuard<'_, Shared>) {
+        let buffered = shared.buffered_amount();
+        let dropped = &mut shared.traffic().dropped;
+        *dropped += 1;
+        let is_first = *dropped == 1;
+        drop(shared);
+        if is_first {
+            tracing::warn!(
+                remote_addr = self.remote_addr().map(display),
+                buffered,
+                "a message was dropped, since the peer reads more slowly than it is sent to; further ones are only counted"
+            );
+        }
     }
 
     /// Hands over a message, or does with it what the policy says.
@@ -148,21 +192,15 @@ impl Link {
         self.send_as(message.len(), Command::Message(message))
     }
 
-    /// The same for a message that others are sent too.
-    pub(crate) fn send_prepared(&self, message: Prepared) -> Result<(), SendError> {
-        self.send_as(message.message().len(), Command::Prepared(message))
-    }
-
     fn send_as(&self, length: usize, message: Command) -> Result<(), SendError> {
-        let mut shared = self.lock();
+        let shared = self.lock();
         match (self.check_room(&shared), self.overflow) {
             (Err(SendError::Full { .. }), Overflow::Drop) => {
-                shared.traffic().dropped += 1;
+                self.note_dropped_in(shared);
                 Ok(())
             }
             (Err(full @ SendError::Full { .. }), Overflow::Close) => {
-                let frame = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, "the write queue is full");
-                self.push_close(shared, Some(frame));
+                self.push_close(shared, Some(too_slow()));
                 Err(full)
             }
             (Err(error), _) => Err(error),
@@ -171,6 +209,38 @@ impl Link {
                 Ok(())
             }
         }
+    }
+
+    /// Hands over a message of a topic with such a policy. Nobody is told of one that finds no room, so it is counted. Returns
+    /// whether the connection's turn is late.
+    pub(crate) fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool {
+        let shared = self.lock();
+        match self.check_room(&shared) {
+            Ok(()) => {
+                let is_late = shared.traffic.as_ref().is_some_and(|traffic| traffic.is_late());
+                self.push_message(shared, message.message().len(), Command::Prepared(message));
+                return is_late;
+            }
+            Err(SendError::Full { .. }) => {
+                self.note_dropped_in(shared);
+                if policy.unwrap_or(self.overflow) != Overflow::Drop {
+                    self.push_close(self.lock(), Some(too_slow()));
+                }
+            }
+            // One that is closing does without.
+            Err(_) => {}
+        }
+        false
+    }
+
+    /// Wakes a publisher once the connection has had its turn; returns `true`, and does not, if that is not late.
+    pub(crate) fn wait_for_turn(&self, publisher: &Waker) -> bool {
+        let mut shared = self.lock();
+        let Some(traffic) = shared.traffic.as_mut().filter(|traffic| traffic.is_late()) else { return true };
+        if !traffic.publishers.iter().any(|known| known.will_wake(publisher)) {
+            traffic.publishers.push(publisher.clone());
+        }
+        false
     }
 
     /// Hands over a message that was promised room before.
@@ -230,28 +300,36 @@ impl Link {
 
     pub(crate) fn subscribe(self: &Arc<Self>, topic: &Topic) {
         let mut shared = self.lock();
-        let is_known = |traffic: &Traffic| traffic.subscriptions.iter().any(|subscription| subscription.is_of(topic));
+        let is_known = |traffic: &Traffic| traffic.subscriptions.contains(topic);
         if shared.is_over || shared.traffic.as_deref().is_some_and(is_known) {
             return;
         }
         #[cfg(unix)]
         let subscription = match &shared.mailbox {
-            Some(mailbox) => topic.admit_on_loop(mailbox, shared.key),
-            None => topic.admit(Arc::clone(self)),
+            Some(mailbox) => topic.table().admit_on_loop(mailbox, shared.key),
+            None => topic.table().admit(Arc::clone(self)),
         };
         #[cfg(not(unix))]
-        let subscription = topic.admit(Arc::clone(self));
-        shared.traffic().subscriptions.push(subscription);
+        let subscription = topic.table().admit(Arc::clone(self));
+        shared.traffic().subscriptions.insert(subscription);
     }
 
     pub(crate) fn unsubscribe(&self, topic: &Topic) {
         let mut shared = self.lock();
+        #[cfg(unix)]
+        let may_be_behind = shared.mailbox.as_ref().is_some_and(|mailbox| mailbox.published() != mailbox.delivered());
         let Some(traffic) = &mut shared.traffic else { return };
-        if let Some(index) = traffic.subscriptions.iter().position(|subscription| subscription.is_of(topic)) {
-            let subscription = traffic.subscriptions.swap_remove(index);
-            drop(shared);
-            subscription.end();
+        #[cfg(unix)]
+        if may_be_behind {
+            // Something that was published before may be on its way.
+            if traffic.subscriptions.leave(topic) {
+                self.push(shared, Command::Unsubscribe(topic.table().id()));
+            }
+            return;
         }
+        let subscription = traffic.subscriptions.remove(topic);
+        drop(shared);
+        subscription.into_iter().for_each(Subscription::end);
     }
 
     pub(crate) fn close(&self, frame: Option<CloseFrame>) {
@@ -272,10 +350,25 @@ impl Link {
         }
     }
 
+    /// Not read from until [`Link::release`], unless it is closing.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn release(&self) {
+        if self.held.swap(false, Ordering::Relaxed) {
+            self.lock().wake();
+        }
+    }
+
     fn check_room(&self, shared: &Shared) -> Result<(), SendError> {
         check_open(shared)?;
         let buffered = shared.buffered_amount();
-        if self.has_room(buffered) { Ok(()) } else { Err(SendError::Full { buffered }) }
+        if self.has_room(buffered) && shared.commands() < MOST_COMMANDS {
+            Ok(())
+        } else {
+            Err(SendError::Full { buffered })
+        }
     }
 
     fn has_room(&self, buffered: usize) -> bool {
@@ -296,7 +389,11 @@ impl Link {
     }
 
     fn push(&self, mut shared: MutexGuard<'_, Shared>, command: Command) {
-        shared.traffic().commands.push(command);
+        #[cfg(unix)]
+        let after = shared.mailbox.as_ref().map_or(0, |mailbox| mailbox.published());
+        #[cfg(not(unix))]
+        let after = 0;
+        shared.traffic().commands.push(Asked { after, command });
         self.has_commands.store(true, Ordering::Release);
         shared.wake();
     }
@@ -310,14 +407,57 @@ impl Link {
         self.has_commands.load(Ordering::Acquire)
     }
 
-    /// The commands since last time, in order, in exchange for an empty list.
-    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>) {
+    /// The commands since last time, in order, in exchange for an empty list: those that come before the publication of this
+    /// number. Returns up to which number the loop has sent publications to all connections.
+    pub(crate) fn take_commands(&self, before: u64, commands: &mut Vec<Asked>) -> u64 {
         let mut shared = self.lock();
-        self.has_commands.store(false, Ordering::Relaxed);
-        let Some(traffic) = &mut shared.traffic else { return };
+        #[cfg(unix)]
+        let delivered = shared.mailbox.as_ref().map_or(0, |mailbox| mailbox.delivered());
+        #[cfg(not(unix))]
+        let delivered = 0;
+        let Some(traffic) = &mut shared.traffic else {
+            self.has_commands.store(false, Ordering::Relaxed);
+            return delivered;
+        };
+        if traffic.commands.last().is_none_or(|last| last.after < before) {
+            std::mem::swap(&mut traffic.commands, commands);
+        } else {
+            let count = traffic.commands.partition_point(|asked| asked.after < before);
+            commands.extend(traffic.commands.drain(..count));
+        }
+        self.has_commands.store(!traffic.commands.is_empty(), Ordering::Relaxed);
+        let taken = if traffic.commands.is_empty() {
+            traffic.commands_bytes
+        } else {
+            commands.iter().map(|asked| asked.command.len()).sum()
+        };
         // Until the connection reports its queue the bytes still count, as what it held.
-        traffic.buffered += std::mem::take(&mut traffic.commands_bytes);
-        std::mem::swap(&mut traffic.commands, commands);
+        traffic.commands_bytes -= taken;
+        traffic.buffered += taken;
+        let publishers = std::mem::take(&mut traffic.publishers);
+        drop(shared);
+        publishers.into_iter().for_each(Waker::wake);
+        delivered
+    }
+
+    /// What a connection on a loop has yet to be sent of what was published up to a number.
+    #[cfg(unix)]
+    pub(crate) fn missed(&self, up_to: u64) -> Vec<Publication> {
+        let shared = self.lock();
+        let (Some(mailbox), Some(traffic)) = (&shared.mailbox, &shared.traffic) else { return Vec::new() };
+        if traffic.subscriptions.is_empty() {
+            return Vec::new();
+        }
+        mailbox.missed(shared.key, up_to, |publication| traffic.subscriptions.hear(publication))
+    }
+
+    /// It was sent what was published before it unsubscribed from the topic of this number.
+    #[cfg(unix)]
+    pub(crate) fn left(&self, topic: u64) {
+        let mut shared = self.lock();
+        let subscription = shared.traffic.as_mut().and_then(|traffic| traffic.subscriptions.left(topic));
+        drop(shared);
+        subscription.into_iter().for_each(Subscription::end);
     }
 
     /// The connection is driven by the task of this waker.
@@ -336,9 +476,9 @@ impl Link {
         // A key is an open file, and there are fewer of those.
         shared.key = key as u32;
         shared.mailbox = Some(Arc::clone(mailbox));
-        for subscription in shared.traffic.iter_mut().flat_map(|traffic| &mut traffic.subscriptions) {
-            subscription.move_to_loop(mailbox, key as u32);
-        }
+        let moved = shared.traffic.as_mut().map(|traffic| traffic.subscriptions.move_to_loop(mailbox, key as u32));
+        drop(shared);
+        drop(moved);
     }
 
     /// Reports what the connection holds, and its state.
@@ -346,11 +486,11 @@ impl Link {
         self.report_in(self.lock(), buffered, state);
     }
 
-    /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_paused` is
-    /// what it acted on.
-    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool) -> bool {
+    /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_paused` and
+    /// `was_held` are what it acted on.
+    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool, was_held: bool) -> bool {
         let mut shared = self.lock();
-        if shared.has_commands() || (was_paused && !self.is_paused()) {
+        if shared.has_commands() || (was_paused && !self.is_paused()) || (was_held && !self.is_held()) {
             return false;
         }
         shared.is_parked = true;
@@ -362,14 +502,16 @@ impl Link {
     pub(crate) fn end(&self) {
         let mut shared = self.lock();
         shared.is_over = true;
-        let (commands, subscriptions) = shared.traffic.as_mut().map_or_else(Default::default, |traffic| {
+        let (commands, subscriptions, publishers) = shared.traffic.as_mut().map_or_else(Default::default, |traffic| {
             traffic.commands_bytes = 0;
-            (std::mem::take(&mut traffic.commands), std::mem::take(&mut traffic.subscriptions))
+            let subscriptions = std::mem::take(&mut traffic.subscriptions);
+            (std::mem::take(&mut traffic.commands), subscriptions, std::mem::take(&mut traffic.publishers))
         });
         self.report_in(shared, 0, ReadyState::Closed);
+        publishers.into_iter().for_each(Waker::wake);
         // What they hold may be the user's, so they go when the lock has.
         drop(commands);
-        subscriptions.into_iter().for_each(Subscription::end);
+        subscriptions.end();
     }
 
     fn report_in(&self, mut shared: MutexGuard<'_, Shared>, buffered: usize, state: ReadyState) {
@@ -404,7 +546,11 @@ impl Shared {
     }
 
     fn has_commands(&self) -> bool {
-        self.traffic.as_ref().is_some_and(|traffic| !traffic.commands.is_empty())
+        self.commands() > 0
+    }
+
+    fn commands(&self) -> usize {
+        self.traffic.as_ref().map_or(0, |traffic| traffic.commands.len())
     }
 
     fn buffered_amount(&self) -> usize {
@@ -435,4 +581,31 @@ impl Shared {
 
 fn check_open(shared: &Shared) -> Result<(), SendError> {
     if shared.state == ReadyState::Open { Ok(()) } else { Err(SendError::NotOpen(shared.state)) }
+}
+
+/// How a peer is closed that reads too slowly.
+pub(crate) fn too_slow() -> CloseFrame {
+    CloseFrame::new(CloseCode::TRY_AGAIN_LATER, "the write queue is full")
+}
+
+impl Command {
+    /// The payload bytes that it was counted with.
+    fn len(&self) -> usize {
+        match self {
+            Self::Message(message) | Self::Fragment(message, _) => message.len(),
+            Self::Prepared(message) => message.message().len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A link wakes its connection where that was held as a publisher.
+impl std::task::Wake for Link {
+    fn wake(self: Arc<Self>) {
+        self.release();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.release();
+    }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use ropeway_proto::{Message, Spare};
 
-use crate::link::Command;
+use crate::link::Asked;
 use crate::traffic::MAX_SPARE_COMMANDS;
 
 /// One read takes this much at most. Large enough that a burst is one system call, small enough to stay in a core's
@@ -18,7 +18,7 @@ const PAGE: usize = 4 * 1024;
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE: Cell<Spare> = Cell::default();
-    static COMMANDS: Cell<Vec<Command>> = const { Cell::new(Vec::new()) };
+    static COMMANDS: Cell<Vec<Asked>> = const { Cell::new(Vec::new()) };
     static MESSAGES: Cell<Option<Batch>> = const { Cell::new(None) };
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn with_spare<R>(use_it: impl FnOnce(&mut Spare) -> R) -> R {
 }
 
 /// Lends the thread's list for commands, which is empty and has to be again.
-pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Command>)) {
+pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Asked>)) {
     let mut commands = COMMANDS.take();
     use_it(&mut commands);
     if commands.capacity() <= MAX_SPARE_COMMANDS {

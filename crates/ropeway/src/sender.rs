@@ -95,7 +95,8 @@ impl Sender {
         self.link.buffered_amount()
     }
 
-    /// How many messages were dropped for lack of room, under [`Overflow::Drop`](crate::Overflow::Drop).
+    /// How many messages the connection was not sent for lack of room, and without an error to tell of it: under
+    /// [`Overflow::Drop`](crate::Overflow::Drop), and messages of a [`Topic`](crate::Topic) under any policy.
     pub fn dropped(&self) -> u64 {
         self.link.dropped()
     }

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
-use crate::link::Command;
-use crate::topic::Subscription;
+use crate::link::Asked;
+use crate::subscription::Subscriptions;
 
 /// How many a thread keeps for the next ones to use: as many as often wait at once. They come to 40 KB where four commands at a
 /// time were the most, to 110 KB at worst.
@@ -18,10 +18,16 @@ thread_local! {
     static SPARES_HERE: RefCell<Vec<Box<Traffic>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// From how many bytes of commands on a connection's turn counts as late, an eighth of what may wait by default.
+const LATE: usize = 128 * 1024;
+
+/// A command is as good as this many bytes besides its payload.
+const COMMAND_COST: usize = 64;
+
 /// What waits.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    pub(crate) commands: Vec<Command>,
+    pub(crate) commands: Vec<Asked>,
     /// Payload bytes among the commands.
     pub(crate) commands_bytes: usize,
     /// What the connection's own queue held when it last told.
@@ -30,13 +36,15 @@ pub(crate) struct Traffic {
     pub(crate) task: Option<Waker>,
     /// Senders that wait for room, or for the end.
     pub(crate) waiting: Vec<Waker>,
+    /// Publishers that wait until the commands are taken.
+    pub(crate) publishers: Vec<Waker>,
+    /// Messages that were dropped for lack of room, and whose sender was not told.
     pub(crate) dropped: u64,
-    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) subscriptions: Subscriptions,
 }
 
 impl Traffic {
     /// One in which nothing waits.
-    #[expect(clippy::unnecessary_box_returns, reason = "the box is what was kept")]
     pub(crate) fn spare() -> Box<Self> {
         let spare = SPARES_HERE.try_with(|spares| spares.borrow_mut().pop());
         // At a thread's end, when its spares are gone already, its connections and senders may not be.
@@ -47,7 +55,7 @@ impl Traffic {
     pub(crate) fn keep(mut self: Box<Self>) {
         debug_assert!(self.is_idle(), "what waits is not to be forgotten");
         // Few connections subscribe and unsubscribe all the time, and one may have had room for many topics.
-        self.subscriptions = Vec::new();
+        self.subscriptions = Subscriptions::default();
         if self.commands.capacity() > MAX_SPARE_COMMANDS {
             return;
         }
@@ -63,11 +71,17 @@ impl Traffic {
         self.commands_bytes + self.buffered
     }
 
+    /// Whether the connection's own turn is late, whatever its peer does.
+    pub(crate) fn is_late(&self) -> bool {
+        self.commands_bytes + COMMAND_COST * self.commands.len() >= LATE
+    }
+
     /// Whether there is nothing to remember.
     pub(crate) fn is_idle(&self) -> bool {
         self.buffered_amount() == 0
             && self.commands.is_empty()
             && self.waiting.is_empty()
+            && self.publishers.is_empty()
             && self.task.is_none()
             && self.subscriptions.is_empty()
             && self.dropped == 0

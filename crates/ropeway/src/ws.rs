@@ -7,10 +7,14 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Connection, MessageRef, ReadyState, SendError};
 use tokio::time::Instant;
 
-use crate::link::{Command, Link, Overflow};
+#[cfg(unix)]
+use crate::event_loop;
+use crate::link::{Asked, Command, Link, Overflow, too_slow};
 use crate::scratch;
 use crate::sender::Sender;
 use crate::topic::Topic;
+#[cfg(unix)]
+use crate::topic::{Publication, Subscriber};
 
 /// A connection while an event of it is being handled. What is sent here leaves in one write with everything else that is
 /// sent while one read is being handled.
@@ -33,28 +37,14 @@ impl<'a> Ws<'a> {
     /// while there is none, no messages are delivered.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
-        self.run_commands();
-        let result = self.connection.send(message);
-        self.apply_overflow(result)
-    }
-
-    /// The same for a message that others are sent too.
-    #[cfg(unix)]
-    pub(crate) fn send_prepared(&mut self, message: &ropeway_proto::Prepared) -> Result<(), SendError> {
-        self.run_commands();
-        let result = self.connection.send_prepared(message);
-        self.apply_overflow(result)
-    }
-
-    /// Does what the policy says with a message for which there was no room.
-    #[inline]
-    fn apply_overflow(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {
-        match result {
+        self.catch_up();
+        match self.connection.send(message) {
             Ok(()) => Ok(()),
             Err(error) => self.overflow(error),
         }
     }
 
+    /// Does what the policy says with a message for which there was no room.
     #[cold]
     fn overflow(&mut self, error: SendError) -> Result<(), SendError> {
         match (&error, self.link.overflow()) {
@@ -63,7 +53,7 @@ impl<'a> Ws<'a> {
                 Ok(())
             }
             (SendError::Full { .. }, Overflow::Close) => {
-                self.close(CloseCode::TRY_AGAIN_LATER, "the write queue is full")?;
+                self.close_as_too_slow();
                 Err(error)
             }
             _ => Err(error),
@@ -72,7 +62,7 @@ impl<'a> Ws<'a> {
 
     /// Queues a part of a message whose length need not be known. Other messages wait for the `last` part.
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
-        self.run_commands();
+        self.catch_up();
         self.connection.send_fragment(part, last)
     }
 
@@ -90,10 +80,19 @@ impl<'a> Ws<'a> {
     ///
     /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes.
     pub fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
-        self.run_commands();
-        self.connection.close(Some(&CloseFrame::new(code, reason)), Instant::now().into_std())?;
+        self.catch_up();
+        self.close_with(&CloseFrame::new(code, reason))
+    }
+
+    fn close_with(&mut self, frame: &CloseFrame) -> Result<(), SendError> {
+        self.connection.close(Some(frame), Instant::now().into_std())?;
         self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
         Ok(())
+    }
+
+    fn close_as_too_slow(&mut self) {
+        // It can be sent.
+        let _ = self.close_with(&too_slow());
     }
 
     /// Ends the connection at once, without a closing handshake and without what is queued.
@@ -136,19 +135,39 @@ impl<'a> Ws<'a> {
         Sender::new(Arc::clone(self.link))
     }
 
-    /// Does what was asked through handles, so that it stays in order with what is asked here.
+    /// Does what was asked through handles, and sends what was published on this thread, so that both stay in order with what
+    /// comes now.
     #[inline]
-    pub(crate) fn run_commands(&mut self) {
-        if self.link.has_commands() {
-            scratch::with_commands(|commands| {
-                self.link.take_commands(commands);
-                self.run_taken(commands);
-            });
+    fn catch_up(&mut self) {
+        self.run_commands();
+        #[cfg(unix)]
+        if event_loop::waits_here() {
+            self.send_missed(u64::MAX);
         }
     }
 
-    fn run_taken(&mut self, commands: &mut Vec<Command>) {
-        for command in commands.drain(..) {
+    /// Does what was asked through handles.
+    #[inline]
+    pub(crate) fn run_commands(&mut self) {
+        if self.link.has_commands() {
+            self.run_commands_before(u64::MAX);
+        }
+    }
+
+    fn run_commands_before(&mut self, publication: u64) {
+        scratch::with_commands(|commands| {
+            let delivered = self.link.take_commands(publication, commands);
+            self.run_taken(commands, delivered);
+        });
+    }
+
+    fn run_taken(&mut self, commands: &mut Vec<Asked>, mut delivered: u64) {
+        for Asked { after, command } in commands.drain(..) {
+            #[cfg(unix)]
+            if after > delivered {
+                self.send_missed(after);
+            }
+            delivered = delivered.max(after);
             // A refusal here means that the connection closed meanwhile; its close event says so.
             let _ = match command {
                 Command::Message(message) => self.connection.send_promised(message),
@@ -161,7 +180,44 @@ impl<'a> Ws<'a> {
                     self.connection.terminate();
                     Ok(())
                 }
+                #[cfg(unix)]
+                Command::Unsubscribe(topic) => {
+                    self.link.left(topic);
+                    Ok(())
+                }
             };
+        }
+    }
+}
+
+/// Topics, where an event loop drives the connection.
+#[cfg(unix)]
+impl Ws<'_> {
+    /// Sends messages of a topic, each behind what was asked before it was published.
+    pub(crate) fn send_published(&mut self, publications: &[Publication], to: Subscriber) {
+        for publication in publications.iter().filter(|publication| to.hears(publication.number)) {
+            if self.link.has_commands() {
+                self.run_commands_before(publication.sequence);
+            }
+            self.send_publication(publication);
+        }
+    }
+
+    /// Sends what was published up to a number, ahead of the loop's other connections.
+    #[cold]
+    fn send_missed(&mut self, up_to: u64) {
+        for publication in self.link.missed(up_to) {
+            self.send_publication(&publication);
+        }
+    }
+
+    /// Sends a message of a topic. Nobody is told if there is no room for it, so that is counted.
+    fn send_publication(&mut self, publication: &Publication) {
+        if let Err(SendError::Full { .. }) = self.connection.send_prepared(&publication.message) {
+            self.link.note_dropped();
+            if publication.table().overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {
+                self.close_as_too_slow();
+            }
         }
     }
 }

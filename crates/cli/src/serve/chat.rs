@@ -23,17 +23,17 @@ impl Handler for Chat {
             format!("Guest {number}")
         });
         ws.subscribe(&self.room);
-        self.room.publish(format!("* {name} joined ({} here)", self.room.len()));
+        let _ = self.room.publish(format!("* {name} joined ({} here)", self.room.len()));
         name
     }
 
     fn on_message(&self, _ws: &mut Ws<'_>, name: &mut String, message: MessageRef<'_>) {
-        self.room.publish(format!("{name}: {message}"));
+        let _ = self.room.publish(format!("{name}: {message}"));
     }
 
     fn on_close(&self, ws: &mut Ws<'_>, name: String, _closed: &Closed) {
         ws.unsubscribe(&self.room);
-        self.room.publish(format!("* {name} left ({} here)", self.room.len()));
+        let _ = self.room.publish(format!("* {name} left ({} here)", self.room.len()));
     }
 }
 

@@ -1,17 +1,37 @@
-//! What reaches an event loop from elsewhere: newcomers, and calls to connections that have commands. One short lock.
+//! What reaches an event loop from elsewhere: newcomers, calls to connections that have commands, and publications. One short lock.
 
 use std::fmt;
 use std::mem;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::Drive;
-use crate::topic::Publication;
+use super::backlog::Backlog;
+use crate::topic::{Publication, Subscriber};
+
+/// From how much [work](Publication::work) on a loop counts as behind: its publishers wait. It is 10 to 30 ms of a loop's time.
+const BEHIND: usize = 1 << 20;
+
+/// The most work that may wait for a loop because of publishers that nobody can make wait.
+const MOST_WORK: usize = 8 << 20;
+
+/// The most payload bytes that may wait for a loop, whoever publishes them.
+const MOST_BYTES: usize = 64 << 20;
 
 /// Where to leave what an event loop has to know.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     inside: Mutex<Inside>,
+    /// Publications that the loop has taken out and not yet sent to all of its connections. Only the loop's thread locks it.
+    backlog: Mutex<Backlog>,
+    /// The number of the last publication that was left here.
+    published: AtomicU64,
+    /// The number of the last publication that was sent to all of the loop's connections.
+    delivered: AtomicU64,
+    /// The work of all publications between those two, and their payload bytes.
+    work: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -19,6 +39,8 @@ struct Inside {
     mail: Mail,
     /// The loop, where it waits.
     waiting: Option<Waker>,
+    /// Publishers that wait until the loop is no longer behind.
+    publishers: Vec<Waker>,
     /// The loop is over.
     is_closed: bool,
 }
@@ -30,7 +52,7 @@ pub(super) struct Mail {
     /// Keys of connections that have commands. One of a connection that is gone calls another in vain.
     pub(super) called: Vec<usize>,
     /// Messages for the subscribers of topics.
-    pub(super) published: Vec<Publication>,
+    published: Vec<Publication>,
 }
 
 impl Mail {
@@ -52,8 +74,48 @@ impl Mailbox {
     }
 
     /// Sends a message to those of the loop's connections that subscribed.
-    pub(crate) fn publish(&self, publication: Publication) {
-        self.leave(|mail| mail.published.push(publication));
+    pub(crate) fn publish(&self, mut publication: Publication) {
+        self.leave(|mail| {
+            // Counted under the lock, so that numbers come in the order of the list.
+            let sequence = self.published.load(Ordering::Relaxed) + 1;
+            publication.sequence = sequence;
+            self.work.fetch_add(publication.work, Ordering::Relaxed);
+            self.bytes.fetch_add(publication.message.message().len(), Ordering::Relaxed);
+            mail.published.push(publication);
+            self.published.store(sequence, Ordering::Release);
+        });
+    }
+
+    /// The number of the last publication that was left here: what is asked of a connection from now on comes behind it.
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// The number of the last publication that was sent to all of the loop's connections.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Acquire)
+    }
+
+    /// Whether publishers are ahead of the loop.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.work.load(Ordering::Relaxed) >= BEHIND
+    }
+
+    /// Whether the loop takes no more publications. A publisher that `waits` while the loop is behind may finish its message.
+    pub(crate) fn is_full(&self, waits: bool) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= MOST_BYTES || (!waits && self.work.load(Ordering::Relaxed) >= MOST_WORK)
+    }
+
+    /// Wakes a publisher when the loop is no longer behind; returns `true`, and does not, if it is not behind now.
+    pub(crate) fn wait_for_room(&self, publisher: &Waker) -> bool {
+        let mut inside = self.lock();
+        if inside.is_closed || !self.is_behind() {
+            return true;
+        }
+        if !inside.publishers.iter().any(|known| known.will_wake(publisher)) {
+            inside.publishers.push(publisher.clone());
+        }
+        false
     }
 
     fn leave(&self, put: impl FnOnce(&mut Mail)) {
@@ -82,9 +144,43 @@ impl fmt::Debug for Mailbox {
 
 /// The loop's side.
 impl Mailbox {
-    /// What was left since last time.
+    /// What was left since last time. Publications go to the backlog.
     pub(super) fn take(&self) -> Mail {
-        mem::take(&mut self.lock().mail)
+        let mut mail = mem::take(&mut self.lock().mail);
+        if !mail.published.is_empty() {
+            self.backlog().extend(mail.published.drain(..));
+        }
+        mail
+    }
+
+    /// The next messages to send, and the subscribers to send them to. Both lists are empty if nothing waits.
+    pub(super) fn next_slice(&self, publications: &mut Vec<Publication>, subscribers: &mut Vec<Subscriber>) {
+        let mut backlog = self.backlog();
+        let done = backlog.next_slice(self, publications, subscribers);
+        drop(backlog);
+        if let Some(last) = done.last() {
+            self.delivered.store(last.sequence, Ordering::Release);
+            let work: usize = done.iter().map(|publication| publication.work).sum();
+            let bytes: usize = done.iter().map(|publication| publication.message.message().len()).sum();
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            if self.work.fetch_sub(work, Ordering::Relaxed) - work < BEHIND / 2 {
+                let publishers = mem::take(&mut self.lock().publishers);
+                publishers.into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
+    /// Whether publications wait that all connections are to be sent.
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog().is_empty()
+    }
+
+    /// What a connection of the loop has yet to be sent of what was published up to a number, if it `hears` it.
+    pub(crate) fn missed(&self, key: u32, up_to: u64, hears: impl FnMut(&Publication) -> bool) -> Vec<Publication> {
+        let published = mem::take(&mut self.lock().mail.published);
+        let mut backlog = self.backlog();
+        backlog.extend(published.into_iter());
+        backlog.missed(key, up_to, hears)
     }
 
     /// Has the next one who leaves something wake the loop, unless something is there already; then it is `false`.
@@ -99,11 +195,18 @@ impl Mailbox {
         true
     }
 
-    /// Takes nothing any more; gives what nobody will read.
+    /// Takes nothing any more; gives what nobody will read. Publishers wait no longer.
     pub(super) fn close(&self) -> Mail {
         let mut inside = self.lock();
         inside.is_closed = true;
         inside.waiting = None;
-        mem::take(&mut inside.mail)
+        let (mail, publishers) = (mem::take(&mut inside.mail), mem::take(&mut inside.publishers));
+        drop(inside);
+        publishers.into_iter().for_each(Waker::wake);
+        mail
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -245,7 +245,7 @@ impl Server {
         if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
             connection = connection.with_deflate(params, options);
         }
-        let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, settings.overflow));
+        let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, service.overflow));
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
         handshake.remote_addr = remote_addr;
         handshake.client_ip =

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::exchange::{Exchange, Step};
 use crate::event_loop::{Drive, Mailbox, Next, Readiness, Socket};
-use crate::topic::Publication;
+use crate::topic::{Publication, Subscriber};
 
 /// A client that has not shaken hands yet.
 pub(super) struct Newcomer {
@@ -52,7 +52,7 @@ impl Drive for Newcomer {
         }
     }
 
-    fn publish(&mut self, _publications: &[Publication], _since: u64, _cx: &mut Context<'_>, _now: Instant) {}
+    fn publish(&mut self, _publications: &[Publication], _to: Subscriber, _cx: &mut Context<'_>, _now: Instant) {}
 
     fn is_due_sooner(&self) -> bool {
         true

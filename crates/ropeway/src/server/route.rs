@@ -13,6 +13,7 @@ use crate::driver::{Endpoint, Opened};
 use crate::event_loop::{Drive, Socket};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
+use crate::link::Overflow;
 use crate::listeners::{self, Listen};
 use crate::start;
 use crate::websocket::{Pull, WebSocket};
@@ -24,16 +25,24 @@ pub struct Route<'s> {
     server: &'s Server,
     path: Option<String>,
     deflate: Option<deflate::Options>,
+    overflow: Overflow,
 }
 
 impl<'s> Route<'s> {
     pub(super) fn new(server: &'s Server, path: Option<String>) -> Self {
-        Self { server, path, deflate: server.shared.settings.options.deflate.clone() }
+        let settings = &server.shared.settings;
+        Self { server, path, deflate: settings.options.deflate.clone(), overflow: settings.overflow }
     }
 
     /// Compression on this path, where it differs from the server's; `None` for none.
     pub fn per_message_deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
         self.deflate = options.into();
+        self
+    }
+
+    /// What happens on this path to a message for which there is no room, where it differs from the server's policy.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
         self
     }
 
@@ -60,8 +69,11 @@ impl<'s> Route<'s> {
         let clients = Some(Arc::clone(&self.server.shared.clients));
         let mut options = self.server.shared.settings.options.clone();
         options.deflate = self.deflate;
-        let service =
-            Service { endpoint: Arc::new(Arc::new(Endpoint { handler, clients })), options: Arc::new(options) };
+        let service = Service {
+            endpoint: Arc::new(Arc::new(Endpoint { handler, clients })),
+            options: Arc::new(options),
+            overflow: self.overflow,
+        };
         write(&self.server.shared.routes).set(self.path, service);
     }
 }
@@ -72,6 +84,7 @@ pub(super) struct Service {
     pub(super) endpoint: Arc<dyn Start>,
     /// The server's, with what is different here.
     pub(super) options: Arc<ServerOptions>,
+    pub(super) overflow: Overflow,
 }
 
 /// Starts a connection, whatever its handler.

@@ -41,7 +41,7 @@ async fn serve(builder: ServerBuilder, handler: impl Handler) -> (Server, String
 }
 
 /// A client that knows nothing but sockets, on a thread of its own. It is open when this returns.
-fn raw_client(url: &str) -> TcpStream {
+pub(crate) fn raw_client(url: &str) -> TcpStream {
     let addr = url.trim_start_matches("ws://").trim_end_matches('/');
     let mut tcp = TcpStream::connect(addr).expect("a connection");
     tcp.write_all(request("").as_ref()).expect("it takes a request");
@@ -55,7 +55,7 @@ fn raw_client(url: &str) -> TcpStream {
     tcp
 }
 
-fn masked(frame: Frame) -> Vec<u8> {
+pub(crate) fn masked(frame: Frame) -> Vec<u8> {
     Frame { mask: Some([1, 2, 3, 4]), ..frame }.encode()
 }
 
@@ -214,7 +214,7 @@ async fn a_subscriber_that_is_closed_for_lack_of_room_is_let_go_though_nothing_c
         tokio::task::yield_now().await;
     }
     while server.clients().first().is_some_and(|client| client.ready_state() == ReadyState::Open) {
-        topic.publish(vec![0; 1 << 20]);
+        topic.publish(vec![0; 1 << 20]).expect("room");
         tokio::task::yield_now().await;
     }
     while !server.clients().is_empty() {

@@ -14,6 +14,7 @@ mod handshake_rows;
 mod keepalive;
 mod panics;
 mod pausing;
+mod publishing;
 mod receiving;
 mod rows;
 mod script;
@@ -21,6 +22,7 @@ mod sending;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
+mod topic_order;
 mod topics;
 mod turns;
 mod wire;

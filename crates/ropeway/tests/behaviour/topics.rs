@@ -26,14 +26,15 @@ impl Handler for Hall {
             Some("come") => ws.subscribe(&self.topic),
             Some("quit") => ws.terminate(),
             Some(text) if text.starts_with("echo") => ws.send(text).expect("an answer finds room"),
-            _ => self.topic.publish(message),
+            _ => drop(self.topic.publish(message)),
         }
     }
 }
 
-struct House {
-    server: Server,
-    topic: Topic,
+/// A server whose clients subscribe to a topic.
+pub(crate) struct House {
+    pub(crate) server: Server,
+    pub(crate) topic: Topic,
     url: Option<String>,
 }
 
@@ -44,9 +45,14 @@ impl House {
     }
 
     async fn with(server: ServerBuilder, tcp: bool) -> Self {
+        Self::serving(server, tcp, |server, topic| server.handler(Hall { topic })).await
+    }
+
+    /// Serves the topic as told.
+    pub(crate) async fn serving(server: ServerBuilder, tcp: bool, serve: impl FnOnce(&Server, Topic)) -> Self {
         let server = server.build();
         let topic = Topic::new();
-        server.handler(Hall { topic: topic.clone() });
+        serve(&server, topic.clone());
         let mut url = None;
         if tcp {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -59,7 +65,7 @@ impl House {
         Self { server, topic, url }
     }
 
-    async fn client(&self) -> WebSocket {
+    pub(crate) async fn client(&self) -> WebSocket {
         self.admit(Client::new()).await
     }
 
@@ -75,14 +81,18 @@ impl House {
     }
 
     /// Waits until so many are subscribed: what a client did is known to the server some time later.
-    async fn until(&self, count: usize) {
-        while self.topic.len() != count {
-            tokio::task::yield_now().await;
-        }
+    pub(crate) async fn until(&self, count: usize) {
+        let subscribed = async {
+            while self.topic.len() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), subscribed).await;
+        waited.unwrap_or_else(|_| panic!("{count} subscribers; there are {}", self.topic.len()));
     }
 }
 
-async fn heard(client: &mut WebSocket) -> String {
+pub(crate) async fn heard(client: &mut WebSocket) -> String {
     client.recv().await.expect("no error").expect("a message").as_text().expect("a text").to_owned()
 }
 
@@ -110,13 +120,13 @@ async fn everyone_hears_everything_in_order_the_publisher_too() {
 async fn a_message_is_heard_once_by_those_who_came_before_it_and_not_by_those_who_come_after() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
-        house.topic.publish("too early");
+        house.topic.publish("too early").expect("room");
         let mut first = house.client().await;
         house.until(1).await;
-        house.topic.publish("first");
+        house.topic.publish("first").expect("room");
         let mut second = house.client().await;
         house.until(2).await;
-        house.topic.publish("second");
+        house.topic.publish("second").expect("room");
         assert_eq!(heard(&mut first).await, "first");
         assert_eq!(heard(&mut first).await, "second");
         assert_eq!(heard(&mut second).await, "second");
@@ -181,7 +191,7 @@ async fn publishers_on_many_threads_are_heard_by_subscribers_on_many_each_once()
             let topic = house.topic.clone();
             std::thread::spawn(move || {
                 for count in 0..100 {
-                    topic.publish(format!("{publisher} {count}"));
+                    topic.publish(format!("{publisher} {count}")).expect("room");
                 }
             })
         })
@@ -208,7 +218,7 @@ async fn a_large_message_reaches_everyone_whole() {
         let mut clients = vec![house.client().await, house.client().await, house.client().await];
         house.until(3).await;
         let large = vec![7; 3 << 20];
-        house.topic.publish(large.clone());
+        house.topic.publish(large.clone()).expect("room");
         for client in &mut clients {
             assert!(client.recv().await.expect("no error").expect("a message").as_bytes() == large);
         }
@@ -235,8 +245,8 @@ async fn a_message_is_compressed_once_for_all_windows_of_a_size_and_everyone_hea
         let news = Prepared::from("it rains, and rains, ".repeat(50));
         assert_eq!(news.compressions(), 0);
         for _ in 0..3 {
-            house.topic.publish(news.clone());
-            house.topic.publish("short");
+            house.topic.publish(news.clone()).expect("room");
+            house.topic.publish("short").expect("room");
             for client in &mut clients {
                 assert_eq!(heard(client).await, news.message().as_text().expect("a text"));
                 assert_eq!(heard(client).await, "short");
@@ -250,7 +260,7 @@ async fn a_message_is_compressed_once_for_all_windows_of_a_size_and_everyone_hea
 
         clients.push(house.admit(offering(Options::context_takeover().server_max_window_bits(9))).await);
         house.until(7).await;
-        house.topic.publish(news.clone());
+        house.topic.publish(news.clone()).expect("room");
         for client in &mut clients {
             assert_eq!(heard(client).await, news.message().as_text().expect("a text"));
         }
@@ -265,11 +275,11 @@ async fn a_message_that_nobody_would_compress_is_not_compressed() {
         let mut plain = house.admit(Client::new().per_message_deflate(None)).await;
         house.until(1).await;
         let (long, short) = (Prepared::from("it rains, ".repeat(50)), Prepared::from("short"));
-        house.topic.publish(long.clone());
+        house.topic.publish(long.clone()).expect("room");
         assert_eq!(heard(&mut plain).await, long.message().as_text().expect("a text"));
         let mut deflating = house.admit(Client::new().per_message_deflate(Options::context_takeover())).await;
         house.until(2).await;
-        house.topic.publish(short.clone());
+        house.topic.publish(short.clone()).expect("room");
         assert_eq!(heard(&mut deflating).await, "short");
         assert_eq!([long.compressions(), short.compressions()], [0, 0]);
     }
@@ -281,10 +291,10 @@ async fn a_topic_outlives_its_subscribers() {
         let house = House::new(tcp).await;
         let mut client = house.client().await;
         house.until(1).await;
-        house.topic.publish("while it lasts");
+        house.topic.publish("while it lasts").expect("room");
         assert_eq!(heard(&mut client).await, "while it lasts");
         house.server.shutdown(Duration::from_secs(5)).await;
         house.until(0).await;
-        house.topic.publish("to nobody");
+        house.topic.publish("to nobody").expect("room");
     }
 }

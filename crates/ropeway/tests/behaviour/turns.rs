@@ -67,6 +67,26 @@ async fn a_noisy_connection_lets_others_have_their_turn() {
     assert!(read < TURN + READ, "the noisy one had {read} bytes read first");
 }
 
+/// Empty messages have no bytes to count but those of their headers, and each of them is work.
+#[tokio::test(start_paused = true)]
+async fn a_connection_with_many_small_messages_lets_others_have_their_turn() {
+    let (server, order) = (Server::builder().build(), Arc::new(Mutex::new(Vec::new())));
+    server.on_connection({
+        let order = Arc::clone(&order);
+        move |ws, _| {
+            let order = Arc::clone(&order);
+            ws.on_message(move |_, message| order.lock().unwrap().push(message.as_text() == Some("quiet")));
+        }
+    });
+    let (noisy, quiet) = (open(&server).await, open(&server).await);
+    noisy.send(&vec![binary(""); READ / 6]);
+    quiet.send(&[text("quiet")]);
+    settle().await;
+    let order = order.lock().unwrap();
+    let before = order.iter().position(|is_quiet| *is_quiet).expect("it had its turn");
+    assert_eq!((before, order.len()), (TURN / 64, READ / 6 + 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deadline_comes_for_a_noisy_connection_too() {
     const TOO_MUCH: usize = 100;

@@ -1,0 +1,207 @@
+//! Publications that an event loop has not yet sent to all of its connections. They are sent in slices, so that sockets and
+//! timers are looked at in between, and a connection may be sent its share ahead of the others.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use super::Mailbox;
+use crate::topic::{Publication, Subscriber};
+
+/// The most messages of one topic that a connection is sent together.
+const TOGETHER: usize = 64;
+
+/// How much one slice costs, in messages appended to a queue, at about 100 ns each.
+const SLICE: usize = 4096;
+
+/// A write costs as much as appending so many messages.
+const WRITE: usize = 8;
+
+/// Copying so many bytes costs as much as appending a message.
+const BYTES: usize = 256;
+
+thread_local! {
+    /// Whether this thread runs a loop now.
+    static RUNS_A_LOOP: Cell<bool> = const { Cell::new(false) };
+    /// Whether publications wait for the loop that this thread runs.
+    static WAITS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether what this thread has published may still wait for the loop that it runs. Asked before each message is sent.
+#[inline]
+pub(crate) fn waits_here() -> bool {
+    WAITS_HERE.get()
+}
+
+/// Notes that something was published.
+pub(crate) fn note_published() {
+    if RUNS_A_LOOP.get() {
+        WAITS_HERE.set(true);
+    }
+}
+
+/// Says that this thread runs a loop, until it is dropped.
+pub(super) struct Running;
+
+impl Running {
+    pub(super) fn new(mailbox: &Mailbox) -> Self {
+        RUNS_A_LOOP.set(true);
+        Self::note(mailbox);
+        Self
+    }
+
+    /// Notes whether publications wait for the loop.
+    pub(super) fn note(mailbox: &Mailbox) {
+        WAITS_HERE.set(mailbox.has_backlog());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNS_A_LOOP.set(false);
+        WAITS_HERE.set(false);
+    }
+}
+
+/// Publications in the order in which they were left. The first few, of one topic, are sent slice by slice.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    waiting: VecDeque<Publication>,
+    /// How many of the first are being sent, and the place of the next subscriber to be sent them.
+    sending: usize,
+    next: usize,
+    /// The connection that was last sent its share ahead of the others, and up to which number.
+    ahead: (u32, u64),
+}
+
+impl Backlog {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn extend(&mut self, publications: impl Iterator<Item = Publication>) {
+        self.waiting.extend(publications);
+    }
+
+    /// Copies the next slice to the empty lists. Returns the publications that all subscribers were sent with it.
+    pub(super) fn next_slice(
+        &mut self,
+        mailbox: &Mailbox,
+        publications: &mut Vec<Publication>,
+        subscribers: &mut Vec<Subscriber>,
+    ) -> Vec<Publication> {
+        let Self { waiting, sending, next, .. } = self;
+        let Some(first) = waiting.front() else { return Vec::new() };
+        if *sending == 0 {
+            *sending = waiting.iter().take(TOGETHER).take_while(|publication| publication.is_like(first)).count();
+            *next = 0;
+        }
+        publications.extend(waiting.iter().take(*sending).cloned());
+        let each = WRITE + publications.iter().map(|publication| 1 + publication.len() / BYTES).sum::<usize>();
+        let last = publications.last().map_or(0, |publication| publication.number);
+        match first.subscribers(mailbox, *next, last, (SLICE / each).max(1), subscribers) {
+            Some(place) => {
+                *next = place;
+                Vec::new()
+            }
+            None => waiting.drain(..std::mem::take(sending)).collect(),
+        }
+    }
+
+    /// What a connection has yet to be sent, up to a number, of what it `hears`.
+    pub(super) fn missed(
+        &mut self,
+        key: u32,
+        up_to: u64,
+        mut hears: impl FnMut(&Publication) -> bool,
+    ) -> Vec<Publication> {
+        // A connection that came to have the key of another subscribed later than what that one was sent.
+        let from = if self.ahead.0 == key { self.ahead.1 } else { 0 };
+        let start = self.waiting.partition_point(|publication| publication.sequence <= from);
+        let new = self.waiting.range(start..).take_while(|publication| publication.sequence <= up_to);
+        let missed = new.filter(|publication| hears(publication)).cloned().collect();
+        let last = self.waiting.back().map_or(0, |publication| publication.sequence);
+        self.ahead = (key, last.min(up_to).max(from));
+        missed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::topic::Topic;
+
+    /// All slices until nothing waits: to how many subscribers how many messages were sent in each.
+    fn slices(mailbox: &Mailbox) -> Vec<(usize, usize)> {
+        let mut slices = Vec::new();
+        loop {
+            mailbox.take();
+            let (mut publications, mut subscribers) = (Vec::new(), Vec::new());
+            mailbox.next_slice(&mut publications, &mut subscribers);
+            if publications.is_empty() {
+                return slices;
+            }
+            slices.push((subscribers.len(), publications.len()));
+        }
+    }
+
+    fn topic(mailbox: &Arc<Mailbox>, subscribers: u32) -> Topic {
+        let topic = Topic::new();
+        for key in 0..subscribers {
+            let _ = topic.table().admit_on_loop(mailbox, key);
+        }
+        topic
+    }
+
+    #[test]
+    fn a_slice_costs_so_much_at_most() {
+        let mailbox = Arc::new(Mailbox::default());
+        let topic = topic(&mailbox, 1000);
+        let _ = topic.publish(vec![]);
+        assert_eq!(slices(&mailbox), [(455, 1), (455, 1), (90, 1)]);
+        for _ in 0..100 {
+            let _ = topic.publish(vec![]);
+        }
+        let slices_of_many = slices(&mailbox);
+        assert!(slices_of_many.iter().all(|(subscribers, messages)| subscribers * (WRITE + messages) <= SLICE));
+        assert_eq!(slices_of_many.iter().map(|(subscribers, messages)| subscribers * messages).sum::<usize>(), 100_000);
+        let _ = topic.publish(vec![0; 16 * 1024]);
+        assert_eq!(slices(&mailbox)[0], (56, 1), "bytes cost too");
+        let _ = topic.publish(vec![0; 16 << 20]);
+        assert_eq!(slices(&mailbox).len(), 1000, "one at a time");
+    }
+
+    #[test]
+    fn topics_are_sent_in_the_order_of_publication() {
+        let mailbox = Arc::new(Mailbox::default());
+        let (one, two) = (topic(&mailbox, 1), topic(&mailbox, 2));
+        for topic in [&one, &one, &two, &one] {
+            let _ = topic.publish("news");
+        }
+        assert_eq!(mailbox.published() - mailbox.delivered(), 4);
+        assert_eq!(slices(&mailbox), [(1, 2), (2, 1), (1, 1)]);
+        assert_eq!(mailbox.published(), mailbox.delivered());
+    }
+
+    #[test]
+    fn what_a_connection_was_sent_ahead_of_others_it_is_not_sent_again() {
+        let mailbox = Arc::new(Mailbox::default());
+        let topic = topic(&mailbox, 2);
+        let _ = topic.publish("first");
+        let subscription = topic.table().admit_on_loop(&mailbox, 2);
+        let _ = topic.publish("second");
+        let mut hearing = crate::subscription::Subscriptions::default();
+        hearing.insert(subscription);
+        let numbers = |up_to| {
+            let missed = mailbox.missed(2, up_to, |publication| hearing.hear(publication));
+            missed.iter().map(|publication| publication.number).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(1), [0; 0]);
+        assert_eq!(numbers(u64::MAX), [2]);
+        assert_eq!(numbers(u64::MAX), [0; 0]);
+        let _ = topic.publish("third");
+        assert_eq!(numbers(3), [3]);
+        assert_eq!(slices(&mailbox), [(2, 3)], "the others are sent all three");
+    }
+}

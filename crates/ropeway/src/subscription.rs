@@ -1,0 +1,185 @@
+//! Subscriptions, as a connection keeps them: few or thousands, found without looking at each.
+
+use std::sync::{Arc, Weak};
+
+#[cfg(unix)]
+use crate::event_loop::Mailbox;
+use crate::link::Link;
+#[cfg(unix)]
+use crate::topic::Publication;
+use crate::topic::{Table, Topic};
+
+/// A subscription. It does not keep the topic: one that nobody can publish at is gone, whoever subscribed.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    id: u64,
+    table: Weak<Table>,
+    place: Place,
+    /// Nothing that is published from now on is for this connection, see [`Subscriptions::leave`].
+    is_leaving: bool,
+}
+
+/// Where a topic keeps a subscriber.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Other(usize),
+    #[cfg(unix)]
+    Loop {
+        index: u32,
+        key: u32,
+    },
+}
+
+/// The subscriptions of a connection, in the order of their topics' numbers. Of a topic there may be several, of which all but the
+/// last are leaving.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions(Vec<Subscription>);
+
+/// What is dropped when no lock is held, as it may lead to values of the user's.
+pub(crate) type Remains = Vec<(Option<Arc<Table>>, Option<Arc<Link>>)>;
+
+impl Subscription {
+    pub(crate) fn new(table: &Arc<Table>, place: Place) -> Self {
+        Self { id: table.id(), table: Arc::downgrade(table), place, is_leaving: false }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) {
+        if let Some(table) = self.table.upgrade() {
+            drop(table.remove(self.place));
+        }
+    }
+}
+
+impl Subscriptions {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the connection is subscribed to a topic, and not leaving it.
+    pub(crate) fn contains(&self, topic: &Topic) -> bool {
+        self.find(topic.table().id()).is_some()
+    }
+
+    /// Adds one. Those of topics that are gone make room before more is asked for.
+    pub(crate) fn insert(&mut self, subscription: Subscription) {
+        if self.0.len() == self.0.capacity() {
+            self.0.retain(|subscription| subscription.table.strong_count() > 0);
+        }
+        let index = self.0.partition_point(|known| known.id <= subscription.id);
+        self.0.insert(index, subscription);
+    }
+
+    /// Takes out that of a topic, if there is one that is not leaving.
+    pub(crate) fn remove(&mut self, topic: &Topic) -> Option<Subscription> {
+        let index = self.find(topic.table().id())?;
+        Some(self.0.remove(index))
+    }
+
+    /// Has the connection leave a topic once it was sent what was published before. `false` if it is not subscribed.
+    #[cfg(unix)]
+    pub(crate) fn leave(&mut self, topic: &Topic) -> bool {
+        let Some(index) = self.find(topic.table().id()) else { return false };
+        self.0[index].is_leaving = true;
+        topic.table().leave(self.0[index].place);
+        true
+    }
+
+    /// Takes out the first one that is leaving the topic of this number.
+    #[cfg(unix)]
+    pub(crate) fn left(&mut self, id: u64) -> Option<Subscription> {
+        let index = self.0.partition_point(|known| known.id < id);
+        self.0.get(index).is_some_and(|known| known.id == id && known.is_leaving).then(|| self.0.remove(index))
+    }
+
+    /// Whether a publication is for the connection and was not yet sent to it. If so, it is sent now.
+    #[cfg(unix)]
+    pub(crate) fn hear(&self, publication: &Publication) -> bool {
+        let table = publication.table();
+        let start = self.0.partition_point(|known| known.id < table.id());
+        let of_topic = self.0[start..].iter().take_while(|known| known.id == table.id());
+        // Each is asked, and the message counts as sent to each.
+        of_topic.filter(|known| table.hears(known.place, publication.number)).count() > 0
+    }
+
+    /// An event loop drives the connection from now on.
+    #[cfg(unix)]
+    #[must_use = "it is to be dropped when no lock is held"]
+    pub(crate) fn move_to_loop(&mut self, mailbox: &Arc<Mailbox>, key: u32) -> Remains {
+        let moved = self.0.iter_mut().map(|subscription| {
+            let table = subscription.table.upgrade();
+            let link = table.as_ref().and_then(|table| table.move_to_loop(&mut subscription.place, mailbox, key));
+            (table, link)
+        });
+        moved.collect()
+    }
+
+    /// Ends all of them.
+    pub(crate) fn end(self) {
+        self.0.into_iter().for_each(Subscription::end);
+    }
+
+    /// The place of the one of a topic that is not leaving: it is the last.
+    fn find(&self, id: u64) -> Option<usize> {
+        let index = self.0.partition_point(|known| known.id <= id).checked_sub(1)?;
+        (self.0[index].id == id && !self.0[index].is_leaving).then_some(index)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// As a connection on a loop keeps them.
+    fn subscribe(subscriptions: &mut Subscriptions, topic: &Topic, mailbox: &Arc<Mailbox>) {
+        subscriptions.insert(topic.table().admit_on_loop(mailbox, 7));
+    }
+
+    #[test]
+    fn topics_that_are_gone_leave_nothing_behind() {
+        let (mut subscriptions, mailbox) = (Subscriptions::default(), Arc::default());
+        let stays = Topic::new();
+        subscribe(&mut subscriptions, &stays, &mailbox);
+        for _ in 0..10_000 {
+            subscribe(&mut subscriptions, &Topic::new(), &mailbox);
+        }
+        assert!(subscriptions.0.capacity() <= 8, "room for {}", subscriptions.0.capacity());
+        assert!(subscriptions.contains(&stays));
+        // The loop is known by the topic that is left alone.
+        assert_eq!(Arc::strong_count(&mailbox), 2);
+        subscriptions.end();
+        assert_eq!((Arc::strong_count(&mailbox), stays.len()), (1, 0));
+    }
+
+    #[test]
+    fn each_of_many_is_found_and_left_whatever_the_order() {
+        let (mut subscriptions, mailbox) = (Subscriptions::default(), Arc::default());
+        let topics: Vec<Topic> = (0..1000).map(|_| Topic::new()).collect();
+        for topic in topics.iter().rev() {
+            subscribe(&mut subscriptions, topic, &mailbox);
+        }
+        assert!(subscriptions.0.is_sorted_by_key(|subscription| subscription.id));
+        for topic in topics.iter().step_by(2) {
+            subscriptions.remove(topic).expect("it is subscribed").end();
+        }
+        for (number, topic) in topics.iter().enumerate() {
+            assert_eq!((subscriptions.contains(topic), topic.len()), (number % 2 == 1, number % 2));
+        }
+    }
+
+    #[test]
+    fn a_topic_that_is_left_and_subscribed_to_again_is_left_once() {
+        let (mut subscriptions, mailbox) = (Subscriptions::default(), Arc::default());
+        let topic = Topic::new();
+        let id = topic.table().id();
+        subscribe(&mut subscriptions, &topic, &mailbox);
+        assert!(subscriptions.leave(&topic) && !subscriptions.leave(&topic));
+        assert!(!subscriptions.contains(&topic) && topic.is_empty());
+        subscribe(&mut subscriptions, &topic, &mailbox);
+        assert!(subscriptions.contains(&topic));
+        assert_eq!(topic.len(), 1);
+        subscriptions.left(id).expect("the first one").end();
+        assert!(subscriptions.left(id).is_none() && subscriptions.contains(&topic));
+        assert_eq!(topic.len(), 1);
+    }
+}

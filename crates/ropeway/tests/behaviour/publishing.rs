@@ -1,0 +1,270 @@
+//! Publishers that are faster than what they publish can be sent, and subscribers that are slower: the one waits, the other is
+//! closed or counted, and nobody else notices.
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use ropeway::{Handler, Handshake, MessageRef, Overflow, PublishError, ReadyState, SendError, Server, Topic, Ws};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::event_loop::{masked, raw_client};
+use crate::script::{binary, code_of, connect, open, text};
+use crate::topics::House;
+use crate::wire::settle;
+
+/// From how much work on a loop is behind, how much may wait for one at most, and what a subscriber counts as; see `mailbox` and
+/// `topic`.
+const BEHIND: usize = 1 << 20;
+const MOST_WORK: usize = 8 << 20;
+const WORK: usize = 64;
+
+/// Subscribes clients that ask for it, and publishes all else.
+struct Press {
+    topic: Topic,
+    published: Arc<AtomicUsize>,
+}
+
+impl Handler for Press {
+    type State = ();
+
+    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+
+    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+        if message.as_text() == Some("subscribe") {
+            ws.subscribe(&self.topic);
+        } else {
+            let _ = self.topic.publish(message);
+            self.published.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A server that runs only where a test lets it: each of its runtimes has a loop.
+struct Works {
+    server: Server,
+    topic: Topic,
+    published: Arc<AtomicUsize>,
+}
+
+impl Works {
+    fn new() -> Self {
+        let (server, topic, published) = (Server::builder().build(), Topic::new(), Arc::default());
+        server.handler(Press { topic: topic.clone(), published: Arc::clone(&published) });
+        Self { server, topic, published }
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().expect("a runtime")
+    }
+
+    /// A client whose connection is carried by the loop of this runtime.
+    fn client(&self, runtime: &Runtime) -> TcpStream {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+            let client = tokio::task::spawn_blocking(move || raw_client(&url));
+            let (stream, addr) = listener.accept().await.expect("a client");
+            self.server.serve_stream(stream, Some(addr)).await;
+            client.await.expect("it is open")
+        })
+    }
+
+    fn subscriber(&self, runtime: &Runtime) -> TcpStream {
+        let before = self.topic.len();
+        let mut client = self.client(runtime);
+        client.write_all(&masked(text("subscribe"))).expect("it is open");
+        runtime.block_on(until("it is subscribed", || self.topic.len() > before));
+        client
+    }
+
+    fn published(&self) -> usize {
+        self.published.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets a runtime go on until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Reads so many empty messages, on a thread of its own.
+async fn read_empty(mut client: TcpStream, count: usize) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut frames = vec![0; 2 * count];
+        client.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+        client.read_exact(&mut frames).expect("all of them");
+        assert!(frames.chunks(2).all(|frame| frame == [0x82, 0]));
+    });
+    reading.await.expect("no panic");
+}
+
+#[test]
+fn a_publisher_that_is_ahead_of_a_loop_is_not_read_from_until_the_loop_has_caught_up() {
+    const COUNT: usize = 40_000;
+    let works = Works::new();
+    let (here, there) = (Works::runtime(), Works::runtime());
+    let subscriber = works.subscriber(&there);
+    let mut publisher = works.client(&here);
+    let writing = std::thread::spawn(move || {
+        publisher.write_all(&masked(binary("")).repeat(COUNT)).expect("it is read in the end");
+        publisher
+    });
+    // The loop over there does not run.
+    here.block_on(until("the publisher waits", || works.published() == BEHIND / WORK));
+    here.block_on(async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(works.published(), BEHIND / WORK, "it was read from though a loop was behind");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = std::thread::spawn(move || here.block_on(stopped));
+    there.block_on(read_empty(subscriber, COUNT));
+    assert_eq!(works.published(), COUNT);
+    drop(stop);
+    running.join().expect("no panic").expect_err("nothing was said");
+    drop(writing.join().expect("no panic"));
+}
+
+#[test]
+fn a_publisher_that_cannot_be_made_to_wait_is_told_and_may_wait_for_room() {
+    let works = Works::new();
+    let runtime = Works::runtime();
+    let subscriber = works.subscriber(&runtime);
+    let count = (0..2 * MOST_WORK).take_while(|_| works.topic.publish(vec![]).is_ok()).count();
+    assert_eq!(count, MOST_WORK / WORK);
+    assert_eq!(works.topic.publish(vec![]), Err(PublishError::Full));
+    let topic = works.topic.clone();
+    let mut waiting = pin!(topic.publish_wait(vec![]));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    runtime.block_on(async {
+        let reading = tokio::spawn(read_empty(subscriber, count + 1));
+        assert_eq!(waiting.await, 1);
+        reading.await.expect("all of them came, and the one that waited");
+    });
+}
+
+/// What one client reads, and how many messages were dropped for it, comes to all that was published.
+#[tokio::test]
+async fn a_topic_may_drop_what_a_slow_subscriber_has_no_room_for_and_counts_it() {
+    const COUNT: usize = 60;
+    for tcp in [true, false] {
+        let topic = Topic::with_overflow(Overflow::Drop);
+        let house = House::serving(Server::builder(), tcp, {
+            let topic = topic.clone();
+            |server, _| server.handler(Press { topic, published: Arc::default() })
+        });
+        let house = house.await;
+        let mut client = house.client().await;
+        client.send("subscribe").await.expect("it is open");
+        until("it is subscribed", || topic.len() == 1).await;
+        for _ in 0..COUNT {
+            topic.publish_wait(vec![7; 1 << 20]).await;
+        }
+        let sender = house.server.clients().remove(0);
+        until("the last one is sent or dropped", || sender.dropped() > 0).await;
+        let mut heard = 0;
+        while heard + sender.dropped() < COUNT as u64 {
+            client.recv().await.expect("no error").expect("it is open");
+            heard += 1;
+        }
+        assert!(heard > 0 && sender.dropped() > 0, "heard {heard}, dropped {}", sender.dropped());
+        assert_eq!(sender.ready_state(), ReadyState::Open);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
+    for tcp in [true, false] {
+        for (policy, is_closed) in [(Overflow::Refuse, true), (Overflow::Close, true), (Overflow::Drop, false)] {
+            let house = House::serving(Server::builder(), tcp, |server, topic| {
+                server.at("/").overflow(policy).handler(Press { topic, published: Arc::default() });
+            });
+            let house = house.await;
+            let mut client = house.client().await;
+            client.send("subscribe").await.expect("it is open");
+            house.until(1).await;
+            let sender = house.server.clients().remove(0);
+            while sender.dropped() == 0 {
+                house.topic.publish_wait(vec![7; 1 << 20]).await;
+            }
+            if is_closed {
+                while client.recv().await.expect("no error").is_some() {}
+                let closed = client.closed().expect("it is closed");
+                assert_eq!((closed.code.as_u16(), &closed.reason[..]), (1013, "the write queue is full"));
+            } else {
+                assert_eq!(sender.ready_state(), ReadyState::Open);
+            }
+        }
+    }
+}
+
+/// Subscribers that are tasks are late when many publish at once. That is not their peers' fault, so the publishers wait.
+#[tokio::test(start_paused = true)]
+async fn publishers_wait_for_subscribers_that_have_not_had_their_turn() {
+    const PUBLISHERS: usize = 16;
+    const COUNT: usize = 2000;
+    let (server, topic) = (Server::builder().build(), Topic::new());
+    server.handler(Press { topic: topic.clone(), published: Arc::default() });
+    let subscriber = open(&server).await;
+    subscriber.send(&[text("subscribe")]);
+    settle().await;
+    let mut publishers = Vec::new();
+    for _ in 0..PUBLISHERS {
+        publishers.push(open(&server).await);
+    }
+    for publisher in &publishers {
+        publisher.send(&vec![binary(vec![7; 100]); COUNT]);
+    }
+    let mut heard = 0;
+    for _ in 0..1000 {
+        settle().await;
+        heard += subscriber.take_frames().iter().filter(|frame| frame.payload.len() == 100).count();
+    }
+    assert_eq!(heard, PUBLISHERS * COUNT);
+    assert_eq!(server.clients()[0].dropped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_messages_are_bounded_by_their_number() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    // Its task has not run since.
+    let count = (0..100_000).take_while(|_| sender.send("").is_ok()).count();
+    assert_eq!(count, 16 * 1024);
+    assert_eq!(sender.send(""), Err(SendError::Full { buffered: 0 }));
+    settle().await;
+    assert_eq!(wire.take_frames().len(), count);
+    sender.send("room again").expect("room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_closed_as_too_slow_says_so() {
+    let (server, topic) = (Server::builder().max_buffered(1000).build(), Topic::new());
+    server.handler(Press { topic: topic.clone(), published: Arc::default() });
+    let wire = open(&server).await;
+    wire.send(&[text("subscribe")]);
+    settle().await;
+    wire.set_room(Some(0));
+    for _ in 0..3 {
+        topic.publish(vec![0; 600]).expect("no loop is behind");
+        settle().await;
+    }
+    assert_eq!(server.clients()[0].dropped(), 1);
+    wire.set_room(None);
+    settle().await;
+    let frames = wire.take_frames();
+    assert_eq!((frames.len(), code_of(&frames[2])), (3, 1013));
+}
