@@ -17,6 +17,7 @@ mod program;
 mod server_process;
 mod setup;
 mod steps;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ cargo xtask COMMAND: the commands that prove ropeway
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
   interop               the Python package `websockets`, the npm package `ws` and plain HTTP against ropeway
   browser               the page and the axum examples in headless Chromium
+  torture               attacks on `ropeway serve`, and what they cost its other clients; takes minutes, not part of `test`
   help                  this text
 
 Environment:
@@ -96,6 +98,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         }
         ["miri"] => vec![miri::step()],
         ["autobahn", role, cases @ ..] => vec![autobahn::step(role.parse()?, cases)],
+        ["torture"] => vec![torture::step()],
         ["interop"] => interop::steps(),
         ["browser"] => vec![browser::page(), browser::examples()],
         other => bail!("there is no command `{}`; `cargo xtask help` lists them", other.join(" ")),

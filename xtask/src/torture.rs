@@ -1,0 +1,23 @@
+//! Attacks on a server, and how its other clients fare meanwhile: a command of its own, as it takes minutes and needs the machine
+//! to itself. The attacks are the program `torture` of `conformance`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::program::Program;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+pub(crate) fn step() -> Step {
+    Step::new("torture", "what one client does costs others milliseconds, and no memory", torture)
+}
+
+fn torture(workspace: &Workspace) -> Result<String> {
+    let ropeway = workspace.ropeway()?;
+    let torture = workspace.build(&["--package", "conformance", "--bin", "torture"], "torture")?;
+    Program::new(torture).arg(ropeway).deadline(DEADLINE).run()?;
+    Ok("publishing and compressing, one thread and two".into())
+}
