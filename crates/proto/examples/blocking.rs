@@ -4,6 +4,8 @@
 //! cargo run -p ropeway-proto --example blocking 127.0.0.1:8006
 //! ```
 
+#![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
+
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -132,6 +132,7 @@ impl Keepalive {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some time to begin with")]
 mod tests {
     use super::*;
 

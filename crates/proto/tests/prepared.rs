@@ -1,5 +1,7 @@
 //! Messages for many connections: each sends them as it would send any other, however much of the work is shared.
 
+#![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
+
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::thread;

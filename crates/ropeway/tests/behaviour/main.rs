@@ -8,6 +8,7 @@ mod attach;
 mod client;
 mod closing;
 mod event_loop;
+mod eventually;
 mod flood;
 mod handshake;
 mod handshake_rows;

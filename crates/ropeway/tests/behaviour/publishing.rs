@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::event_loop::{masked, raw_client};
+use crate::eventually::eventually;
 use crate::script::{binary, code_of, connect, open, text};
 use crate::topics::House;
 use crate::wire::settle;
@@ -80,23 +81,13 @@ impl Works {
         let before = self.topic.len();
         let mut client = self.client(runtime);
         client.write_all(&masked(text("subscribe"))).expect("it is open");
-        runtime.block_on(until("it is subscribed", || self.topic.len() > before));
+        runtime.block_on(eventually("it is subscribed", || self.topic.len() > before));
         client
     }
 
     fn published(&self) -> usize {
         self.published.load(Ordering::Relaxed)
     }
-}
-
-/// Lets a runtime go on until something is so.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waiting = async {
-        while !is_so() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// Reads so many empty messages, on a thread of its own.
@@ -122,7 +113,7 @@ fn a_publisher_that_is_ahead_of_a_loop_is_not_read_from_until_the_loop_has_caugh
         publisher
     });
     // The loop over there does not run.
-    here.block_on(until("the publisher waits", || works.published() == BEHIND / WORK));
+    here.block_on(eventually("the publisher waits", || works.published() == BEHIND / WORK));
     here.block_on(async {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -169,12 +160,12 @@ async fn a_topic_may_drop_what_a_slow_subscriber_has_no_room_for_and_counts_it()
         let house = house.await;
         let mut client = house.client().await;
         client.send("subscribe").await.expect("it is open");
-        until("it is subscribed", || topic.len() == 1).await;
+        eventually("it is subscribed", || topic.len() == 1).await;
         for _ in 0..COUNT {
             topic.publish_wait(vec![7; 1 << 20]).await;
         }
         let sender = house.server.clients().remove(0);
-        until("the last one is sent or dropped", || sender.dropped() > 0).await;
+        eventually("the last one is sent or dropped", || sender.dropped() > 0).await;
         let mut heard = 0;
         while heard + sender.dropped() < COUNT as u64 {
             client.recv().await.expect("no error").expect("it is open");

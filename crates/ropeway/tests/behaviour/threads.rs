@@ -135,6 +135,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     let mut counts: HashMap<String, usize> = HashMap::new();
     // The second may start late.
     while counts.len() < 2 {
+        assert!(clients.len() < 1000, "all of a thousand clients went to one thread");
         *counts.entry(carrier(&url, &mut clients).await).or_default() += 1;
     }
     counts.clear();

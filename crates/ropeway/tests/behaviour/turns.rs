@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ropeway::{Config, Server};
 
+use crate::eventually::eventually;
 use crate::script::{binary, code_of, continuation, open, text};
 use crate::wire::{Wire, settle};
 
@@ -106,9 +107,7 @@ async fn a_deadline_comes_for_a_noisy_connection_too() {
     for _ in 0..TOO_MUCH {
         noisy.send(&[continuation(vec![7; READ]).unfinished()]);
     }
-    while noisy.read() == before {
-        tokio::task::yield_now().await;
-    }
+    eventually("it has begun to read", || noisy.read() > before).await;
     tokio::time::advance(timeout).await;
     settle().await;
     assert_eq!(noisy.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
