@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Request, Response, Uri};
+use ropeway_proto::handshake::Destination;
 
 /// What the opening handshake said. It is handed over once, when the connection opens; keep of it what you need.
 #[derive(Debug)]
@@ -38,6 +39,11 @@ impl Handshake {
     /// The path that was asked for.
     pub fn path(&self) -> &str {
         self.request.uri().path()
+    }
+
+    /// The host that was asked for: see [`Destination`].
+    pub fn destination(&self) -> Option<Destination> {
+        Destination::of(&self.request)
     }
 
     /// The request's headers.

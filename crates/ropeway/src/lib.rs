@@ -95,7 +95,7 @@ pub use ws::Ws;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
-pub use ropeway_proto::handshake::{Cidr, ClientError, Limits as HeadLimits, Refusal, Target};
+pub use ropeway_proto::handshake::{Cidr, ClientError, Destination, Limits as HeadLimits, Refusal, Target};
 pub use ropeway_proto::{
     Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState, SendError, Text,
     Violation, deflate,

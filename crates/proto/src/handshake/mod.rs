@@ -25,6 +25,7 @@
 mod authority;
 mod client;
 mod client_error;
+mod destination;
 mod encode;
 mod fields;
 mod forwarded;
@@ -41,6 +42,7 @@ mod rows;
 
 pub use client::{ClientHandshake, ClientOptions, Opened};
 pub use client_error::ClientError;
+pub use destination::Destination;
 pub use encode::{encode_response, encode_response_to_head};
 pub use forwarded::{Cidr, CidrError, client_ip};
 pub use head::{HeadError, HeadReader, Limits};

@@ -33,6 +33,8 @@ pub enum Fault {
     HostRepeated,
     /// A `Host` that is no host and port: 400.
     HostInvalid,
+    /// An absolute target whose host is no host and port: 400.
+    TargetHost,
     /// The request has a body: 400.
     Body,
     /// No `Sec-WebSocket-Key`: 400.
@@ -107,6 +109,7 @@ impl Fault {
             | Self::HostMissing
             | Self::HostRepeated
             | Self::HostInvalid
+            | Self::TargetHost
             | Self::Body
             | Self::KeyMissing
             | Self::KeyRepeated
@@ -151,6 +154,10 @@ impl fmt::Display for Fault {
             Self::HostInvalid => f.write_str(
                 "the Host header is not a host with an optional port (RFC 9112 section 3.2); send something like \
                  \"Host: example.com:8005\"",
+            ),
+            Self::TargetHost => f.write_str(
+                "the request target's host is not a host with an optional port (RFC 9110 sections 4.2 and 4.2.4); send \
+                 the path alone, such as \"GET /chat HTTP/1.1\", and the host in Host",
             ),
             Self::Body => f.write_str(
                 "the request announces a body, which the opening handshake does not have (RFC 6455 section 4.1); send \

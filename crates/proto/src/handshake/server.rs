@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use super::Negotiated;
-use super::authority::host_and_port;
+use super::destination::Destination;
 use super::encode::encode_head;
 use super::fields::{self, Field};
 use super::key;
@@ -40,6 +39,8 @@ pub struct Accepted {
     pub response: Response<()>,
     /// What the connection is made with, once the response is on its way.
     pub negotiated: Negotiated,
+    /// Where the request was sent, which the origin check has compared with.
+    pub destination: Destination,
 }
 
 impl Accepted {
@@ -67,11 +68,11 @@ pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accept
     let headers = request.headers();
     check_request_line(request)?;
     check_upgrade(headers)?;
-    let host = host(request)?;
+    let destination = Destination::stated(request)?;
     check_no_body(headers)?;
     let key = key(headers)?;
     check_version(headers)?;
-    options.origins.check(headers, &host)?;
+    options.origins.check(headers, &destination)?;
     let subprotocol = subprotocol(headers, &options.subprotocols)?;
     let deflate = deflate(headers, options.deflate.as_ref())?;
 
@@ -88,7 +89,7 @@ pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accept
         answer.insert(SEC_WEBSOCKET_EXTENSIONS, value(&text));
         params
     });
-    Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate } })
+    Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate }, destination })
 }
 
 /// Section 4.2.1: "An HTTP/1.1 or higher GET request".
@@ -113,23 +114,6 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Fault> {
         return Err(Fault::Connection);
     }
     Ok(())
-}
-
-/// RFC 9112 section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request message
-/// that contains more than one Host header field line or a Host header field with an invalid field value".
-fn host<B>(request: &Request<B>) -> Result<Authority, Fault> {
-    let host = match fields::single(request.headers(), &HOST) {
-        Field::Missing => return Err(Fault::HostMissing),
-        Field::Repeated => return Err(Fault::HostRepeated),
-        Field::Once(host) => Authority::try_from(host.as_bytes()).map_err(|_| Fault::HostInvalid)?,
-    };
-    // `Host` has no userinfo, and for an origin check it would only confuse.
-    if host_and_port(&host).is_none() || host.as_str().contains('@') {
-        return Err(Fault::HostInvalid);
-    }
-    // Section 3.2.2: a server that is sent the absolute form "MUST ignore the received Host header field (if any) and
-    // instead use the host information of the request-target".
-    Ok(request.uri().authority().cloned().unwrap_or(host))
 }
 
 /// A body would be read as frames, or, by a proxy that does not know better, as the next request.
@@ -210,6 +194,7 @@ fn value(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HOST;
     use proptest::prelude::*;
 
     use super::*;

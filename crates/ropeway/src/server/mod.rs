@@ -19,7 +19,9 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use http::{Request, Response};
-use ropeway_proto::handshake::{Cidr, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip};
+use ropeway_proto::handshake::{
+    self, Cidr, Destination, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip,
+};
 use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::Instant;
@@ -146,7 +148,7 @@ impl Server {
     }
 
     /// Decides about each opening handshake, before it is accepted: the place for authentication. The refusal is what the
-    /// client gets.
+    /// client gets. [`Destination::of`] the request gives the host that it is for.
     pub fn on_upgrade(&self, verify: impl Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync + 'static) {
         *write(&self.shared.verify) = Some(Arc::new(verify));
     }
@@ -213,6 +215,7 @@ impl fmt::Debug for Server {
 struct Accepted {
     response: Response<()>,
     negotiated: Negotiated,
+    destination: Destination,
     service: Service,
     place: Place,
 }
@@ -226,9 +229,12 @@ impl Server {
         let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
         let accepted = accept(request, &service.options)?;
         if let Some(verify) = read(&self.shared.verify).clone() {
-            verify(&head_of(request))?;
+            let mut head = head_of(request);
+            head.extensions_mut().insert(accepted.destination.clone());
+            verify(&head)?;
         }
-        Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service, place })
+        let handshake::Accepted { response, negotiated, destination } = accepted;
+        Ok(Accepted { response, negotiated, destination, service, place })
     }
 
     /// Starts the connection, once the 101 is on its way.
@@ -239,7 +245,9 @@ impl Server {
 
     /// What the connection is made of, once the 101 is on its way, and whom it is for.
     fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
-        let Upgrade { accepted: Accepted { response, negotiated, service, place }, request, leftover } = upgrade;
+        let Upgrade { accepted, mut request, leftover } = upgrade;
+        let Accepted { response, negotiated, destination, service, place } = accepted;
+        request.extensions_mut().insert(destination);
         let settings = &self.shared.settings;
         let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std());
         if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {

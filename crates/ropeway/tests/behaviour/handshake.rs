@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, StatusCode, header};
-use ropeway::{Bytes, Refusal, Server, Transport};
+use ropeway::{Bytes, Destination, Refusal, Server, Transport};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
 use tokio::net::TcpStream;
@@ -392,6 +392,35 @@ async fn the_application_can_refuse_with_an_answer_of_its_own() {
     assert_eq!(response.headers()["www-authenticate"], "Basic");
     assert_eq!(log.told().senders.len(), 0);
     open_with(&server, request("Authorization: Basic YTpi\r\n")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_that_a_request_is_for_is_the_same_to_all_who_ask() {
+    let (server, seen) = (Server::builder().build(), Arc::new(Mutex::new(Vec::new())));
+    let note = |seen: &Arc<Mutex<Vec<String>>>| {
+        let seen = Arc::clone(seen);
+        move |destination: Option<Destination>| {
+            seen.lock().unwrap().push(destination.expect("a host is named").authority().to_string());
+        }
+    };
+    server.on_upgrade({
+        let note = note(&seen);
+        move |request| {
+            note(Destination::of(request));
+            Ok(())
+        }
+    });
+    server.on_connection({
+        let note = note(&seen);
+        move |_, handshake| note(handshake.destination())
+    });
+    let absolute = request("Origin: http://app.test\r\n").replace("/chat", "http://app.test/chat");
+    open_with(&server, absolute).await;
+    assert_eq!(*seen.lock().unwrap(), ["app.test", "app.test"]);
+    let strangers = request("Origin: http://server.example.com\r\n").replace("/chat", "http://app.test/chat");
+    assert_eq!(ask(&server, strangers).await.0.status(), 403);
+    open_with(&server, request("Origin: http://server.example.com\r\n")).await;
+    assert_eq!(seen.lock().unwrap()[2..], ["server.example.com", "server.example.com"]);
 }
 
 #[tokio::test(start_paused = true)]
