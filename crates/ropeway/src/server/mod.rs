@@ -144,13 +144,13 @@ impl Server {
     /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed
     /// after each answer.
     pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
-        *write(&self.shared.http) = Some(Arc::new(answer));
+        replace(&self.shared.http, Some(Arc::new(answer)));
     }
 
     /// Decides about each opening handshake, before it is accepted: the place for authentication. The refusal is what the
     /// client gets. [`Destination::of`] the request gives the host that it is for.
     pub fn on_upgrade(&self, verify: impl Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync + 'static) {
-        *write(&self.shared.verify) = Some(Arc::new(verify));
+        replace(&self.shared.verify, Some(Arc::new(verify)));
     }
 
     /// Handles to all connections that are open.
@@ -228,7 +228,9 @@ impl Server {
         let service = read(&self.shared.routes).find(request.uri().path());
         let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
         let accepted = accept(request, &service.options)?;
-        if let Some(verify) = read(&self.shared.verify).clone() {
+        // Not within the condition, whose lock would be held while the application decides.
+        let verify = read(&self.shared.verify).clone();
+        if let Some(verify) = verify {
             let mut head = head_of(request);
             head.extensions_mut().insert(accepted.destination.clone());
             verify(&head)?;
@@ -289,4 +291,10 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts a callback in the place of another, which owns values of the application's: they are dropped when the lock is free.
+fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
+    let old = std::mem::replace(&mut *write(lock), callback);
+    drop(old);
 }

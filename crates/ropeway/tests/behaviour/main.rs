@@ -15,6 +15,7 @@ mod keepalive;
 mod panics;
 mod pausing;
 mod receiving;
+mod reentrance;
 mod rows;
 mod script;
 mod sending;
