@@ -25,6 +25,10 @@ pub struct ServerOptions {
     /// The subprotocols that the server speaks. The first of the client's list that is among them is agreed on, so the
     /// client's preference counts; none if there is no such. Empty by default.
     pub subprotocols: Vec<String>,
+    /// Whether the first subprotocol that a client offers is agreed on where none of `subprotocols` is offered. Off by
+    /// default, as it promises to speak what nobody has looked at; a browser whose page offers some then fails the
+    /// connection. Only tokens are taken, and what is agreed on is still the client's text.
+    pub any_subprotocol: bool,
     /// How permessage-deflate is negotiated; `None`, the default, declines it: compression costs memory and time that
     /// a server should spend knowingly.
     pub deflate: Option<deflate::Options>,
@@ -73,7 +77,7 @@ pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accept
     let key = key(headers)?;
     check_version(headers)?;
     options.origins.check(headers, &destination)?;
-    let subprotocol = subprotocol(headers, &options.subprotocols)?;
+    let subprotocol = subprotocol(headers, options)?;
     let deflate = deflate(headers, options.deflate.as_ref())?;
 
     let mut response = Response::new(());
@@ -149,42 +153,38 @@ fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
 
 /// Section 4.1: the elements of |Sec-WebSocket-Protocol| "MUST be non-empty strings with characters in the range U+0021
 /// to U+007E not including separator characters ... and MUST all be unique strings".
-fn subprotocol(headers: &HeaderMap, spoken: &[String]) -> Result<Option<String>, Fault> {
+fn subprotocol(headers: &HeaderMap, options: &ServerOptions) -> Result<Option<String>, Fault> {
     // A set, as a head of 16 KiB has room for thousands.
     let mut offered = BTreeSet::new();
-    let mut chosen = None;
+    let (mut first, mut chosen) = (None, None);
     for element in fields::elements(headers, &SEC_WEBSOCKET_PROTOCOL) {
         let name = fields::token(element)
             .ok_or_else(|| Fault::SubprotocolInvalid(String::from_utf8_lossy(element).into_owned()))?;
         if !offered.insert(name) {
             return Err(Fault::SubprotocolRepeated(name.to_owned()));
         }
-        if chosen.is_none() && spoken.iter().any(|spoken| spoken == name) {
-            chosen = Some(name.to_owned());
+        first = first.or(Some(name));
+        if chosen.is_none() && options.subprotocols.iter().any(|spoken| spoken == name) {
+            chosen = Some(name);
         }
     }
     // Section 11.3.4 wants at least one: `1#token`.
     if offered.is_empty() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Err(Fault::SubprotocolInvalid(String::new()));
     }
-    Ok(chosen)
+    // Section 4.2.2: one "that the server is willing to use for this connection", or none.
+    Ok(chosen.or(first.filter(|_| options.any_subprotocol)).map(str::to_owned))
 }
 
-/// Section 9.1: a value that does not conform to the grammar fails the handshake. That must not depend on whether we
-/// want compression, so the list is always read.
+/// Section 9.1: a value that does not conform to the grammar fails the handshake. A server that knows no extension has
+/// nothing to negotiate, and does not read what is offered.
 fn deflate(
     headers: &HeaderMap,
     options: Option<&deflate::Options>,
 ) -> Result<Option<(deflate::Params, String)>, Fault> {
+    let Some(options) = options else { return Ok(None) };
     let offers = fields::texts(headers, &SEC_WEBSOCKET_EXTENSIONS);
-    let offers = offers.iter().map(String::as_str);
-    match options {
-        Some(options) => deflate::accept_offers(offers, options).map_err(Fault::Extensions),
-        None => match deflate::accept_offers(offers, &deflate::Options::default()) {
-            Ok(_) => Ok(None),
-            Err(error) => Err(Fault::Extensions(error)),
-        },
-    }
+    deflate::accept_offers(offers.iter().map(String::as_str), options).map_err(Fault::Extensions)
 }
 
 /// What is put into our own headers is ASCII: base64, tokens, and extension parameters.

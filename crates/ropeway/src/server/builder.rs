@@ -1,5 +1,6 @@
 //! The settings of a server to be.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use std::{fmt, io};
@@ -61,8 +62,20 @@ impl ServerBuilder {
     }
 
     /// The subprotocols that the server speaks. Of those a client offers, the first that is among them is taken.
+    ///
+    /// Without any, none is agreed on (RFC 6455 section 4.2.2), and a browser whose page offers some fails the connection:
+    /// the first time that happens it is logged. npm `ws` takes the first that is offered; so does
+    /// [`any_subprotocol`](Self::any_subprotocol).
     pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
         self.settings.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the first subprotocol that a client offers is taken if none of [`subprotocols`](Self::subprotocols) is
+    /// offered, as in npm `ws`. Off by default: the server would agree to speak something that it may never have heard of.
+    /// What is agreed on is the client's text: look at [`Handshake::subprotocol`](crate::Handshake) before you act on it.
+    pub fn any_subprotocol(mut self, on: bool) -> Self {
+        self.settings.options.any_subprotocol = on;
         self
     }
 
@@ -192,6 +205,7 @@ impl ServerBuilder {
                 verify: RwLock::new(None),
                 clients: Arc::new(Clients::default()),
                 runtimes: Arc::default(),
+                told_of_subprotocols: AtomicBool::new(false),
                 local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
                 listener: Mutex::new(listener),
             }),

@@ -14,10 +14,12 @@ mod route;
 mod runtimes;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use std::{fmt, io};
 
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 use ropeway_proto::handshake::{
     self, Cidr, Destination, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip,
@@ -80,6 +82,8 @@ struct Shared {
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
     runtimes: Arc<Runtimes>,
+    /// Whether it was logged that a client offered subprotocols and none was agreed on.
+    told_of_subprotocols: AtomicBool,
     /// The port of its own, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
@@ -235,6 +239,12 @@ impl Server {
             head.extensions_mut().insert(accepted.destination.clone());
             verify(&head)?;
         }
+        if accepted.negotiated.subprotocol.is_none()
+            && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
+            && !self.shared.told_of_subprotocols.swap(true, Ordering::Relaxed)
+        {
+            tell_of_subprotocols();
+        }
         let handshake::Accepted { response, negotiated, destination } = accepted;
         Ok(Accepted { response, negotiated, destination, service, place })
     }
@@ -267,6 +277,13 @@ impl Server {
         tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
         (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
     }
+}
+
+fn tell_of_subprotocols() {
+    tracing::warn!(
+        "a client offered subprotocols of which this server speaks none; browsers fail such a connection (RFC 6455 section \
+         4.1). Name those it speaks with `ServerBuilder::subprotocols`, or take any with `any_subprotocol`. This is logged once"
+    );
 }
 
 fn send_away(client: &Sender) {
