@@ -1,6 +1,8 @@
 //! Where a request is sent: the one notion of "this server" for the origin check and for applications. Whether a proxy
 //! is believed about it is `forwarded`'s to say.
 
+use std::fmt;
+
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request};
@@ -71,6 +73,22 @@ impl Destination {
             Some(target) => valid(target.clone()).ok_or(Fault::TargetHost)?,
         };
         Ok(Self { authority, scheme: None })
+    }
+
+    /// The same, as far as a trusted proxy does not say otherwise. What it says that is no host is passed over.
+    pub(super) fn forwarded(self, host: Option<&str>, scheme: Option<Scheme>) -> Self {
+        let authority = host.and_then(|host| parse(host.as_bytes()));
+        Self { authority: authority.unwrap_or(self.authority), scheme }
+    }
+}
+
+/// `https://example.com:8443`, or `example.com` where the scheme is not known.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scheme {
+            Some(scheme) => write!(f, "{scheme}://{}", self.authority),
+            None => write!(f, "{}", self.authority),
+        }
     }
 }
 

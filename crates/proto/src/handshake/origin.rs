@@ -18,8 +18,8 @@ use super::refusal::Fault;
 #[non_exhaustive]
 pub enum OriginPolicy {
     /// Pages of the host and port that the request is sent to: the origin's must be those of `Host`, the default port
-    /// of the origin's scheme where one is left out. The scheme itself is not compared, as only a proxy in front
-    /// may know whether the browser used TLS. The default.
+    /// of the origin's scheme where one is left out. The scheme itself is compared only where a [trusted
+    /// proxy](super::Proxies) says which the browser used, as nobody else may know. The default.
     #[default]
     SameOrigin,
     /// Every page. Right only where nothing is decided by cookies, client certificates, or an address that only some
@@ -43,13 +43,14 @@ impl OriginPolicy {
             Self::SameOrigin => is_of(&origin, destination),
             Self::List(origins) => origins.iter().any(|listed| are_equal(listed, &origin)),
         };
-        if allowed { Ok(()) } else { Err(Fault::Origin { origin, host: destination.authority().to_string() }) }
+        if allowed { Ok(()) } else { Err(Fault::Origin { origin, host: destination.to_string() }) }
     }
 }
 
 fn is_of(origin: &str, destination: &Destination) -> bool {
     let Some((scheme, host, port)) = split(origin) else { return false };
-    host.eq_ignore_ascii_case(destination.host()) && port == destination.port().or(default_port(&scheme))
+    let is_scheme = destination.scheme().is_none_or(|known| *known == *scheme);
+    is_scheme && host.eq_ignore_ascii_case(destination.host()) && port == destination.port().or(default_port(&scheme))
 }
 
 /// RFC 6454 section 5: origins are the same if scheme, host and port are. What has none of them is compared as it
@@ -74,6 +75,7 @@ fn split(origin: &str) -> Option<(String, String, Option<u16>)> {
 #[cfg(test)]
 mod tests {
     use http::header::HOST;
+    use http::uri::Scheme;
     use http::{HeaderValue, Request};
 
     use super::*;
@@ -110,6 +112,24 @@ mod tests {
             ("https://example.com https://evil.test", "example.com", false),
         ] {
             assert_eq!(allows(&OriginPolicy::SameOrigin, origin, host), expected, "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn same_origin_compares_the_scheme_where_it_is_known() {
+        for (origin, host, scheme, expected) in [
+            ("https://example.com", "example.com", Scheme::HTTPS, true),
+            ("HTTPS://example.com:443", "example.com", Scheme::HTTPS, true),
+            ("https://example.com", "example.com:443", Scheme::HTTPS, true),
+            ("http://example.com", "example.com", Scheme::HTTPS, false),
+            ("http://example.com:443", "example.com:443", Scheme::HTTPS, false),
+            ("https://example.com", "example.com", Scheme::HTTP, false),
+            ("http://example.com:8005", "example.com:8005", Scheme::HTTP, true),
+        ] {
+            let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_str(origin).unwrap())]);
+            let destination = at(host).forwarded(None, Some(scheme));
+            let outcome = OriginPolicy::SameOrigin.check(&headers, &destination);
+            assert_eq!(outcome.is_ok(), expected, "{origin} at {destination}");
         }
     }
 

@@ -59,7 +59,7 @@ pub enum Fault {
     Origin {
         /// The page's origin.
         origin: String,
-        /// The host that the request was sent to.
+        /// The host that the request was sent to, with the scheme if a trusted proxy says which.
         host: String,
     },
     /// More than one `Origin`: 403.

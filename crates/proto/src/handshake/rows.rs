@@ -139,6 +139,7 @@ impl ServerSetting {
                     OriginPolicy::Any
                 }
             },
+            proxies: Proxies::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! head and writing the answer are left to `head` and `encode`.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
@@ -13,6 +14,7 @@ use super::Negotiated;
 use super::destination::Destination;
 use super::encode::encode_head;
 use super::fields::{self, Field};
+use super::forwarded::Proxies;
 use super::key;
 use super::origin::OriginPolicy;
 use super::refusal::{Fault, Refusal};
@@ -34,6 +36,8 @@ pub struct ServerOptions {
     pub deflate: Option<deflate::Options>,
     /// Which web pages may connect: by default those of the server's own origin.
     pub origins: OriginPolicy,
+    /// Whose word is taken for what the server's own origin is. By default nobody's but the request's.
+    pub proxies: Proxies,
 }
 
 /// A handshake that the server agrees to.
@@ -68,11 +72,22 @@ pub fn is_upgrade<B>(request: &Request<B>) -> bool {
 ///
 /// The request must be whole, its path one where a WebSocket is served: see [`Refusal::not_found`]. What the client
 /// sends after the head belongs to the connection, and only after this has accepted.
+///
+/// The peer is taken for one without an address: see [`accept_from`].
 pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accepted, Refusal> {
+    accept_from(None, request, options)
+}
+
+/// The same for a request that this peer sent, in whose word [`ServerOptions::proxies`] may trust.
+pub fn accept_from<B>(
+    peer: Option<IpAddr>,
+    request: &Request<B>,
+    options: &ServerOptions,
+) -> Result<Accepted, Refusal> {
     let headers = request.headers();
     check_request_line(request)?;
     check_upgrade(headers)?;
-    let destination = Destination::stated(request)?;
+    let destination = options.proxies.destination(peer, request)?;
     check_no_body(headers)?;
     let key = key(headers)?;
     check_version(headers)?;

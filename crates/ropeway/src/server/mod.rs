@@ -21,9 +21,7 @@ use std::{fmt, io};
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
-use ropeway_proto::handshake::{
-    self, Cidr, Destination, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip,
-};
+use ropeway_proto::handshake::{self, Destination, Limits, Negotiated, Refusal, ServerOptions, accept_from};
 use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::Instant;
@@ -60,7 +58,7 @@ type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
 /// # async fn run() -> std::io::Result<()> {
 /// let server = ropeway::Server::bind("127.0.0.1:8005").await?;
 /// server.on_connection(|ws, handshake| {
-///     println!("client {}", handshake.client_ip());
+///     println!("client {:?}", handshake.client_ip());
 ///     ws.on_message(|ws, message| {
 ///         ws.send(message).ok();
 ///     });
@@ -100,7 +98,6 @@ struct Settings {
     handshake_timeout: Duration,
     max_connections: usize,
     max_handshakes: usize,
-    trusted_proxies: Vec<Cidr>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
 }
@@ -226,12 +223,12 @@ struct Accepted {
 
 impl Server {
     /// Judges a request for a WebSocket.
-    fn accept<B>(&self, request: &Request<B>) -> Result<Accepted, Refusal> {
+    fn accept<B>(&self, request: &Request<B>, remote_addr: Option<SocketAddr>) -> Result<Accepted, Refusal> {
         let place = self.shared.clients.enter(self.shared.settings.max_connections);
         let place = place.ok_or_else(Refusal::unavailable)?;
         let service = read(&self.shared.routes).find(request.uri().path());
         let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
-        let accepted = accept(request, &service.options)?;
+        let accepted = accept_from(remote_addr.map(|addr| addr.ip()), request, &service.options)?;
         // Not within the condition, whose lock would be held while the application decides.
         let verify = read(&self.shared.verify).clone();
         if let Some(verify) = verify {
@@ -268,8 +265,8 @@ impl Server {
         let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, settings.overflow));
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
         handshake.remote_addr = remote_addr;
-        handshake.client_ip =
-            remote_addr.map(|addr| client_ip(addr.ip(), handshake.headers(), &settings.trusted_proxies));
+        let proxies = &service.options.proxies;
+        handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
         let sender = Sender::new(Arc::clone(&link));
         if !place.open(sender.clone()) {
             send_away(&sender);

@@ -14,6 +14,7 @@ mod handshake_rows;
 mod keepalive;
 mod panics;
 mod pausing;
+mod proxies;
 mod receiving;
 mod reentrance;
 mod rows;
