@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn talk(mut ws: WebSocket, handshake: Handshake) {
-    println!("client {}", handshake.client_ip());
+    println!("client {:?}", handshake.client_ip());
     let mut every = tokio::time::interval(Duration::from_secs(3));
     loop {
         tokio::select! {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ropeway_proto::deflate;
-use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept, client_ip, encode_response};
+use ropeway_proto::handshake::{ForwardedHeader, HeadReader, Limits, ServerOptions, accept_from, encode_response};
 
 fuzz_target!(|data: &[u8]| {
     let mut reader = HeadReader::new(Limits::default());
@@ -12,12 +12,16 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(format!("{whole:?}"), in_single_bytes(data));
     let Ok(Some((request, consumed))) = whole else { return };
     assert!(consumed <= data.len());
-    client_ip([10, 0, 0, 1].into(), request.headers(), &["10.0.0.0/8".parse().unwrap()]);
-
     let mut options = ServerOptions::default();
     options.subprotocols = vec!["chat".into(), "v2.chat".into()];
     options.deflate = Some(deflate::Options::context_takeover());
-    let answer = match accept(&request, &options) {
+    options.proxies.trusted = vec!["10.0.0.0/8".parse().unwrap()];
+    let peer = Some([10, 0, 0, 1].into());
+    for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
+        options.proxies.header = header;
+        options.proxies.client_ip(peer, request.headers());
+    }
+    let answer = match accept_from(peer, &request, &options) {
         Ok(accepted) => encode_response(&accepted.response.map(|_| "")),
         Err(refusal) => encode_response(&refusal.to_response()),
     };

@@ -1,5 +1,6 @@
-//! Interop: other people's WebSocket implementations against ropeway, both ways, and plain HTTP on the same port. The
-//! checks are in `conformance/interop`, written in the language of the peer, with that language's own test runner.
+//! Interop: other people's WebSocket implementations against ropeway, both ways, and plain HTTP on the same port; and proxies
+//! in front of it. The checks are in `conformance/interop` and `conformance/proxies`, written in the language of the peer,
+//! with that language's own test runner.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(5 * 60);
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::new("interop websockets", "Python's websockets and plain HTTP against ropeway, both ways", websockets),
+        Step::new("interop proxies", "nginx and HAProxy in front of ropeway: whom it takes for the client", proxies),
         Step::new("interop ws", "npm's ws against ropeway, both ways, and mixed with Python's websockets", ws),
     ]
 }
@@ -28,6 +30,25 @@ fn websockets(workspace: &Workspace) -> Result<String> {
         .env("PYTHONDONTWRITEBYTECODE", "1");
     under_test(tests, workspace, "interop-websockets.log")?.run()?;
     Ok("server, client, plain HTTP".into())
+}
+
+fn proxies(workspace: &Workspace) -> Result<String> {
+    let python = setup::python(workspace)?.join("python");
+    let proxies = setup::proxies(workspace)?;
+    let server = workspace.build(&["--package", "conformance", "--bin", "behind-proxy"], "behind-proxy")?;
+    let log = workspace.state("logs")?.join("interop-proxies.log");
+    std::fs::write(&log, "")?;
+    Program::new(python)
+        .args(["-m", "unittest", "discover", "--verbose", "--pattern", "test_*.py", "--start-directory"])
+        .arg(workspace.conformance().join("proxies"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("NGINX", proxies.nginx)
+        .env("HAPROXY", proxies.haproxy)
+        .env("BEHIND_PROXY", server)
+        .env("PROXIES_LOG", log)
+        .deadline(DEADLINE)
+        .run()?;
+    Ok("nginx, HAProxy, Forwarded, a Unix socket".into())
 }
 
 fn ws(workspace: &Workspace) -> Result<String> {

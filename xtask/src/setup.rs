@@ -1,5 +1,5 @@
-//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, valgrind and the runner of
-//! its benchmarks. Each set-up of packages is stamped with what it was made from, so that a second run finds it ready.
+//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx and `HAProxy`, valgrind and
+//! the runner of its benchmarks. Each set-up of packages is stamped with what it was made from, so that a second run finds it ready.
 //! Toolchains and interpreters are the user's.
 
 use std::fmt;
@@ -97,6 +97,29 @@ fn installed_chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).flat_map(|directory| NAMES.map(|name| directory.join(name)));
     on_path.chain([MACOS.into()]).find(|candidate| candidate.is_file())
+}
+
+/// The proxies that a server is put behind.
+pub(crate) struct Proxies {
+    pub(crate) nginx: PathBuf,
+    pub(crate) haproxy: PathBuf,
+}
+
+/// nginx and `HAProxy`: those that are there, or Debian's, installed now.
+pub(crate) fn proxies(workspace: &Workspace) -> Result<Proxies> {
+    if installed_proxies().is_none() {
+        install_if_debian(workspace, &["nginx", "haproxy"])?;
+    }
+    installed_proxies()
+        .ok_or_else(|| Missing::new("nginx or haproxy", "install both (Debian: apt-get install nginx haproxy)").into())
+}
+
+fn installed_proxies() -> Option<Proxies> {
+    // Debian has such programs where the PATH of most users does not lead.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
+    let find = |name| directories.iter().map(|directory| directory.join(name)).find(|candidate| candidate.is_file());
+    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")? })
 }
 
 /// valgrind: the one on the PATH, or Debian's, installed now.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Request, Response, Uri};
+use ropeway_proto::handshake::Destination;
 
 /// What the opening handshake said. It is handed over once, when the connection opens; keep of it what you need.
 #[derive(Debug)]
@@ -25,9 +26,10 @@ impl Handshake {
     }
 
     /// The client's address: what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says it is, else the remote
-    /// address. The unspecified address, `0.0.0.0`, where neither is known: on a Unix socket, or for a client's own connection.
-    pub fn client_ip(&self) -> IpAddr {
-        self.client_ip.unwrap_or(IpAddr::from([0, 0, 0, 0]))
+    /// address. `None` where nobody knows: on a Unix socket, for a client's own connection, or if a trusted proxy says
+    /// that it does not tell (`unknown`).
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
     }
 
     /// The URI that was asked for.
@@ -38,6 +40,11 @@ impl Handshake {
     /// The path that was asked for.
     pub fn path(&self) -> &str {
         self.request.uri().path()
+    }
+
+    /// The host that was asked for: see [`Destination`].
+    pub fn destination(&self) -> Option<Destination> {
+        Destination::of(&self.request)
     }
 
     /// The request's headers.

@@ -6,7 +6,7 @@
 //! # async fn run() -> std::io::Result<()> {
 //! let server = ropeway::Server::bind("127.0.0.1:8005").await?;
 //! server.on_connection(|ws, handshake| {
-//!     println!("client {}", handshake.client_ip());
+//!     println!("client {:?}", handshake.client_ip());
 //!     ws.on_message(|ws, message| {
 //!         ws.send(message).ok();
 //!     });
@@ -97,7 +97,9 @@ pub use ws::Ws;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
-pub use ropeway_proto::handshake::{Cidr, ClientError, Limits as HeadLimits, Refusal, Target};
+pub use ropeway_proto::handshake::{
+    Cidr, ClientError, Destination, ForwardedHeader, Limits as HeadLimits, Refusal, Target,
+};
 pub use ropeway_proto::{
     Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState, SendError, Text,
     Violation, deflate,

@@ -144,15 +144,17 @@ impl WebSocket {
         }
         match &mut inbox.end {
             None => {
-                if inbox.waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                    inbox.waiting = Some(cx.waker().clone());
-                }
+                let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+                let old = if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) };
                 // What a burst took is given back: a connection at rest owns no buffer.
                 for messages in [&mut self.batch, &mut inbox.messages] {
                     if messages.capacity() > KEPT {
                         *messages = VecDeque::new();
                     }
                 }
+                // It may own what it would have woken, so it goes when the lock has.
+                drop(inbox);
+                drop(old);
                 Poll::Pending
             }
             Some(end) => {

@@ -61,6 +61,7 @@ impl<'a> Reader<'a> {
             }
             self.skip_whitespace();
             let name = self.token("a parameter's name")?;
+            self.skip_whitespace();
             let value = if self.eat(b'=') { Some(self.value()?) } else { None };
             extension.params.push((name, value));
         }
@@ -69,6 +70,7 @@ impl<'a> Reader<'a> {
     /// `token | quoted-string`: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
     /// conform to the 'token' ABNF."
     fn value(&mut self) -> Result<Cow<'a, str>, ExtensionError> {
+        self.skip_whitespace();
         if !self.eat(b'"') {
             return self.token("a value").map(Cow::Borrowed);
         }
@@ -97,7 +99,8 @@ impl<'a> Reader<'a> {
         Ok(&rest[..length])
     }
 
-    /// Optional whitespace, which is allowed around `;` and `,` but not around `=`.
+    /// RFC 6455 section 2.1 takes its grammar from RFC 2616, whose section 2.1 allows white space between any two words, and
+    /// between words and separators: so around `=` too, though RFC 9110 no longer has it.
     fn skip_whitespace(&mut self) {
         while self.eat(b' ') || self.eat(b'\t') {}
     }
@@ -154,6 +157,7 @@ mod tests {
             (&["foo", "bar"], "foo,bar"),
             (&[" \tfoo\t; a ;b=1 , bar ;c=\"2\" "], "foo;a;b=1,bar;c=2"),
             (&["foo;a=\"\\b\\cd\""], "foo;a=bcd"),
+            (&["foo ; a\t= \t1;b =\"2\";c = \"3\" ;d ,e;f =1"], "foo;a=1;b=2;c=3;d,e;f=1"),
             (&["foo;a;a=1;a"], "foo;a;a=1;a"),
             (&["!#$%&'*+-.^_`|~09azAZ"], "!#$%&'*+-.^_`|~09azAZ"),
         ] {
@@ -171,8 +175,10 @@ mod tests {
             ("foo;;a", 4),
             ("foo;=1", 4),
             ("foo;a=", 6),
-            ("foo;a= 1", 6),
-            ("foo;a =1", 6),
+            ("foo;a= ", 7),
+            ("foo;a b", 6),
+            ("foo;a= 1 2", 9),
+            ("foo;a=\" 1\"", 7),
             ("foo;a=1=2", 7),
             ("foo;a=\"", 7),
             ("foo;a=\"1", 8),

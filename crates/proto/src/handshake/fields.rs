@@ -39,6 +39,56 @@ pub(super) fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl It
         .filter(|element| !element.is_empty())
 }
 
+/// The elements of a list field whose values may be quoted, the last one first.
+pub(super) fn elements_from_the_right<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).iter().rev();
+    lines
+        .flat_map(|line| RightToLeft::new(line.as_bytes(), b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// The pieces of a text between separators outside of quotes, the last one first: a quote that is left open further to the
+/// left, by a peer whom nobody trusts, changes nothing of those to its right.
+pub(super) struct RightToLeft<'a> {
+    /// `None` when the last has been given.
+    rest: Option<&'a [u8]>,
+    separator: u8,
+}
+
+impl<'a> RightToLeft<'a> {
+    pub(super) fn new(text: &'a [u8], separator: u8) -> Self {
+        Self { rest: Some(text), separator }
+    }
+}
+
+impl<'a> Iterator for RightToLeft<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let mut is_quoted = false;
+        let mut at = rest.len();
+        while let Some(before) = at.checked_sub(1) {
+            at = before;
+            if rest[at] == self.separator && !is_quoted {
+                self.rest = Some(&rest[..at]);
+                return Some(&rest[at + 1..]);
+            }
+            if rest[at] == b'"' {
+                let backslashes = rest[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+                // RFC 9110 section 5.6.4: a backslash quotes the character behind it, within quotes alone.
+                if !is_quoted || backslashes % 2 == 0 {
+                    is_quoted = !is_quoted;
+                }
+                at -= backslashes;
+            }
+        }
+        self.rest = None;
+        Some(rest)
+    }
+}
+
 /// Whether a list field has this token among its elements, in whichever case.
 pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))

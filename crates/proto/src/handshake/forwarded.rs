@@ -1,209 +1,396 @@
-//! Whose request it is when a proxy passes it on. What to do with the address is left to the application.
+//! Whom a request comes from and where it was sent, as far as proxies in front know better than the request. What to do
+//! with that is left to the origin check and to applications.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::HeaderMap;
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, Request};
 
-/// The address of the client: the direct peer's, or, if that is a trusted proxy, the first of `X-Forwarded-For`.
+use super::cidr::Cidr;
+use super::destination::Destination;
+use super::fields::{self, RightToLeft};
+use super::refusal::Fault;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The proxies in front of a server, whose word is taken for what they alone can know. By default nobody's is.
 ///
-/// The header is believed from trusted peers alone, as anyone can send it; and the trusted proxy must write it anew, or
-/// it passes on what the client claims (nginx: `proxy_set_header X-Forwarded-For $remote_addr`). Where the first
-/// element is no address, it is the peer's that counts. An IPv4 address in IPv6 form, as sockets that listen on both
-/// give it, comes out as IPv4.
+/// Each proxy adds an element to a list: whom it was asked by. So the list is read from its end, past the proxies that
+/// are trusted, and the first that is not one of them is the client; what stands before it is only what the client
+/// claims. All lines of the header are one list (RFC 9110 section 5.3).
+///
+/// Every trusted proxy must add to the header or write it anew. A proxy that does neither passes on what the client
+/// wrote, and nothing in the request tells the two apart.
 ///
 /// ```
-/// use ropeway_proto::handshake::client_ip;
+/// use ropeway_proto::handshake::Proxies;
 ///
 /// let mut headers = http::HeaderMap::new();
-/// headers.insert("x-forwarded-for", "203.0.113.7, 10.0.0.9".parse().unwrap());
-/// let trusted = ["10.0.0.0/8".parse().unwrap()];
-/// let ip = |peer: &str| client_ip(peer.parse().unwrap(), &headers, &trusted).to_string();
+/// headers.insert("x-forwarded-for", "6.6.6.6, 203.0.113.7, 10.0.0.9".parse().unwrap());
+/// let mut proxies = Proxies::default();
+/// proxies.trusted = vec!["10.0.0.0/8".parse().unwrap()];
+/// let ip = |peer: &str| proxies.client_ip(peer.parse().ok(), &headers).unwrap().to_string();
 /// assert_eq!(ip("10.0.0.1"), "203.0.113.7");
 /// assert_eq!(ip("198.51.100.1"), "198.51.100.1");
 /// ```
-pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
-    let peer = peer.to_canonical();
-    if !trusted.iter().any(|range| range.contains(peer)) {
-        return peer;
-    }
-    let first = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()?.split(',').next());
-    first.and_then(|first| address(first.trim())).unwrap_or(peer)
-}
-
-/// An address as proxies write it: bare, in brackets, or with a port.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse::<IpAddr>().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))?;
-    Some(address.to_canonical())
-}
-
-/// A range of addresses, such as `10.0.0.0/8`, `::1` or `127.0.0.1`.
-///
-/// IPv4 and IPv6 are two families: `::/0` is all of IPv6 and nothing of IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cidr {
-    /// All bits after the prefix are 0.
-    first: IpAddr,
-    /// At most 32 for IPv4, 128 for IPv6.
-    prefix: u8,
-}
-
-impl Cidr {
-    /// Whether the address is in this range.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.first.is_ipv4() && network(address, self.prefix) == self.first
-    }
-}
-
-/// The address with all bits after the prefix cleared.
-fn network(address: IpAddr, prefix: u8) -> IpAddr {
-    // A shift by all bits, for a prefix of 0, leaves no bit of the mask.
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            Ipv4Addr::from_bits(address.to_bits() & mask).into()
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            Ipv6Addr::from_bits(address.to_bits() & mask).into()
-        }
-    }
-}
-
-impl FromStr for Cidr {
-    type Err = CidrError;
-
-    fn from_str(text: &str) -> Result<Self, CidrError> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| CidrError::Address)?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= bits).ok_or(CidrError::Prefix { bits })?,
-            None => bits,
-        };
-        let first = network(address, prefix);
-        if first == address { Ok(Self { first, prefix }) } else { Err(CidrError::HostBits { first, prefix }) }
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.first, self.prefix)
-    }
-}
-
-/// Why a text is no range of addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CidrError {
-    /// What stands before the slash is no IP address.
-    Address,
-    /// The prefix is no number that the family of the address has.
-    Prefix {
-        /// The longest prefix of this family.
-        bits: u8,
-    },
-    /// The address has bits after the prefix, so it is not clear which range is meant.
-    HostBits {
-        /// The address without them.
-        first: IpAddr,
-        /// The prefix.
-        prefix: u8,
-    },
+pub struct Proxies {
+    /// Their addresses.
+    pub trusted: Vec<Cidr>,
+    /// Whether a peer without an address is one: right where only a proxy can reach the server's Unix socket, or where
+    /// all streams that are handed over without an address come from one.
+    pub unaddressed: bool,
+    /// The header that they write. The other one is not looked at, as they pass on what a client wrote there.
+    pub header: ForwardedHeader,
 }
 
-impl fmt::Display for CidrError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address => f.write_str(
-                "this is not a range of IP addresses (RFC 4632 section 3.1); write something like 10.0.0.0/8, \
-                 127.0.0.1 or ::1",
-            ),
-            Self::Prefix { bits } => {
-                write!(f, "the prefix is not a number from 0 to {bits} (RFC 4632 section 3.1); put one after the slash")
+/// Where proxies say whom they speak for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, and `X-Forwarded-Host` and `X-Forwarded-Proto` if they write those. What most proxies write,
+    /// and the default.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl Proxies {
+    /// The address of the client: the peer's, or, if that is a trusted proxy, what it says.
+    ///
+    /// If the proxy says nothing, it is the client. If all in the list are trusted, the first of them is. `None` if
+    /// nobody knows: the peer has no address, or a trusted proxy wrote something that is no address, such as `unknown`
+    /// or an obfuscated name (RFC 7239 section 6). An IPv4 address in IPv6 form comes out as IPv4.
+    pub fn client_ip(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        self.walk(peer, headers).client
+    }
+
+    /// Where the request was sent: as the first of the trusted proxies saw it if they say so, else as the request says.
+    ///
+    /// A browser writes neither of these headers, so no page can use one that a proxy passes on.
+    pub(super) fn destination<B>(&self, peer: Option<IpAddr>, request: &Request<B>) -> Result<Destination, Fault> {
+        let stated = Destination::stated(request)?;
+        let headers = request.headers();
+        let walk = self.walk(peer, headers);
+        let (host, proto) = match self.header {
+            ForwardedHeader::Forwarded => (walk.host, walk.proto),
+            ForwardedHeader::XForwardedFor => {
+                let said = |name| fields::elements_from_the_right(headers, name).take(walk.hops).last().map(lossy);
+                (said(&X_FORWARDED_HOST), said(&X_FORWARDED_PROTO))
             }
-            Self::HostBits { first, prefix } => write!(
-                f,
-                "the address has bits after its prefix (RFC 4632 section 3.1); write {first}/{prefix} for the whole \
-                 range, or leave the prefix out for one address"
-            ),
+        };
+        let scheme = proto.and_then(|proto| scheme(&proto));
+        Ok(stated.forwarded(host.as_deref(), scheme))
+    }
+
+    fn walk(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Walk {
+        let peer = peer.map(|peer| peer.to_canonical());
+        let mut walk = Walk { client: peer, hops: 0, host: None, proto: None };
+        let is_trusted = peer.map_or(self.unaddressed, |peer| self.trusts(peer));
+        if !is_trusted {
+            return walk;
         }
+        match self.header {
+            ForwardedHeader::XForwardedFor => {
+                for element in fields::elements_from_the_right(headers, &X_FORWARDED_FOR) {
+                    walk.hops += 1;
+                    walk.client = std::str::from_utf8(element).ok().and_then(address);
+                    if !walk.client.is_some_and(|client| self.trusts(client)) {
+                        break;
+                    }
+                }
+            }
+            ForwardedHeader::Forwarded => {
+                for element in fields::elements_from_the_right(headers, &http::header::FORWARDED) {
+                    walk.hops += 1;
+                    let Some(element) = Element::parse(element) else {
+                        walk.client = None;
+                        break;
+                    };
+                    walk.client = element.client.as_deref().and_then(address);
+                    walk.host = element.host.or(walk.host);
+                    walk.proto = element.proto.or(walk.proto);
+                    if !walk.client.is_some_and(|client| self.trusts(client)) {
+                        break;
+                    }
+                }
+            }
+        }
+        // A proxy that says nothing of whom it speaks for may still say what it was asked for.
+        walk.hops = walk.hops.max(1);
+        walk
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|range| range.contains(address))
     }
 }
 
-impl std::error::Error for CidrError {}
+/// What the trusted end of a list says.
+struct Walk {
+    client: Option<IpAddr>,
+    /// How many trusted proxies the request came through, each of which may have added to other lists too.
+    hops: usize,
+    /// What the proxy furthest from here says.
+    host: Option<String>,
+    proto: Option<String>,
+}
+
+/// `forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )` (RFC 7239 section 4): the pairs that are of use.
+#[derive(Default)]
+struct Element {
+    client: Option<String>,
+    host: Option<String>,
+    proto: Option<String>,
+}
+
+impl Element {
+    /// `None` if it breaks the grammar, or has one of the pairs twice: nobody knows then which of them a proxy wrote.
+    fn parse(element: &[u8]) -> Option<Self> {
+        let mut parsed = Self::default();
+        for pair in RightToLeft::new(element, b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = (fields::token(&pair[..equals])?, value(&pair[equals + 1..])?);
+            let known = [("for", &mut parsed.client), ("host", &mut parsed.host), ("proto", &mut parsed.proto)];
+            let known = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            if known.is_some_and(|(_, known)| known.replace(value).is_some()) {
+                return None;
+            }
+        }
+        Some(parsed)
+    }
+}
+
+/// `value = token / quoted-string`. A port or an IPv6 address has to be quoted, but not all proxies do so; nothing else can
+/// be meant by it.
+fn value(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    let Some(quoted) = text.strip_prefix('"') else { return (!text.contains(['"', '\\'])).then(|| text.to_owned()) };
+    let (mut value, mut rest) = (String::new(), quoted.chars());
+    loop {
+        match rest.next()? {
+            '"' => break,
+            '\\' => value.push(rest.next()?),
+            character => value.push(character),
+        }
+    }
+    rest.next().is_none().then_some(value)
+}
+
+/// An address as proxies write it: bare, in brackets, with a port or an obfuscated one (RFC 7239 section 6).
+fn address(node: &str) -> Option<IpAddr> {
+    if let Ok(address) = node.parse::<IpAddr>() {
+        return Some(address.to_canonical());
+    }
+    let (address, port): (IpAddr, _) = if let Some(rest) = node.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        (address.parse::<Ipv6Addr>().ok()?.into(), port)
+    } else {
+        let (address, port) = node.split_at(node.find(':')?);
+        (address.parse::<Ipv4Addr>().ok()?.into(), port)
+    };
+    (port.is_empty() || is_port(port.strip_prefix(':')?)).then(|| address.to_canonical())
+}
+
+fn is_port(text: &str) -> bool {
+    match text.strip_prefix('_') {
+        Some(obfuscated) => !obfuscated.is_empty() && obfuscated.bytes().all(is_obfuscated),
+        None => (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
+fn is_obfuscated(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
+/// The scheme of the pages that a proxy serves. Some say `wss` of a WebSocket.
+fn scheme(proto: &str) -> Option<Scheme> {
+    if proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss") {
+        Some(Scheme::HTTPS)
+    } else if proto.eq_ignore_ascii_case("http") || proto.eq_ignore_ascii_case("ws") {
+        Some(Scheme::HTTP)
+    } else {
+        None
+    }
+}
+
+/// What is not UTF-8 becomes U+FFFD, which no host or scheme has.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::{FORWARDED, HOST};
 
     use super::*;
 
-    fn cidr(text: &str) -> Cidr {
-        text.parse().expect(text)
+    fn proxies(header: ForwardedHeader) -> Proxies {
+        let trusted = ["10.0.0.0/8", "::1"].map(|range| range.parse().unwrap()).into();
+        Proxies { trusted, unaddressed: false, header }
     }
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect(text)
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (name.clone(), HeaderValue::from_str(line).unwrap())).collect()
     }
 
-    #[test]
-    fn ranges_contain_their_addresses_and_no_others() {
-        for (range, inside, outside) in [
-            ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
-            ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
-            ("127.0.0.1", "::ffff:127.0.0.1", "::1"),
-            ("0.0.0.0/0", "255.255.255.255", "::1"),
-            ("::1", "::1", "::2"),
-            ("2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::"),
-            ("::/0", "2001:db8::1", "10.0.0.1"),
-        ] {
-            assert!(cidr(range).contains(ip(inside)), "{range} {inside}");
-            assert!(!cidr(range).contains(ip(outside)), "{range} {outside}");
-        }
-        assert_eq!(cidr("::1").to_string(), "::1/128");
+    /// The client's address in the eyes of a proxy that peers with us.
+    fn client(proxies: &Proxies, peer: &str, headers: &HeaderMap) -> String {
+        proxies.client_ip(peer.parse().ok(), headers).map_or("none".into(), |ip| ip.to_string())
     }
 
     #[test]
-    fn what_is_no_range_is_told_apart() {
-        for (text, error) in [
-            ("", CidrError::Address),
-            ("localhost", CidrError::Address),
-            ("10.0.0.0/33", CidrError::Prefix { bits: 32 }),
-            ("10.0.0.0/", CidrError::Prefix { bits: 32 }),
-            ("::/129", CidrError::Prefix { bits: 128 }),
-            ("::/256", CidrError::Prefix { bits: 128 }),
-            ("10.1.2.3/8", CidrError::HostBits { first: ip("10.0.0.0"), prefix: 8 }),
+    fn the_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
+        let proxies = proxies(ForwardedHeader::XForwardedFor);
+        for (peer, lines, expected) in [
+            ("10.0.0.1", &["203.0.113.7"][..], "203.0.113.7"),
+            // What a proxy adds counts, not what the client claims before it, on however many lines.
+            ("10.0.0.1", &["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
+            ("10.0.0.1", &["6.6.6.6", "203.0.113.7"], "203.0.113.7"),
+            ("10.0.0.1", &["10.6.6.6, 6.6.6.6", "203.0.113.7,10.0.0.2", "10.0.0.3"], "203.0.113.7"),
+            ("::1", &["6.6.6.6, 203.0.113.7, ::1"], "203.0.113.7"),
+            ("10.0.0.1", &["10.0.0.5, 10.0.0.2"], "10.0.0.5"),
+            // No list.
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["", " , "], "10.0.0.1"),
+            // Who is not trusted is not heard.
+            ("203.0.113.9", &["6.6.6.6"], "203.0.113.9"),
+            ("::ffff:203.0.113.9", &["6.6.6.6"], "203.0.113.9"),
+            ("", &["6.6.6.6"], "none"),
+            // Forms.
+            ("::ffff:10.0.0.1", &["6.6.6.6, ::ffff:203.0.113.7, ::ffff:10.1.2.3"], "203.0.113.7"),
+            ("::1", &["[::ffff:203.0.113.7]:4711"], "203.0.113.7"),
+            ("10.0.0.1", &["6.6.6.6,\t203.0.113.7:4711 ,"], "203.0.113.7"),
+            ("10.0.0.1", &["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]:443"], "2001:db8::1"),
         ] {
-            assert_eq!(text.parse::<Cidr>(), Err(error), "{text:?}");
+            assert_eq!(client(&proxies, peer, &headers(&X_FORWARDED_FOR, lines)), expected, "{peer} {lines:?}");
+        }
+        // The header that they do not write is a client's.
+        assert_eq!(client(&proxies, "10.0.0.1", &headers(&FORWARDED, &["for=6.6.6.6"])), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_is_no_address_hides_the_client_and_all_before_it() {
+        let proxies = proxies(ForwardedHeader::XForwardedFor);
+        for element in [
+            "unknown",
+            "_hidden",
+            "203.0.113",
+            "203.0.113.7.8",
+            "localhost",
+            "[::1",
+            "[10.0.0.1]",
+            "::1]",
+            "1.2.3.4:",
+            "1.2.3.4:http",
+            "1.2.3.4:123456",
+            "[::1]443",
+            "fe80::1%eth0",
+            "\"1.2.3.4\"",
+            "1.2.3.4 5.6.7.8",
+            "\u{e4}",
+        ] {
+            for list in [format!("6.6.6.6, {element}"), format!("6.6.6.6, {element}, 10.0.0.2")] {
+                assert_eq!(client(&proxies, "10.0.0.1", &headers(&X_FORWARDED_FOR, &[&list])), "none", "{list}");
+            }
         }
     }
 
     #[test]
-    fn only_a_trusted_peer_is_believed_and_only_what_parses() {
-        let trusted = [cidr("10.0.0.0/8"), cidr("::1")];
-        for (peer, header, expected) in [
-            ("10.0.0.1", "203.0.113.7", "203.0.113.7"),
-            ("10.0.0.1", "203.0.113.7, 198.51.100.2", "203.0.113.7"),
-            ("10.0.0.1", " 203.0.113.7:4711 ,x", "203.0.113.7"),
-            ("::1", "2001:db8::1", "2001:db8::1"),
-            ("::1", "[2001:db8::1]", "2001:db8::1"),
-            ("::1", "[2001:db8::1]:443", "2001:db8::1"),
-            ("::ffff:10.0.0.1", "::ffff:203.0.113.7", "203.0.113.7"),
-            ("10.0.0.1", "unknown, 203.0.113.7", "10.0.0.1"),
-            ("10.0.0.1", "", "10.0.0.1"),
-            ("::ffff:192.0.2.1", "203.0.113.7", "192.0.2.1"),
+    fn the_standard_header_is_read_the_same_way() {
+        let proxies = proxies(ForwardedHeader::Forwarded);
+        for (lines, expected) in [
+            (&["for=203.0.113.7"][..], "203.0.113.7"),
+            (&["for=6.6.6.6, For=203.0.113.7;proto=https;by=10.0.0.1"], "203.0.113.7"),
+            (&["for=6.6.6.6", "for=203.0.113.7 , for=10.0.0.2"], "203.0.113.7"),
+            (&["proto=https; FOR=\"[2001:db8::1]:4711\" ;;"], "2001:db8::1"),
+            (&["for=\"203.0.113.7:_port\""], "203.0.113.7"),
+            (&["for=203.0.113.7:4711"], "203.0.113.7"),
+            (&["for=\"203.0.\\113.7\""], "203.0.113.7"),
+            (&["for=\"\\\",for=6.6.6.6;host=\\\"\";for=203.0.113.7"], "none"),
+            (&["by=10.0.0.1;host=\"a;b,c=\\\"d\";for=203.0.113.7"], "203.0.113.7"),
+            (&[], "10.0.0.1"),
+            // A quote that a client left open swallows nothing of what a proxy wrote behind it.
+            (&["for=\"6.6.6.6, for=203.0.113.7"], "203.0.113.7"),
+            (&["for=6.6.6.6;host=\"a\\, for=203.0.113.7;host=\"b\""], "203.0.113.7"),
+            (&["for=6.6.6.6, for=unknown"], "none"),
+            (&["for=6.6.6.6, for=_secret, for=10.0.0.2"], "none"),
+            (&["for=6.6.6.6, proto=https"], "none"),
+            (&["for=6.6.6.6, for=203.0.113.7;for=203.0.113.8"], "none"),
+            (&["for=6.6.6.6, 203.0.113.7"], "none"),
+            (&["for=6.6.6.6, for=\"203.0.113.7"], "none"),
+            (&["for=6.6.6.6, for=\"203.0.113.7\"x"], "none"),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-for", HeaderValue::from_str(header).unwrap());
-            assert_eq!(client_ip(ip(peer), &headers, &trusted), ip(expected), "{peer} {header}");
+            assert_eq!(client(&proxies, "10.0.0.1", &headers(&FORWARDED, lines)), expected, "{lines:?}");
         }
-        assert_eq!(client_ip(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
+        assert_eq!(client(&proxies, "10.0.0.1", &headers(&X_FORWARDED_FOR, &["6.6.6.6"])), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_peer_without_an_address_is_believed_only_if_all_such_are_proxies() {
+        let mut proxies = proxies(ForwardedHeader::XForwardedFor);
+        let list = headers(&X_FORWARDED_FOR, &["6.6.6.6, 203.0.113.7"]);
+        assert_eq!(proxies.client_ip(None, &list), None);
+        proxies.unaddressed = true;
+        assert_eq!(proxies.client_ip(None, &list), Some([203, 0, 113, 7].into()));
+        assert_eq!(proxies.client_ip(None, &HeaderMap::new()), None);
+        assert_eq!(proxies.client_ip(Some([198, 51, 100, 1].into()), &list), Some([198, 51, 100, 1].into()));
+    }
+
+    /// The host and scheme that count for a request with these headers.
+    fn destination(proxies: &Proxies, peer: &str, lines: &[(&str, &str)]) -> (String, Option<Scheme>) {
+        let mut request = Request::new(());
+        request.headers_mut().insert(HOST, HeaderValue::from_static("backend:8005"));
+        for (name, line) in lines {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().append(name, HeaderValue::from_str(line).unwrap());
+        }
+        let destination = proxies.destination(peer.parse().ok(), &request).unwrap();
+        (destination.authority().to_string(), destination.scheme().cloned())
+    }
+
+    #[test]
+    fn a_request_is_for_the_host_and_scheme_that_the_outermost_trusted_proxy_saw() {
+        let (host, proto, list) = ("x-forwarded-host", "x-forwarded-proto", "x-forwarded-for");
+        let x = proxies(ForwardedHeader::XForwardedFor);
+        let (https, http) = (Some(Scheme::HTTPS), Some(Scheme::HTTP));
+        for (peer, lines, expected) in [
+            ("10.0.0.1", &[(host, "a.test:8443"), (proto, "https")][..], ("a.test:8443", https.clone())),
+            ("10.0.0.1", &[(proto, "wss")], ("backend:8005", https.clone())),
+            ("10.0.0.1", &[(host, "a.test"), (proto, "ws")], ("a.test", http.clone())),
+            ("10.0.0.1", &[(host, "a.test"), (proto, "ftp")], ("a.test", None)),
+            // One proxy has added one element each; what stands before is not its own.
+            ("10.0.0.1", &[(list, "6.6.6.6, 203.0.113.7"), (host, "b.test, a.test")], ("a.test", None)),
+            ("10.0.0.1", &[(host, "b.test"), (host, "a.test"), (proto, "http, https")], ("a.test", https.clone())),
+            // Two have.
+            ("10.0.0.1", &[(list, "203.0.113.7, 10.0.0.2"), (host, "c.test, a.test, b.test")], ("a.test", None)),
+            ("10.0.0.1", &[(list, "203.0.113.7, 10.0.0.2"), (host, "a.test")], ("a.test", None)),
+            // No host, and no proxy.
+            ("10.0.0.1", &[(host, "user@a.test")], ("backend:8005", None)),
+            ("10.0.0.1", &[(host, "a.test:http")], ("backend:8005", None)),
+            ("203.0.113.7", &[(host, "a.test"), (proto, "https")], ("backend:8005", None)),
+            ("", &[(host, "a.test"), (proto, "https")], ("backend:8005", None)),
+            ("10.0.0.1", &[("forwarded", "for=6.6.6.6;host=b.test")], ("backend:8005", None)),
+        ] {
+            assert_eq!(destination(&x, peer, lines), (expected.0.to_owned(), expected.1), "{peer} {lines:?}");
+        }
+        let standard = proxies(ForwardedHeader::Forwarded);
+        for (line, expected) in [
+            ("for=203.0.113.7;host=\"a.test:8443\";proto=https", ("a.test:8443", https.clone())),
+            ("for=6.6.6.6;host=b.test;proto=http, for=203.0.113.7", ("backend:8005", None)),
+            ("host=c.test, for=203.0.113.7;host=a.test;proto=https, for=10.0.0.2;host=b.test", ("a.test", https)),
+            ("for=203.0.113.7, for=10.0.0.2;host=a.test;proto=http", ("a.test", http)),
+            ("for=unknown;host=a.test", ("a.test", None)),
+        ] {
+            let found = destination(&standard, "10.0.0.1", &[("forwarded", line)]);
+            assert_eq!(found, (expected.0.to_owned(), expected.1), "{line}");
+        }
     }
 }

@@ -23,8 +23,10 @@
 //! ```
 
 mod authority;
+mod cidr;
 mod client;
 mod client_error;
+mod destination;
 mod encode;
 mod fields;
 mod forwarded;
@@ -39,14 +41,16 @@ mod target;
 #[cfg(test)]
 mod rows;
 
+pub use cidr::{Cidr, CidrError};
 pub use client::{ClientHandshake, ClientOptions, Opened};
 pub use client_error::ClientError;
+pub use destination::Destination;
 pub use encode::{encode_response, encode_response_to_head};
-pub use forwarded::{Cidr, CidrError, client_ip};
+pub use forwarded::{ForwardedHeader, Proxies};
 pub use head::{HeadError, HeadReader, Limits};
 pub use origin::OriginPolicy;
 pub use refusal::{Fault, Refusal};
-pub use server::{Accepted, ServerOptions, accept, is_upgrade};
+pub use server::{Accepted, ServerOptions, accept, accept_from, is_upgrade};
 pub use target::{Target, TargetError};
 
 use crate::deflate;

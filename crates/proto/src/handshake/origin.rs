@@ -2,10 +2,10 @@
 //! request is `server`'s.
 
 use http::header::ORIGIN;
-use http::uri::Authority;
 use http::{HeaderMap, Uri};
 
 use super::authority::{default_port, host_and_port};
+use super::destination::Destination;
 use super::fields::{self, Field};
 use super::refusal::Fault;
 
@@ -18,8 +18,8 @@ use super::refusal::Fault;
 #[non_exhaustive]
 pub enum OriginPolicy {
     /// Pages of the host and port that the request is sent to: the origin's must be those of `Host`, the default port
-    /// of the origin's scheme where one is left out. The scheme itself is not compared, as only a proxy in front
-    /// may know whether the browser used TLS. The default.
+    /// of the origin's scheme where one is left out. The scheme itself is compared only where a [trusted
+    /// proxy](super::Proxies) says which the browser used, as nobody else may know. The default.
     #[default]
     SameOrigin,
     /// Every page. Right only where nothing is decided by cookies, client certificates, or an address that only some
@@ -31,8 +31,8 @@ pub enum OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// Checks a request that is sent to this host.
-    pub(super) fn check(&self, headers: &HeaderMap, host: &Authority) -> Result<(), Fault> {
+    /// Checks a request that is sent there.
+    pub(super) fn check(&self, headers: &HeaderMap, destination: &Destination) -> Result<(), Fault> {
         let origin = match fields::single(headers, &ORIGIN) {
             Field::Missing => return Ok(()),
             Field::Once(value) => fields::text(value),
@@ -40,17 +40,17 @@ impl OriginPolicy {
         };
         let allowed = match self {
             Self::Any => true,
-            Self::SameOrigin => is_of_host(&origin, host),
+            Self::SameOrigin => is_of(&origin, destination),
             Self::List(origins) => origins.iter().any(|listed| are_equal(listed, &origin)),
         };
-        if allowed { Ok(()) } else { Err(Fault::Origin { origin, host: host.to_string() }) }
+        if allowed { Ok(()) } else { Err(Fault::Origin { origin, host: destination.to_string() }) }
     }
 }
 
-fn is_of_host(origin: &str, host: &Authority) -> bool {
-    let Some((scheme, origin_host, origin_port)) = split(origin) else { return false };
-    let Some((host, port)) = host_and_port(host) else { return false };
-    origin_host.eq_ignore_ascii_case(host) && origin_port == port.or(default_port(&scheme))
+fn is_of(origin: &str, destination: &Destination) -> bool {
+    let Some((scheme, host, port)) = split(origin) else { return false };
+    let is_scheme = destination.scheme().is_none_or(|known| *known == *scheme);
+    is_scheme && host.eq_ignore_ascii_case(destination.host()) && port == destination.port().or(default_port(&scheme))
 }
 
 /// RFC 6454 section 5: origins are the same if scheme, host and port are. What has none of them is compared as it
@@ -74,14 +74,20 @@ fn split(origin: &str) -> Option<(String, String, Option<u16>)> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::header::HOST;
+    use http::uri::Scheme;
+    use http::{HeaderValue, Request};
 
     use super::*;
+
+    fn at(host: &str) -> Destination {
+        Destination::of(&Request::builder().header(HOST, host).body(()).unwrap()).unwrap()
+    }
 
     fn allows(policy: &OriginPolicy, origin: &str, host: &str) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
-        policy.check(&headers, &host.parse().unwrap()).is_ok()
+        policy.check(&headers, &at(host)).is_ok()
     }
 
     #[test]
@@ -110,6 +116,24 @@ mod tests {
     }
 
     #[test]
+    fn same_origin_compares_the_scheme_where_it_is_known() {
+        for (origin, host, scheme, expected) in [
+            ("https://example.com", "example.com", Scheme::HTTPS, true),
+            ("HTTPS://example.com:443", "example.com", Scheme::HTTPS, true),
+            ("https://example.com", "example.com:443", Scheme::HTTPS, true),
+            ("http://example.com", "example.com", Scheme::HTTPS, false),
+            ("http://example.com:443", "example.com:443", Scheme::HTTPS, false),
+            ("https://example.com", "example.com", Scheme::HTTP, false),
+            ("http://example.com:8005", "example.com:8005", Scheme::HTTP, true),
+        ] {
+            let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_str(origin).unwrap())]);
+            let destination = at(host).forwarded(None, Some(scheme));
+            let outcome = OriginPolicy::SameOrigin.check(&headers, &destination);
+            assert_eq!(outcome.is_ok(), expected, "{origin} at {destination}");
+        }
+    }
+
+    #[test]
     fn a_list_allows_what_it_names_and_nothing_else() {
         let list =
             OriginPolicy::List(vec!["https://example.com".into(), "http://localhost:5173/".into(), "null".into()]);
@@ -128,8 +152,7 @@ mod tests {
 
     #[test]
     fn programs_send_no_origin_and_pass() {
-        let host = "example.com".parse().unwrap();
-        assert!(OriginPolicy::List(Vec::new()).check(&HeaderMap::new(), &host).is_ok());
+        assert!(OriginPolicy::List(Vec::new()).check(&HeaderMap::new(), &at("example.com")).is_ok());
     }
 
     #[test]
@@ -137,6 +160,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(ORIGIN, HeaderValue::from_static("https://a.test"));
         headers.append(ORIGIN, HeaderValue::from_static("https://b.test"));
-        assert_eq!(OriginPolicy::Any.check(&headers, &"a.test".parse().unwrap()), Err(Fault::OriginRepeated));
+        assert_eq!(OriginPolicy::Any.check(&headers, &at("a.test")), Err(Fault::OriginRepeated));
     }
 }

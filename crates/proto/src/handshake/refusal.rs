@@ -33,6 +33,8 @@ pub enum Fault {
     HostRepeated,
     /// A `Host` that is no host and port: 400.
     HostInvalid,
+    /// An absolute target whose host is no host and port: 400.
+    TargetHost,
     /// The request has a body: 400.
     Body,
     /// No `Sec-WebSocket-Key`: 400.
@@ -57,7 +59,7 @@ pub enum Fault {
     Origin {
         /// The page's origin.
         origin: String,
-        /// The host that the request was sent to.
+        /// The host that the request was sent to, with the scheme if a trusted proxy says which.
         host: String,
     },
     /// More than one `Origin`: 403.
@@ -107,6 +109,7 @@ impl Fault {
             | Self::HostMissing
             | Self::HostRepeated
             | Self::HostInvalid
+            | Self::TargetHost
             | Self::Body
             | Self::KeyMissing
             | Self::KeyRepeated
@@ -141,17 +144,9 @@ impl fmt::Display for Fault {
                 "the request has no Connection header that names Upgrade (RFC 6455 section 4.2.1); send \"Connection: \
                  Upgrade\", and have proxies pass Upgrade and Connection on, which most drop by default",
             ),
-            Self::HostMissing => f.write_str(
-                "the request has no Host header (RFC 6455 section 4.2.1); send the host and port of the URL, such as \
-                 \"Host: example.com\"",
-            ),
-            Self::HostRepeated => {
-                f.write_str("the request has more than one Host header (RFC 9112 section 3.2); send one")
+            Self::HostMissing | Self::HostRepeated | Self::HostInvalid | Self::TargetHost => {
+                f.write_str(host_text(self))
             }
-            Self::HostInvalid => f.write_str(
-                "the Host header is not a host with an optional port (RFC 9112 section 3.2); send something like \
-                 \"Host: example.com:8005\"",
-            ),
             Self::Body => f.write_str(
                 "the request announces a body, which the opening handshake does not have (RFC 6455 section 4.1); send \
                  neither Transfer-Encoding nor a Content-Length other than 0",
@@ -219,6 +214,25 @@ impl fmt::Display for Fault {
                  Retry-After",
             ),
             Self::Rejected { body, .. } => f.write_str(body),
+        }
+    }
+}
+
+/// The text of a fault that is about the host.
+fn host_text(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::HostMissing => {
+            "the request has no Host header (RFC 6455 section 4.2.1); send the host and port of the URL, such as \
+             \"Host: example.com\""
+        }
+        Fault::HostRepeated => "the request has more than one Host header (RFC 9112 section 3.2); send one",
+        Fault::TargetHost => {
+            "the request target's host is not a host with an optional port (RFC 9110 sections 4.2 and 4.2.4); send \
+             the path alone, such as \"GET /chat HTTP/1.1\", and the host in Host"
+        }
+        _ => {
+            "the Host header is not a host with an optional port (RFC 9112 section 3.2); send something like \
+             \"Host: example.com:8005\""
         }
     }
 }

@@ -61,6 +61,8 @@ struct ServerSetting {
     #[serde(default)]
     subprotocols: Vec<String>,
     #[serde(default)]
+    any_subprotocol: bool,
+    #[serde(default)]
     deflate: bool,
     origins: Option<Origins>,
 }
@@ -127,6 +129,7 @@ impl ServerSetting {
     fn options(&self) -> ServerOptions {
         ServerOptions {
             subprotocols: self.subprotocols.clone(),
+            any_subprotocol: self.any_subprotocol,
             deflate: self.deflate.then(deflate::Options::default),
             origins: match &self.origins {
                 None => OriginPolicy::SameOrigin,
@@ -136,6 +139,7 @@ impl ServerSetting {
                     OriginPolicy::Any
                 }
             },
+            proxies: Proxies::default(),
         }
     }
 }

@@ -2,18 +2,19 @@
 //! head and writing the answer are left to `head` and `encode`.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use super::Negotiated;
-use super::authority::host_and_port;
+use super::destination::Destination;
 use super::encode::encode_head;
 use super::fields::{self, Field};
+use super::forwarded::Proxies;
 use super::key;
 use super::origin::OriginPolicy;
 use super::refusal::{Fault, Refusal};
@@ -26,11 +27,17 @@ pub struct ServerOptions {
     /// The subprotocols that the server speaks. The first of the client's list that is among them is agreed on, so the
     /// client's preference counts; none if there is no such. Empty by default.
     pub subprotocols: Vec<String>,
+    /// Whether the first subprotocol that a client offers is agreed on where none of `subprotocols` is offered. Off by
+    /// default, as it promises to speak what nobody has looked at; a browser whose page offers some then fails the
+    /// connection. Only tokens are taken, and what is agreed on is still the client's text.
+    pub any_subprotocol: bool,
     /// How permessage-deflate is negotiated; `None`, the default, declines it: compression costs memory and time that
     /// a server should spend knowingly.
     pub deflate: Option<deflate::Options>,
     /// Which web pages may connect: by default those of the server's own origin.
     pub origins: OriginPolicy,
+    /// Whose word is taken for what the server's own origin is. By default nobody's but the request's.
+    pub proxies: Proxies,
 }
 
 /// A handshake that the server agrees to.
@@ -40,6 +47,8 @@ pub struct Accepted {
     pub response: Response<()>,
     /// What the connection is made with, once the response is on its way.
     pub negotiated: Negotiated,
+    /// Where the request was sent, which the origin check has compared with.
+    pub destination: Destination,
 }
 
 impl Accepted {
@@ -63,16 +72,27 @@ pub fn is_upgrade<B>(request: &Request<B>) -> bool {
 ///
 /// The request must be whole, its path one where a WebSocket is served: see [`Refusal::not_found`]. What the client
 /// sends after the head belongs to the connection, and only after this has accepted.
+///
+/// The peer is taken for one without an address: see [`accept_from`].
 pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accepted, Refusal> {
+    accept_from(None, request, options)
+}
+
+/// The same for a request that this peer sent, in whose word [`ServerOptions::proxies`] may trust.
+pub fn accept_from<B>(
+    peer: Option<IpAddr>,
+    request: &Request<B>,
+    options: &ServerOptions,
+) -> Result<Accepted, Refusal> {
     let headers = request.headers();
     check_request_line(request)?;
     check_upgrade(headers)?;
-    let host = host(request)?;
+    let destination = options.proxies.destination(peer, request)?;
     check_no_body(headers)?;
     let key = key(headers)?;
     check_version(headers)?;
-    options.origins.check(headers, &host)?;
-    let subprotocol = subprotocol(headers, &options.subprotocols)?;
+    options.origins.check(headers, &destination)?;
+    let subprotocol = subprotocol(headers, options)?;
     let deflate = deflate(headers, options.deflate.as_ref())?;
 
     let mut response = Response::new(());
@@ -88,7 +108,7 @@ pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accept
         answer.insert(SEC_WEBSOCKET_EXTENSIONS, value(&text));
         params
     });
-    Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate } })
+    Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate }, destination })
 }
 
 /// Section 4.2.1: "An HTTP/1.1 or higher GET request".
@@ -113,23 +133,6 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Fault> {
         return Err(Fault::Connection);
     }
     Ok(())
-}
-
-/// RFC 9112 section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request message
-/// that contains more than one Host header field line or a Host header field with an invalid field value".
-fn host<B>(request: &Request<B>) -> Result<Authority, Fault> {
-    let host = match fields::single(request.headers(), &HOST) {
-        Field::Missing => return Err(Fault::HostMissing),
-        Field::Repeated => return Err(Fault::HostRepeated),
-        Field::Once(host) => Authority::try_from(host.as_bytes()).map_err(|_| Fault::HostInvalid)?,
-    };
-    // `Host` has no userinfo, and for an origin check it would only confuse.
-    if host_and_port(&host).is_none() || host.as_str().contains('@') {
-        return Err(Fault::HostInvalid);
-    }
-    // Section 3.2.2: a server that is sent the absolute form "MUST ignore the received Host header field (if any) and
-    // instead use the host information of the request-target".
-    Ok(request.uri().authority().cloned().unwrap_or(host))
 }
 
 /// A body would be read as frames, or, by a proxy that does not know better, as the next request.
@@ -165,42 +168,38 @@ fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
 
 /// Section 4.1: the elements of |Sec-WebSocket-Protocol| "MUST be non-empty strings with characters in the range U+0021
 /// to U+007E not including separator characters ... and MUST all be unique strings".
-fn subprotocol(headers: &HeaderMap, spoken: &[String]) -> Result<Option<String>, Fault> {
+fn subprotocol(headers: &HeaderMap, options: &ServerOptions) -> Result<Option<String>, Fault> {
     // A set, as a head of 16 KiB has room for thousands.
     let mut offered = BTreeSet::new();
-    let mut chosen = None;
+    let (mut first, mut chosen) = (None, None);
     for element in fields::elements(headers, &SEC_WEBSOCKET_PROTOCOL) {
         let name = fields::token(element)
             .ok_or_else(|| Fault::SubprotocolInvalid(String::from_utf8_lossy(element).into_owned()))?;
         if !offered.insert(name) {
             return Err(Fault::SubprotocolRepeated(name.to_owned()));
         }
-        if chosen.is_none() && spoken.iter().any(|spoken| spoken == name) {
-            chosen = Some(name.to_owned());
+        first = first.or(Some(name));
+        if chosen.is_none() && options.subprotocols.iter().any(|spoken| spoken == name) {
+            chosen = Some(name);
         }
     }
     // Section 11.3.4 wants at least one: `1#token`.
     if offered.is_empty() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Err(Fault::SubprotocolInvalid(String::new()));
     }
-    Ok(chosen)
+    // Section 4.2.2: one "that the server is willing to use for this connection", or none.
+    Ok(chosen.or(first.filter(|_| options.any_subprotocol)).map(str::to_owned))
 }
 
-/// Section 9.1: a value that does not conform to the grammar fails the handshake. That must not depend on whether we
-/// want compression, so the list is always read.
+/// Section 9.1: a value that does not conform to the grammar fails the handshake. A server that knows no extension has
+/// nothing to negotiate, and does not read what is offered.
 fn deflate(
     headers: &HeaderMap,
     options: Option<&deflate::Options>,
 ) -> Result<Option<(deflate::Params, String)>, Fault> {
+    let Some(options) = options else { return Ok(None) };
     let offers = fields::texts(headers, &SEC_WEBSOCKET_EXTENSIONS);
-    let offers = offers.iter().map(String::as_str);
-    match options {
-        Some(options) => deflate::accept_offers(offers, options).map_err(Fault::Extensions),
-        None => match deflate::accept_offers(offers, &deflate::Options::default()) {
-            Ok(_) => Ok(None),
-            Err(error) => Err(Fault::Extensions(error)),
-        },
-    }
+    deflate::accept_offers(offers.iter().map(String::as_str), options).map_err(Fault::Extensions)
 }
 
 /// What is put into our own headers is ASCII: base64, tokens, and extension parameters.
@@ -210,6 +209,7 @@ fn value(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HOST;
     use proptest::prelude::*;
 
     use super::*;

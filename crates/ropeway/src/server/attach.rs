@@ -24,9 +24,12 @@ impl Server {
     /// this server's own port, such as the handshake timeout, are then hyper's matter.
     ///
     /// hyper must serve the connection `with_upgrades`; axum does. The client's address is taken from its TCP connection; where
-    /// that cannot be had, as behind TLS, from a `SocketAddr` among the request's extensions.
+    /// that cannot be had, as behind TLS, from a `SocketAddr` among the request's extensions. The origin check comes before
+    /// hyper gives its connection away, so what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says of the host
+    /// counts in it only with that extension, or with
+    /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
-        let accepted = self.accept(request)?;
+        let accepted = self.accept(request, request.extensions().get().copied())?;
         let response = accepted.response.clone();
         let upgrade = hyper::upgrade::on(&mut *request);
         tokio::spawn(open_upgraded(self.clone(), accepted, head_of(request), upgrade));

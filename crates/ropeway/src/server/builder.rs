@@ -1,10 +1,11 @@
 //! The settings of a server to be.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use std::{fmt, io};
 
-use ropeway_proto::handshake::{Cidr, Limits, OriginPolicy, ServerOptions};
+use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, OriginPolicy, ServerOptions};
 use ropeway_proto::{Config, deflate};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
@@ -44,7 +45,6 @@ impl Default for ServerBuilder {
             handshake_timeout: Duration::from_secs(10),
             max_connections: usize::MAX,
             max_handshakes: 1024,
-            trusted_proxies: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
         };
@@ -61,8 +61,20 @@ impl ServerBuilder {
     }
 
     /// The subprotocols that the server speaks. Of those a client offers, the first that is among them is taken.
+    ///
+    /// Without any, none is agreed on (RFC 6455 section 4.2.2), and a browser whose page offers some fails the connection:
+    /// the first time that happens it is logged. npm `ws` takes the first that is offered; so does
+    /// [`any_subprotocol`](Self::any_subprotocol).
     pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
         self.settings.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the first subprotocol that a client offers is taken if none of [`subprotocols`](Self::subprotocols) is
+    /// offered, as in npm `ws`. Off by default: the server would agree to speak something that it may never have heard of.
+    /// What is agreed on is the client's text: look at [`Handshake::subprotocol`](crate::Handshake) before you act on it.
+    pub fn any_subprotocol(mut self, on: bool) -> Self {
+        self.settings.options.any_subprotocol = on;
         self
     }
 
@@ -159,9 +171,34 @@ impl ServerBuilder {
         self
     }
 
-    /// Proxies whose word is taken for a client's address: addresses, or networks such as `10.0.0.0/8`.
+    /// Proxies in front of the server, by address or network, such as `10.0.0.0/8`: their word is taken for the client's
+    /// address ([`Handshake::client_ip`](crate::Handshake::client_ip)), and for the host and scheme that the origin check
+    /// compares with.
+    ///
+    /// They say it in `X-Forwarded-For`, or what [`forwarded_header`](Self::forwarded_header) names. The list is read from
+    /// its end; the first address that is not a trusted proxy's is the client. So each of them must add to the list (nginx:
+    /// `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or write it anew (nginx: `$remote_addr`). **Through a proxy
+    /// that does neither, each client can choose its address**, and nothing in a request shows it.
+    ///
+    /// `X-Forwarded-Host` and `X-Forwarded-Proto` may be missing: then `Host` counts, and any scheme. If
+    /// `X-Forwarded-Proto` is there it must be the scheme that browsers use, also where another proxy does the TLS.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Cidr>) -> Self {
-        self.settings.trusted_proxies = proxies.into_iter().collect();
+        self.settings.options.proxies.trusted = proxies.into_iter().collect();
+        self
+    }
+
+    /// The header in which trusted proxies say whom they speak for: `X-Forwarded-For` by default. The other one is not
+    /// looked at, as a proxy that does not write it passes on what the client wrote.
+    pub fn forwarded_header(mut self, header: ForwardedHeader) -> Self {
+        self.settings.options.proxies.header = header;
+        self
+    }
+
+    /// Whether peers without an address are trusted proxies too. Right where a proxy alone can reach the server's Unix
+    /// socket, and where all streams that are given to [`Server::serve_stream`] without an address come from one. Off by
+    /// default.
+    pub fn trust_peers_without_address(mut self, on: bool) -> Self {
+        self.settings.options.proxies.unaddressed = on;
         self
     }
 
@@ -192,6 +229,7 @@ impl ServerBuilder {
                 verify: RwLock::new(None),
                 clients: Arc::new(Clients::default()),
                 runtimes: Arc::default(),
+                told_of_subprotocols: AtomicBool::new(false),
                 local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
                 listener: Mutex::new(listener),
             }),

@@ -164,7 +164,7 @@ impl<S: Stream> Exchange<S> {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static(connection));
             return State::Answering(Answer::new(&response, to_head));
         }
-        match self.server.accept(&request) {
+        match self.server.accept(&request, self.remote_addr) {
             Ok(mut accepted) => {
                 let response = std::mem::take(&mut accepted.response).map(|()| "");
                 let answer = Answer::new(&response, false);

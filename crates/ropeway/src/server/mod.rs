@@ -14,12 +14,14 @@ mod route;
 mod runtimes;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use std::{fmt, io};
 
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
-use ropeway_proto::handshake::{Cidr, Limits, Negotiated, Refusal, ServerOptions, accept, client_ip};
+use ropeway_proto::handshake::{self, Destination, Limits, Negotiated, Refusal, ServerOptions, accept_from};
 use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::Instant;
@@ -56,7 +58,7 @@ type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
 /// # async fn run() -> std::io::Result<()> {
 /// let server = ropeway::Server::bind("127.0.0.1:8005").await?;
 /// server.on_connection(|ws, handshake| {
-///     println!("client {}", handshake.client_ip());
+///     println!("client {:?}", handshake.client_ip());
 ///     ws.on_message(|ws, message| {
 ///         ws.send(message).ok();
 ///     });
@@ -78,6 +80,8 @@ struct Shared {
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
     runtimes: Arc<Runtimes>,
+    /// Whether it was logged that a client offered subprotocols and none was agreed on.
+    told_of_subprotocols: AtomicBool,
     /// The port of its own, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
@@ -94,7 +98,6 @@ struct Settings {
     handshake_timeout: Duration,
     max_connections: usize,
     max_handshakes: usize,
-    trusted_proxies: Vec<Cidr>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
 }
@@ -142,13 +145,13 @@ impl Server {
     /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed
     /// after each answer.
     pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
-        *write(&self.shared.http) = Some(Arc::new(answer));
+        replace(&self.shared.http, Some(Arc::new(answer)));
     }
 
     /// Decides about each opening handshake, before it is accepted: the place for authentication. The refusal is what the
-    /// client gets.
+    /// client gets. [`Destination::of`] the request gives the host that it is for.
     pub fn on_upgrade(&self, verify: impl Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync + 'static) {
-        *write(&self.shared.verify) = Some(Arc::new(verify));
+        replace(&self.shared.verify, Some(Arc::new(verify)));
     }
 
     /// Handles to all connections that are open.
@@ -213,22 +216,34 @@ impl fmt::Debug for Server {
 struct Accepted {
     response: Response<()>,
     negotiated: Negotiated,
+    destination: Destination,
     service: Service,
     place: Place,
 }
 
 impl Server {
     /// Judges a request for a WebSocket.
-    fn accept<B>(&self, request: &Request<B>) -> Result<Accepted, Refusal> {
+    fn accept<B>(&self, request: &Request<B>, remote_addr: Option<SocketAddr>) -> Result<Accepted, Refusal> {
         let place = self.shared.clients.enter(self.shared.settings.max_connections);
         let place = place.ok_or_else(Refusal::unavailable)?;
         let service = read(&self.shared.routes).find(request.uri().path());
         let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
-        let accepted = accept(request, &service.options)?;
-        if let Some(verify) = read(&self.shared.verify).clone() {
-            verify(&head_of(request))?;
+        let accepted = accept_from(remote_addr.map(|addr| addr.ip()), request, &service.options)?;
+        // Not within the condition, whose lock would be held while the application decides.
+        let verify = read(&self.shared.verify).clone();
+        if let Some(verify) = verify {
+            let mut head = head_of(request);
+            head.extensions_mut().insert(accepted.destination.clone());
+            verify(&head)?;
         }
-        Ok(Accepted { response: accepted.response, negotiated: accepted.negotiated, service, place })
+        if accepted.negotiated.subprotocol.is_none()
+            && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
+            && !self.shared.told_of_subprotocols.swap(true, Ordering::Relaxed)
+        {
+            tell_of_subprotocols();
+        }
+        let handshake::Accepted { response, negotiated, destination } = accepted;
+        Ok(Accepted { response, negotiated, destination, service, place })
     }
 
     /// Starts the connection, once the 101 is on its way.
@@ -239,7 +254,9 @@ impl Server {
 
     /// What the connection is made of, once the 101 is on its way, and whom it is for.
     fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
-        let Upgrade { accepted: Accepted { response, negotiated, service, place }, request, leftover } = upgrade;
+        let Upgrade { accepted, mut request, leftover } = upgrade;
+        let Accepted { response, negotiated, destination, service, place } = accepted;
+        request.extensions_mut().insert(destination);
         let settings = &self.shared.settings;
         let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std());
         if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
@@ -248,8 +265,8 @@ impl Server {
         let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, service.overflow));
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
         handshake.remote_addr = remote_addr;
-        handshake.client_ip =
-            remote_addr.map(|addr| client_ip(addr.ip(), handshake.headers(), &settings.trusted_proxies));
+        let proxies = &service.options.proxies;
+        handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
         let sender = Sender::new(Arc::clone(&link));
         if !place.open(sender.clone()) {
             send_away(&sender);
@@ -257,6 +274,13 @@ impl Server {
         tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
         (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
     }
+}
+
+fn tell_of_subprotocols() {
+    tracing::warn!(
+        "a client offered subprotocols of which this server speaks none; browsers fail such a connection (RFC 6455 section \
+         4.1). Name those it speaks with `ServerBuilder::subprotocols`, or take any with `any_subprotocol`. This is logged once"
+    );
 }
 
 fn send_away(client: &Sender) {
@@ -281,4 +305,10 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts a callback in the place of another, which owns values of the application's: they are dropped when the lock is free.
+fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
+    let old = std::mem::replace(&mut *write(lock), callback);
+    drop(old);
 }

@@ -74,7 +74,9 @@ impl<'s> Route<'s> {
             options: Arc::new(options),
             overflow: self.overflow,
         };
-        write(&self.server.shared.routes).set(self.path, service);
+        let old = write(&self.server.shared.routes).set(self.path, service);
+        // It owns values of the application's, so it goes when the lock is free.
+        drop(old);
     }
 }
 
@@ -120,13 +122,13 @@ impl Routes {
         exact.or(self.everywhere.as_ref()).cloned()
     }
 
-    fn set(&mut self, path: Option<String>, service: Service) {
-        match path {
-            None => self.everywhere = Some(service),
-            Some(path) => {
-                self.paths.retain(|(served, _)| *served != path);
-                self.paths.push((path, service));
-            }
+    /// Gives what happened there before.
+    fn set(&mut self, path: Option<String>, service: Service) -> Option<Service> {
+        let Some(path) = path else { return self.everywhere.replace(service) };
+        if let Some((_, served)) = self.paths.iter_mut().find(|(served, _)| *served == path) {
+            return Some(std::mem::replace(served, service));
         }
+        self.paths.push((path, service));
+        None
     }
 }

@@ -125,11 +125,11 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
                 ws.send("seen").unwrap();
             }
         });
-        let client = Client::new().header("x-forwarded-for".parse().unwrap(), "203.0.113.7".parse().unwrap());
+        let client = Client::new().header("x-forwarded-for".parse().unwrap(), "6.6.6.6, 203.0.113.7".parse().unwrap());
         let mut ws = client.connect(&format!("ws://{addr}/")).await.unwrap();
         ws.recv().await.unwrap();
         let (client_ip, remote) = seen.lock().unwrap().unwrap();
-        assert_eq!(client_ip, expected.parse::<std::net::IpAddr>().unwrap());
+        assert_eq!(client_ip, expected.parse::<std::net::IpAddr>().ok());
         assert!(remote.ip().is_loopback());
     }
 }

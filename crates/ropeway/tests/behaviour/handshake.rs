@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, StatusCode, header};
-use ropeway::{Bytes, Refusal, Server, Transport};
+use ropeway::{Bytes, Destination, Refusal, Server, Transport};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
 use tokio::net::TcpStream;
@@ -395,6 +395,35 @@ async fn the_application_can_refuse_with_an_answer_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_host_that_a_request_is_for_is_the_same_to_all_who_ask() {
+    let (server, seen) = (Server::builder().build(), Arc::new(Mutex::new(Vec::new())));
+    let note = |seen: &Arc<Mutex<Vec<String>>>| {
+        let seen = Arc::clone(seen);
+        move |destination: Option<Destination>| {
+            seen.lock().unwrap().push(destination.expect("a host is named").authority().to_string());
+        }
+    };
+    server.on_upgrade({
+        let note = note(&seen);
+        move |request| {
+            note(Destination::of(request));
+            Ok(())
+        }
+    });
+    server.on_connection({
+        let note = note(&seen);
+        move |_, handshake| note(handshake.destination())
+    });
+    let absolute = request("Origin: http://app.test\r\n").replace("/chat", "http://app.test/chat");
+    open_with(&server, absolute).await;
+    assert_eq!(*seen.lock().unwrap(), ["app.test", "app.test"]);
+    let strangers = request("Origin: http://server.example.com\r\n").replace("/chat", "http://app.test/chat");
+    assert_eq!(ask(&server, strangers).await.0.status(), 403);
+    open_with(&server, request("Origin: http://server.example.com\r\n")).await;
+    assert_eq!(seen.lock().unwrap()[2..], ["server.example.com", "server.example.com"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_handshake_tells_who_connects_and_what_was_agreed() {
     let server = Server::builder().subprotocols(["v2", "v1"]).trusted_proxies(["10.0.0.0/8".parse().unwrap()]).build();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -408,7 +437,8 @@ async fn the_handshake_tells_who_connects_and_what_was_agreed() {
             seen.lock().unwrap().push((handshake.client_ip(), handshake.subprotocol.clone(), uri));
         }
     });
-    let headers = "X-Forwarded-For: 203.0.113.7, 10.0.0.9\r\nSec-WebSocket-Protocol: v3, v1, v2\r\n";
+    let headers =
+        "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.7, 10.0.0.9\r\nSec-WebSocket-Protocol: v3, v1, v2\r\n";
     for from in [Some("10.0.0.1:99"), Some("198.51.100.1:99"), None] {
         let (wire, end) = wire();
         let server = server.clone();
@@ -417,9 +447,10 @@ async fn the_handshake_tells_who_connects_and_what_was_agreed() {
         wire.send_bytes(request(headers).replace("/chat", "/chat?room=1"));
         settle().await;
     }
-    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    let expected = ["203.0.113.7", "198.51.100.1", "0.0.0.0"]
-        .map(|addr| (ip(addr), Some("v1".to_owned()), "/chat?room=1".to_owned()));
+    let expected = [Some("203.0.113.7"), Some("198.51.100.1"), None].map(|addr| {
+        let addr = addr.map(|addr| addr.parse::<IpAddr>().unwrap());
+        (addr, Some("v1".to_owned()), "/chat?room=1".to_owned())
+    });
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 

@@ -75,6 +75,7 @@ struct ClientCase {
 #[serde(default)]
 struct Settings {
     subprotocols: Vec<String>,
+    any_subprotocol: bool,
     deflate: bool,
     origins: Option<Origins>,
 }
@@ -109,6 +110,7 @@ impl Settings {
     fn builder(&self) -> ServerBuilder {
         let builder = Server::builder()
             .subprotocols(self.subprotocols.clone())
+            .any_subprotocol(self.any_subprotocol)
             .per_message_deflate(self.deflate.then(deflate::Options::default));
         match &self.origins {
             None => builder,

@@ -1,0 +1,136 @@
+//! Where a request is sent: the one notion of "this server" for the origin check and for applications. Whether a proxy
+//! is believed about it is `forwarded`'s to say.
+
+use std::fmt;
+
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Request};
+
+use super::authority::host_and_port;
+use super::fields::{self, Field};
+use super::refusal::Fault;
+
+/// The host that a request is for, and the scheme of its URL where that is known.
+///
+/// ```
+/// use ropeway_proto::handshake::Destination;
+///
+/// // RFC 9112 section 3.2.2: the host of an absolute target counts, not `Host`.
+/// let request = http::Request::get("http://example.com:8005/chat").header("host", "localhost").body(())?;
+/// let destination = Destination::of(&request).unwrap();
+/// assert_eq!((destination.host(), destination.port()), ("example.com", Some(8005)));
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// A host with an optional port, no userinfo.
+    authority: Authority,
+    /// `http` or `https`.
+    scheme: Option<Scheme>,
+}
+
+impl Destination {
+    /// Where this request is sent: what a server has found out already and left among the request's extensions, else
+    /// the host of an absolute target, else `Host`. `None` if the request names no valid host, or two.
+    ///
+    /// A server of the crate `ropeway` leaves it there before it calls `on_upgrade`, with the word of trusted proxies
+    /// taken into account.
+    pub fn of<B>(request: &Request<B>) -> Option<Self> {
+        request.extensions().get().cloned().or_else(|| Self::stated(request).ok())
+    }
+
+    /// The host in lower, upper or mixed case as the client wrote it; an IPv6 address is in brackets.
+    pub fn host(&self) -> &str {
+        self.authority.host()
+    }
+
+    /// The port, if the client named one. It leaves the default port of the scheme out.
+    pub fn port(&self) -> Option<u16> {
+        host_and_port(&self.authority).and_then(|(_, port)| port)
+    }
+
+    /// Host and port as the client wrote them.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// `http` or `https`, the scheme that a page of this server has. `None` where no trusted proxy says it.
+    pub fn scheme(&self) -> Option<&Scheme> {
+        self.scheme.as_ref()
+    }
+
+    /// What the request itself says.
+    ///
+    /// RFC 9112 section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request
+    /// message that contains more than one Host header field line or a Host header field with an invalid field value".
+    pub(super) fn stated<B>(request: &Request<B>) -> Result<Self, Fault> {
+        let host = host_header(request.headers())?;
+        // Section 3.2.2: a server that is sent the absolute form "MUST ignore the received Host header field (if any)
+        // and instead use the host information of the request-target".
+        let authority = match request.uri().authority() {
+            None => host,
+            Some(target) => valid(target.clone()).ok_or(Fault::TargetHost)?,
+        };
+        Ok(Self { authority, scheme: None })
+    }
+
+    /// The same, as far as a trusted proxy does not say otherwise. What it says that is no host is passed over.
+    pub(super) fn forwarded(self, host: Option<&str>, scheme: Option<Scheme>) -> Self {
+        let authority = host.and_then(|host| parse(host.as_bytes()));
+        Self { authority: authority.unwrap_or(self.authority), scheme }
+    }
+}
+
+/// `https://example.com:8443`, or `example.com` where the scheme is not known.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scheme {
+            Some(scheme) => write!(f, "{scheme}://{}", self.authority),
+            None => write!(f, "{}", self.authority),
+        }
+    }
+}
+
+fn host_header(headers: &HeaderMap) -> Result<Authority, Fault> {
+    match fields::single(headers, &HOST) {
+        Field::Missing => Err(Fault::HostMissing),
+        Field::Repeated => Err(Fault::HostRepeated),
+        Field::Once(host) => parse(host.as_bytes()).ok_or(Fault::HostInvalid),
+    }
+}
+
+/// A host with an optional port.
+fn parse(text: &[u8]) -> Option<Authority> {
+    Authority::try_from(text).ok().and_then(valid)
+}
+
+/// Neither `Host` nor a target of HTTP has userinfo (RFC 9110 section 4.2.4), and it makes one host look like another.
+fn valid(authority: Authority) -> Option<Authority> {
+    (host_and_port(&authority).is_some() && !authority.as_str().contains('@')).then_some(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_targets_host_counts_before_host_and_what_a_server_has_found_before_both() {
+        let request = |target: &str, host: &str| Request::get(target).header(HOST, host).body(()).unwrap();
+        let of = |request: &Request<()>| Destination::of(request).map(|destination| destination.authority.to_string());
+        assert_eq!(of(&request("/chat", "a.test:80")).as_deref(), Some("a.test:80"));
+        assert_eq!(of(&request("http://b.test/chat", "a.test")).as_deref(), Some("b.test"));
+        let mut found = request("http://b.test/chat", "a.test");
+        let proxied = Destination { authority: "c.test".parse().unwrap(), scheme: Some(Scheme::HTTPS) };
+        found.extensions_mut().insert(proxied.clone());
+        assert_eq!(Destination::of(&found), Some(proxied));
+    }
+
+    #[test]
+    fn without_one_valid_host_there_is_no_destination() {
+        assert_eq!(Destination::of(&Request::new(())), None);
+        let request = |target: &str| Request::get(target).header(HOST, "a.test");
+        assert_eq!(Destination::of(&request("/").header(HOST, "b.test").body(()).unwrap()), None);
+        assert_eq!(Destination::stated(&request("http://a.test@b.test/").body(()).unwrap()), Err(Fault::TargetHost));
+    }
+}
