@@ -8,7 +8,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use ropeway_proto::handshake::{self, ClientError, ClientHandshake, ClientOptions, Target};
+use ropeway_proto::handshake::{self, ClientError, ClientHandshake, ClientOptions, Limits as HeadLimits, Target};
 use ropeway_proto::{Config, Connection, Role, deflate};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -119,9 +119,39 @@ impl Client {
         self
     }
 
-    /// The most bytes a message may have, inflated; more is answered with close code 1009. 64 MiB by default.
+    /// The most bytes a message may have, inflated; more is answered with close code 1009. 128 MiB by default.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.config.max_payload = bytes;
+        self
+    }
+
+    /// The most frames a message may be cut into; more is answered with close code 1008. 2^20 by default.
+    pub fn max_fragments(mut self, fragments: u32) -> Self {
+        self.config.max_fragments = fragments;
+        self
+    }
+
+    /// The most pings, pongs and close frames that the server may send within a second; more is answered with close code
+    /// 1008. 1,000 by default.
+    pub fn max_control_rate(mut self, frames_a_second: u32) -> Self {
+        self.config.max_control_rate = frames_a_second;
+        self
+    }
+
+    /// How long a message may take from its first byte to its last; `None`, the default, waits as long as it takes.
+    pub fn message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.message_timeout = timeout.into();
+        self
+    }
+
+    /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
+    ///
+    /// ```
+    /// let limits = ropeway::HeadLimits { max_headers: 10_000, ..ropeway::HeadLimits::client() };
+    /// let client = ropeway::Client::new().head_limits(limits);
+    /// ```
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.options.limits = limits;
         self
     }
 
