@@ -236,14 +236,12 @@ impl Client {
 
     /// The same, with what the opening handshake said.
     pub async fn connect_full(&self, url: &str) -> Result<(WebSocket, Handshake), Error> {
-        let opened = self.open(url).await?;
-        Ok(pull(opened).await)
+        pull(self.open(url).await?).await
     }
 
     /// Connects, for a connection whose events a handler takes.
     pub async fn connect_with(&self, url: &str, handler: impl Handler) -> Result<Sender, Error> {
-        let opened = self.open(url).await?;
-        Ok(start(opened, handler))
+        start(self.open(url).await?, handler)
     }
 
     /// Connects, for a connection that is listened to. `listen` is called once it is open, to put listeners on it.
@@ -259,7 +257,7 @@ impl Client {
         let target: Target = url.parse().map_err(ClientError::from)?;
         let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
         let opened = timeout(self.handshake_timeout, self.shake_hands(&mut client, stream.into())).await;
-        Ok(pull(opened.unwrap_or_else(|_| Err(client.handle_timeout().into()))?).await)
+        pull(opened.unwrap_or_else(|_| Err(client.handle_timeout().into()))?).await
     }
 
     async fn open(&self, url: &str) -> Result<Opened, Error> {
@@ -346,13 +344,13 @@ async fn read_answer(
     .await
 }
 
-fn start(opened: Opened, handler: impl Handler) -> Sender {
+fn start(opened: Opened, handler: impl Handler) -> Result<Sender, Error> {
     let sender = Sender::new(Arc::clone(&opened.link));
-    start::start(opened, &Arc::new(Endpoint { handler, clients: None }));
-    sender
+    start::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
+    Ok(sender)
 }
 
-async fn pull(opened: Opened) -> (WebSocket, Handshake) {
+async fn pull(opened: Opened) -> Result<(WebSocket, Handshake), Error> {
     let (give, take) = tokio::sync::oneshot::channel();
     let give = std::sync::Mutex::new(Some(give));
     start(
@@ -366,6 +364,7 @@ async fn pull(opened: Opened) -> (WebSocket, Handshake) {
                 }
             },
         },
-    );
-    take.await.expect("a connection opens as it is started")
+    )?;
+    // A connection is opened as it is started. If it was not, its runtime has ended.
+    take.await.map_err(|_| Error::Connect(io::Error::other("the runtime of the connection has ended")))
 }
