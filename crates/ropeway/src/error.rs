@@ -10,9 +10,9 @@ use ropeway_proto::{Closed, SendError, Violation};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peer could not be reached.
+    /// The peer could not be reached. If none of its addresses answered in time the kind is [`TimedOut`](io::ErrorKind).
     Connect(io::Error),
-    /// The TLS handshake failed.
+    /// The TLS handshake failed. If it was not finished in time the kind is [`TimedOut`](io::ErrorKind).
     Tls(io::Error),
     /// The opening handshake failed; [`Error::response`] has the server's answer if it refused.
     Handshake(ClientError),

@@ -69,8 +69,6 @@ mod sender;
 mod server;
 mod start;
 mod task;
-#[cfg(feature = "tls")]
-mod tls;
 mod topic;
 mod traffic;
 mod transport;

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -12,12 +11,16 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::Error;
 use crate::transport::Transport;
 
-/// Does the TLS handshake with `host`.
-pub(crate) async fn connect(tcp: TcpStream, host: &str, config: Option<Arc<ClientConfig>>) -> Result<Transport, Error> {
+/// Does the TLS handshake with `host` over a stream.
+pub(super) async fn connect(
+    stream: Transport,
+    host: &str,
+    config: Option<Arc<ClientConfig>>,
+) -> Result<Transport, Error> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| Error::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let config = config.unwrap_or_else(default_config);
-    let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(Error::Tls)?;
+    let tls = TlsConnector::from(config).connect(name, stream).await.map_err(Error::Tls)?;
     Ok(Transport::other(tls))
 }
 
