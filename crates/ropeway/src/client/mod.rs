@@ -1,9 +1,13 @@
 //! The client: its settings, and the order of things: dialling, TLS, the opening handshake.
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificate;
 mod dial;
 mod shake;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod trust;
 
 use std::io;
 use std::sync::Arc;
@@ -219,7 +223,8 @@ impl Client {
         self
     }
 
-    /// The TLS settings for `wss://`, such as other roots or a client certificate. By default Mozilla's roots are trusted.
+    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) is for other roots. By default
+    /// Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
@@ -299,6 +304,10 @@ impl Client {
     }
 
     /// Does TLS if the URL asks for it.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_async, reason = "with the feature there is something to await")
+    )]
     async fn secure(&self, stream: Transport, target: &Target, stage: &mut Stage) -> Result<Transport, Error> {
         if !target.is_secure() {
             return Ok(stream);
