@@ -1,6 +1,6 @@
 //! The steps that cargo does itself: formatting, lints, tests, feature sets, documentation.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::program::Program;
 use crate::steps::Step;
@@ -37,7 +37,8 @@ pub(crate) fn unit() -> Step {
 }
 
 /// A feature brings a dependency, not another behaviour: with none, and with each one alone, a crate must be free of
-/// warnings. All of them together are `clippy`'s and `unit`'s.
+/// warnings. All of them together are `clippy`'s and `unit`'s. None may bring HTTP/2, which would then be on for the user's
+/// whole program, asked for or not.
 pub(crate) fn features() -> Step {
     Step::new("features", "each published crate is clean without features and with each one alone", |workspace| {
         let mut sets = 0;
@@ -46,11 +47,22 @@ pub(crate) fn features() -> Step {
             for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
                 let alone = ["clippy", "--package", package, "--no-default-features", "--features", feature];
                 cargo(workspace, &[&alone[..], &["--", "-D", "warnings"]].concat())?;
+                without_http_2(workspace, package, feature)?;
                 sets += 1;
             }
         }
-        Ok(format!("{sets} feature sets"))
+        Ok(format!("{sets} feature sets, none with HTTP/2"))
     })
+}
+
+fn without_http_2(workspace: &Workspace, package: &str, feature: &str) -> Result<()> {
+    let tree = Program::new("cargo")
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(["--no-default-features", "--features", feature])
+        .dir(&workspace.root)
+        .output()?;
+    ensure!(!tree.lines().any(|line| line.starts_with("h2 ")), "{package}'s feature `{feature}` brings HTTP/2 (h2)");
+    Ok(())
 }
 
 pub(crate) fn docs() -> Step {

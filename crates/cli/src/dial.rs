@@ -43,12 +43,7 @@ impl Dial {
         if let Some(origin) = &self.origin {
             client = client.origin(origin);
         }
-        if self.url.target.is_secure()
-            && let Some(config) = tls::config(trust)?
-        {
-            client = client.tls(config);
-        }
-        Ok(client)
+        if self.url.target.is_secure() { tls::configure(client, trust) } else { Ok(client) }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Whom to trust for `wss://`: the system's roots, those of a file, or anyone.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ropeway::Client;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use crate::style::warn;
@@ -19,13 +21,16 @@ pub(crate) struct Trust {
     #[arg(short = 'k', long)]
     insecure: bool,
 
-    /// Trust the certificates in this PEM file in place of the system's
+    /// Trust the certificates in this PEM file in place of the system's: authorities, or the server's own
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     cacert: Option<PathBuf>,
 }
 
-/// The TLS settings; `None` for those that the library has.
-pub(crate) fn config(trust: &Trust) -> Result<Option<Arc<ClientConfig>>, String> {
+/// A client that trusts so.
+pub(crate) fn configure(client: Client, trust: &Trust) -> Result<Client, String> {
+    if let Some(file) = &trust.cacert {
+        return client.trust(certificates(file)?).map_err(|error| complaint(file, &error));
+    }
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -33,28 +38,28 @@ pub(crate) fn config(trust: &Trust) -> Result<Option<Arc<ClientConfig>>, String>
     let builder = if trust.insecure {
         warn("the server's certificate is not checked (--insecure)");
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(&provider)))
-    } else if let Some(file) = &trust.cacert {
-        builder.with_root_certificates(roots(file)?)
     } else {
         match Verifier::new(provider) {
             Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
             // A system without roots, such as a bare container: the library brings Mozilla's.
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(client),
         }
     };
-    Ok(Some(Arc::new(builder.with_no_client_auth())))
+    Ok(client.tls(Arc::new(builder.with_no_client_auth())))
 }
 
 /// The certificates of a PEM file.
-fn roots(file: &Path) -> Result<RootCertStore, String> {
-    let complaint =
-        |error: &dyn std::fmt::Display| format!("no certificate could be read from {}: {error}", file.display());
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| complaint(&error))? {
-        let certificate = certificate.map_err(|error| complaint(&error))?;
-        roots.add(certificate).map_err(|error| complaint(&error))?;
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    let certificates: Vec<_> = read.map_err(|error| complaint(file, &error))?;
+    if certificates.is_empty() {
+        return Err(complaint(file, &"it has none in PEM form (-----BEGIN CERTIFICATE-----)"));
     }
-    if roots.is_empty() { Err(complaint(&"it has none in PEM form (-----BEGIN CERTIFICATE-----)")) } else { Ok(roots) }
+    Ok(certificates)
+}
+
+fn complaint(file: &Path, error: &dyn Display) -> String {
+    format!("no certificate could be read from {}: {error}", file.display())
 }
 
 /// Trusts anyone, who must still have the key of the certificate shown.

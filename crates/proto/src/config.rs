@@ -17,10 +17,12 @@ use crate::recv::buffers::Buffers;
 pub struct Config {
     /// The most bytes a received message may have, inflated. More is answered with close code 1009, as soon as a header
     /// announces it. A server's default is 16 MiB, enough for any message that is not really a file, and small enough that
-    /// one client cannot fill a machine; a client, which chose its server, takes 64 MiB.
+    /// one client cannot fill a machine. A client, which chose its server, takes 128 MiB: npm's ws takes 100 MiB, and what
+    /// reaches its users is to reach ours.
     pub max_payload: usize,
     /// The most frames a message may be cut into. More is answered with close code 1008. What is kept of a fragment is its
-    /// payload alone, so this bounds work, not memory, and is generous: 65,536.
+    /// payload alone, so this bounds work, not memory, and is generous: 65,536 for a server, 2^20 for a client, which is its
+    /// largest message in pieces of 128 bytes.
     pub max_fragments: u32,
     /// The most control frames a peer may send within a second before it is closed with 1008. No honest peer is near the
     /// default of 1,000.
@@ -64,9 +66,10 @@ impl Config {
         }
     }
 
-    /// A client's defaults: a server's, but for messages of up to 64 MiB, and without buffers that outlive it.
+    /// A client's defaults: a server's, but for messages of up to 128 MiB in up to 2^20 fragments, and without buffers that
+    /// outlive it.
     pub fn client() -> Self {
-        Self { max_payload: 64 << 20, buffers: None, ..Self::server() }
+        Self { max_payload: 128 << 20, max_fragments: 1 << 20, buffers: None, ..Self::server() }
     }
 }
 

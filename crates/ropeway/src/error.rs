@@ -6,13 +6,16 @@ use http::Response;
 use ropeway_proto::handshake::ClientError;
 use ropeway_proto::{Closed, SendError, Violation};
 
+#[cfg(feature = "tls")]
+use crate::client::certificate::complaint;
+
 /// What can go wrong with a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peer could not be reached.
+    /// The peer could not be reached. If none of its addresses answered in time the kind is [`TimedOut`](io::ErrorKind).
     Connect(io::Error),
-    /// The TLS handshake failed.
+    /// The TLS handshake failed. If it was not finished in time the kind is [`TimedOut`](io::ErrorKind).
     Tls(io::Error),
     /// The opening handshake failed; [`Error::response`] has the server's answer if it refused.
     Handshake(ClientError),
@@ -38,7 +41,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "the server could not be reached: {error}"),
-            Self::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Tls(error) => match complaint(error) {
+                Some(complaint) => write!(f, "the TLS handshake failed: {complaint}"),
+                None => write!(f, "the TLS handshake failed: {error}"),
+            },
             Self::Handshake(error) => error.fmt(f),
             Self::Violation(violation) => violation.fmt(f),
             Self::Lost(closed) => write!(f, "the connection was lost: {closed}"),
@@ -57,6 +63,11 @@ impl std::error::Error for Error {
             Self::Send(error) => Some(error),
         }
     }
+}
+
+#[cfg(not(feature = "tls"))]
+fn complaint(_: &io::Error) -> Option<String> {
+    None
 }
 
 impl From<ClientError> for Error {

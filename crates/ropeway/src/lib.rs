@@ -71,8 +71,6 @@ mod server;
 mod start;
 mod subscription;
 mod task;
-#[cfg(feature = "tls")]
-mod tls;
 mod topic;
 mod traffic;
 mod transport;

@@ -1,5 +1,6 @@
 //! Sets an opened connection to work: on an event loop if its stream can be watched there, else as a task of its own.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::driver::{Driver, Endpoint, Opened};
@@ -8,33 +9,30 @@ use crate::task::Task;
 #[cfg(unix)]
 use crate::{event_loop, transport::Transport};
 
-/// Tells the handler that the connection is open, and sees to it that it is driven until it is closed.
-pub(crate) fn start<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) {
+/// Tells the handler that the connection is open, and sees to it that it is driven until it is closed. Fails, and tells the
+/// handler nothing, if the socket cannot be taken from its runtime.
+pub(crate) fn start<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<()> {
     #[cfg(unix)]
-    let Some(opened) = on_event_loop(opened, endpoint) else { return };
+    let Some(opened) = on_event_loop(opened, endpoint)? else { return Ok(()) };
     tokio::spawn(Task::new(Driver::open(opened, Arc::clone(endpoint))));
+    Ok(())
 }
 
-/// Hands a plain TCP connection to an event loop; gives any other back.
+/// Hands a plain TCP connection to an event loop; returns any other.
 #[cfg(unix)]
-fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> Option<Opened> {
+fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<Option<Opened>> {
     let Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place } = opened else {
-        return Some(opened);
+        return Ok(Some(opened));
     };
     let mailbox = match event_loop::next_mailbox(&tokio::runtime::Handle::current()) {
         Ok(mailbox) => mailbox,
         Err(error) => {
             tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
-            return Some(Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place });
+            return Ok(Some(Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place }));
         }
     };
-    match tcp.into_std() {
-        Ok(tcp) => {
-            let stream = event_loop::Socket::new(tcp);
-            let opened = Opened { stream, connection, link, handshake, leftover, place };
-            mailbox.adopt(Box::new(Driver::open(opened, Arc::clone(endpoint))));
-        }
-        Err(error) => tracing::warn!(%error, "a connection cannot be taken from its runtime"),
-    }
-    None
+    let stream = event_loop::Socket::new(tcp.into_std()?);
+    let opened = Opened { stream, connection, link, handshake, leftover, place };
+    mailbox.adopt(Box::new(Driver::open(opened, Arc::clone(endpoint))));
+    Ok(None)
 }

@@ -140,7 +140,10 @@ pub(super) fn kind_of_end(closed: &Closed) -> String {
 
 #[cfg(unix)]
 fn is_out_of_files(error: &std::io::Error) -> bool {
-    error
+    // Where a name has several addresses, the error is about all of them.
+    let first = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    first
+        .unwrap_or(error)
         .raw_os_error()
         .is_some_and(|code| [nix::errno::Errno::EMFILE as i32, nix::errno::Errno::ENFILE as i32].contains(&code))
 }

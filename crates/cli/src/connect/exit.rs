@@ -1,5 +1,6 @@
 //! Why a session ended, as an exit code.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use ropeway::{Cause, ClientError, CloseCode, Closed, Error};
@@ -50,6 +51,7 @@ impl Exit {
                 // What is left is about an answer that no WebSocket server gives.
                 _ => Self::Protocol,
             },
+            Error::Connect(error) | Error::Tls(error) if error.kind() == ErrorKind::TimedOut => Self::Timeout,
             _ => Self::Unreachable,
         }
     }

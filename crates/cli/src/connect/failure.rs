@@ -4,6 +4,7 @@ use std::io;
 
 use ropeway::Error;
 use ropeway::http::Response;
+use rustls::CertificateError;
 
 use super::exit::Exit;
 use super::render::printable;
@@ -27,10 +28,19 @@ pub(crate) fn report(error: &Error, verbose: bool) -> Exit {
 /// What to do about a TLS handshake that failed.
 fn advice(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            "; if the certificate is as it should be, trust it or its issuer with --cacert FILE, or for a test accept any \
-             with --insecure"
-        }
+        Some(rustls::Error::InvalidCertificate(error)) => match error {
+            CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                "; make one that does (openssl req -addext subjectAltName=DNS:NAME), or for a test accept any with --insecure"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "; connect by a name that it has, or for a test accept any with --insecure"
+            }
+            CertificateError::UnknownIssuer | CertificateError::Other(_) => {
+                "; if it is as it should be, trust it, or its issuer's, with --cacert FILE, or for a test accept any with \
+                 --insecure"
+            }
+            _ => "; the server needs another, or for a test accept any with --insecure",
+        },
         Some(rustls::Error::InvalidMessage(_)) => "; the port does not seem to speak TLS: try ws:// in place of wss://",
         _ => "",
     }

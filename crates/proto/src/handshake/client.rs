@@ -37,7 +37,7 @@ pub struct ClientOptions {
     pub subprotocols: Vec<String>,
     /// How permessage-deflate is offered; it is by default, and the server decides. `None` offers nothing.
     pub deflate: Option<deflate::Options>,
-    /// How much the head of the answer may cost.
+    /// How much the head of the answer may cost; [`Limits::client`] by default.
     pub limits: Limits,
 }
 
@@ -48,7 +48,7 @@ impl Default for ClientOptions {
             origin: None,
             subprotocols: Vec::new(),
             deflate: Some(deflate::Options::default()),
-            limits: Limits::default(),
+            limits: Limits::client(),
         }
     }
 }

@@ -76,6 +76,17 @@ impl fmt::Display for ClientError {
                 write!(f, "the subprotocol {} is asked for twice (RFC 6455 section 4.1); name each once", quoted(name))
             }
             Self::Refused(answer) => refused(f, answer),
+            // The one who reads this chose the server, and sends no head that could be smaller.
+            Self::Head(HeadError::TooLarge { limit }) => write!(
+                f,
+                "the head of the server's answer is longer than {limit} bytes, which is the limit here (RFC 6585 section \
+                 5); raise the client's limit for heads if such an answer is expected"
+            ),
+            Self::Head(HeadError::TooManyHeaders { limit }) => write!(
+                f,
+                "the server's answer has more than {limit} header lines, which is the limit here (RFC 6585 section 5); \
+                 raise the client's limit for header lines if such an answer is expected"
+            ),
             Self::Head(error) => write!(f, "the server's answer is not understood: {error}"),
             Self::TooManyInterim => f.write_str(
                 "the server sent one interim answer (1xx) after another and no final one (RFC 9110 section 15.2); \

@@ -8,21 +8,38 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::fields;
 
-/// How much a peer's head may cost.
+/// How much a peer's head may cost. The default is a server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of a head, its final empty line included. 16 KiB by default: browsers send a few hundred bytes,
-    /// and up to about 8 KiB where cookies and tokens have grown, which is also where most proxies stop.
+    /// The most bytes of a head, its final empty line included. A server takes 16 KiB by default: browsers send a few
+    /// hundred bytes, and up to about 8 KiB where cookies and tokens have grown, which is also where most proxies stop.
+    /// A client takes 256 KiB, about what curl does.
     pub max_head: usize,
-    /// The most header lines. 100 by default, as in hyper: a browser sends about 20.
+    /// The most header lines. A server takes 100 by default, as hyper does: a browser sends about 20. A client takes
+    /// 2,000, as Node does. More than 24,576 are never taken: a [`HeaderMap`] holds no more.
     pub max_headers: usize,
+}
+
+impl Limits {
+    /// A server's defaults: anyone may send it a head.
+    pub fn server() -> Self {
+        Self { max_head: 16 * 1024, max_headers: 100 }
+    }
+
+    /// A client's defaults: it has chosen its server, and reads one head a connection.
+    pub fn client() -> Self {
+        Self { max_head: 256 * 1024, max_headers: 2_000 }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_head: 16 * 1024, max_headers: 100 }
+        Self::server()
     }
 }
+
+/// The most names that fit into a [`HeaderMap`], which panics if it is asked for more room.
+const MOST_HEADERS: usize = 24_576;
 
 /// Collects a head from the bytes of a stream.
 ///
@@ -60,6 +77,7 @@ pub struct HeadReader {
 impl HeadReader {
     /// A reader that has read nothing.
     pub fn new(limits: Limits) -> Self {
+        let limits = Limits { max_headers: limits.max_headers.min(MOST_HEADERS), ..limits };
         Self { limits, buf: Vec::new(), scanned: 0, line_start: 0, lines: 0 }
     }
 
@@ -345,6 +363,21 @@ mod tests {
         assert!(read(SMALL, &[b"GET / HTTP/1.1\r\na: 1\r\nb: 2\r\n\r\n"]).unwrap().is_some());
         let error = read(SMALL, &[b"GET / HTTP/1.1\r\na: 1\r\nb: 2\r\nUpgrade: websocket\r\n"]).unwrap_err();
         assert_eq!(error, HeadError::TooManyHeaders { limit: 2 });
+    }
+
+    #[test]
+    fn no_limit_reaches_beyond_what_a_header_map_holds() {
+        let limits = Limits { max_head: usize::MAX, max_headers: usize::MAX };
+        let lines = |count| (0..count).map(|number| format!("a{number}: b\r\n")).collect::<Vec<_>>().concat();
+        for (count, expected) in [
+            (MOST_HEADERS, Ok(MOST_HEADERS)),
+            (MOST_HEADERS + 1, Err(HeadError::TooManyHeaders { limit: MOST_HEADERS })),
+            (40_000, Err(HeadError::TooManyHeaders { limit: MOST_HEADERS })),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{}\r\n", lines(count));
+            let read = read(limits, &[head.as_bytes()]).map(|request| request.expect("it is whole").headers().len());
+            assert_eq!(read, expected, "{count} headers");
+        }
     }
 
     #[test]

@@ -99,7 +99,9 @@ pub(super) trait Start: Send + Sync {
 
 impl<H: Handler> Start for Arc<Endpoint<H>> {
     fn start(&self, opened: Opened) {
-        start::start(opened, self);
+        if let Err(error) = start::start(opened, self) {
+            tracing::warn!(%error, "a connection cannot be taken from its runtime, and is dropped");
+        }
     }
 
     #[cfg(unix)]

@@ -62,6 +62,20 @@ async fn web_sockets_and_pages_share_a_port() {
     assert!(ws.close(1000, "").await.unwrap().clean);
 }
 
+/// What HTTP/2 costs (floods of resets, of settings, of headers) is for an app to weigh. Features are the whole program's, so
+/// one that we turn on is on for the app too.
+#[tokio::test]
+async fn an_app_that_did_not_ask_for_http_2_does_not_speak_it() {
+    let addr = serve(&Server::builder().path("/ws").build()).await;
+    // The preface of RFC 9113 section 3.4, and an empty SETTINGS frame.
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // A server that speaks it sends its SETTINGS. Another refuses, or closes; an error here is a reset.
+    let mut answer = [0; 9];
+    let read = tcp.read(&mut answer).await.unwrap_or(0);
+    assert!(b"HTTP/1.1 ".starts_with(&answer[..read]), "{:?}", String::from_utf8_lossy(&answer[..read]));
+}
+
 #[tokio::test]
 async fn requests_for_web_sockets_at_other_paths_stay_with_the_app() {
     let addr = serve(&Server::builder().path("/ws").build()).await;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ropeway::{Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
-use ropeway_proto::handshake::{HeadReader, Limits};
+use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 use testkit::Event;
-use testkit::wire::{Frame, PING, TEXT};
+use testkit::wire::{CONTINUATION, Frame, PING, PONG, TEXT};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
@@ -255,6 +255,60 @@ async fn a_clients_limits_hold_for_servers() {
     let (mut ws, wire) = open_client(&Client::new().config(config)).await;
     wire.send(&[Frame::new(TEXT, "x".repeat(1000))]);
     assert_eq!(ws.recv().await.unwrap().unwrap().len(), 1000);
+}
+
+/// Answers a client that has asked, with that many headers more than an answer needs.
+fn answer_with_headers(wire: &Wire, more: usize) {
+    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let answer = accept(&request, &ServerOptions::default()).unwrap().response_bytes();
+    let (head, end) = answer.split_at(answer.len() - 2);
+    let more: Vec<_> = (0..more).map(|number| format!("x-{number}: v\r\n")).collect();
+    wire.send_bytes([head, more.concat().as_bytes(), end].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_takes_more_of_the_server_it_chose_than_a_server_takes_of_anyone() {
+    let (connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
+    answer_with_headers(&wire, 1_000);
+    let mut ws = connecting.await.unwrap().unwrap();
+
+    let first = Frame { fin: false, ..Frame::new(TEXT, "") };
+    let next = Frame { fin: false, ..Frame::new(CONTINUATION, "x") };
+    wire.send(&[vec![first], vec![next; 120_000], vec![Frame::new(CONTINUATION, "")]].concat());
+    assert_eq!(ws.recv().await.unwrap().map(|message| message.len()), Some(120_000));
+
+    // A frame that announces 100 MiB.
+    wire.send_bytes([&[0x82, 127][..], &(100_u64 << 20).to_be_bytes(), b"a"].concat());
+    settle().await;
+    assert_eq!(wire.take_frames(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_limits_can_be_set() {
+    let client = Client::new().head_limits(Limits { max_headers: 50, ..Limits::default() });
+    let (connecting, wire) = knock(&client, "ws://example.com/").await;
+    answer_with_headers(&wire, 50);
+    let error = connecting.await.unwrap().unwrap_err();
+    let text = "the server's answer has more than 50 header lines, which is the limit here (RFC 6585 section 5); raise the \
+                client's limit for header lines if such an answer is expected";
+    assert_eq!(error.to_string(), text);
+
+    let (_ws, wire) = open_client(&Client::new().max_fragments(2)).await;
+    let first = Frame { fin: false, ..Frame::new(TEXT, "x") };
+    let next = Frame { fin: false, ..Frame::new(CONTINUATION, "x") };
+    wire.send(&[first, next.clone(), next]);
+    settle().await;
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
+
+    let (_ws, wire) = open_client(&Client::new().max_control_rate(2)).await;
+    wire.send(&vec![Frame::new(PONG, ""); 3]);
+    settle().await;
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
+
+    let (_ws, wire) = open_client(&Client::new().message_timeout(SECOND)).await;
+    wire.send(&[Frame { fin: false, ..Frame::new(TEXT, "x") }]);
+    sleep(2 * SECOND).await;
+    assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ropeway::{Client, Error, Message, Server, ServerBuilder};
+use ropeway::{Client, Error, Message, Server, ServerBuilder, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -15,6 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::handshake_rows::read_response;
 use crate::script::{Log, request};
+use crate::wire::{settle, wire};
 
 fn file(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/interop/tls").join(name)
@@ -81,6 +82,51 @@ async fn messages_of_all_sizes_come_through_tls_without_another_to_push_them() {
         let closed = ws.close(1000, "done").await.unwrap();
         assert!(closed.clean, "{closed}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_is_not_sent_in_the_clear_over_a_stream_of_ones_own() {
+    // Over TCP, and over something else: what wss:// promises does not depend on where the stream comes from.
+    let server = serve(Server::builder()).await;
+    let url = url(&server, "localhost");
+    let client = Client::new().tls(client_config());
+    let tcp = || TcpStream::connect(server.local_addr().unwrap());
+    for stream in [Transport::from(tcp().await.unwrap()), Transport::other(tcp().await.unwrap())] {
+        let (mut ws, _) = client.connect_over(&url, stream).await.unwrap();
+        ws.send("hello").await.unwrap();
+        assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+    }
+
+    let (wire, end) = wire();
+    let connecting = tokio::spawn(async move {
+        let client = Client::new().header("authorization".parse().unwrap(), "Bearer 1234".parse().unwrap());
+        client.connect_over("wss://user:word@example.com/", Transport::other(end)).await.map(|_| ())
+    });
+    settle().await;
+    let written = wire.take_written();
+    // A TLS record of the type handshake (RFC 8446 section 5.1).
+    assert_eq!(written[..2], [0x16, 3], "{:?}", String::from_utf8_lossy(&written));
+    connecting.abort();
+}
+
+#[tokio::test]
+async fn a_stream_with_tls_of_its_own_is_written_to_as_it_is() {
+    let server = serve(Server::builder()).await;
+    let tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = TlsConnector::from(client_config()).connect(name, tcp).await.unwrap();
+    let stream = Transport::other(tls);
+    let (mut ws, _) = Client::new().connect_over_secured(&url(&server, "localhost"), stream).await.unwrap();
+    ws.send("hello").await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_never_answers_in_tls_is_told_as_that() {
+    let (_wire, end) = wire();
+    let outcome = Client::new().connect_over("wss://example.com/", Transport::other(end)).await;
+    let Err(Error::Tls(error)) = outcome.map(|_| ()) else { panic!("it is given up") };
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 }
 
 #[tokio::test]

@@ -1,27 +1,31 @@
-//! The client: connecting, the opening handshake, and the settings of both.
+//! The client: its settings, and the order of things: dialling, TLS, the opening handshake.
 
-use std::future::poll_fn;
+#[cfg(feature = "tls")]
+pub(crate) mod certificate;
+mod dial;
+mod shake;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod trust;
+
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use ropeway_proto::handshake::{self, ClientError, ClientHandshake, ClientOptions, Target};
-use ropeway_proto::{Config, Connection, Role, deflate};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use ropeway_proto::handshake::{ClientError, ClientHandshake, ClientOptions, Limits as HeadLimits, Target};
+use ropeway_proto::{Config, deflate};
+use tokio::time::timeout;
 
+use self::dial::Tried;
 use crate::Error;
 use crate::driver::{Endpoint, Opened};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
-use crate::link::{Link, Overflow};
+use crate::link::Overflow;
 use crate::listeners::{Listen, Socket};
 use crate::random;
-use crate::scratch;
 use crate::sender::Sender;
 use crate::start;
 use crate::transport::Transport;
@@ -119,9 +123,39 @@ impl Client {
         self
     }
 
-    /// The most bytes a message may have, inflated; more is answered with close code 1009. 64 MiB by default.
+    /// The most bytes a message may have, inflated; more is answered with close code 1009. 128 MiB by default.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.config.max_payload = bytes;
+        self
+    }
+
+    /// The most frames a message may be cut into; more is answered with close code 1008. 2^20 by default.
+    pub fn max_fragments(mut self, fragments: u32) -> Self {
+        self.config.max_fragments = fragments;
+        self
+    }
+
+    /// The most pings, pongs and close frames that the server may send within a second; more is answered with close code
+    /// 1008. 1,000 by default.
+    pub fn max_control_rate(mut self, frames_a_second: u32) -> Self {
+        self.config.max_control_rate = frames_a_second;
+        self
+    }
+
+    /// How long a message may take from its first byte to its last; `None`, the default, waits as long as it takes.
+    pub fn message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.message_timeout = timeout.into();
+        self
+    }
+
+    /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
+    ///
+    /// ```
+    /// let limits = ropeway::HeadLimits { max_headers: 10_000, ..ropeway::HeadLimits::client() };
+    /// let client = ropeway::Client::new().head_limits(limits);
+    /// ```
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.options.limits = limits;
         self
     }
 
@@ -189,7 +223,8 @@ impl Client {
         self
     }
 
-    /// The TLS settings for `wss://`, such as other roots or a client certificate. By default Mozilla's roots are trusted.
+    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) is for other roots. By default
+    /// Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
@@ -206,14 +241,12 @@ impl Client {
 
     /// The same, with what the opening handshake said.
     pub async fn connect_full(&self, url: &str) -> Result<(WebSocket, Handshake), Error> {
-        let opened = self.open(url).await?;
-        Ok(pull(opened).await)
+        pull(self.open(url, Route::Dial).await?).await
     }
 
     /// Connects, for a connection whose events a handler takes.
     pub async fn connect_with(&self, url: &str, handler: impl Handler) -> Result<Sender, Error> {
-        let opened = self.open(url).await?;
-        Ok(start(opened, handler))
+        start(self.open(url, Route::Dial).await?, handler)
     }
 
     /// Connects, for a connection that is listened to. `listen` is called once it is open, to put listeners on it.
@@ -224,105 +257,109 @@ impl Client {
         self.connect_with(url, Listen(listen)).await
     }
 
-    /// Does the opening handshake over a stream that leads to the server of `url`, such as a proxy's or one with its own TLS.
+    /// Connects over a stream that leads to the server of `url`, such as a proxy's or a Unix socket's. For `wss://` it does
+    /// TLS over it, with these settings; a stream that has TLS of its own is for
+    /// [`connect_over_secured`](Self::connect_over_secured).
     pub async fn connect_over(&self, url: &str, stream: impl Into<Transport>) -> Result<(WebSocket, Handshake), Error> {
-        let target: Target = url.parse().map_err(ClientError::from)?;
-        let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
-        let opened = timeout(self.handshake_timeout, self.shake_hands(&mut client, stream.into())).await;
-        Ok(pull(opened.unwrap_or_else(|_| Err(client.handle_timeout().into()))?).await)
+        pull(self.open(url, Route::Over(stream.into())).await?).await
     }
 
-    async fn open(&self, url: &str) -> Result<Opened, Error> {
+    /// Connects over a stream that needs no TLS of ours, whatever the URL's scheme: it has its own, or does not leave the
+    /// machine. **Everything is written to it as it is**, passwords too.
+    ///
+    /// ```no_run
+    /// # async fn run(tls: impl ropeway::Io) -> Result<(), ropeway::Error> {
+    /// let stream = ropeway::Transport::other(tls);
+    /// let (ws, handshake) = ropeway::Client::new().connect_over_secured("wss://example.org/feed", stream).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect_over_secured(
+        &self,
+        url: &str,
+        stream: impl Into<Transport>,
+    ) -> Result<(WebSocket, Handshake), Error> {
+        pull(self.open(url, Route::Secured(stream.into())).await?).await
+    }
+
+    async fn open(&self, url: &str, route: Route) -> Result<Opened, Error> {
         let target: Target = url.parse().map_err(ClientError::from)?;
         // What the caller got wrong is known before anything is connected.
         let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
+        let mut stage = Stage::Dialling(Tried::default());
         let opened = timeout(self.handshake_timeout, async {
-            let stream = self.dial(&target).await?;
+            let stream = match route {
+                Route::Dial => {
+                    let Stage::Dialling(tried) = &mut stage else { unreachable!("it begins with that") };
+                    let tcp = dial::connect(target.host(), target.port(), tried).await.map_err(Error::Connect)?;
+                    self.secure(tcp.into(), &target, &mut stage).await?
+                }
+                Route::Over(stream) => self.secure(stream, &target, &mut stage).await?,
+                Route::Secured(stream) => stream,
+            };
+            stage = Stage::ShakingHands;
             self.shake_hands(&mut client, stream).await
         });
-        opened.await.unwrap_or_else(|_| Err(client.handle_timeout().into()))
+        opened.await.unwrap_or_else(|_| Err(stage.into_timeout(&target, &mut client)))
     }
 
-    /// Connects the transport.
-    async fn dial(&self, target: &Target) -> Result<Transport, Error> {
-        let tcp = TcpStream::connect((target.host(), target.port())).await.map_err(Error::Connect)?;
-        tcp.set_nodelay(true).map_err(Error::Connect)?;
+    /// Does TLS if the URL asks for it.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_async, reason = "with the feature there is something to await")
+    )]
+    async fn secure(&self, stream: Transport, target: &Target, stage: &mut Stage) -> Result<Transport, Error> {
         if !target.is_secure() {
-            return Ok(tcp.into());
+            return Ok(stream);
         }
+        *stage = Stage::Securing;
         #[cfg(feature = "tls")]
-        return crate::tls::connect(tcp, target.host(), self.tls.clone()).await;
+        return tls::connect(stream, target.host(), self.tls.clone()).await;
         #[cfg(not(feature = "tls"))]
         Err(Error::Tls(io::Error::new(
             io::ErrorKind::Unsupported,
-            "wss:// needs ropeway's `tls` feature, or a stream with TLS of your own (`Client::connect_over`)",
+            "wss:// needs ropeway's `tls` feature, or a stream with TLS of your own (`Client::connect_over_secured`)",
         )))
     }
+}
 
-    async fn shake_hands(&self, client: &mut ClientHandshake, mut stream: Transport) -> Result<Opened, Error> {
-        let request = client.request_bytes();
-        stream.write_all(&request).await.map_err(Error::Connect)?;
-        stream.flush().await.map_err(Error::Connect)?;
-        let (opened, leftover) = read_answer(client, &mut stream).await?;
+/// How a client comes to a stream.
+enum Route {
+    /// It connects to the URL's host.
+    Dial,
+    /// It was given one.
+    Over(Transport),
+    /// It was given one that needs no TLS of ours.
+    Secured(Transport),
+}
 
-        let remote_addr = match &stream {
-            Transport::Tcp(tcp) => tcp.peer_addr().ok(),
-            Transport::Other(_) => None,
-        };
-        let config = Arc::new(self.config.clone());
-        let link = Arc::new(Link::new(remote_addr, config.max_buffered, self.overflow));
-        let role = Role::Client { mask: self.mask };
-        let mut connection = Connection::new(role, config, Instant::now().into_std());
-        let handshake::Opened { negotiated, response, .. } = opened;
-        if let (Some(params), Some(options)) = (&negotiated.deflate, &self.options.deflate) {
-            // A client has few connections; each keeps its codecs to itself.
-            connection = connection.with_deflate(params, options);
+/// How far connecting has come, for the error if the time is up.
+enum Stage {
+    Dialling(Tried),
+    Securing,
+    ShakingHands,
+}
+
+impl Stage {
+    fn into_timeout(self, target: &Target, client: &mut ClientHandshake) -> Error {
+        match self {
+            Self::Dialling(tried) => Error::Connect(tried.into_timeout(target.host())),
+            Self::Securing => Error::Tls(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the server did not finish it in time (RFC 6455 section 4.1); check that the port speaks TLS, or allow more time",
+            )),
+            Self::ShakingHands => client.handle_timeout().into(),
         }
-        let mut handshake = Handshake::new(client.request().clone(), response, negotiated.subprotocol);
-        handshake.remote_addr = remote_addr;
-        Ok(Opened { stream, connection, link, handshake, leftover, place: None })
     }
 }
 
-/// Reads the server's answer; gives it with what came behind it.
-async fn read_answer(
-    client: &mut ClientHandshake,
-    stream: &mut Transport,
-) -> Result<(handshake::Opened, Vec<u8>), Error> {
-    poll_fn(|cx| {
-        loop {
-            let step = scratch::with(|buffer| {
-                let mut read = ReadBuf::new(buffer);
-                match ready!(Pin::new(&mut *stream).poll_read(cx, &mut read)) {
-                    Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                        return Poll::Ready(Err(Error::Connect(error)));
-                    }
-                    _ if read.filled().is_empty() => return Poll::Ready(Err(client.handle_eof().into())),
-                    _ => {}
-                }
-                let opened = client.handle(read.filled())?;
-                Poll::Ready(Ok(opened.map(|opened| {
-                    let leftover = read.filled()[opened.consumed..].to_vec();
-                    (opened, leftover)
-                })))
-            });
-            match ready!(step) {
-                Ok(None) => {}
-                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    })
-    .await
-}
-
-fn start(opened: Opened, handler: impl Handler) -> Sender {
+fn start(opened: Opened, handler: impl Handler) -> Result<Sender, Error> {
     let sender = Sender::new(Arc::clone(&opened.link));
-    start::start(opened, &Arc::new(Endpoint { handler, clients: None }));
-    sender
+    start::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
+    Ok(sender)
 }
 
-async fn pull(opened: Opened) -> (WebSocket, Handshake) {
+async fn pull(opened: Opened) -> Result<(WebSocket, Handshake), Error> {
     let (give, take) = tokio::sync::oneshot::channel();
     let give = std::sync::Mutex::new(Some(give));
     start(
@@ -336,6 +373,7 @@ async fn pull(opened: Opened) -> (WebSocket, Handshake) {
                 }
             },
         },
-    );
-    take.await.expect("a connection opens as it is started")
+    )?;
+    // A connection is opened as it is started. If it was not, its runtime has ended.
+    take.await.map_err(|_| Error::Connect(io::Error::other("the runtime of the connection has ended")))
 }

@@ -1,0 +1,62 @@
+//! What is wrong with a server's certificate, in words.
+
+use std::io;
+
+use tokio_rustls::rustls::{CertificateError, Error};
+
+/// What is wrong with the certificate that a TLS handshake failed over; `None` if it failed over something else.
+pub(crate) fn complaint(error: &io::Error) -> Option<String> {
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(Error::InvalidCertificate(error)) => Some(explain(error)),
+        _ => None,
+    }
+}
+
+/// Whether the complaint is about who signed a certificate: nobody known, another than it says, or it is an authority's,
+/// which nobody need have signed.
+pub(super) fn is_about_issuer(error: &CertificateError) -> bool {
+    // An issuer whose signature is wrong is one of the same name as another that is trusted.
+    matches!(error, CertificateError::UnknownIssuer | CertificateError::BadSignature) || is_authority(error)
+}
+
+fn is_authority(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(other) if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity))
+}
+
+fn explain(error: &CertificateError) -> String {
+    use CertificateError as E;
+    match error {
+        E::UnknownIssuer => "the server's certificate is signed by nobody who is trusted here".into(),
+        _ if is_authority(error) => {
+            "the server's certificate is an authority's own (CA:TRUE, as `openssl req -x509` makes it) and is not trusted here"
+                .into()
+        }
+        E::Expired | E::ExpiredContext { .. } => {
+            "the server's certificate has expired, or the clock here is wrong".into()
+        }
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet, or the clock here is wrong".into()
+        }
+        E::NotValidForNameContext { expected, presented } if presented.is_empty() => format!(
+            "the server's certificate is not for {:?}: it names no host in its subjectAltName, which alone counts (RFC 9525 \
+             section 2)",
+            expected.to_str()
+        ),
+        E::NotValidForNameContext { expected, presented } => {
+            let names: Vec<_> = presented.iter().map(|name| inner(name)).collect();
+            format!("the server's certificate is for {}, not for {:?}", names.join(", "), expected.to_str())
+        }
+        E::NotValidForName => "the server's certificate is for another host".into(),
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            "the server's certificate is not one for servers (extended key usage, RFC 5280 section 4.2.1.12)".into()
+        }
+        E::Revoked => "the server's certificate has been revoked".into(),
+        E::Other(other) => format!("the server's certificate cannot be used: {other}"),
+        other => format!("the server's certificate cannot be used: {other}"),
+    }
+}
+
+/// rustls writes names as `DnsName("example.com")`.
+fn inner(name: &str) -> &str {
+    name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name)
+}
