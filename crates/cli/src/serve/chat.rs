@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ropeway::{Closed, Handler, Handshake, MessageRef, Topic, Ws};
 
+use crate::visible::{escaped, is_hidden};
+
 /// The most characters of a name that are shown.
 const LONGEST_NAME: usize = 32;
 
@@ -28,7 +30,7 @@ impl Handler for Chat {
     }
 
     fn on_message(&self, _ws: &mut Ws<'_>, name: &mut String, message: MessageRef<'_>) {
-        self.room.publish(format!("{name}: {message}"));
+        self.room.publish(format!("{name}: {}", escaped(&message.to_string())));
     }
 
     fn on_close(&self, ws: &mut Ws<'_>, name: String, _closed: &Closed) {
@@ -41,7 +43,8 @@ impl Handler for Chat {
 fn name(query: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("name="))?.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned();
-    let name: String = decoded.trim().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+    let name: String =
+        decoded.trim().chars().filter(|&c| !c.is_control() && !is_hidden(c)).take(LONGEST_NAME).collect();
     (!name.is_empty()).then_some(name)
 }
 
