@@ -17,7 +17,7 @@ function dialAddress() {
   return address;
 }
 
-/* A link is `#/chat` for a path here, or `#wss://host/path` for somewhere else. It never connects by itself. */
+/* A link is `#/chat` for a path here, or `#wss://host/path` for somewhere else. None but a chat here connects by itself: `start`. */
 function readHash() {
   const hash = location.hash.slice(1);
   $('url').value = /^wss?:\/\//i.test(hash) ? hash : home + (hash.startsWith('/') ? hash : '/echo');

@@ -2,53 +2,57 @@
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const ECHOES = ['/', '/echo', '/deflate'];
-let line = null;   // { socket, address, mode: 'echo' | 'chat' | 'plain', since, opened, sent: records not answered yet }
-let waiting = [];  // what the user sent before the line was open
+let line = null;   // { socket, address, mode: 'echo' | 'chat' | 'plain', since, opened: when, again, left: the user closed it, sent: records not answered yet, me: one's name }
 let redial = false; // dial again once the present line is closed
 
 const ready = () => STATES[line?.socket.readyState ?? WebSocket.CLOSED];
 
-function connect() {
-  const address = dialAddress();
+/* Dials the address in the field; `again` is the address of a line that was lost. */
+function connect(again = null) {
+  const address = again ?? dialAddress();
   const protocols = $('protocols').value.split(',').map((name) => name.trim()).filter(Boolean);
+  if (!again) tries = 0;
+  stopWaiting();
   let socket;
   try {
     if (!address) throw new SyntaxError('This is not a WebSocket URL. It looks like ws://host:port/path.');
     socket = new WebSocket(address, protocols);
   } catch (error) {
-    waiting = [];
     stopRepeat();
+    takeBack();
     showState();
     $('url').setAttribute('aria-invalid', 'true');
     return add({ dir: 'sys', type: 'error', title: 'Not connected', text: lesson(error), bad: true });
   }
+  // What waits was written for another address, so it is the user's to send it to this one.
+  if (waiting.some(({ href }) => href !== address.href)) takeBack();
   const mode = ECHOES.includes(address.pathname) ? 'echo' : address.pathname === '/chat' ? 'chat' : 'plain';
-  const mine = line = { socket, address, mode, since: now(), opened: false, sent: [] };
+  const mine = line = { socket, address, mode, since: now(), opened: 0, again: Boolean(again), left: false, sent: [] };
   socket.binaryType = 'arraybuffer';
   socket.addEventListener('open', () => opened(mine));
   socket.addEventListener('message', (event) => received(mine, event.data));
   socket.addEventListener('close', (event) => closed(mine, event));
   // The error event carries nothing by design; the close event that follows says all there is.
-  add({ dir: 'sys', type: 'connecting', text: `Connecting to ${address.href}` });
+  if (!again) add({ dir: 'sys', type: 'connecting', text: `Connecting to ${address.href}` });
   if (mode === 'chat') $('raw').hidden = false;
   showState();
 }
 
 function opened(mine) {
   const { protocol, extensions } = mine.socket;
-  const facts = [`Open after ${duration(now() - mine.since)}`, protocol && `subprotocol ${protocol}`, extensions];
-  mine.opened = true;
+  const facts = [`Open ${mine.again ? 'again ' : ''}after ${duration(now() - mine.since)}`, protocol && `subprotocol ${protocol}`, extensions];
+  mine.opened = now();
   add({ dir: 'sys', type: 'open', text: facts.filter(Boolean).join(' · ') });
+  for (const { payload } of waiting.splice(0)) transmit(payload);
   showState();
-  for (const payload of waiting.splice(0)) transmit(payload);
 }
 
 function disconnect() {
   const [code, reason] = [$('code').value.trim(), $('reason').value];
   redial = false;
-  waiting = [];
   try {
     line.socket.close(...(code || reason ? [Number(code || 1000), reason] : []));
+    line.left = true;
     hint('');
   } catch (error) { // the browser allows 1000 and 3000–4999, and 123 bytes
     hint(lesson(error));
@@ -58,12 +62,17 @@ function disconnect() {
 
 function closed(mine, { code, reason, wasClean }) {
   stopRepeat();
-  const [name, meaning] = explain(code, mine.opened);
-  add({ dir: 'sys', type: 'close', code, reason, wasClean, title: `Closed ${code} · ${name}`, text: meaning, bad: ![1000, 1001, 1005].includes(code) && code < 3000 });
-  waiting = [];
-  showState();
+  hint('');
+  unheard(mine);
+  if (mine.opened && now() - mine.opened > STEADY) tries = 0;
+  const [name, meaning, link] = explain(code, mine);
+  // The same explanation with each try would hide what was said before.
+  const text = mine.again && !mine.opened ? `Try ${tries} of ${MOST_TRIES}.` : meaning;
+  add({ dir: 'sys', type: 'close', code, reason, wasClean, title: `Closed ${code} · ${name}`, text, link, bad: ![1000, 1001, 1005].includes(code) && code < 3000 });
   if (redial) connect();
+  else if (!mine.left && LOST.includes(code) && (mine.opened || mine.again || waiting.length)) tryLater(mine.address);
   redial = false;
+  showState();
 }
 
 /* What the browser says of its own refusal, without the name of the method. */
@@ -87,8 +96,13 @@ const CODES = {
   1015: ['TLS failure', 'The TLS handshake failed, for instance over a certificate.'],
 };
 
-function explain(code, wasOpen) {
-  if (code === 1006 && !wasOpen) return ['never opened', 'Nothing listens there, or the handshake was refused. Browsers do not tell a page which; their console does.'];
+/* The name of a close code, what it means, and where to go for help. */
+function explain(code, { opened, address }) {
+  if (code === 1006 && !opened) {
+    if (address.protocol === 'ws:') return ['never opened', 'Nothing listens there, the handshake was refused, or that port speaks TLS: then it is wss:// and not ws://. Browsers do not tell a page which; their console does.'];
+    const site = `https://${address.host}/`;
+    return ['never opened', 'Nothing listens there, the handshake was refused, or this browser does not trust the server’s certificate. If the certificate is your own, open the server’s address in a tab, accept the certificate there, and connect again:', site];
+  }
   if (code >= 4000) return ['private code', 'What it means is between this server and its clients.'];
   if (code >= 3000) return ['registered code', 'A library or framework registered it with IANA.'];
   return CODES[code] ?? ['unknown code', 'No specification defines it.'];
@@ -97,6 +111,7 @@ function explain(code, wasOpen) {
 /* Leaves the open line for the address in the field. */
 function switchOver() {
   line.socket.close(1000);
+  line.left = true;
   redial = true;
   showState();
 }

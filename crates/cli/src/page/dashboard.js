@@ -9,6 +9,7 @@ function showState() {
   $('connect').classList.toggle('strong', state === 'CLOSED');
   $('connect').disabled = state === 'CLOSING';
   showAddress();
+  showWaiting();
   schedule();
 }
 

@@ -25,8 +25,12 @@ function received(mine, payload) {
     // Echoes come back in order, so only the oldest unanswered message can be the one.
     if (['type', 'size', 'text'].every((field) => sent[0]?.[field] === record[field])) asked = sent.shift();
   } else if (mine.mode === 'chat' && record.type === 'text') {
-    const [, who, said] = /^(?!\* )([^:\n]{1,64}): ([^]*)$/.exec(record.text) ?? [];
-    const own = sent.findIndex((mine) => who && mine.text?.trim() === said.trim());
+    // The first thing that is heard is one's name: the server has another if this one was taken.
+    mine.me ??= /^\* You are ([^:\n]+)$/.exec(record.text)?.[1];
+    const [, who, said] = /^(?!\* )([^:\n]{1,80}): ([^]*)$/.exec(record.text.replaceAll('\n  | ', '\n')) ?? [];
+    let own = sent.findIndex((record) => who && record.text?.trim() === said.trim());
+    // They come back in order, but not always as they were sent: the server shows hidden characters as numbers.
+    if (mine.me) own = who === mine.me ? Math.max(own, 0) : -1;
     record.chat = { who, said, mine: own >= 0 };
     asked = sent.splice(0, own + 1).pop();
   }
@@ -65,7 +69,7 @@ function hexOf(bytes, between) {
 
 /* Offset, bytes, and what of them is printable ASCII. */
 function hexDump(bytes) {
-  const width = matchMedia('(max-width: 820px)').matches ? 8 : 16;
+  const width = $('scroll').clientWidth < 700 ? 8 : 16;
   const rows = [];
   for (let at = 0; at < bytes.length; at += width) {
     const row = bytes.subarray(at, at + width);

@@ -18,12 +18,14 @@ function compose() {
   return Uint8Array.from(digits.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
-/* Sends on the open line, or opens one first; null if neither can be. */
-function dispatch(payload) {
+/* Sends on the open line, or keeps it until one is; null if neither can be. `written` is what the box said. */
+function dispatch(payload, written) {
   if (ready() === 'OPEN') return transmit(payload);
   if (ready() === 'CLOSING') return hint('The line is closing; nothing can be sent on it any more.');
-  waiting.push(payload);
-  if (ready() === 'CLOSED') connect();
+  const address = ready() === 'CONNECTING' ? line.address : dialAddress();
+  if (keep(payload, written, address) === null) return null;
+  // Where it is tried again anyway, a message more is no reason to try sooner.
+  if (ready() === 'CLOSED' && !(next && next.address.href === address?.href)) connect();
 }
 
 function transmit(payload) {
@@ -42,8 +44,8 @@ function sendBox() {
   if (written && past.at(-1) !== written) past.push(written);
   if (past.length > MAX_PAST) past.shift();
   recalled = past.length;
-  if (dispatch(payload) === null) return;
   $('message').value = '';
+  if (dispatch(payload, written) === null) $('message').value = written;
   grow();
 }
 
@@ -62,7 +64,7 @@ function startRepeat() {
   const once = () => {
     const payload = compose();
     if (payload === null) stopRepeat();
-    else dispatch(payload);
+    else dispatch(payload, $('message').value);
   };
   counter = 0;
   repeating = setInterval(once, every);
@@ -102,6 +104,8 @@ $('auto-toggle').addEventListener('click', () => {
   $('auto').hidden = !$('auto').hidden;
   $('auto-toggle').setAttribute('aria-expanded', String(!$('auto').hidden));
 });
+// A hint is about what was just done; with the next thing it is gone.
+for (const type of ['input', 'change', 'click']) addEventListener(type, () => hint(''), true);
 document.addEventListener('change', (event) => {
   if (event.target.name === 'kind') $('message').placeholder = $('hex').checked ? 'Bytes, such as 48 65 6c 6c 6f' : 'Message';
 });

@@ -19,7 +19,9 @@ function paint() {
   due = false;
   paintCounters();
   $('empty').hidden = records.length > 0;
-  if (paused) return;
+  $('held').textContent = paused && serial > painted ? (serial - painted).toLocaleString('en') : '';
+  $('pause').ariaLabel = $('held').textContent && `Pause, ${$('held').textContent} wait`;
+  if (paused) return showFound();
   const first = records[0]?.n ?? serial + 1;
   const fresh = records.slice(Math.max(0, painted + 1 - first));
   flood = fresh.length > 20; // too much to read aloud, to animate, or to paint every frame
@@ -33,9 +35,21 @@ function paint() {
     if (fresh.some((record) => record.dir !== 'sys')) sway();
   }
   while ($('log').firstChild?.record.n < first) $('log').firstChild.remove();
+  showFound();
   if (following) $('scroll').scrollTop = $('scroll').scrollHeight;
   scrolled = $('scroll').scrollTop;
   $('latest').hidden = following;
+}
+
+/* How many entries the filter lets through. */
+function showFound() {
+  const needle = $('filter').value.trim();
+  const all = $('log').children;
+  const found = needle ? [...all].filter((item) => !item.hidden).length : 0;
+  const of = all.length.toLocaleString('en');
+  $('found').textContent = needle && `${found.toLocaleString('en')} of ${of}`;
+  $('unmatched').hidden = !needle || found > 0 || !all.length;
+  $('unmatched-text').textContent = `None of ${of} ${all.length === 1 ? 'entry' : 'entries'} has “${needle}”.`;
 }
 
 // The composer grows, and entries turn out taller than was guessed: the last line must stay in sight.
@@ -53,16 +67,25 @@ function entry(record) {
   way.role = 'img';
   way.ariaLabel = { out: 'sent', in: 'received', sys: 'connection' }[dir];
   const text = make('div', 'text');
+  text.dir = type === 'binary' || dir === 'sys' || (chat && !chat.who) ? 'ltr' : 'auto';
   const meta = make('div', 'meta');
   item.append(time, way, text, meta);
 
   if (record.title) {
     text.append(make('strong', '', record.title), '\n', record.text);
-    if (type === 'close') text.append(' ', make('small', '', `wasClean ${record.wasClean}` + (record.reason ? ` · reason “${record.reason}”` : ' · no reason given')));
+    if (record.link) text.append(' ', Object.assign(make('a', '', record.link), { href: record.link, target: '_blank', rel: 'noopener' }));
+    if (type === 'close') {
+      const small = make('small', '', `wasClean ${record.wasClean} · `);
+      small.append(...(record.reason ? ['reason “', make('bdi', '', record.reason), '”'] : ['no reason given']));
+      text.append(' ', small);
+    }
   } else if (chat?.who) {
     const who = make('span', 'who', chat.who);
     who.style.setProperty('--who', shade(chat.who));
-    text.append(who, make('span', 'mark', ': '), make('span', '', chat.said));
+    const said = make('span', 'said', chat.said);
+    who.dir = said.dir = 'auto';
+    text.dir = 'ltr';
+    text.append(who, make('span', 'mark', ': '), said);
   } else if (chat) {
     text.append(make('span', 'mark', '* '), record.text.replace(/^\* /, ''));
   } else {
@@ -83,6 +106,13 @@ function dress(item) {
   const classes = ['entry', dir, { binary: 'hex', close: 'closed', error: 'fault' }[type], bad && 'bad', dir !== 'sys' && !size && 'none'];
   if (bubbles) classes.push(own && 'own', chat && (chat.who ? 'bubble' : 'aside'), chat?.mine && 'mine');
   item.className = classes.filter(Boolean).join(' ');
+}
+
+/* What was said in a chat that ended before the server told it: it shows as what it is, sent and no more. */
+function unheard({ mode, sent }) {
+  if (mode !== 'chat') return;
+  for (const record of sent.splice(0)) record.own = false;
+  for (const item of $('log').children) dress(item);
 }
 
 /* The payload of a message: cut if it is long, with buttons for the rest of it and for JSON. */
@@ -122,7 +152,7 @@ function matches(record) {
 function shade(name) {
   let hash = 7;
   for (const char of name) hash = (hash * 31 + char.codePointAt(0)) % 360;
-  return `light-dark(hsl(${hash} 65% 30%), hsl(${hash} 55% 72%))`;
+  return `light-dark(hsl(${hash} 65% 25%), hsl(${hash} 55% 72%))`;
 }
 
 /* The time of day here, to the millisecond. */
@@ -143,6 +173,11 @@ function duration(ms) {
 $('filter').addEventListener('input', () => {
   for (const item of $('log').children) item.hidden = !matches(item.record);
   schedule();
+});
+$('unfilter').addEventListener('click', () => {
+  $('filter').value = '';
+  $('filter').dispatchEvent(new Event('input'));
+  $('filter').focus();
 });
 pressable($('raw'), () => {
   for (const item of $('log').children) dress(item);

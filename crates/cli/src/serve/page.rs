@@ -17,6 +17,7 @@ const PAGE: &str = concat!(
     include_str!("../page/base.js"),
     include_str!("../page/address.js"),
     include_str!("../page/connection.js"),
+    include_str!("../page/waiting.js"),
     include_str!("../page/sending.js"),
     include_str!("../page/log.js"),
     include_str!("../page/view.js"),
