@@ -55,6 +55,13 @@ for (const [width, height] of SIZES) {
           const { left, right, width } = button.getBoundingClientRect();
           if (width && (left < -0.5 || right > innerWidth + 0.5)) found.push(`${button.id || button.textContent} ends at ${right}`);
         }
+        const shown = [...document.querySelectorAll('.segments label, .tools button, #connect, #send')].map((element) => [element, element.getBoundingClientRect()]).filter(([, box]) => box.width);
+        for (const [one, a] of shown) {
+          if (one.scrollWidth > one.clientWidth + 1) found.push(`${one.id || one.textContent} is cut`);
+          for (const [other, b] of shown) {
+            if (one !== other && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) found.push(`${one.id || one.textContent} lies over ${other.id || other.textContent}`);
+          }
+        }
         const { scrollWidth: inside, clientWidth: side } = document.querySelector('.side');
         if (inside > side) found.push(`the side is ${inside} wide in ${side}`);
         const send = document.getElementById('send').getBoundingClientRect();
@@ -71,7 +78,11 @@ for (const [width, height] of SIZES) {
     await check('with messages');
     await page.click('summary');
     await check('with More open');
+    await page.fill('#reason', 'is reached');
     await page.click('summary');
+    await page.click('#auto-toggle');
+    await page.fill('#every', '1000');
+    await page.click('#auto-toggle');
     await page.check('[name=path][value="/chat"]', { force: true });
     await page.click('#switch');
     await entry(page, 'aside', 'joined');

@@ -263,6 +263,31 @@ test('a paused log says how much waits', options, async () => {
   await leave();
 });
 
+test('what is read stays where it is while older entries go', options, async () => {
+  const { page, leave } = await visit(browser, server.http);
+  await page.click('#connect');
+  await state(page, 'OPEN');
+  const flood = (from, count) => page.evaluate(([from, count]) => {
+    for (let number = from; number < from + count; number++) received(line, `row ${number}`);
+  }, [from, count]);
+  await flood(0, 1200);
+  await entry(page, 'in', 'row 1199');
+  await page.locator('#log .entry', { hasText: /row 900/ }).evaluate((row) => {
+    row.scrollIntoView({ block: 'start' });
+  });
+  await page.locator('#latest').waitFor();
+  const top = () => page.locator('#log .entry', { hasText: /row 900/ }).evaluate((row) => Math.round(row.getBoundingClientRect().top));
+  const before = await top();
+  for (let from = 1200; from < 1600; from += 100) {
+    await flood(from, 100);
+    await page.locator('#log .entry', { hasText: new RegExp(`row ${from + 99}`) }).waitFor({ state: 'attached' });
+  }
+  assert.ok(Math.abs(await top() - before) <= 1, `row 900 was at ${before} and is at ${await top()}`);
+  await page.click('#latest');
+  await page.locator('#log .entry', { hasText: /row 1599/ }).waitFor();
+  await leave();
+});
+
 test('a hint is gone with the next thing that is done', options, async () => {
   const { page, leave } = await visit(browser, server.http);
   const hint = page.locator('#hint');

@@ -67,8 +67,9 @@ function closed(mine, { code, reason, wasClean }) {
   if (mine.opened && now() - mine.opened > STEADY) tries = 0;
   const [name, meaning, link] = explain(code, mine);
   // The same explanation with each try would hide what was said before.
-  const text = mine.again && !mine.opened ? `Try ${tries} of ${MOST_TRIES}.` : meaning;
-  add({ dir: 'sys', type: 'close', code, reason, wasClean, title: `Closed ${code} · ${name}`, text, link, bad: ![1000, 1001, 1005].includes(code) && code < 3000 });
+  const told = mine.again && !mine.opened;
+  const text = told ? `Try ${tries} of ${MOST_TRIES}.` : meaning;
+  add({ dir: 'sys', type: 'close', code, reason, wasClean, title: `Closed ${code} · ${name}`, text, link: told ? undefined : link, bad: ![1000, 1001, 1005].includes(code) && code < 3000 });
   if (redial) connect();
   else if (!mine.left && LOST.includes(code) && (mine.opened || mine.again || waiting.length)) tryLater(mine.address);
   redial = false;

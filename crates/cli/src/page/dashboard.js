@@ -25,6 +25,10 @@ function paintCounters() {
   if (buffered) schedule(); // it drains without an event
 }
 
+// Where there is little room, what was opened is below the edge.
+const more = document.querySelector('details');
+more.addEventListener('toggle', () => { if (more.open) more.scrollIntoView({ block: 'nearest' }); });
+
 /* Messages make the cabin swing a little, one swing at a time. */
 let swing = null;
 function sway() {

@@ -103,6 +103,7 @@ $('burst').addEventListener('click', burst);
 $('auto-toggle').addEventListener('click', () => {
   $('auto').hidden = !$('auto').hidden;
   $('auto-toggle').setAttribute('aria-expanded', String(!$('auto').hidden));
+  $('auto').scrollIntoView({ block: 'nearest' });
 });
 // A hint is about what was just done; with the next thing it is gone.
 for (const type of ['input', 'change', 'click']) addEventListener(type, () => hint(''), true);

@@ -34,11 +34,24 @@ function paint() {
     painted = serial;
     if (fresh.some((record) => record.dir !== 'sys')) sway();
   }
+  const reading = following ? null : readingAt(first);
   while ($('log').firstChild?.record.n < first) $('log').firstChild.remove();
+  if (reading) $('scroll').scrollTop += reading.item.getBoundingClientRect().top - reading.top;
   showFound();
   if (following) $('scroll').scrollTop = $('scroll').scrollHeight;
   scrolled = $('scroll').scrollTop;
   $('latest').hidden = following;
+}
+
+/* The first entry in sight of those that stay, and where it is: what somebody reads does not move as older entries go. */
+function readingAt(first) {
+  const edge = $('scroll').getBoundingClientRect().top;
+  if (!($('log').firstChild?.record.n < first)) return null;
+  for (const item of $('log').children) {
+    const { top, bottom } = item.getBoundingClientRect();
+    if (item.record.n >= first && bottom > edge) return { item, top };
+  }
+  return null;
 }
 
 /* How many entries the filter lets through. */
