@@ -44,7 +44,7 @@ for (const [width, height] of SIZES) {
         const found = [];
         const { scrollWidth, clientWidth, scrollHeight, clientHeight } = document.documentElement;
         if (scrollWidth > clientWidth || scrollHeight > clientHeight) found.push(`the page is ${scrollWidth} × ${scrollHeight}`);
-        // Whoever is drawn at the middle of the newest entry's last line must be that entry.
+        // At the middle of the newest entry's last line, that entry must be on top.
         const newest = [...document.querySelectorAll('#log .entry:not([hidden])')].at(-1);
         if (newest) {
           const { left, width, bottom } = newest.getBoundingClientRect();
@@ -128,7 +128,7 @@ const contrasts = () => {
   for (const field of document.querySelectorAll('input[type=text], input[type=search], textarea')) {
     seen.push([contrast(rgba(getComputedStyle(field, '::placeholder').color), grounds(field)[0]), 'placeholder', field.id]);
   }
-  // Whatever colour a name has in the chat, on the ground of a bubble.
+  // Names in the chat have many colours, on the ground of a bubble.
   const sunk = rgba(root.getPropertyValue('--sunk'));
   const sample = document.body.appendChild(document.createElement('i'));
   for (let at = 0; at < 400; at++) {
@@ -173,7 +173,7 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
-// What is drawn: the commonest colour, and how often the colour changes along the row where it does most often.
+// The commonest colour of an element as it is drawn, and how often the colour changes along the row where it does most often.
 async function drawn(page, selector) {
   const png = await page.locator(selector).first().screenshot();
   return page.evaluate(async (base64) => {

@@ -1,4 +1,4 @@
-// The page of `ropeway serve` as its tests use it: what it shows is waited for, what a visitor does is done.
+// The page of `ropeway serve` as its tests use it: waiting for what it shows, and doing what a visitor does.
 
 // Waits until the page shows it: the ready state, or an entry of the log whose class and text match.
 export const state = (page, name) => page.locator('#state', { hasText: new RegExp(`^${name}$`) }).waitFor();
@@ -9,8 +9,8 @@ export async function say(page, text) {
   await page.click('#send');
 }
 
-// What the log has of a kind, as it is read.
+// The texts of the log's entries of a kind, as they are read.
 export const texts = (page, kind) => page.locator(`#log .entry.${kind} .text`).allInnerTexts();
 
-// What a browser says on its console when nothing listens is no fault of the page.
+// Faults of the page. A browser's complaint that nothing listens is none.
 export const unrefused = (faults) => faults.filter((fault) => !fault.includes('ERR_CONNECTION_REFUSED'));

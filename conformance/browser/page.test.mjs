@@ -189,7 +189,7 @@ test('trying again can be stopped, ends by itself, and gives back what was typed
   assert.equal(await page.inputValue('#message'), 'kept\nhalf a line');
   assert.equal(await page.locator('#wait').isVisible(), false);
 
-  // What waits for one address is not sent to another.
+  // Messages that wait for one address are not sent to another.
   await page.click('#send');
   await page.locator('#wait', { hasText: '1 message waits · Try 1 of 8' }).waitFor();
   const other = await serve('--allow-any-origin');

@@ -24,7 +24,7 @@ function connect(again = null) {
     $('url').setAttribute('aria-invalid', 'true');
     return add({ dir: 'sys', type: 'error', title: 'Not connected', text: lesson(error), bad: true });
   }
-  // What waits was written for another address, so it is the user's to send it to this one.
+  // Messages that were written for another address are the user's to send to this one.
   if (waiting.some(({ href }) => href !== address.href)) takeBack();
   const mode = ECHOES.includes(address.pathname) ? 'echo' : address.pathname === '/chat' ? 'chat' : 'plain';
   const mine = line = { socket, address, mode, since: now(), opened: 0, again: Boolean(again), left: false, sent: [] };

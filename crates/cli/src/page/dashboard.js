@@ -25,7 +25,7 @@ function paintCounters() {
   if (buffered) schedule(); // it drains without an event
 }
 
-// Where there is little room, what was opened is below the edge.
+// In little room it would open below the edge.
 const more = document.querySelector('details');
 more.addEventListener('toggle', () => { if (more.open) more.scrollIntoView({ block: 'nearest' }); });
 

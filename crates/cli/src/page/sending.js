@@ -24,7 +24,7 @@ function dispatch(payload, written) {
   if (ready() === 'CLOSING') return hint('The line is closing; nothing can be sent on it any more.');
   const address = ready() === 'CONNECTING' ? line.address : dialAddress();
   if (keep(payload, written, address) === null) return null;
-  // Where it is tried again anyway, a message more is no reason to try sooner.
+  // While tries go on, one message more is no reason to try sooner.
   if (ready() === 'CLOSED' && !(next && next.address.href === address?.href)) connect();
 }
 

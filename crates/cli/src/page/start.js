@@ -22,7 +22,7 @@ $('name').value = pickName();
 $('name').addEventListener('change', () => {
   try { sessionStorage.setItem('ropeway-name', $('name').value); } catch { /* it lasts until the page is left */ }
 });
-// Who opens a second tab to talk to must be there to hear it.
+// A second tab to talk to is of use if this one hears it.
 $('second').addEventListener('click', () => { if (ready() === 'CLOSED') connect(); });
 readHash();
 paintCounters();

@@ -121,7 +121,7 @@ function dress(item) {
   item.className = classes.filter(Boolean).join(' ');
 }
 
-/* What was said in a chat that ended before the server told it: it shows as what it is, sent and no more. */
+/* Shows the messages of a chat that ended before the server repeated them: they were sent, and perhaps not heard. */
 function unheard({ mode, sent }) {
   if (mode !== 'chat') return;
   for (const record of sent.splice(0)) record.own = false;

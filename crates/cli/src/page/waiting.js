@@ -1,21 +1,21 @@
 
-/* ---- waiting: what is sent while no line is open, and the tries to open one again ---- */
+/* ---- waiting: messages sent while no line is open, and the tries to open one again ---- */
 
 const LOST = [1001, 1006, 1012, 1013, 1014]; // codes after which the same address may work again soon
 const MOST_TRIES = 8;        // a minute and a half in all
 const FIRST_PAUSE = 1000;    // ms; doubled with each try
 const LONGEST_PAUSE = 20_000;
-const STEADY = 10_000;       // a line that was open this long had been restored, and its tries are forgotten
+const STEADY = 10_000;       // ms; the tries before a line that was open this long are forgotten
 const MOST_WAITING = 1000;
 const MOST_WAITING_BYTES = 16 << 20;
-let waiting = [];  // { payload, href: where to, written: what the box said, or the name of a file }
+let waiting = [];  // { payload, href: where to, written: the box's text; undefined for a file }
 let tries = 0;     // since a line was last steady, or the user dialled
 let next = null;   // { address, at, timer } until the next try
 
 /* Keeps a payload until a line to `address` is open; null if there is too much already. */
 function keep(payload, written, address) {
   const bytes = waiting.reduce((sum, { payload }) => sum + payload.length, payload.length);
-  if (waiting.length >= MOST_WAITING || bytes > MOST_WAITING_BYTES) return hint('Too much waits for the connection already; this stays here.');
+  if (waiting.length >= MOST_WAITING || bytes > MOST_WAITING_BYTES) return hint('No more than 1,000 messages and 16 MiB can wait for a connection. Connect first, and send this again.');
   waiting.push({ payload, href: address?.href, written });
   showWaiting();
 }
@@ -39,7 +39,7 @@ function stopWaiting() {
   showWaiting();
 }
 
-/* What waits goes back into the box: its text, for files their names. */
+/* Puts the messages that wait back into the box. Files are given up, and that is said. */
 function takeBack() {
   if (!waiting.length) return;
   const typed = waiting.filter(({ payload, written }) => written !== undefined).map(({ written }) => written);
@@ -63,7 +63,7 @@ function showWaiting() {
   if ($('wait-text').textContent !== text) $('wait-text').textContent = text; // it is read aloud when it changes
   $('wait-left').textContent = next ? ` in ${Math.max(1, Math.ceil((next.at - now()) / 1000))} s` : '';
   $('try').hidden = ready() !== 'CLOSED';
-  $('give-up').hidden = !next;
+  $('give-up').hidden = !next && !given;
   $('take-back').hidden = !waiting.length;
   clearTimeout(counting);
   if (next) counting = setTimeout(showWaiting, 250);

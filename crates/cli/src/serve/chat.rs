@@ -1,9 +1,9 @@
-//! Each message goes to everyone at the path, with the name of who sent it; who comes and goes is told. Names are
-//! [`guests`](super::guests)', and when it is told is [`notices`](super::notices)'.
+//! Each message goes to everyone at the path, with the name of who sent it; guests who come and go are told of.
+//! Names are [`guests`](super::guests)', and the time to tell is [`notices`](super::notices)'.
 //!
 //! A line of text is a notice if it begins with `* `, one that goes on if it begins with a blank, and else the beginning of a
 //! message, which is the name up to the first colon. No guest can write another's: names have no colon and no blank in front,
-//! and what would break a line is shown as a number or begins the next one with [`FURTHER`].
+//! and a line break in a text is followed by [`FURTHER`], or shown as a number.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::guests::Guests;
 use super::notices::{Notices, Tell};
 use crate::visible::escaped;
 
-/// What begins each line of a message but the first.
+/// The beginning of each line of a message but the first.
 const FURTHER: &str = "\n  | ";
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Who is in a chat: names that are one line, that no two guests share, and that cannot pass for anything else that is shown.
+//! The names of a chat's guests: each is one line, one guest's, and cannot pass for a message or a notice.
 
 use std::collections::HashSet;
 
@@ -62,7 +62,7 @@ impl Guests {
     }
 }
 
-/// What is seen of a name, by Unicode Technical Standard 39: the same for names that look alike, whichever letters they are
+/// The looks of a name, by Unicode Technical Standard 39: the same for names that look alike, whichever letters they are
 /// written with, and for large and small ones.
 fn looks(name: &str) -> String {
     skeleton(name).collect::<String>().to_lowercase()

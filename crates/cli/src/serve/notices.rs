@@ -1,5 +1,5 @@
-//! Who came and went, told to everyone in a chat. Told each by itself, that would cost the square of how many come; so notices
-//! may cost so many messages a second, and what cannot be told now is told together later.
+//! Notices that guests came to a chat, or left it. One for each guest to each guest is the square of their number, so notices
+//! are at most so many messages a second. Guests who come faster than that are told of together.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ pub(super) struct Notices {
     awaited: bool,
 }
 
-/// What there is to tell.
+/// The answer to a change: the notices, or when to ask again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tell {
     /// These, to everyone.
