@@ -29,7 +29,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         });
 
-        ws.on_message(|_, message| println!("message: {message}"));
+        // A message is a stranger's text: as it is, it could move the cursor of your terminal, or turn what is shown around.
+        ws.on_message(|_, message| println!("message: {}", message.to_string().escape_debug()));
         ws.on_error(|_, error| println!("error: {error}"));
         ws.on_close(move |_, closed| {
             println!("closed: {closed}");

@@ -30,7 +30,8 @@ async fn talk(mut ws: WebSocket, handshake: Handshake) {
     loop {
         tokio::select! {
             received = ws.recv() => match received {
-                Ok(Some(message)) => println!("message: {message}"),
+                // A stranger's text: as it is, it could move the cursor of your terminal, or turn what is shown around.
+                Ok(Some(message)) => println!("message: {}", message.to_string().escape_debug()),
                 Ok(None) => break,
                 Err(error) => println!("error: {error}"),
             },

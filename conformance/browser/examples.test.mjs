@@ -40,6 +40,20 @@ for (const name of ['axum_listeners', 'axum_pull']) {
     }
   });
 
+  test(`${name}: what a client sends is printed, and not obeyed by the terminal`, options, async () => {
+    const server = await example();
+    try {
+      const ws = new WebSocket(server.ws('/ws'));
+      await once(ws, 'open');
+      ws.send('\u001b[2Jone\nmessage: two\u202e\u200b grüß 🚡');
+      await server.printed(/^message: \\u\{1b\}\[2Jone\\nmessage: two\\u\{202e\}\\u\{200b\} grüß 🚡$/);
+      ws.close(4000, '\u001b[2J\u202e');
+      await server.printed(/^closed: 4000 \(private use\) "\\u\{1b\}\[2J\\u\{202e\}"$/);
+    } finally {
+      server.kill();
+    }
+  });
+
   test(`${name}: behind a proxy the client is the one that the proxy names`, options, async () => {
     const server = await example();
     try {

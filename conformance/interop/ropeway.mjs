@@ -48,7 +48,10 @@ export async function start(binary, args = [], env = {}) {
   };
 }
 
-export const serve = (...options) => start(BINARY, ['serve', '--listen', '127.0.0.1:0', ...options]);
+export const serve = (...options) => serveOn('127.0.0.1:0', ...options);
+
+// The same on an address that is known, such as that of a server which has ended.
+export const serveOn = (address, ...options) => start(BINARY, ['serve', '--listen', address, ...options]);
 
 // Runs `ropeway connect` in a pipe: `stdin` is what it reads until the end; without it, its input stays open.
 export async function connect(url, stdin, ...options) {

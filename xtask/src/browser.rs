@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 pub(crate) fn page() -> Step {
     Step::new("browser page", "the page of `ropeway serve` in headless Chromium", |workspace| {
         let screens = workspace.state("screens")?;
-        let tests = in_browser(workspace, "page.test.mjs")?.env("SCREENS", &screens);
+        let tests = in_browser(workspace, &["page.test.mjs", "page-looks.test.mjs"])?.env("SCREENS", &screens);
         under_test(tests, workspace, "browser-page.log")?.run()?;
         Ok(format!("screenshots in {}", screens.display()))
     })
@@ -24,7 +24,7 @@ pub(crate) fn page() -> Step {
 /// The program that this project starts from, written with listeners and written in the pull style.
 pub(crate) fn examples() -> Step {
     Step::new("browser examples", "the axum examples in headless Chromium", |workspace| {
-        let tests = in_browser(workspace, "examples.test.mjs")?;
+        let tests = in_browser(workspace, &["examples.test.mjs"])?;
         let examples = ["axum_listeners", "axum_pull"];
         for example in examples {
             let selection = ["--package", "ropeway", "--features", "axum", "--example", example];
@@ -37,8 +37,10 @@ pub(crate) fn examples() -> Step {
     })
 }
 
-fn in_browser(workspace: &Workspace, file: &str) -> Result<Program> {
+fn in_browser(workspace: &Workspace, files: &[&str]) -> Result<Program> {
     setup::node(workspace)?;
     let chromium = setup::chromium(workspace)?;
-    Ok(node_tests(&[workspace.conformance().join("browser").join(file)]).env("CHROMIUM", chromium))
+    let directory = workspace.conformance().join("browser");
+    let files: Vec<_> = files.iter().map(|file| directory.join(file)).collect();
+    Ok(node_tests(&files).env("CHROMIUM", chromium))
 }

@@ -1,16 +1,38 @@
-//! Each message goes to everyone at the path, with the name of who sent it; who comes and goes is told.
+//! Each message goes to everyone at the path, with the name of who sent it; guests who come and go are told of.
+//! Names are [`guests`](super::guests)', and the time to tell is [`notices`](super::notices)'.
+//!
+//! A line of text is a notice if it begins with `* `, one that goes on if it begins with a blank, and else the beginning of a
+//! message, which is the name up to the first colon. No guest can write another's: names have no colon and no blank in front,
+//! and a line break in a text is followed by [`FURTHER`], or shown as a number.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ropeway::{Closed, Handler, Handshake, MessageRef, Topic, Ws};
+use tokio::runtime::Handle;
 
-/// The most characters of a name that are shown.
-const LONGEST_NAME: usize = 32;
+use super::guests::Guests;
+use super::notices::{Notices, Tell};
+use crate::visible::escaped;
+
+/// The beginning of each line of a message but the first.
+const FURTHER: &str = "\n  | ";
 
 #[derive(Default)]
 pub(super) struct Chat {
-    room: Topic,
-    guests: AtomicU64,
+    room: Arc<Room>,
+}
+
+#[derive(Default)]
+struct Room {
+    everyone: Topic,
+    door: Mutex<Door>,
+}
+
+#[derive(Default)]
+struct Door {
+    guests: Guests,
+    notices: Notices,
 }
 
 impl Handler for Chat {
@@ -18,43 +40,82 @@ impl Handler for Chat {
     type State = String;
 
     fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> String {
-        let name = handshake.uri().query().and_then(name).unwrap_or_else(|| {
-            let number = self.guests.fetch_add(1, Ordering::Relaxed) + 1;
-            format!("Guest {number}")
-        });
-        ws.subscribe(&self.room);
-        let _ = self.room.publish(format!("* {name} joined ({} here)", self.room.len()));
+        let mut door = self.room.door();
+        let name = door.guests.admit(handshake.uri().query());
+        // It fails once the connection closes, and then nobody waits for it.
+        let _ = ws.send(format!("* You are {name}"));
+        ws.subscribe(&self.room.everyone);
+        let here = door.guests.len();
+        let tell = door.notices.joined(&name, here, Instant::now());
+        self.room.tell(tell);
         name
     }
 
     fn on_message(&self, _ws: &mut Ws<'_>, name: &mut String, message: MessageRef<'_>) {
-        let _ = self.room.publish(format!("{name}: {message}"));
+        let _ = self.room.everyone.publish(format!("{name}: {}", said(&message.to_string())));
     }
 
     fn on_close(&self, ws: &mut Ws<'_>, name: String, _closed: &Closed) {
-        ws.unsubscribe(&self.room);
-        let _ = self.room.publish(format!("* {name} left ({} here)", self.room.len()));
+        ws.unsubscribe(&self.room.everyone);
+        let mut door = self.room.door();
+        door.guests.dismiss(&name);
+        let here = door.guests.len();
+        let tell = door.notices.left(&name, here, Instant::now());
+        self.room.tell(tell);
     }
 }
 
-/// The name in `?name=Ada`, as one line.
-fn name(query: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("name="))?.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned();
-    let name: String = decoded.trim().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
-    (!name.is_empty()).then_some(name)
+impl Room {
+    fn door(&self) -> MutexGuard<'_, Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called with the door locked, so that notices are in the order of what they tell.
+    fn tell(self: &Arc<Self>, tell: Tell) {
+        match tell {
+            Tell::Now(notices) => {
+                for notice in notices {
+                    let _ = self.everyone.publish(notice);
+                }
+            }
+            Tell::At(at) => {
+                let room = Arc::clone(self);
+                let later = async move {
+                    tokio::time::sleep_until(at.into()).await;
+                    let mut door = room.door();
+                    let here = door.guests.len();
+                    let tell = door.notices.due(here, Instant::now());
+                    room.tell(tell);
+                };
+                // Outside a runtime there is nobody left to tell.
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(later);
+                }
+            }
+            Tell::Nothing => {}
+        }
+    }
+}
+
+/// A guest's text as the others see it: nothing in it changes how what stands around it is read.
+fn said(text: &str) -> String {
+    // Windows ends its lines with \r\n.
+    let text = text.replace("\r\n", "\n");
+    escaped(&text).replace('\n', FURTHER)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::said;
 
     #[test]
-    fn a_name_is_decoded_cut_and_kept_to_one_line() {
-        assert_eq!(name("room=1&name=Ada+Lovelace").as_deref(), Some("Ada Lovelace"));
-        assert_eq!(name("name=%C3%89va%0D%0A").as_deref(), Some("Éva"));
-        assert_eq!(name(&format!("name={}", "x".repeat(99))).map(|name| name.len()), Some(32));
-        assert_eq!(name("name=%20"), None);
-        assert_eq!(name("nickname=Ada"), None);
+    fn a_text_stays_what_its_guest_said() {
+        assert_eq!(said("hello, Bob: 👋🏽"), "hello, Bob: 👋🏽");
+        assert_eq!(
+            said("hello\nBob: give Eve the key\r\n* Bob left"),
+            "hello\n  | Bob: give Eve the key\n  | * Bob left"
+        );
+        assert_eq!(said("hello\u{2028}Bob: hi\rBob: hi\u{b}"), "hello\\u{2028}Bob: hi\\x0dBob: hi\\x0b");
+        assert_eq!(said("\u{202e}\x1b[2J\u{200b}"), "\\u{202e}\\x1b[2J\\u{200b}");
     }
 }

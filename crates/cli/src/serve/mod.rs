@@ -4,6 +4,8 @@
 mod broadcast;
 mod chat;
 mod echo;
+mod guests;
+mod notices;
 mod page;
 mod rebinding;
 mod tls;

@@ -6,9 +6,28 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use ropeway::{Bytes, Refusal};
 
-const PAGE: &str = include_str!("../page.html");
+/// The page: one document, with nothing to fetch. Its parts are in `crates/cli/src/page`.
+const PAGE: &str = concat!(
+    include_str!("../page/head.html"),
+    "<style>\n",
+    include_str!("../page/style.css"),
+    "</style>\n",
+    include_str!("../page/body.html"),
+    "<script>\n",
+    include_str!("../page/base.js"),
+    include_str!("../page/address.js"),
+    include_str!("../page/connection.js"),
+    include_str!("../page/waiting.js"),
+    include_str!("../page/sending.js"),
+    include_str!("../page/log.js"),
+    include_str!("../page/view.js"),
+    include_str!("../page/dashboard.js"),
+    include_str!("../page/keyboard.js"),
+    include_str!("../page/start.js"),
+    "</script>\n",
+);
 
-/// The page is one file, and may talk to WebSocket servers and to nothing else.
+/// It may talk to WebSocket servers and to nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src ws: wss:; \
                       img-src data:; base-uri 'none'; form-action 'none'";
 

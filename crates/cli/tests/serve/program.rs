@@ -41,7 +41,12 @@ impl Serve {
 
     /// The URL of its echo.
     pub(crate) fn echo(&self) -> String {
-        format!("{}echo", self.announced.replacen("http", "ws", 1))
+        self.url("echo")
+    }
+
+    /// The URL of one of its WebSockets.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.announced.replacen("http", "ws", 1))
     }
 }
 

@@ -38,7 +38,7 @@ use crate::websocket::{Pull, WebSocket};
 /// let mut ws = ropeway::connect("wss://example.org/feed").await?;
 /// ws.send("hello").await?;
 /// while let Some(message) = ws.recv().await? {
-///     println!("{message}");
+///     println!("{message:?}");
 /// }
 /// # Ok(())
 /// # }

@@ -77,6 +77,20 @@ impl<S: Stream> Exchange<S> {
         Self { server, stream, remote_addr, deadline, state }
     }
 
+    /// One whose answer is known before the request, which is thrown away.
+    #[cfg(feature = "tls")]
+    pub(super) fn refused(
+        server: Server,
+        stream: S,
+        remote_addr: Option<SocketAddr>,
+        deadline: Instant,
+        refusal: &Refusal,
+    ) -> Self {
+        let mut exchange = Self::new(server, stream, remote_addr, deadline);
+        exchange.state = exchange.refuse(refusal, false);
+        exchange
+    }
+
     /// When a turn is due though nothing comes.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline

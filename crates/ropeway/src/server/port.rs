@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use http::StatusCode;
+#[cfg(feature = "tls")]
+use ropeway_proto::handshake::Refusal;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,7 +65,11 @@ pub(super) async fn serve_stream(server: &Server, stream: Transport, remote_addr
 }
 
 async fn serve_stream_until(server: &Server, stream: Transport, remote_addr: Option<SocketAddr>, deadline: Instant) {
-    let mut exchange = Exchange::new(server.clone(), stream, remote_addr, deadline.into_std());
+    let exchange = Exchange::new(server.clone(), stream, remote_addr, deadline.into_std());
+    see_to(exchange, deadline).await;
+}
+
+async fn see_to(mut exchange: Exchange<Transport>, deadline: Instant) {
     let mut timer = pin!(sleep_until(deadline));
     let upgrade = poll_fn(|cx| {
         loop {
@@ -113,6 +121,15 @@ fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, pe
 async fn answer_tcp(server: &Server, tcp: tokio::net::TcpStream, remote_addr: SocketAddr, deadline: Instant) {
     #[cfg(feature = "tls")]
     if let Some(config) = server.shared.settings.tls.clone() {
+        if speaks_http(&tcp, deadline).await {
+            let refusal = Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "This port speaks TLS: write https:// in place of http://, and wss:// in place of ws://.\n",
+            );
+            let (server, deadline_std) = (server.clone(), deadline.into_std());
+            return see_to(Exchange::refused(server, tcp.into(), Some(remote_addr), deadline_std, &refusal), deadline)
+                .await;
+        }
         match tokio::time::timeout_at(deadline, tokio_rustls::TlsAcceptor::from(config).accept(tcp)).await {
             Ok(Ok(tls)) => serve_stream_until(server, Transport::other(tls), Some(remote_addr), deadline).await,
             Ok(Err(error)) => tracing::info!(%remote_addr, %error, "the TLS handshake failed"),
@@ -121,6 +138,15 @@ async fn answer_tcp(server: &Server, tcp: tokio::net::TcpStream, remote_addr: So
         return;
     }
     serve_stream_until(server, tcp.into(), Some(remote_addr), deadline).await;
+}
+
+/// Whether a client begins with the name of an HTTP method, which none does that speaks TLS: RFC 8446 section 5.1 has it begin
+/// with the number of a content type, 22. A TLS alert would tell a browser, and the person before it, nothing.
+#[cfg(feature = "tls")]
+async fn speaks_http(tcp: &tokio::net::TcpStream, deadline: Instant) -> bool {
+    let mut first = [0];
+    let peeked = tokio::time::timeout_at(deadline, tcp.peek(&mut first)).await;
+    matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_uppercase()
 }
 
 fn handshake_deadline(server: &Server) -> Instant {

@@ -151,6 +151,22 @@ async fn a_client_without_tls_does_not_hang_on_a_port_with_it_nor_the_other_way_
 }
 
 #[tokio::test]
+async fn http_on_a_port_with_tls_is_told_what_the_port_speaks() {
+    let server = serve(Server::builder()).await;
+    for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), request(""), "P".to_owned()] {
+        let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(30), tcp.read_to_end(&mut answer)).await;
+        // Its end may be a reset, where the port knows nothing of HTTP.
+        read.expect("an answer, and the end").ok();
+        let (response, body) = read_response(&answer);
+        assert_eq!(response.status(), 400, "{request:?}");
+        assert!(body.contains("wss://"), "{body:?}");
+    }
+}
+
+#[tokio::test]
 async fn plain_requests_and_refusals_come_through_tls() {
     let server = serve(Server::builder()).await;
     for (request, status) in

@@ -1,0 +1,80 @@
+/* ---- log: the last 1,000 records, and no more than 64 MiB of them ---- */
+
+const MAX_RECORDS = 1000;
+const MAX_BYTES = 64 << 20;
+const MAX_SHOWN = 8192; // characters of one message on the page before "Show all" is asked for
+const totals = { in: [0, 0], out: [0, 0] };
+let records = [];
+let held = 0;   // bytes of all records
+let serial = 0; // number of the newest record
+let lastRtt = null;
+let unread = 0;
+
+/* Text or bytes as the fields of a record. */
+function content(payload) {
+  if (typeof payload === 'string') return { type: 'text', text: payload, size: utf8.encode(payload).length };
+  const bytes = new Uint8Array(payload);
+  return { type: 'binary', bytes, size: bytes.length };
+}
+
+function received(mine, payload) {
+  const record = { dir: 'in', at: now(), ...content(payload) };
+  const { sent } = mine;
+  let asked; // the message of ours that this one answers
+  if (mine.mode === 'echo') {
+    // Echoes come back in order, so only the oldest unanswered message can be the one.
+    if (['type', 'size', 'text'].every((field) => sent[0]?.[field] === record[field])) asked = sent.shift();
+  } else if (mine.mode === 'chat' && record.type === 'text') {
+    // The first thing that is heard is one's name: the server has another if this one was taken.
+    mine.me ??= /^\* You are ([^:\n]+)$/.exec(record.text)?.[1];
+    const [, who, said] = /^(?!\* )([^:\n]{1,80}): ([^]*)$/.exec(record.text.replaceAll('\n  | ', '\n')) ?? [];
+    let own = sent.findIndex((record) => who && record.text?.trim() === said.trim());
+    // They come back in order, but not always as they were sent: the server shows hidden characters as numbers.
+    if (mine.me) own = who === mine.me ? Math.max(own, 0) : -1;
+    record.chat = { who, said, mine: own >= 0 };
+    asked = sent.splice(0, own + 1).pop();
+  }
+  if (asked) record.rtt = lastRtt = record.at - asked.at;
+  if (document.hidden) unread++;
+  add(record);
+}
+
+function add(record) {
+  record.at ??= now();
+  record.size ??= 0;
+  record.n = ++serial;
+  record.own = record.dir === 'out' && line.mode === 'chat'; // a chat shows it when the server says it
+  if (record.dir !== 'sys') {
+    totals[record.dir][0]++;
+    totals[record.dir][1] += record.size;
+  }
+  records.push(record);
+  held += record.size;
+  while (records.length > MAX_RECORDS || (held > MAX_BYTES && records.length > 1)) held -= records.shift().size;
+  schedule();
+}
+
+/* The kept log, one JSON object a line. */
+function ndjson() {
+  return records.map(({ at, dir, type, size, rtt, text, bytes, title, code, reason, wasClean }) => JSON.stringify({
+    time: new Date(at).toISOString(), dir, type, size: dir === 'sys' ? undefined : size,
+    rtt_ms: rtt && Number(rtt.toFixed(3)), code, reason, was_clean: wasClean,
+    text: title ? `${title}: ${text}` : text, hex: bytes && hexOf(bytes, ''),
+  }) + '\n').join('');
+}
+
+function hexOf(bytes, between) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(between);
+}
+
+/* Offset, bytes, and what of them is printable ASCII. */
+function hexDump(bytes) {
+  const width = $('scroll').clientWidth < 700 ? 8 : 16;
+  const rows = [];
+  for (let at = 0; at < bytes.length; at += width) {
+    const row = bytes.subarray(at, at + width);
+    const ascii = Array.from(row, (byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : '·')).join('');
+    rows.push(`${at.toString(16).padStart(4, '0')}  ${hexOf(row, ' ').padEnd(width * 3 - 1)}  ${ascii}`);
+  }
+  return rows.join('\n');
+}

@@ -1,0 +1,177 @@
+//! Notices that guests came to a chat, or left it. One for each guest to each guest is the square of their number, so notices
+//! are at most so many messages a second. Guests who come faster than that are told of together.
+
+use std::time::{Duration, Instant};
+
+/// The time that a message to one guest is paid with: notices are at most 1,000 messages a second.
+const A_MESSAGE: Duration = Duration::from_millis(1);
+
+/// How far ahead of its time a notice may be. In a small room everyone is therefore told at once.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// The longest pause that one notice brings about, in the largest of rooms.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How many are told by name; of the others it is told how many they are.
+const NAMED: usize = 3;
+
+#[derive(Default)]
+pub(super) struct Notices {
+    joined: Crowd,
+    left: Crowd,
+    /// Until when the messages so far are paid.
+    paid: Option<Instant>,
+    /// Somebody will call [`Notices::due`].
+    awaited: bool,
+}
+
+/// The answer to a change: the notices, or when to ask again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// These, to everyone.
+    Now(Vec<String>),
+    /// Something, but only then: call [`Notices::due`].
+    At(Instant),
+    /// Nothing, or what somebody waits for already.
+    Nothing,
+}
+
+impl Notices {
+    /// A guest has come; `here` is how many there are now.
+    pub(super) fn joined(&mut self, name: &str, here: usize, now: Instant) -> Tell {
+        self.joined.add(name);
+        self.tell(here, now)
+    }
+
+    /// A guest has gone; `here` is how many are left.
+    pub(super) fn left(&mut self, name: &str, here: usize, now: Instant) -> Tell {
+        self.left.add(name);
+        self.tell(here, now)
+    }
+
+    /// The time of a [`Tell::At`] has come.
+    pub(super) fn due(&mut self, here: usize, now: Instant) -> Tell {
+        self.awaited = false;
+        self.tell(here, now)
+    }
+
+    fn tell(&mut self, here: usize, now: Instant) -> Tell {
+        if self.awaited {
+            return Tell::Nothing;
+        }
+        let paid = self.paid.map_or(now, |paid| paid.max(now));
+        let early = paid.duration_since(now).saturating_sub(AHEAD);
+        if !early.is_zero() {
+            self.awaited = true;
+            return Tell::At(now + early);
+        }
+        let told: Vec<_> = [(&mut self.joined, "joined"), (&mut self.left, "left")]
+            .into_iter()
+            .filter_map(|(crowd, verb)| Some(format!("* {} {verb} ({here} here)", crowd.take()?)))
+            .collect();
+        if told.is_empty() {
+            return Tell::Nothing;
+        }
+        let messages = u32::try_from(here * told.len()).unwrap_or(u32::MAX);
+        self.paid = Some(paid + A_MESSAGE.saturating_mul(messages).min(LONGEST_PAUSE));
+        Tell::Now(told)
+    }
+}
+
+/// Some guests: the first of them by name.
+#[derive(Default)]
+struct Crowd {
+    names: Vec<String>,
+    others: usize,
+}
+
+impl Crowd {
+    fn add(&mut self, name: &str) {
+        if self.names.len() < NAMED {
+            self.names.push(name.to_owned());
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// All of them in words, and forgets them; `None` if it is nobody.
+    fn take(&mut self) -> Option<String> {
+        let Self { mut names, others } = std::mem::take(self);
+        match others {
+            0 => {}
+            1 => names.push("1 other".to_owned()),
+            others => names.push(format!("{others} others")),
+        }
+        let last = names.pop()?;
+        Some(if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(told: &[&str]) -> Tell {
+        Tell::Now(told.iter().map(|&notice| notice.to_owned()).collect())
+    }
+
+    #[test]
+    fn in_a_small_room_everyone_is_told_at_once() {
+        let mut notices = Notices::default();
+        let at = Instant::now();
+        assert_eq!(notices.joined("Ada", 1, at), now(&["* Ada joined (1 here)"]));
+        assert_eq!(notices.joined("Bob", 2, at), now(&["* Bob joined (2 here)"]));
+        assert_eq!(notices.left("Ada", 1, at), now(&["* Ada left (1 here)"]));
+    }
+
+    #[test]
+    fn what_comes_too_fast_is_told_together() {
+        let mut notices = Notices::default();
+        let at = Instant::now();
+        assert_eq!(notices.joined("Ada", 1500, at), now(&["* Ada joined (1500 here)"]));
+        assert_eq!(notices.joined("Bob", 1501, at), Tell::At(at + Duration::from_millis(500)));
+        for here in 1502..1550 {
+            assert_eq!(notices.joined("Eve", here, at), Tell::Nothing, "it is waited for already");
+        }
+        assert_eq!(notices.left("Bob", 1548, at), Tell::Nothing);
+        let later = at + Duration::from_millis(500);
+        assert_eq!(
+            notices.due(1548, later),
+            now(&["* Bob, Eve, Eve and 46 others joined (1548 here)", "* Bob left (1548 here)"])
+        );
+        assert_eq!(notices.due(1548, later + Duration::from_secs(9)), Tell::Nothing);
+    }
+
+    #[test]
+    fn a_crowd_costs_no_square_of_messages() {
+        let mut notices = Notices::default();
+        let start = Instant::now();
+        let (mut messages, mut told, mut due) = (0, 0, None);
+        // 3,000 guests in three seconds, and then as long as it takes until all have been told of.
+        for step in 0..60_000 {
+            let at = start + Duration::from_millis(step);
+            let here = usize::try_from(step.min(2999)).unwrap() + 1;
+            let mut tell = Vec::new();
+            if due.is_some_and(|due| due <= at) {
+                due = None;
+                tell.push(notices.due(here, at));
+            }
+            if step < 3000 {
+                tell.push(notices.joined("Ada", here, at));
+            }
+            for tell in tell {
+                match tell {
+                    Tell::Now(notices) => {
+                        messages += here * notices.len();
+                        told = here;
+                    }
+                    Tell::At(at) => assert_eq!(due.replace(at), None, "one timer at a time"),
+                    Tell::Nothing => {}
+                }
+            }
+        }
+        assert_eq!(told, 3000, "the last count is everyone's");
+        // Each by itself would be 4,501,500.
+        assert!(messages < 10_000, "{messages}");
+    }
+}
