@@ -101,15 +101,15 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub(crate) binary: Binary,
 
-    /// The most bytes a message may have that comes, inflated
+    /// The most bytes that a message of the server may have, inflated
     #[arg(long, value_name = "BYTES", default_value_t = Config::client().max_payload)]
     max_payload: usize,
 
-    /// The most fragments a message may be cut into that comes
+    /// The most fragments that the server may cut a message into
     #[arg(long, value_name = "N", default_value_t = Config::client().max_fragments)]
     max_fragments: u32,
 
-    /// The most pings and pongs that may come within a second
+    /// The most control frames that the server may send within a second
     #[arg(long, value_name = "N", default_value_t = Config::client().max_control_rate)]
     max_control_rate: u32,
 

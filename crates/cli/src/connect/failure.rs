@@ -36,7 +36,7 @@ fn advice(error: &io::Error) -> &'static str {
         Some(rustls::Error::InvalidMessage(_)) => "; the port does not seem to speak TLS: try ws:// in place of wss://",
         // A server without TLS takes the first bytes of TLS for a request that is wrong, and some hang up without a word.
         _ if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
-            ": the server hung up on it; where the port does not speak TLS, try ws:// in place of wss://"
+            "; the server hung up: if the port does not speak TLS, try ws:// in place of wss://"
         }
         _ => "",
     }

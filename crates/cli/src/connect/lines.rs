@@ -3,6 +3,7 @@
 use ropeway::{Message, Sender};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::coop::consume_budget;
 
 use super::events::Event;
 
@@ -32,6 +33,8 @@ pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>, are_rep
             return;
         }
         sent += 1;
+        // Many lines come in one read, and there is room for a million short messages: signals have their turn between.
+        consume_budget().await;
     };
     // Nobody waits for it once the session is over.
     let _ = events.send(end);

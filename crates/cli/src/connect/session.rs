@@ -282,6 +282,9 @@ impl Session<'_> {
         match &closed.cause {
             // The user knows.
             Cause::Terminated => {}
+            _ if self.args.one && self.received == 0 && exit == Exit::Normal && !self.is_stopped => {
+                self.complain_of_none(&format!(": closed: {}", wording(closed)));
+            }
             _ if exit == Exit::Normal => {
                 if self.screen.is_interactive() || self.args.verbose {
                     self.screen.note(&format!("closed: {}", wording(closed)));
@@ -372,8 +375,7 @@ impl Session<'_> {
                 return Some(self.exit.unwrap_or(Exit::Normal));
             }
             _ if self.args.one => {
-                self.screen.complain("no message came (--one)");
-                self.exit = Some(Exit::Timeout);
+                self.complain_of_none("");
                 self.close_with_all(CloseCode::NORMAL);
             }
             _ => self.close(CloseCode::NORMAL),
@@ -400,6 +402,14 @@ impl Session<'_> {
         self.screen.turn_off();
         self.exit = Some(Self::exit_without_output(error));
         self.close_with_all(CloseCode::GOING_AWAY);
+    }
+
+    /// The message of --one did not come.
+    fn complain_of_none(&mut self, why: &str) {
+        if self.exit.is_none() {
+            self.screen.complain(&format!("no message came (--one){why}"));
+            self.exit = Some(Exit::Timeout);
+        }
     }
 
     /// Says what only the curious want to know.

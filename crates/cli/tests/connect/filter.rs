@@ -192,6 +192,13 @@ async fn one_message_that_does_not_come_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn one_message_that_does_not_come_is_no_success_because_the_server_closes_well() {
+    let url = start(|mut ws, _| async move { drop(ws.close(1000, "done").await) }).await;
+    let said = run(&["-1", &url], "").await.failure(5);
+    assert!(said.contains("no message came (--one): closed: 1000 (normal closure) \"done\""), "{said}");
+}
+
+#[tokio::test]
 async fn a_reader_that_has_enough_ends_it_quietly() {
     let url = start(|ws, _| async move {
         let mut number = 0;
