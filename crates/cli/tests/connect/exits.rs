@@ -138,10 +138,10 @@ async fn a_closing_handshake_that_takes_too_long_is_5() {
 
 #[tokio::test]
 async fn limits_can_be_set_and_are_called_by_their_options() {
-    let long = b"\x81\x05hello";
-    assert_eq!(after_with(long, &["--max-payload", "5"]).await.stdout, b"hello\n");
+    let outcome = after_with(b"\x81\x05hello\x88\x00", &["--max-payload", "5"]).await;
+    assert_eq!(outcome.output(), "hello\n");
     for (frames, option) in [
-        (&long[..], "--max-payload"),
+        (&b"\x81\x05hello"[..], "--max-payload"),
         (b"\x01\x01a\x00\x01b\x00\x01c\x80\x01d", "--max-fragments"),
         (b"\x89\x00\x89\x00\x89\x00\x89\x00", "--max-control-rate"),
     ] {
