@@ -3,25 +3,32 @@
 
 mod args;
 mod command;
+mod draft;
 mod events;
 mod exit;
 mod failure;
 mod lines;
+mod mode;
+mod output;
 mod pings;
 mod prompt;
 mod render;
 mod screen;
 mod session;
 mod signals;
+mod wording;
 
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{self, IsTerminal, stdin, stdout};
 use std::process::ExitCode;
 
-use ropeway::{Client, Config};
+use ropeway::Client;
 use tokio::runtime;
+use tokio::sync::mpsc::unbounded_channel;
 
 pub(crate) use args::Args;
+use args::Wait;
 use exit::Exit;
+use mode::Mode;
 use prompt::Prompt;
 use screen::Screen;
 use session::Session;
@@ -30,8 +37,7 @@ use crate::style::complain;
 
 /// Talks to a server until the end, and says by its exit code why it ended.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    // The session may wait for a slow reader of its output; meanwhile the connection has a thread of its own, and pings are
-    // answered.
+    // The connection has a thread of its own, so that pings are answered whatever the session does.
     let runtime = match runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,27 +65,30 @@ async fn talk(args: &Args) -> Exit {
         Ok(sender) => sender,
         Err(error) => return failure::report(&error, args.verbose),
     };
-    signals::watch(&give);
+    let (stop, stops) = unbounded_channel();
+    signals::watch(&stop);
     if let Some(interval) = args.ping {
         tokio::spawn(pings::remind(interval, give.clone()));
     }
     let screen = if stdin().is_terminal() && stdout().is_terminal() {
-        match Prompt::start(give) {
-            Ok(prompt) => Screen::terminal(prompt, args.binary),
-            Err(error) => {
-                complain(&format!("the terminal cannot be used: {error}"));
-                return Exit::Failed;
-            }
-        }
+        let mode = Mode::now();
+        let prompt = Prompt::start(give, stop, !args.no_history).map_err(io::Error::other);
+        prompt.and_then(|prompt| Screen::terminal(prompt, mode, args.binary, args.verbose))
     } else {
-        tokio::spawn(lines::send(sender.clone(), give));
-        Screen::pipe(args.binary)
+        let are_replies_counted = matches!(args.wait(), Wait::AtMost(time) if !time.is_zero()) && !args.one;
+        tokio::spawn(lines::send(sender.clone(), give, are_replies_counted));
+        Screen::pipe(args.binary, args.verbose)
     };
-    Session::new(args, sender, events, screen).run().await
+    match screen {
+        Ok(screen) => Session::new(args, sender, events, stops, screen).run().await,
+        Err(error) => {
+            complain(&format!("the terminal or the output cannot be used: {error}"));
+            Exit::Failed
+        }
+    }
 }
 
 fn client(args: &Args) -> Result<Client, String> {
-    let config = Config { close_timeout: args.timeout, ..Config::client() };
-    let client = args.dial.client(&args.trust)?.config(config).handshake_timeout(args.timeout);
+    let client = args.dial.client(&args.trust)?.config(args.config()).handshake_timeout(args.timeout);
     Ok(if args.no_deflate { client.per_message_deflate(None) } else { client })
 }

@@ -1,5 +1,7 @@
 //! How the program speaks on stderr: its colours, and the words before what went wrong.
 
+use std::io::Write;
+
 use anstyle::{AnsiColor, Style};
 
 /// The word before what went wrong.
@@ -11,12 +13,27 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// What is beside the point.
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
+/// Says something on a line of stderr. Where that cannot be written there is nobody to tell.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
 /// Says what went wrong.
 pub(crate) fn complain(what: &str) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {what}");
+    say(&error(what));
+}
+
+/// What went wrong, behind the word for it.
+pub(crate) fn error(what: &str) -> String {
+    format!("{ERROR}error:{ERROR:#} {what}")
+}
+
+/// What is beside the point.
+pub(crate) fn faint(what: &str) -> String {
+    format!("{FAINT}{what}{FAINT:#}")
 }
 
 /// Says what the user should think twice about.
 pub(crate) fn warn(what: &str) {
-    anstream::eprintln!("{WARNING}warning:{WARNING:#} {what}");
+    say(&format!("{WARNING}warning:{WARNING:#} {what}"));
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 /// `text` with each hidden character as its number: `\x1b` if it is a control character, `\u{202e}` if it is another.
@@ -12,14 +13,22 @@ use unicode_security::skeleton;
 /// characters that are not ASCII (Persian, Indic scripts, emoji of several people), a variation selector behind a visible
 /// character, and the tags of a regional flag.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    let Some(first) = text.find(is_hidden) else { return Cow::Borrowed(text) };
+    // Most text is ASCII without control characters, which is known at once.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return Cow::Borrowed(text);
+    }
     let mut shown = String::with_capacity(text.len() + 16);
-    shown.push_str(&text[..first]);
     // The character before, if it was kept.
-    let mut before = text[..first].chars().next_back();
-    let mut rest = text[first..].chars();
+    let mut before = None;
+    let mut rest = text.chars();
     while let Some(c) = rest.next() {
-        if !is_hidden(c) || is_spelling(before, c, rest.clone().next()) {
+        let is_shown = if is_combining_mark(c) && matches!(before, None | Some('\n' | '\t')) {
+            // Without a character of its own text before it, a mark would go onto what is not this text's.
+            false
+        } else {
+            !is_hidden(c) || is_spelling(before, c, rest.clone().next())
+        };
+        if is_shown {
             shown.push(c);
             before = Some(c);
         } else {
@@ -83,12 +92,17 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_shown_as_numbers() {
-        let unseen = "\u{ad}\u{34f}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{2028}\u{2029}\u{2060}\u{2064}\u{206a}\u{3164}\
+        let unseen = "\u{ad}\u{34f}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{2028}\u{2029}\u{2060}\u{2064}\u{2065}\u{206a}\u{3164}\
                       \u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0041}\u{e0100}";
         for c in unseen.chars() {
             assert_eq!(escaped(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
         }
         assert_eq!(escaped("\u{200b}"), "\\u{200b}");
+    }
+
+    #[test]
+    fn a_mark_has_a_character_of_its_own_text_to_carry_it() {
+        assert_eq!(escaped("\u{301}a\n\u{20dd}b\u{301}"), "\\u{301}a\n\\u{20dd}b\u{301}");
     }
 
     #[test]
@@ -103,6 +117,8 @@ mod tests {
             "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}", // the flag of Scotland
             "葛\u{e0100}",                                              // a variant of a Han character
             "한국어, e\u{301}, 日本語　",
+            "Grüße, ½ €, สวัสดี 🇰🇷",
+            "\u{600}123", // a sign that encloses the number behind it
         ];
         for text in written {
             assert_eq!(escaped(text), text);

@@ -32,8 +32,6 @@ pub(crate) enum Event {
         sent: u64,
     },
     InputFailed(io::Error),
-    /// The user wants to stop.
-    Interrupted,
     /// It is time for a ping.
     PingDue,
 }

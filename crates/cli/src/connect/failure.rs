@@ -7,18 +7,21 @@ use ropeway::http::Response;
 use rustls::CertificateError;
 
 use super::exit::Exit;
-use super::render::printable;
-use crate::style::{FAINT, complain};
+use super::render::printable_line;
+use super::wording::wording;
+use crate::style::{complain, faint, say};
+use crate::visible::escaped;
 
 /// How much of a refusal's body is shown unless all is asked for: enough for a sentence, not for a web page.
 const MOST_OF_BODY: usize = 4 * 1024;
 
 /// Says why there is no connection.
 pub(crate) fn report(error: &Error, verbose: bool) -> Exit {
-    match error {
-        Error::Tls(tls) => complain(&format!("{error}{}", advice(tls))),
-        _ => complain(&error.to_string()),
-    }
+    let advice = match error {
+        Error::Tls(tls) => advice(tls),
+        _ => "",
+    };
+    complain(&format!("{}{advice}", wording(error)));
     if let Some(response) = error.response() {
         show_refusal(response, verbose);
     }
@@ -42,23 +45,27 @@ fn advice(error: &io::Error) -> &'static str {
             _ => "; the server needs another, or for a test accept any with --insecure",
         },
         Some(rustls::Error::InvalidMessage(_)) => "; the port does not seem to speak TLS: try ws:// in place of wss://",
+        // A server without TLS takes the first bytes of TLS for a request that is wrong, and some hang up without a word.
+        _ if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+            "; the server hung up: if the port does not speak TLS, try ws:// in place of wss://"
+        }
         _ => "",
     }
 }
 
 fn show_refusal(response: &Response<Vec<u8>>, verbose: bool) {
-    anstream::eprintln!("\n{:?} {}", response.version(), response.status());
+    say(&format!("\n{:?} {}", response.version(), response.status()));
     if verbose {
         for (name, value) in response.headers() {
-            anstream::eprintln!("{FAINT}{name}: {}{FAINT:#}", printable(&String::from_utf8_lossy(value.as_bytes())));
+            say(&faint(&format!("{name}: {}", printable_line(&String::from_utf8_lossy(value.as_bytes())))));
         }
     }
     let body = response.body();
     let shown = if verbose { body } else { &body[..body.len().min(MOST_OF_BODY)] };
     if !shown.is_empty() {
-        anstream::eprintln!("\n{}", printable(String::from_utf8_lossy(shown).trim_end()));
+        say(&format!("\n{}", escaped(String::from_utf8_lossy(shown).trim_end())));
     }
     if shown.len() < body.len() {
-        anstream::eprintln!("{FAINT}and {} bytes more: -v shows them{FAINT:#}", body.len() - shown.len());
+        say(&faint(&format!("and {} bytes more: -v shows them", body.len() - shown.len())));
     }
 }

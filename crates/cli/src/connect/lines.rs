@@ -3,11 +3,18 @@
 use ropeway::{Message, Sender};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::coop::consume_budget;
 
 use super::events::Event;
 
-/// Sends each line of stdin, no faster than the server takes them, and tells of the end.
-pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>) {
+/// What the ping before the first line carries. Its answer divides what the server said by itself from what may be replies:
+/// a server answers "as soon as is practical" (RFC 6455 section 5.5.2), so what comes before the pong was said before the
+/// first line was read.
+pub(crate) const FIRST_LINE: &[u8] = b"the first line follows";
+
+/// Sends each line of stdin, no faster than the server takes them, and tells of the end. Where replies are counted a ping is
+/// sent before the first one.
+pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>, are_replies_counted: bool) {
     let mut stdin = BufReader::with_capacity(64 * 1024, stdin());
     let mut sent = 0;
     let end = loop {
@@ -17,11 +24,17 @@ pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>) {
             Ok(_) => {}
             Err(error) => break Event::InputFailed(error),
         }
+        if sent == 0 && are_replies_counted {
+            // Where it cannot be sent the line cannot either.
+            let _ = sender.ping(FIRST_LINE);
+        }
         if sender.send_wait(message(line)).await.is_err() {
             // The connection is closing or closed; it tells so itself.
             return;
         }
         sent += 1;
+        // Many lines come in one read, and there is room for a million short messages: signals have their turn between.
+        consume_budget().await;
     };
     // Nobody waits for it once the session is over.
     let _ = events.send(end);

@@ -12,14 +12,18 @@ use anstyle::{AnsiColor, Style};
 use nix::sys::signal::{self, Signal};
 use ropeway::CloseFrame;
 use rustyline::config::Config;
+use rustyline::history::DefaultHistory;
 use rustyline::{
-    Cmd, ConditionalEventHandler, DefaultEditor, EventContext, EventHandler, ExternalPrinter, KeyEvent, Movement,
-    RepeatCount, error::ReadlineError,
+    Cmd, ConditionalEventHandler, EventContext, EventHandler, ExternalPrinter, KeyEvent, Movement, RepeatCount,
+    error::ReadlineError,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::command::Command;
+use super::draft::{Draft, Watcher};
 use super::events::Event;
+use super::signals::Stop;
+use crate::visible::escaped;
 
 /// What stands before the line that is edited. Colours are the editor's to leave out where they are not wanted.
 const PROMPT: &str = "> ";
@@ -39,26 +43,41 @@ pub(crate) struct Prompt {
     /// `None` on a terminal that cannot move its cursor.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
     editor: JoinHandle<()>,
+    draft: Draft,
 }
 
+type Editor = rustyline::Editor<Watcher, DefaultHistory>;
+
 impl Prompt {
-    /// Shows the prompt, and tells of the lines that are typed.
-    pub(crate) fn start(events: UnboundedSender<Event>) -> rustyline::Result<Self> {
-        let config = Config::builder().auto_add_history(true).max_history_size(HISTORY_SIZE)?.build();
-        let mut editor = DefaultEditor::with_config(config)?;
-        // A helper that helps with nothing; without one the prompt has no colour.
-        editor.set_helper(Some(()));
+    /// Shows the prompt, and tells of the lines that are typed and of Ctrl-C. Without `keep_history` no line outlives the
+    /// program.
+    pub(crate) fn start(
+        events: UnboundedSender<Event>,
+        stops: UnboundedSender<Stop>,
+        keep_history: bool,
+    ) -> rustyline::Result<Self> {
+        let config = Config::builder()
+            .auto_add_history(true)
+            // Many shells keep a line out of their history so.
+            .history_ignore_space(true)
+            .max_history_size(HISTORY_SIZE)?
+            .build();
+        let mut editor = Editor::with_config(config)?;
+        let draft = Draft::default();
+        editor.set_helper(Some(Watcher::new(draft.clone(), PROMPT)));
         editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearLine)));
         let printer = editor.create_external_printer().ok();
         let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
-        let history = history_file();
+        let history = if keep_history { history_file() } else { None };
         if let Some(file) = &history {
             // There is none the first time.
             let _ = editor.load_history(file);
         }
-        let editor =
-            thread::Builder::new().name("prompt".into()).spawn(move || read(editor, history.as_deref(), &events))?;
-        Ok(Self { printer, editor })
+        let unfinished = draft.clone();
+        let editor = thread::Builder::new()
+            .name("prompt".into())
+            .spawn(move || read(editor, history.as_deref(), &unfinished, &events, &stops))?;
+        Ok(Self { printer, editor, draft })
     }
 
     /// Shows text above the prompt. It waits while the user searches the history, and never for a line to be finished.
@@ -86,7 +105,13 @@ impl Prompt {
             let _ = printer.print(NOTHING_TO_SEE.to_owned());
         }
         interrupt(&self.editor);
-        stdout().write_all(CLEAR_LAST_LINE.as_bytes())
+        let mut stdout = stdout().lock();
+        stdout.write_all(CLEAR_LAST_LINE.as_bytes())?;
+        let unfinished = self.draft.take();
+        if !unfinished.is_empty() {
+            writeln!(stdout, "not sent: {}", escaped(&unfinished))?;
+        }
+        stdout.flush()
     }
 }
 
@@ -104,22 +129,39 @@ fn interrupt(editor: &JoinHandle<()>) {
 #[cfg(windows)]
 fn interrupt(_editor: &JoinHandle<()>) {}
 
-/// Reads lines until one of them is the last.
-fn read(mut editor: DefaultEditor, history: Option<&Path>, events: &UnboundedSender<Event>) {
+/// Reads lines until one of them is the last. A line that the session's end cut short stays in `draft`.
+fn read(
+    mut editor: Editor,
+    history: Option<&Path>,
+    draft: &Draft,
+    events: &UnboundedSender<Event>,
+    stops: &UnboundedSender<Stop>,
+) {
     let prompt = (PROMPT, format!("{PROMPT_STYLE}{PROMPT}{PROMPT_STYLE:#}"));
     loop {
-        let (event, is_last) = match editor.readline(&prompt) {
+        if let Some(watcher) = editor.helper() {
+            watcher.begin();
+        }
+        let read = editor.readline(&prompt);
+        let unfinished = draft.take();
+        let (event, is_last) = match read {
             Ok(line) => {
-                if let Some(file) = history {
-                    // The line was sent for all that, and there is nothing the user could do about it now.
-                    let _ = fs::create_dir_all(file.parent().unwrap_or(file)).map(|()| editor.append_history(file));
-                }
+                remember(&mut editor, history);
                 let Some(command) = Command::parse(&line).transpose() else { continue };
                 let is_last = matches!(command, Ok(Command::Close(_)));
                 (Event::Typed(command), is_last)
             }
             Err(ReadlineError::Eof) => (Event::Typed(Ok(Command::Close(CloseFrame::new(1000, "")))), true),
-            Err(ReadlineError::Interrupted) => (Event::Interrupted, true),
+            Err(ReadlineError::Interrupted) => {
+                // The user's Ctrl-C takes a line away before it ends anything: this is the session's end.
+                if !unfinished.is_empty() && editor.add_history_entry(&*unfinished).is_ok_and(|is_new| is_new) {
+                    remember(&mut editor, history);
+                }
+                draft.keep(unfinished);
+                // Nobody waits for it once the session is over.
+                let _ = stops.send(Stop::Interrupt);
+                return;
+            }
             Err(ReadlineError::Io(error)) => (Event::InputFailed(error), true),
             Err(error) => (Event::InputFailed(io::Error::other(error)), true),
         };
@@ -127,6 +169,13 @@ fn read(mut editor: DefaultEditor, history: Option<&Path>, events: &UnboundedSen
             return;
         }
     }
+}
+
+/// Writes what the history has had since the last time to its file, which only the user may read.
+fn remember(editor: &mut Editor, history: Option<&Path>) {
+    let Some(file) = history else { return };
+    // The line was sent for all that, and there is nothing the user could do about it now.
+    let _ = fs::create_dir_all(file.parent().unwrap_or(file)).map(|()| editor.append_history(file));
 }
 
 /// Ctrl-C takes an unfinished line away; on an empty one it means what it always does.

@@ -1,28 +1,25 @@
-//! Messages as text: bytes in digits, and characters that a terminal would obey made visible.
+//! Messages as text: bytes in digits, lines, beginnings. Which characters have no place on a terminal, `visible` says.
 
-use std::borrow::Cow;
-use std::fmt::Write;
-
+use anstream::adapter::strip_str;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::args::Binary;
+use crate::visible::escaped;
 
-/// Text that is safe to show on a terminal: a server must not move the cursor, or worse. Line ends and tabs stay.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let is_obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if !text.contains(is_obeyed) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_obeyed(c) {
-            // Writing to a string cannot fail. Control characters end at U+009F.
-            let _ = write!(shown, "\\x{:02x}", u32::from(c));
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
+/// Text that is safe to show on a terminal, on one line.
+pub(crate) fn printable_line(text: &str) -> String {
+    escaped(text).replace('\n', "\\n")
+}
+
+/// The beginning of text, at most so many bytes of it, and how many bytes more there are.
+pub(crate) fn beginning(text: &str, most: usize) -> (&str, usize) {
+    let shown = &text[..text.floor_char_boundary(most)];
+    (shown, text.len() - shown.len())
+}
+
+/// Text for a terminal that wants no colours.
+pub(crate) fn without_colour(text: &str) -> String {
+    strip_str(text).to_string()
 }
 
 /// A binary payload as text; `None` where it is wanted as it is.
@@ -39,8 +36,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown_as_digits() {
-        assert_eq!(printable("a\tb\nc \u{e4}"), "a\tb\nc \u{e4}");
-        assert_eq!(printable("\x1b[2J\r\x07\u{9b}"), "\\x1b[2J\\x0d\\x07\\x9b");
+    fn a_line_stays_a_line() {
+        assert_eq!(printable_line("a\nb\r"), "a\\nb\\x0d");
+    }
+
+    #[test]
+    fn a_beginning_ends_between_characters() {
+        assert_eq!(beginning("a\u{d55c}b", 3), ("a", 4));
+        assert_eq!(beginning("a\u{d55c}b", 4), ("a\u{d55c}", 1));
+        assert_eq!(beginning("ab", 9), ("ab", 0));
     }
 }

@@ -1,6 +1,7 @@
 //! `ropeway serve`: a server to try things with. What happens at its paths is [`echo`]'s, [`broadcast`]'s and [`chat`]'s; what
 //! plain HTTP requests get is [`page`]'s, whom a server on loopback answers is [`rebinding`]'s, and its certificate [`tls`]'s.
 
+mod address;
 mod broadcast;
 mod chat;
 mod echo;
@@ -38,7 +39,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:8005", value_name = "ADDRESS:PORT")]
+    #[arg(long, default_value = "127.0.0.1:8005", value_name = "ADDRESS:PORT", value_parser = address::address)]
     listen: String,
 
     /// Threads, each with a runtime of its own.
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match listen(args, tls) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ropeway: cannot listen on {}: {error}", args.listen);
+            complain(&format!("cannot listen on {}: {error}", args.listen));
             ExitCode::FAILURE
         }
     }

@@ -15,11 +15,15 @@ async fn listen(mut tcp: TcpStream) {
 
 /// The end of a session with a server that sends these frames and leaves once the client has something to say to it.
 async fn after(frames: &'static [u8]) -> Outcome {
+    after_with(frames, &[]).await
+}
+
+async fn after_with(frames: &'static [u8], args: &[&str]) -> Outcome {
     let url = open(move |mut tcp| async move {
         tcp.write_all(frames).await.unwrap();
         assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
     });
-    run(&[&url.await, "--wait", "forever"], "").await
+    run(&[&[&*url.await, "--wait", "forever"], args].concat(), "").await
 }
 
 /// The answer to an opening handshake that is only bytes.
@@ -128,8 +132,29 @@ async fn an_opening_handshake_that_takes_too_long_is_5() {
 
 #[tokio::test]
 async fn a_closing_handshake_that_takes_too_long_is_5() {
-    let said = run(&[&open(listen).await, "--timeout", "2", "--no-wait"], "").await.failure(5);
-    assert!(said.contains("closing handshake in time"), "{said}");
+    let said = run(&[&open(listen).await, "--close-timeout", "0.1", "--no-wait"], "").await.failure(5);
+    assert!(said.contains("closing handshake in time (see --close-timeout)"), "{said}");
+}
+
+#[tokio::test]
+async fn limits_can_be_set_and_are_called_by_their_options() {
+    let outcome = after_with(b"\x81\x05hello\x88\x00", &["--max-payload", "5"]).await;
+    assert_eq!(outcome.output(), "hello\n");
+    for (frames, option) in [
+        (&b"\x81\x05hello"[..], "--max-payload"),
+        (b"\x01\x01a\x00\x01b\x00\x01c\x80\x01d", "--max-fragments"),
+        (b"\x89\x00\x89\x00\x89\x00\x89\x00", "--max-control-rate"),
+    ] {
+        let said = after_with(frames, &[option, "3"]).await.failure(4);
+        assert!(said.contains(&format!("raise {option} ")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_no_ping_is_5_soon() {
+    let url = open(listen).await;
+    let said = run(&[&url, "--ping", "0.1", "--ping-timeout", "0.2", "--wait", "forever"], "").await.failure(5);
+    assert!(said.contains("answered no ping in time (see --ping and --ping-timeout)"), "{said}");
 }
 
 #[tokio::test]
@@ -142,6 +167,7 @@ async fn wrong_usage_is_64() {
         (&["ws://h", "--subprotocol", "a b"], "\"a b\""),
         (&["ws://h", "--timeout", "0"], "more than 0"),
         (&["ws://h", "--wait", "long"], "number of seconds"),
+        (&["ws://h", "--wait", "-1"], "not a time that can be waited for"),
         (&["ws://h", "--wait", "1", "--no-wait"], "--no-wait"),
         (&[], "<URL>"),
     ] {

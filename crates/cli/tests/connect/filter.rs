@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use ropeway::{CloseCode, Handshake, Message, WebSocket, deflate};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::program::{command, end, run};
-use crate::server::{self, echo, start};
+use crate::server::{self, echo, open, start};
 
 fn lines(count: usize) -> String {
     let mut lines = String::new();
@@ -69,6 +69,55 @@ async fn replies_that_come_after_the_end_of_the_input_are_waited_for() {
     assert_eq!(run(&[&url.await, "--wait", "86400"], "1\n2\n3\n").await.output(), "3\n2\n1\n");
 }
 
+/// What the server says by itself is no reply, whether it comes with the handshake or after the first line was sent.
+#[tokio::test]
+async fn a_greeting_does_not_count_as_a_reply() {
+    for greeting_comes_first in [true, false] {
+        let (tell, told) = oneshot::channel();
+        let url = open(move |mut tcp| async move {
+            if greeting_comes_first {
+                tcp.write_all(b"\x81\x08Welcome!").await.unwrap();
+            }
+            // A ping of 22 bytes, then "query": two bytes and a mask before each.
+            let mut sent = [0; 28 + 11];
+            tcp.read_exact(&mut sent).await.unwrap();
+            assert_eq!((sent[0], sent[28]), (0x89, 0x81));
+            let ping: Vec<u8> =
+                sent[6..28].iter().zip(sent[2..6].iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+            if !greeting_comes_first {
+                tcp.write_all(b"\x81\x08Welcome!").await.unwrap();
+            }
+            tcp.write_all(&[&b"\x8a\x16"[..], &ping].concat()).await.unwrap();
+            // The answer comes when the greeting has been written and had its effect.
+            let _: Result<(), _> = told.await;
+            tcp.write_all(b"\x81\x06answer").await.unwrap();
+            // The close frame.
+            tcp.read_exact(&mut [0; 8]).await.unwrap();
+        });
+        let mut child = command(&[&url.await, "--wait", "86400", "-v"]).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"query\n").await.unwrap();
+        let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(output.next_line().await.unwrap().as_deref(), Some("Welcome!"));
+        loop {
+            let note = notes.next_line().await.unwrap().expect("a note of the pong");
+            assert!(!note.contains("closing"), "the greeting was taken for the reply: {note}");
+            if note.contains("pong") {
+                break;
+            }
+        }
+        tell.send(()).unwrap();
+        assert_eq!(output.next_line().await.unwrap().as_deref(), Some("answer"));
+        let told = loop {
+            let note = notes.next_line().await.unwrap().expect("a note of the close");
+            if note.contains("closing") {
+                break note;
+            }
+        };
+        assert!(told.contains("closing with 1000"), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_reply_is_not_waited_for_longer_than_asked() {
     let url = start(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} }).await;
@@ -106,10 +155,47 @@ async fn one_message_is_enough_if_so_asked() {
     assert_eq!(run(&["-1", &url], "").await.output(), "first\n");
 }
 
+/// Nothing more was asked for, so neither its manners nor the messages it goes on to send matter.
+#[tokio::test]
+async fn one_message_is_success_though_the_server_does_not_finish_the_closing_handshake() {
+    for more in [&b""[..], b"\x81\x04more"] {
+        let url = open(move |mut tcp| async move {
+            tcp.write_all(b"\x81\x05first").await.unwrap();
+            if more.is_empty() {
+                while tcp.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {}
+            }
+            while tcp.write_all(more).await.is_ok() && !more.is_empty() {}
+        });
+        // With a closing handshake that may take a day it ends because it need not be waited for.
+        assert_eq!(run(&["-1", "--close-timeout", "86400", &url.await], "").await.output(), "first\n");
+    }
+}
+
+#[tokio::test]
+async fn when_all_replies_came_the_closing_handshake_is_not_waited_for() {
+    let url = open(|mut tcp| async move {
+        // A ping of 22 bytes, and "q".
+        let mut sent = [0; 28 + 7];
+        tcp.read_exact(&mut sent).await.unwrap();
+        let ping: Vec<u8> = sent[6..28].iter().zip(sent[2..6].iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        tcp.write_all(&[&b"\x8a\x16"[..], &ping, b"\x81\x01a"].concat()).await.unwrap();
+        while tcp.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {}
+    });
+    let args = ["--wait", "86400", "--close-timeout", "86400", &url.await];
+    assert_eq!(run(&args, "q\n").await.output(), "a\n");
+}
+
 #[tokio::test]
 async fn one_message_that_does_not_come_is_a_timeout() {
     let url = start(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} }).await;
     assert!(run(&["-1", "--wait", "0.1", &url], "").await.failure(5).contains("no message came"));
+}
+
+#[tokio::test]
+async fn one_message_that_does_not_come_is_no_success_because_the_server_closes_well() {
+    let url = start(|mut ws, _| async move { drop(ws.close(1000, "done").await) }).await;
+    let said = run(&["-1", &url], "").await.failure(5);
+    assert!(said.contains("no message came (--one): closed: 1000 (normal closure) \"done\""), "{said}");
 }
 
 #[tokio::test]
@@ -125,6 +211,21 @@ async fn a_reader_that_has_enough_ends_it_quietly() {
     let _stdin = child.stdin.take();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("0"));
+    drop(lines);
+    assert_eq!(end(child).await.output(), "");
+}
+
+/// There is nothing to write by which it could be noticed.
+#[tokio::test]
+async fn a_reader_that_has_enough_is_noticed_while_the_server_is_quiet() {
+    let url = open(|mut tcp| async move {
+        tcp.write_all(b"\x81\x04only").await.unwrap();
+        while tcp.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {}
+    });
+    let mut child = command(&[&url.await, "--wait", "forever", "--close-timeout", "86400"]).spawn().unwrap();
+    let _stdin = child.stdin.take();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("only"));
     drop(lines);
     assert_eq!(end(child).await.output(), "");
 }

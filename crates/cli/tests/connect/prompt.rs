@@ -67,6 +67,14 @@ impl Terminal {
         Self { keys, screen, shown: String::new(), program, tty: pty.slave, mode }
     }
 
+    /// Makes the terminal this wide, and tells the program as a terminal does.
+    fn resize(&mut self, columns: u16) {
+        let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.keys, size).unwrap();
+        // The kernel tells only those whose controlling terminal it is.
+        kill(Pid::from_raw(self.program.id().try_into().unwrap()), Signal::SIGWINCH).unwrap();
+    }
+
     fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
@@ -158,7 +166,8 @@ async fn commands_are_obeyed_and_mistakes_explained() {
         terminal.expect_and_prompt("error: close code 1005 cannot be sent");
         terminal.press("/close 4000 good bye\r");
         terminal.expect("closed: 4000 (private use) \"good bye\"");
-        assert_eq!(terminal.exit_code(), Some(6));
+        // It is what was asked for.
+        assert_eq!(terminal.exit_code(), Some(0));
     })
     .await;
     let closed = told.recv().await.unwrap();
@@ -202,6 +211,7 @@ async fn the_servers_close_ends_a_line_that_is_being_edited() {
         terminal.expect("unfinished");
         assert_ne!(tcgetattr(&tty).unwrap(), mode);
         now.notify_one();
+        terminal.expect("not sent: unfinished\r\n");
         terminal.expect("closed: 1000");
         assert_eq!(terminal.exit_code(), Some(0));
         assert_eq!(tcgetattr(&tty).unwrap(), mode);
@@ -242,6 +252,119 @@ async fn a_message_cannot_play_with_the_terminal() {
         // Before the prompt is there Ctrl-D means nothing.
         terminal.expect("> ");
         terminal.press(CTRL_D);
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_cannot_change_how_other_text_is_read() {
+    let url = start(|mut ws, _| async move {
+        ws.send("to \u{202e}ecila\u{202c} pay\u{200b}pal").await.unwrap();
+        ws.recv().await.unwrap();
+        ws.close(4000, "\u{202e}dab\u{3164}").await.unwrap();
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("bidi", &[&url]);
+        terminal.expect_and_prompt("< to \\u{202e}ecila\\u{202c} pay\\u{200b}pal\r\n");
+        terminal.press("end\r");
+        terminal.expect("closed: 4000 (private use) \"\\u{202e}dab\\u{3164}\"\r\n");
+        assert_eq!(terminal.exit_code(), Some(6));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_long_message_the_beginning_is_shown_unless_all_is_asked_for() {
+    let url = start(|mut ws, _| async move {
+        ws.send("x".repeat(4096) + "tail").await.unwrap();
+        ws.send(vec![0xab; 401]).await.unwrap();
+        ws.recv().await.unwrap();
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("long", &[&url]);
+        terminal.expect("xxx\r\n  and 4 bytes more: -v shows all of a message\r\n");
+        terminal.expect("< binary, 401 bytes: abab");
+        terminal.expect_and_prompt("abab\r\n  and 1 byte more: -v shows all of a message\r\n");
+        terminal.press(CTRL_D);
+        assert_eq!(terminal.exit_code(), Some(0));
+
+        let mut terminal = Terminal::start("long", &["-v", &url]);
+        terminal.expect("xxxtail\r\n");
+        terminal.expect_and_prompt("ababab\r\n");
+        terminal.press(CTRL_D);
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
+
+/// The terminal joins the two rows of the line, and the editor clears two from the lower one on: it must have another below.
+#[tokio::test]
+async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
+    let url = echo().await;
+    on_terminal(move || {
+        let mut terminal = Terminal::start("wider", &[&url]);
+        terminal.expect("connected to");
+        terminal.expect("> ");
+        let line = "y".repeat(99) + "z";
+        terminal.press(&line);
+        terminal.expect("z");
+        terminal.resize(120);
+        // One row down, then the editor's own: each of its two rows cleared, from below, and the line again.
+        terminal.expect("\n");
+        terminal.expect(&format!("\r\x1b[K\x1b[A\r\x1b[K> {line}"));
+        terminal.press("\r");
+        terminal.expect_and_prompt(&format!("< {line}\r\n"));
+        terminal.press(CTRL_D);
+        assert_eq!(terminal.exit_code(), Some(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_remembered_is_not_written_anywhere() {
+    let url = echo().await;
+    on_terminal(move || {
+        for (state, args, line) in
+            [("no-history", &["--no-history", &*url][..], "secret"), ("blank", &[&*url], " secret")]
+        {
+            let state = format!("{state}-{}", std::process::id());
+            let mut terminal = Terminal::start(&state, args);
+            terminal.expect("> ");
+            terminal.press(&format!("{line}\r"));
+            terminal.expect_and_prompt(&format!("< {line}\r\n"));
+            terminal.press(CTRL_D);
+            assert_eq!(terminal.exit_code(), Some(0));
+            let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(state).join("ropeway/history");
+            assert!(!std::fs::read_to_string(file).is_ok_and(|kept| kept.contains("secret")), "{args:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unfinished_line_is_in_the_history() {
+    let url = start(|mut ws, _| async move {
+        ws.recv().await.unwrap();
+        ws.close(1000, "").await.unwrap();
+    });
+    let url = url.await;
+    on_terminal(move || {
+        let state = format!("unfinished-{}", std::process::id());
+        let mut terminal = Terminal::start(&state, &[&url]);
+        terminal.expect("> ");
+        // Both are there before the server closes.
+        terminal.press("over\rhalf of a li");
+        terminal.expect("not sent: half of a li\r\n");
+        assert_eq!(terminal.exit_code(), Some(0));
+
+        let mut terminal = Terminal::start(&state, &[&url]);
+        terminal.expect("> ");
+        terminal.press(UP);
+        terminal.expect("half of a li");
+        terminal.press("ne\r");
         assert_eq!(terminal.exit_code(), Some(0));
     })
     .await;

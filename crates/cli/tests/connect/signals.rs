@@ -1,12 +1,20 @@
 //! Ctrl-C and SIGTERM.
 
+use std::fs::File;
+use std::io::{PipeReader, Read, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
-use crate::program::{command, end};
+use crate::program::{TOO_LONG, command, end};
 use crate::server::{open, start};
 
 fn send(signal: Signal, child: &Child) {
@@ -59,4 +67,95 @@ async fn a_second_ctrl_c_does_not_wait_for_the_server() {
     told.recv().await.unwrap();
     send(Signal::SIGINT, &child);
     assert_eq!(end(child).await.failure(130), "");
+}
+
+/// Waits until the program has noticed that it is connected, and can be sent signals.
+async fn noticed(child: &mut Child) {
+    let mut line = String::new();
+    BufReader::with_capacity(1, child.stderr.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+    assert!(line.starts_with("> GET"), "{line}");
+}
+
+/// A pipe that is full, and whose other end nobody reads.
+fn stalled() -> (PipeReader, Stdio) {
+    let (reader, writer) = pipe().unwrap();
+    let mut writer = File::from(OwnedFd::from(writer));
+    let mode = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+    fcntl(&writer, FcntlArg::F_SETFL(mode | OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(mode)).unwrap();
+    (reader, writer.into())
+}
+
+/// A server that sends more than any output gathers, and tells when all of it has arrived. A close frame it answers or not.
+async fn busy(answers_close: bool) -> (String, mpsc::UnboundedReceiver<()>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let url = open(move |mut tcp| async move {
+        let message = [&b"\x82\x7e\x40\x00"[..], &[b'x'; 1 << 14]].concat();
+        tcp.write_all(&message.repeat(12)).await.unwrap();
+        tcp.write_all(b"\x89\x00").await.unwrap();
+        // The pong: two bytes and a mask. What came before the ping has been received.
+        tcp.read_exact(&mut [0; 6]).await.unwrap();
+        tell.send(()).unwrap();
+        // The close frame: two bytes, a mask, a code.
+        tcp.read_exact(&mut [0; 8]).await.unwrap();
+        tell.send(()).unwrap();
+        if answers_close {
+            return tcp.write_all(b"\x88\x02\x03\xe9").await.unwrap();
+        }
+        assert_eq!(tcp.read(&mut [0; 8]).await.unwrap_or(0), 0);
+    });
+    (url.await, told)
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_does_not_make_it_deaf() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (url, mut told) = busy(true).await;
+        let (_reader, writer) = stalled();
+        let mut child = command(&[&url, "--wait", "forever", "-v"]).stdout(writer).spawn().unwrap();
+        let _stdin = child.stdin.take();
+        noticed(&mut child).await;
+        told.recv().await.unwrap();
+        send(signal, &child);
+        let said = end(child).await.failure(130);
+        assert!(said.contains("bytes of what came were not written: nobody read the output"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_waits_neither_for_a_reader_that_stalls_nor_for_the_server() {
+    let (url, mut told) = busy(false).await;
+    let (_reader, writer) = stalled();
+    let args = [&url, "--wait", "forever", "--close-timeout", "86400", "-v"];
+    let mut child = command(&args).stdout(writer).spawn().unwrap();
+    let _stdin = child.stdin.take();
+    noticed(&mut child).await;
+    told.recv().await.unwrap();
+    send(Signal::SIGTERM, &child);
+    told.recv().await.unwrap();
+    send(Signal::SIGINT, &child);
+    end(child).await.failure(130);
+}
+
+/// The other end of a pipe may have been made non-blocking by a program that shares it, and this end with it.
+#[tokio::test]
+async fn an_output_that_does_not_block_is_waited_for() {
+    let (url, mut told) = busy(true).await;
+    let (mut reader, writer) = pipe().unwrap();
+    let mode = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+    fcntl(&writer, FcntlArg::F_SETFL(mode | OFlag::O_NONBLOCK)).unwrap();
+    let mut child = command(&[&url, "--no-wait", "--binary", "raw"]).stdout(writer).spawn().unwrap();
+    // The end of the input closes the connection, at once or when all has come.
+    told.recv().await.unwrap();
+    drop(child.stdin.take());
+    told.recv().await.unwrap();
+    let read = spawn_blocking(move || {
+        let mut output = Vec::new();
+        reader.read_to_end(&mut output).unwrap();
+        output
+    });
+    end(child).await.output();
+    assert_eq!(timeout(TOO_LONG, read).await.expect("the output should have ended").unwrap().len(), 12 << 14);
 }

@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio::io::AsyncReadExt;
 
 use crate::program::run;
 use crate::server;
@@ -153,6 +154,14 @@ async fn any_certificate_is_accepted_with_a_warning_if_so_asked() {
 async fn a_port_without_tls_is_2_and_the_right_scheme_is_told() {
     let url = server::echo().await.replace("ws://", "wss://");
     let said = run(&[&url], "").await.failure(2);
+    assert!(said.contains("try ws://"), "{said}");
+}
+
+/// It waits for a whole request, gets none, and says nothing.
+#[tokio::test]
+async fn a_port_without_tls_that_hangs_up_is_2_and_the_right_scheme_is_told() {
+    let url = server::raw(|mut tcp| async move { assert!(tcp.read(&mut [0; 4096]).await.unwrap() > 0) });
+    let said = run(&[&url.await.replace("ws://", "wss://")], "").await.failure(2);
     assert!(said.contains("try ws://"), "{said}");
 }
 

@@ -1,0 +1,159 @@
+//! The line under edit, as far as others than the editor care: what would be lost if the session ended first, and where its
+//! rows lie once the terminal's width has changed.
+
+use std::cell::Cell;
+use std::io::{Write, stdout};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustyline::completion::Completer;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::validate::Validator;
+use rustyline::{Context, GraphemeClusterMode, Helper};
+
+/// How far apart tab stops are.
+const TAB_STOP: usize = 8;
+
+/// The line under edit. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft(Arc<Mutex<String>>);
+
+impl Draft {
+    /// Takes the line out.
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a line back.
+    pub(crate) fn keep(&self, line: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
+    }
+
+    /// Keeps a line, and gives the one before if it was another.
+    fn replace(&self, line: &str) -> Option<String> {
+        let mut draft = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (*draft != line).then(|| std::mem::replace(&mut *draft, line.to_owned()))
+    }
+}
+
+/// Looks on while a line is edited: the editor asks it for hints before it draws, and gets none.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) draft: Draft,
+    prompt: &'static str,
+    /// How wide the editor believes the terminal to be; 0 before it has drawn the line. It looks when it is told of a change,
+    /// and then draws the line again if that has more rows than one.
+    columns: Cell<usize>,
+}
+
+impl Watcher {
+    pub(crate) fn new(draft: Draft, prompt: &'static str) -> Self {
+        Self { draft, prompt, columns: Cell::new(0) }
+    }
+
+    /// Another line begins.
+    pub(crate) fn begin(&self) {
+        self.draft.take();
+        self.columns.set(0);
+    }
+
+    /// Terminals join the rows of a line that has room again. The editor clears as many rows as there were before, counted
+    /// upwards, and so the rows of others that lie above. Here the rows that are missing are made up for below.
+    ///
+    /// A terminal that does not join rows keeps some of the old ones above the line, which is no loss.
+    fn make_up_for_rows(&self, line: &str, pos: usize, before: usize, now: usize) {
+        let place = |columns: usize| {
+            let cursor = row(self.prompt, &line[..pos], columns);
+            (cursor, row(self.prompt, line, columns) - cursor)
+        };
+        let ((old_cursor, old_below), (cursor, below)) = (place(before), place(now));
+        let (old_rows, rows) = (old_cursor + old_below, cursor + below);
+        if rows >= old_rows {
+            return;
+        }
+        let down = if below > 0 { format!("\x1b[{below}B") } else { String::new() };
+        let up = if old_below > 0 { format!("\x1b[{old_below}A") } else { String::new() };
+        let missing = "\n".repeat(old_rows - rows);
+        let mut stdout = stdout().lock();
+        // The editor is about to write too, and notices what is wrong.
+        let _ = write!(stdout, "{down}{missing}{up}").and_then(|()| stdout.flush());
+    }
+}
+
+/// In which row a text behind the prompt ends, the first being 0: as the editor counts.
+fn row(prompt: &str, text: &str, columns: usize) -> usize {
+    let mode = GraphemeClusterMode::from_env();
+    let (mut row, mut column) = (0, 0);
+    for c in prompt.chars().chain(text.chars()) {
+        let width = match c {
+            '\n' => {
+                (row, column) = (row + 1, 0);
+                continue;
+            }
+            '\t' => TAB_STOP - column % TAB_STOP,
+            c => usize::from(mode.width(c.encode_utf8(&mut [0; 4]))),
+        };
+        column += width;
+        if column > columns {
+            (row, column) = (row + 1, width);
+        }
+    }
+    if column == columns { row + 1 } else { row }
+}
+
+impl Hinter for Watcher {
+    type Hint = String;
+
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
+        let now = terminal_size::terminal_size().map_or(0, |(terminal_size::Width(columns), _)| usize::from(columns));
+        let believed = self.columns.get();
+        let changed = self.draft.replace(line);
+        if believed == now {
+            return None;
+        }
+        match changed {
+            _ if believed == 0 => {}
+            // It has not been told yet, or it would have drawn the line before this one again.
+            Some(before) if row(self.prompt, &before, believed) > 0 => return None,
+            Some(_) => {}
+            None => self.make_up_for_rows(line, pos, believed, now),
+        }
+        self.columns.set(now);
+        None
+    }
+}
+
+impl Completer for Watcher {
+    type Candidate = String;
+}
+
+impl Highlighter for Watcher {}
+
+impl Validator for Watcher {}
+
+impl Helper for Watcher {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_as_a_terminal_fills_them() {
+        for (text, columns, expected) in [
+            ("", 10, 0),
+            ("1234567", 10, 0),
+            // The cursor is in the next row as soon as one is full.
+            ("12345678", 10, 1),
+            ("123456789", 10, 1),
+            ("a\nb", 10, 1),
+            // A wide character that has no room left goes to the next row whole.
+            ("1234567\u{d55c}", 10, 1),
+            ("123456\u{d55c}", 10, 1),
+            ("12345\u{d55c}", 10, 0),
+            ("1\t2", 10, 0),
+            ("1\t23", 10, 1),
+        ] {
+            assert_eq!(row("> ", text, columns), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Writing, on a thread of its own: a reader that is slow, or stalled, or gone holds up nothing else.
+
+use std::io::{self, Write, stdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::prompt::Prompt;
+use super::render::without_colour;
+use crate::style::say;
+
+/// Something to write.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// For stdout, or above the prompt.
+    Out(Vec<u8>),
+    /// A line for stderr.
+    Err(String),
+}
+
+impl Piece {
+    /// How many bytes of the output it is.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Out(bytes) => bytes.len(),
+            Self::Err(_) => 0,
+        }
+    }
+}
+
+/// Where pieces are written.
+pub(crate) enum Target {
+    /// To stdout and stderr.
+    Pipe,
+    /// Above a prompt, in colour or without.
+    Terminal { prompt: Prompt, colour: bool },
+}
+
+/// What the thread is to do.
+enum Job {
+    Show(Vec<Piece>),
+    /// To take the prompt away, to write these, and to end.
+    Last(Vec<Piece>),
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(crate) struct Output {
+    jobs: mpsc::Sender<Job>,
+    /// Bytes that were handed over and not written yet.
+    unwritten: Arc<AtomicUsize>,
+    failures: mpsc::UnboundedReceiver<io::Error>,
+    /// Keeps that open.
+    _failure: mpsc::UnboundedSender<io::Error>,
+    /// Comes once the last piece is written.
+    done: oneshot::Receiver<()>,
+}
+
+impl Output {
+    /// Starts the thread.
+    pub(crate) fn start(target: Target) -> io::Result<Self> {
+        // One job waits while another is done; more is gathered on the other side meanwhile.
+        let (jobs, todo) = mpsc::channel(1);
+        let (failure, failures) = mpsc::unbounded_channel();
+        let (tell, done) = oneshot::channel();
+        let unwritten = Arc::new(AtomicUsize::new(0));
+        if matches!(target, Target::Pipe) {
+            watch_reader(failure.clone())?;
+        }
+        let (count, fail) = (Arc::clone(&unwritten), failure.clone());
+        thread::Builder::new().name("output".into()).spawn(move || match work(target, todo, &count) {
+            // Nobody waits for it if the session has given up.
+            Ok(()) => drop(tell.send(())),
+            Err(error) => drop(fail.send(error)),
+        })?;
+        Ok(Self { jobs, unwritten, failures, _failure: failure, done })
+    }
+
+    /// How many bytes were handed over and not written yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Hands these over as soon as the thread takes them, which empties them; without any it waits for a failure alone. An
+    /// error says that nothing can be written any more. Cancel safe.
+    pub(crate) async fn show(&mut self, pieces: &mut Vec<Piece>) -> io::Result<()> {
+        tokio::select! {
+            biased;
+            Some(error) = self.failures.recv() => Err(error),
+            // Where the thread has ended it tells why.
+            Ok(permit) = self.jobs.reserve(), if !pieces.is_empty() => {
+                count(&self.unwritten, pieces);
+                permit.send(Job::Show(std::mem::take(pieces)));
+                Ok(())
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Hands the last ones over, and waits until all is written and the prompt is gone. Cancel safe until it has taken them.
+    pub(crate) async fn end(&mut self, pieces: &mut Vec<Piece>) -> io::Result<()> {
+        tokio::select! {
+            biased;
+            Some(error) = self.failures.recv() => return Err(error),
+            Ok(permit) = self.jobs.reserve() => {
+                count(&self.unwritten, pieces);
+                permit.send(Job::Last(std::mem::take(pieces)));
+            }
+        }
+        tokio::select! {
+            biased;
+            Ok(()) = &mut self.done => Ok(()),
+            Some(error) = self.failures.recv() => Err(error),
+        }
+    }
+}
+
+fn count(unwritten: &AtomicUsize, pieces: &[Piece]) {
+    unwritten.fetch_add(pieces.iter().map(Piece::len).sum(), Ordering::Relaxed);
+}
+
+/// Writes until the last piece, or until nothing can be written any more.
+fn work(mut target: Target, mut todo: mpsc::Receiver<Job>, unwritten: &AtomicUsize) -> io::Result<()> {
+    while let Some(job) = todo.blocking_recv() {
+        let (pieces, is_last) = match job {
+            Job::Show(pieces) => (pieces, false),
+            Job::Last(pieces) => (pieces, true),
+        };
+        if is_last && let Target::Terminal { prompt, .. } = &mut target {
+            prompt.end()?;
+        }
+        for piece in pieces {
+            let length = piece.len();
+            match (&mut target, piece) {
+                (_, Piece::Err(line)) => say(&line),
+                (Target::Pipe, Piece::Out(bytes)) => write_all(&bytes)?,
+                (Target::Terminal { prompt, colour }, Piece::Out(bytes)) => {
+                    let text = String::from_utf8_lossy(&bytes);
+                    if *colour { prompt.print(&text)? } else { prompt.print(&without_colour(&text))? }
+                }
+            }
+            unwritten.fetch_sub(length, Ordering::Relaxed);
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn write_all(mut bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = stdout().lock();
+    while !bytes.is_empty() {
+        match stdout.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) => wait_out(error)?,
+        }
+    }
+    while let Err(error) = stdout.flush() {
+        wait_out(error)?;
+    }
+    Ok(())
+}
+
+/// Gives the error back unless it passes. A program that shares the other end may have made it non-blocking, which then holds
+/// for this end too.
+#[cfg(unix)]
+fn wait_out(error: io::Error) -> io::Result<()> {
+    use std::os::fd::AsFd;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    match error.kind() {
+        io::ErrorKind::Interrupted => Ok(()),
+        io::ErrorKind::WouldBlock => {
+            let stdout = stdout();
+            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+            // Whatever it is woken by, the next try tells.
+            let _ = poll(&mut fds, PollTimeout::NONE);
+            Ok(())
+        }
+        _ => Err(error),
+    }
+}
+
+#[cfg(windows)]
+fn wait_out(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+}
+
+/// Tells of the end of whoever reads the output, also while there is nothing to write.
+#[cfg(unix)]
+fn watch_reader(failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {
+    use std::os::fd::AsFd;
+
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    thread::Builder::new().name("reader".into()).spawn(move || {
+        let stdout = stdout();
+        // Errors need not be asked for; a pipe whose other end is closed has one. A file never has.
+        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        loop {
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                // What cannot be watched, such as a terminal on some systems, is noticed by writing.
+                Err(_) => return,
+                Ok(_) => break,
+            }
+        }
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+        if fds[0].revents().is_some_and(|events| events.intersects(gone)) {
+            // Nobody cares once the session is over.
+            let _ = failure.send(io::ErrorKind::BrokenPipe.into());
+        }
+    })?;
+    Ok(())
+}
+
+/// There it is noticed by writing.
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
+fn watch_reader(_failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {
+    Ok(())
+}

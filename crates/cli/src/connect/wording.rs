@@ -1,0 +1,49 @@
+//! The library's words with this program's options in them, where the library names its settings.
+
+use super::render::printable_line;
+
+/// The library's settings, and what they are called here.
+const OPTIONS: [(&str, &str); 6] = [
+    ("`max_payload`", "--max-payload"),
+    ("`max_fragments`", "--max-fragments"),
+    ("`max_control_rate`", "--max-control-rate"),
+    ("`ping_interval`", "--ping"),
+    ("`ping_timeout`", "--ping-timeout"),
+    ("`close_timeout`", "--close-timeout"),
+];
+
+/// What something of the library's says, for a terminal. Some of it is a server's, such as the reason of a close.
+pub(crate) fn wording(what: &impl ToString) -> String {
+    let mut text = printable_line(&what.to_string());
+    for (setting, option) in OPTIONS {
+        text = text.replace(setting, option);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+    use ropeway::{Cause, Violation};
+
+    use super::*;
+
+    #[test]
+    fn options_that_are_named_exist() {
+        let command = super::super::Args::augment_args(clap::Command::new("connect"));
+        for (_, option) in OPTIONS {
+            let name = &option[2..];
+            assert!(command.get_arguments().any(|argument| argument.get_long() == Some(name)), "{option}");
+        }
+    }
+
+    #[test]
+    fn no_setting_is_named_that_the_program_does_not_have() {
+        let violations = [Violation::MessageTooBig(1), Violation::TooManyFragments(1), Violation::ControlFlood(1)]
+            .map(Cause::Violation);
+        for cause in [Cause::KeepaliveTimeout, Cause::CloseTimeout, Cause::Eof].into_iter().chain(violations) {
+            let text = wording(&cause);
+            assert!(!text.contains('`') && !text.contains("_timeout") && !text.contains("max_"), "{text}");
+        }
+    }
+}
