@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::driver::{Driver, Endpoint, Opened};
 use crate::handler::Handler;
+use crate::log::guarded;
 use crate::task::Task;
 #[cfg(unix)]
 use crate::{event_loop, transport::Transport};
@@ -24,7 +25,9 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> Opt
     let mailbox = match event_loop::next_mailbox(&tokio::runtime::Handle::current()) {
         Ok(mailbox) => mailbox,
         Err(error) => {
-            tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
+            guarded(|| {
+                tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
+            });
             return Some(Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place });
         }
     };
@@ -34,7 +37,7 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> Opt
             let opened = Opened { stream, connection, link, handshake, leftover, place };
             mailbox.adopt(Box::new(Driver::open(opened, Arc::clone(endpoint))));
         }
-        Err(error) => tracing::warn!(%error, "a connection cannot be taken from its runtime"),
+        Err(error) => guarded(|| tracing::warn!(%error, "a connection cannot be taken from its runtime")),
     }
     None
 }
