@@ -1,5 +1,7 @@
 //! How the program speaks on stderr: its colours, and the words before what went wrong.
 
+use std::io::Write as _;
+
 use anstyle::{AnsiColor, Style};
 
 /// The word before what went wrong.
@@ -13,10 +15,15 @@ pub(crate) const FAINT: Style = Style::new().dimmed();
 
 /// Says what went wrong.
 pub(crate) fn complain(what: &str) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {what}");
+    say(format_args!("{ERROR}error:{ERROR:#} {what}"));
 }
 
 /// Says what the user should think twice about.
 pub(crate) fn warn(what: &str) {
-    anstream::eprintln!("{WARNING}warning:{WARNING:#} {what}");
+    say(format_args!("{WARNING}warning:{WARNING:#} {what}"));
+}
+
+/// Writes a line to stderr. Where that cannot be written there is nobody to tell: the exit code has to say it.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
