@@ -1,6 +1,6 @@
 //! How the program speaks on stderr: its colours, and the words before what went wrong.
 
-use std::io::Write;
+use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 

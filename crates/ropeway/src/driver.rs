@@ -16,6 +16,7 @@ use crate::ahead::{self, InEvent};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::Link;
+use crate::log::{self, Rate};
 use crate::scratch;
 use crate::server::{Clients, Place};
 #[cfg(unix)]
@@ -270,7 +271,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn broken(&mut self, error: &io::Error) {
-        tracing::debug!(remote_addr = self.link.remote_addr().map(display), %error, "the transport broke");
+        log::guarded(|| {
+            tracing::debug!(remote_addr = self.link.remote_addr().map(display), %error, "the transport broke");
+        });
         self.writing = Writing::Ended;
         // Nothing can be sent any more. The end itself comes with what is read, for which a user who paused may not ask.
         self.link.report(0, ReadyState::Closing);
@@ -394,7 +397,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             Event::Ping(payload) => handler.on_ping(&mut ws, state, &payload),
             Event::Pong(payload) => handler.on_pong(&mut ws, state, &payload),
             Event::Violation(violation) => {
-                tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}");
+                static VIOLATIONS: Rate = Rate::new("violations");
+                VIOLATIONS.log(|| tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}"));
                 handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
             // The close event comes when all is over.
@@ -427,7 +431,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     fn finish(&mut self) {
         let Some(closed) = self.connection.outcome().cloned() else { return };
-        tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}");
+        log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
         // Nobody sends any more once the close event is told; who waits for the end waits until it was.
         self.link.report(0, ReadyState::Closed);
         self.guarded(|this| {
@@ -467,10 +471,13 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     #[cold]
     fn fail_after_panic(&mut self) {
-        tracing::error!(
-            remote_addr = self.link.remote_addr().map(display),
-            "a handler panicked; its connection is closed with 1011"
-        );
+        static PANICS: Rate = Rate::new("panics of handlers");
+        PANICS.log(|| {
+            tracing::error!(
+                remote_addr = self.link.remote_addr().map(display),
+                "a handler panicked; its connection is closed with 1011"
+            );
+        });
         self.state = None;
         // Whoever paused is gone, and the peer's close frame is to be read.
         self.link.pause(false);

@@ -64,6 +64,7 @@ mod handler;
 mod handshake;
 mod link;
 mod listeners;
+mod log;
 mod random;
 mod scratch;
 mod sender;

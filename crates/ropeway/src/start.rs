@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::{Driver, Endpoint, Opened};
 use crate::handler::Handler;
+use crate::log::guarded;
 use crate::task::Task;
 #[cfg(unix)]
 use crate::{event_loop, transport::Transport};
@@ -27,7 +28,9 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io:
     let mailbox = match event_loop::next_mailbox(&tokio::runtime::Handle::current()) {
         Ok(mailbox) => mailbox,
         Err(error) => {
-            tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
+            guarded(|| {
+                tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
+            });
             return Ok(Some(Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place }));
         }
     };

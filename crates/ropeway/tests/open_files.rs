@@ -6,10 +6,19 @@ fn main() {}
 
 #[cfg(unix)]
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("serve") {
-        server::serve();
-    } else {
-        a_server_without_file_descriptors_lets_go_of_some_and_recovers();
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => server::serve(),
+        Some("serve-and-panic") => {
+            // There are many, and nobody needs to read of them.
+            std::panic::set_hook(Box::new(|_| {}));
+            tracing::subscriber::set_global_default(server::Panicking).unwrap();
+            server::serve();
+        }
+        _ => {
+            a_server_without_file_descriptors_lets_go_of_some_and_recovers("serve");
+            // Also where each line that it logs panics.
+            a_server_without_file_descriptors_lets_go_of_some_and_recovers("serve-and-panic");
+        }
     }
 }
 
@@ -19,6 +28,33 @@ use client::a_server_without_file_descriptors_lets_go_of_some_and_recovers;
 #[cfg(unix)]
 mod server {
     use ropeway::Server;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    /// Panics at whatever is logged, as one does whose file cannot be written.
+    pub(super) struct Panicking;
+
+    impl Subscriber for Panicking {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("ropeway")
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            panic!("this is meant to panic: {}", event.metadata().target());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
 
     /// Sends back what it gets, and says where.
     #[tokio::main(flavor = "current_thread")]
@@ -43,13 +79,17 @@ mod client {
     const LIMIT: usize = 32;
     const CLIENTS: usize = 64;
 
-    pub(super) fn a_server_without_file_descriptors_lets_go_of_some_and_recovers() {
-        let (_server, addr) = start();
+    pub(super) fn a_server_without_file_descriptors_lets_go_of_some_and_recovers(how: &str) {
+        let (_server, addr) = start(how);
         let knocking: Vec<_> = (0..CLIENTS).map(|_| knock(addr)).collect();
         // Every one of them hears something: none waits for ever.
         let answers = knocking.into_iter().map(|tcp| tcp.and_then(answer));
         let (mut open, shed): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
-        println!("of {CLIENTS} clients and {LIMIT} descriptors, {} are open and {} let go", open.len(), shed.len());
+        println!(
+            "{how}: of {CLIENTS} clients and {LIMIT} descriptors, {} are open and {} let go",
+            open.len(),
+            shed.len()
+        );
         assert!(open.len() >= 10 && open.len() < LIMIT);
         for tcp in &mut open {
             echo(tcp.as_mut().unwrap()).unwrap();
@@ -57,6 +97,7 @@ mod client {
         drop(open);
         // It hears of their end in its own time; until then it may let go of others.
         while knock(addr).and_then(answer).and_then(|mut tcp| echo(&mut tcp)).is_err() {}
+        assert_eq!(refused(addr).unwrap(), "HTTP/1.1 400 ");
     }
 
     /// Ends the server with the test, however that ends.
@@ -69,9 +110,9 @@ mod client {
         }
     }
 
-    fn start() -> (Server, SocketAddr) {
+    fn start(how: &str) -> (Server, SocketAddr) {
         let child = Command::new("sh")
-            .args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\" serve")])
+            .args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\" {how}")])
             .arg(std::env::current_exe().unwrap())
             .stdout(Stdio::piped())
             .spawn();
@@ -89,6 +130,15 @@ mod client {
               Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
         )?;
         Ok(tcp)
+    }
+
+    /// Asks for a WebSocket without a key; gives the beginning of the answer.
+    fn refused(addr: SocketAddr) -> io::Result<String> {
+        let mut tcp = TcpStream::connect(addr)?;
+        tcp.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")?;
+        let mut status = [0; 13];
+        tcp.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status).into_owned())
     }
 
     fn answer(mut tcp: TcpStream) -> io::Result<TcpStream> {

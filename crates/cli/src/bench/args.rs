@@ -14,7 +14,7 @@ use crate::tls::Trust;
 const MORE: &str = "\
 Exit codes:
   0    measured, and all that --assert says holds
-  1    something that --assert says does not hold, or nothing could be measured
+  1    something that --assert says does not hold; nothing could be measured; or the server was gone before the end
   2    an --assert that is not understood
   64   wrong usage
   130  stopped by a second Ctrl-C; the first ends the run early and prints the result

@@ -39,6 +39,8 @@ pub(super) struct Outcome {
     pub(super) answered: u64,
     /// What was answered while it counted.
     pub(super) counted: u64,
+    /// Connections that were open when the run ended, before this side closed them.
+    pub(super) open_at_end: u64,
     /// How long it took to open the connections.
     pub(super) opening: Duration,
     /// Whether it was ended by Ctrl-C.
@@ -71,7 +73,7 @@ where
                 done.map(|()| Tally::take())
             }));
         }
-        let (opening, is_interrupted) = conductor.block_on(async {
+        let Led { opening, open_at_end, is_interrupted } = conductor.block_on(async {
             let progress = Progress::new(terms.unit);
             tokio::select! {
                 led = lead(terms, &run) => led,
@@ -90,14 +92,22 @@ where
             sent: run.sum(|gauge| &gauge.sent),
             answered: run.sum(|gauge| &gauge.answered),
             counted: run.sum(|gauge| &gauge.counted),
+            open_at_end,
             opening,
             is_interrupted,
         })
     })
 }
 
-/// From phase to phase. Gives how long connections took to open, and whether the user ended it.
-async fn lead(terms: &Terms, run: &Run) -> (Duration, bool) {
+/// What is known of a run that is over besides what the threads measured.
+struct Led {
+    opening: Duration,
+    open_at_end: u64,
+    is_interrupted: bool,
+}
+
+/// From phase to phase.
+async fn lead(terms: &Terms, run: &Run) -> Led {
     let mut is_interrupted = tokio::select! {
         () = run.wait_for_all(Milestone::Opened) => false,
         () = interrupted() => true,
@@ -118,6 +128,7 @@ async fn lead(terms: &Terms, run: &Run) -> (Duration, bool) {
             () = interrupted() => true,
         };
     }
+    let open_at_end = run.sum(|gauge| &gauge.open);
     run.end();
     tokio::select! {
         () = run.wait_for_all(Milestone::Closed) => {}
@@ -127,7 +138,7 @@ async fn lead(terms: &Terms, run: &Run) -> (Duration, bool) {
             std::process::exit(130);
         }
     }
-    (opening, is_interrupted)
+    Led { opening, open_at_end, is_interrupted }
 }
 
 /// Waits for Ctrl-C. Where that cannot be waited for it does what it always did.

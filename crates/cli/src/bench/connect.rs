@@ -20,6 +20,19 @@ pub(super) struct Plan {
     /// The most connections that are opened.
     pub(super) handshakes: u64,
     pub(super) begun: AtomicU64,
+    /// How many have failed since one did not.
+    pub(super) failed_in_a_row: AtomicU64,
+}
+
+/// So many failures in a row, on each of the places where connections are opened, are a server that is gone rather than one that
+/// refuses some.
+const GONE: u64 = 10;
+
+impl Plan {
+    /// Whether the last connections failed, one and all.
+    pub(super) fn is_server_gone(&self) -> bool {
+        self.failed_in_a_row.load(Ordering::Relaxed) >= GONE * self.parallel as u64
+    }
 }
 
 /// One thread's part.
@@ -54,6 +67,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
             Ok(sender) => {
                 let now = worker.run.now();
                 gauge.answered.add(1);
+                plan.failed_in_a_row.store(0, Ordering::Relaxed);
                 if worker.run.counts(now) {
                     gauge.counted.add(1);
                     tally::with(|tally| tally.record(now - begun, 1, now));
@@ -66,6 +80,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
                 // It is no drop: it failed, and is counted as that.
                 gauge.sent.set(gauge.sent.get() - 1);
                 post.failed(&error);
+                plan.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
                 sleep(PAUSE).await;
             }
         }

@@ -2,11 +2,11 @@
 //! long it took.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender, Ws};
+use ropeway::{Closed, Handler, Handshake, Message, MessageRef, ReadyState, SendError, Sender, Ws};
 
 use super::pace::Schedule;
 use super::payload;
@@ -27,6 +27,7 @@ pub(super) struct Stage {
     pub(super) messages: u64,
     payload: String,
     publisher: OnceLock<Sender>,
+    is_publisher_lost: AtomicBool,
     /// How many messages were published.
     published: AtomicU64,
     /// How many messages each thread has delivered to all its connections.
@@ -57,9 +58,15 @@ impl Stage {
             messages: messages.unwrap_or(u64::MAX),
             payload: payload::text(size),
             publisher: OnceLock::new(),
+            is_publisher_lost: AtomicBool::new(false),
             published: AtomicU64::new(0),
             delivered: (0..threads).map(|_| AtomicU64::new(0)).collect(),
         }
+    }
+
+    /// Whether the connection that publishes ended before the run did.
+    pub(super) fn is_publisher_lost(&self) -> bool {
+        self.is_publisher_lost.load(Ordering::Relaxed)
     }
 
     /// Publishes a message that carries this time; `false` where nothing more is or can be published.
@@ -161,6 +168,10 @@ pub(super) async fn work(worker: Worker, stage: &Arc<Stage>) {
             })
             .await;
         gauge.sent.set(expected());
+        if is_first {
+            let is_open = |publisher: &Sender| publisher.ready_state() == ReadyState::Open;
+            stage.is_publisher_lost.store(!stage.publisher.get().is_some_and(is_open), Ordering::Relaxed);
+        }
     }
     worker.close(connections.into_iter().map(|((), sender)| sender)).await;
 }

@@ -26,6 +26,7 @@ mod table;
 mod tally;
 mod timer;
 mod units;
+mod verdict;
 mod width;
 mod worker;
 
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Mode::Idle(mode) => run_idle(mode),
     };
     match done {
-        Ok((report, outcome)) => finish(common, report, &outcome, &assertions),
+        Ok(done) => finish(common, done, &assertions),
         Err(Failure::Usage(error)) => {
             complain(&error);
             ExitCode::from(USAGE)
@@ -89,6 +90,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A run that was done.
+struct Done {
+    report: Report,
+    outcome: Outcome,
+    /// Whether a number of things was asked for, and all were done.
+    is_complete: bool,
+    /// What makes it a failure that only its mode knows.
+    trouble: Option<String>,
 }
 
 enum Failure {
@@ -102,7 +113,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-fn run_echo(args: &args::Echo) -> Result<(Report, Outcome), Failure> {
+fn run_echo(args: &args::Echo) -> Result<Done, Failure> {
     let pace = args.rate.map_or(echo::Pace::Window(args.window), echo::Pace::Rate);
     let plan = echo::Plan {
         connections: args.conns.get(),
@@ -121,10 +132,11 @@ fn run_echo(args: &args::Echo) -> Result<(Report, Outcome), Failure> {
     report.settings.window = args.rate.is_none().then_some(args.window);
     report.rate_per_s.asked = args.rate;
     set_shape(&mut report, &args.shape);
-    Ok((report, outcome))
+    let is_complete = plan.messages.is_some_and(|messages| outcome.answered >= messages);
+    Ok(Done { report, outcome, is_complete, trouble: None })
 }
 
-fn run_fanout(args: &args::Fanout) -> Result<(Report, Outcome), Failure> {
+fn run_fanout(args: &args::Fanout) -> Result<Done, Failure> {
     let least = fanout::stamp_length(args.shape.text);
     if args.shape.size < least {
         return Err(Failure::Usage(format!("each message carries its time: --size has to be {least} at least")));
@@ -145,25 +157,43 @@ fn run_fanout(args: &args::Fanout) -> Result<(Report, Outcome), Failure> {
     report.settings.window = depth;
     report.rate_per_s.asked = args.rate.map(|rate| rate * outcome.opened as f64);
     set_shape(&mut report, &args.shape);
-    Ok((report, outcome))
+    let is_complete = messages.is_some() && report.drops == 0;
+    let trouble = if outcome.opened > 1
+        && outcome.tally.dropped == 0
+        && outcome.answered > 0
+        && outcome.answered * outcome.opened == outcome.sent
+    {
+        Some("only the publisher gets what it publishes: is it the right path?".to_owned())
+    } else if stage.is_publisher_lost() && !is_complete && outcome.open_at_end > 0 {
+        Some(
+            "the connection that publishes ended before the run did; the figures are of the time until then".to_owned(),
+        )
+    } else {
+        None
+    };
+    Ok(Done { report, outcome, is_complete, trouble })
 }
 
-fn run_connect(args: &args::Connect) -> Result<(Report, Outcome), Failure> {
+fn run_connect(args: &args::Connect) -> Result<Done, Failure> {
     let handshakes = args.handshakes.map(NonZero::get);
     let plan = Arc::new(connect::Plan {
         parallel: args.parallel.get(),
         handshakes: handshakes.unwrap_or(u64::MAX),
         begun: AtomicU64::new(0),
+        failed_in_a_row: AtomicU64::new(0),
     });
     let (warmup, time) = args.time.unless_counted(handshakes);
     let terms = Terms { warmup, time, needs_connections: false, ..terms(&args.common, Unit::Handshakes, 0)? };
     let outcome = conduct(&terms, |worker| connect::work(worker, &plan))?;
     let mut report = report("connect", &args.common, &terms, &outcome);
     report.settings.parallel = Some(args.parallel.get());
-    Ok((report, outcome))
+    let trouble = plan.is_server_gone().then(|| {
+        "the last handshakes all failed: the server took connections no more; the figures are of the time until then".to_owned()
+    });
+    Ok(Done { report, outcome, is_complete: false, trouble })
 }
 
-fn run_idle(args: &args::Idle) -> Result<(Report, Outcome), Failure> {
+fn run_idle(args: &args::Idle) -> Result<Done, Failure> {
     let shape = (args.shape.size, args.shape.text);
     let plan = idle::Plan::new(args.conns.get(), args.rate, args.secs, shape, args.pid);
     let terms = terms(&args.common, Unit::Connections, args.shape.size)?;
@@ -178,16 +208,19 @@ fn run_idle(args: &args::Idle) -> Result<(Report, Outcome), Failure> {
     report.rate_per_s =
         Rate { asked: args.rate, achieved: outcome.opened as f64 / outcome.opening.as_secs_f64().max(1e-9) };
     if let (Some(before_bytes), (Some(open_bytes), used_bytes)) = (before, plan.readings()) {
-        let each = |bytes: u64| (bytes as f64 - before_bytes as f64) / outcome.opened.max(1) as f64;
+        let each = |bytes: u64| {
+            let more = bytes.checked_sub(before_bytes).filter(|more| *more > 0)?;
+            (outcome.opened > 0).then(|| more as f64 / outcome.opened as f64)
+        };
         report.server_memory = Some(Memory {
             before_bytes,
             open_bytes,
             used_bytes,
             per_connection_open_bytes: each(open_bytes),
-            per_connection_used_bytes: used_bytes.map(each),
+            per_connection_used_bytes: used_bytes.and_then(each),
         });
     }
-    Ok((report, outcome))
+    Ok(Done { report, outcome, is_complete: false, trouble: None })
 }
 
 /// What all modes agree on; `in_flight` are the bytes that have to find room on a connection.
@@ -271,7 +304,8 @@ fn set_shape(report: &mut Report, shape: &Shape) {
 }
 
 /// Prints the result, and says whether it is good enough.
-fn finish(common: &Common, mut report: Report, outcome: &Outcome, assertions: &[Assertion]) -> ExitCode {
+fn finish(common: &Common, done: Done, assertions: &[Assertion]) -> ExitCode {
+    let Done { mut report, outcome, is_complete, trouble } = done;
     let mut broken = Vec::new();
     for assertion in assertions {
         let checked = assertion.check(|metric| report.metric(metric));
@@ -302,14 +336,11 @@ fn finish(common: &Common, mut report: Report, outcome: &Outcome, assertions: &[
     if common.deflate != Deflate::Off && report.connections.opened > 0 && report.connections.compressed == 0 {
         warn("the server does not compress: it agreed to permessage-deflate on no connection");
     }
-    if report.count == 0 && report.drops > 0 {
-        warn("what was sent is not answered: is it the right path?");
-    }
     for assertion in &broken {
         complain(&assertion.to_string());
     }
-    if outcome.opened == 0 && !outcome.is_interrupted {
-        complain("no connection could be opened");
+    if let Some(trouble) = verdict::trouble(&report, &outcome, is_complete, trouble) {
+        complain(&trouble);
         return ExitCode::FAILURE;
     }
     if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

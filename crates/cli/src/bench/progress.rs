@@ -67,8 +67,10 @@ impl Progress {
             let line = self.line(run);
             let width = super::width::of_stderr();
             // What does not fit would start a line that is never taken back.
-            anstream::eprint!("\r\x1b[K{}", cut(&line, width.saturating_sub(1)));
-            let _ = stderr().flush();
+            let mut stderr = anstream::stderr();
+            // A terminal that has gone is no reason to end a run.
+            let _ = write!(stderr, "\r\x1b[K{}", cut(&line, width.saturating_sub(1)));
+            let _ = stderr.flush();
         }
     }
 
@@ -152,7 +154,7 @@ fn cut(line: &str, width: usize) -> String {
 /// Takes the line away.
 pub(super) fn clear() {
     if stderr().is_terminal() {
-        eprint!("\r\x1b[K");
+        let _ = write!(stderr(), "\r\x1b[K");
     }
 }
 

@@ -119,7 +119,9 @@ pub(super) struct Memory {
     pub(super) open_bytes: u64,
     /// After one message each; `null` where it came to no end.
     pub(super) used_bytes: Option<u64>,
-    pub(super) per_connection_open_bytes: f64,
+    /// `null` where the server has no more than before: it has used memory again that it had, and what a connection takes of
+    /// that cannot be seen. So too below.
+    pub(super) per_connection_open_bytes: Option<f64>,
     pub(super) per_connection_used_bytes: Option<f64>,
 }
 

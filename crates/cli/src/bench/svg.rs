@@ -55,15 +55,15 @@ fn write(svg: &mut String, report: &Report, buckets: &[Bucket]) -> fmt::Result {
     writeln!(svg, "<style>{STYLE}</style>")?;
     let (width, height) = (WIDTH - 1.0, HEIGHT - 1.0);
     writeln!(svg, r#"<rect class="back" x="0.5" y="0.5" width="{width}" height="{height}" rx="10"/>"#)?;
-    writeln!(svg, r#"<text class="title" x="32" y="42">{}</text>"#, escaped(&shortened(&title, LINE * 3 / 4)))?;
-    writeln!(svg, r#"<text x="32" y="64">{}</text>"#, escaped(&shortened(&settings(report).join(" · "), LINE)))?;
+    text(svg, "title", 32.0, 42.0, &shortened(&title, LINE * 3 / 4))?;
+    text(svg, "settings", 32.0, 64.0, &shortened(&settings(report).join(" · "), LINE))?;
     figures(svg, report)?;
     if let (Some(scale), Some(latency)) = (Scale::of(buckets), &report.latency_us) {
         grid(svg, &scale)?;
         bars(svg, &scale, buckets, latency.p99 * 1e3)?;
         marks(svg, &scale, &latency.marks())?;
     } else {
-        writeln!(svg, r#"<text class="middle" x="{}" y="{}">nothing was measured</text>"#, WIDTH / 2.0, TOP)?;
+        text(svg, "middle", WIDTH / 2.0, TOP, "nothing was measured")?;
     }
     writeln!(svg, "</svg>")
 }
@@ -79,6 +79,7 @@ fn figures(svg: &mut String, report: &Report) -> fmt::Result {
     let mut x = 32.0;
     for (index, (name, figure)) in figures.iter().enumerate() {
         let (value, unit) = figure.split_once(' ').unwrap_or((figure, ""));
+        let (value, unit, name) = (escaped(value), escaped(unit), escaped(name));
         write!(
             svg,
             r#"<text class="figure" x="{x:.0}" y="108">{value}<tspan class="unit" dx="3">{unit}</tspan></text>"#
@@ -125,7 +126,7 @@ fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
         writeln!(svg, r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/>"#)?;
         // A millionth less than is shown is what floats make of a round number.
         let label = format!("{} %", (share * 100.0 * 1e6).round() / 1e6);
-        writeln!(svg, r#"<text class="end" x="{:.1}" y="{:.1}">{label}</text>"#, LEFT - 8.0, y + 4.0)?;
+        text(svg, "end", LEFT - 8.0, y + 4.0, &label)?;
     }
     let mut free_from = f64::NEG_INFINITY;
     for latency in round_latencies(scale.from, scale.to) {
@@ -133,12 +134,17 @@ fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
         writeln!(svg, r#"<line class="axis" x1="{x:.1}" y1="{BOTTOM}" x2="{x:.1}" y2="{:.1}"/>"#, BOTTOM + 5.0)?;
         if x >= free_from {
             let label = duration(latency).replace(".00 ", " ").replace(".0 ", " ");
-            writeln!(svg, r#"<text class="middle" x="{x:.1}" y="{:.1}">{label}</text>"#, BOTTOM + 20.0)?;
+            text(svg, "middle", x, BOTTOM + 20.0, &label)?;
             free_from = x + 56.0;
         }
     }
     writeln!(svg, r#"<line class="axis" x1="{LEFT}" y1="{BOTTOM}" x2="{RIGHT}" y2="{BOTTOM}"/>"#)?;
-    writeln!(svg, r#"<text class="end" x="{RIGHT}" y="{:.1}">latency, logarithmic</text>"#, BOTTOM + 38.0)
+    text(svg, "end", RIGHT, BOTTOM + 38.0, "latency, logarithmic")
+}
+
+/// A line of text. All text of the picture is escaped here, or beside an [`escaped`].
+fn text(svg: &mut String, class: &str, x: f64, y: f64, text: &str) -> fmt::Result {
+    writeln!(svg, r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{}</text>"#, escaped(text))
 }
 
 /// A bar a bucket; in another colour those of the slowest hundredth.
@@ -157,7 +163,7 @@ fn bars(svg: &mut String, scale: &Scale, buckets: &[Bucket], p99: f64) -> fmt::R
         )?;
         let share = percent(bucket.count as f64 / scale.total as f64);
         let (from, to, count) = (duration(bucket.from), duration(bucket.to), whole(bucket.count));
-        writeln!(svg, "<title>{from} – {to}: {count}, {share}</title></rect>")?;
+        writeln!(svg, "<title>{}</title></rect>", escaped(&format!("{from} – {to}: {count}, {share}")))?;
     }
     Ok(())
 }
@@ -175,7 +181,7 @@ fn marks(svg: &mut String, scale: &Scale, marks: &[(&str, f64)]) -> fmt::Result 
         taken[line] = x + half;
         let y = LINES[line];
         writeln!(svg, r#"<line class="mark" x1="{x:.1}" y1="{:.1}" x2="{x:.1}" y2="{BOTTOM}"/>"#, y + 3.0)?;
-        writeln!(svg, r#"<text class="name middle" x="{x:.1}" y="{y:.1}">{name}</text>"#)?;
+        text(svg, "name middle", x, y, name)?;
     }
     Ok(())
 }
@@ -207,7 +213,7 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             // XML has no way to write them (XML 1.0 section 2.2).
-            c if c.is_control() => escaped.push('\u{fffd}'),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
@@ -256,6 +262,34 @@ mod tests {
         let document = Document::parse(&svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
         let title = document.descendants().find(|node| node.has_tag_name("title")).unwrap();
         assert_eq!(title.text(), Some("ropeway bench echo ws://h/?a=1&b=<c>\"'\u{fffd}"));
+    }
+
+    #[test]
+    fn a_share_too_small_to_show_is_text_and_no_tag() {
+        let latencies: Vec<u64> = std::iter::repeat_n(40_000, 20_000).chain([1_000_000]).collect();
+        let (report, buckets) = report("ws://h/", &latencies);
+        let svg = picture(&report, &buckets);
+        let document = Document::parse(&svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
+        let is_small = |node: &roxmltree::Node<'_, '_>| node.text().is_some_and(|text| text.ends_with("1, <0.01 %"));
+        assert_eq!(document.descendants().filter(|node| node.is_text() && is_small(node)).count(), 1, "{svg}");
+    }
+
+    #[test]
+    fn all_text_is_escaped_wherever_it_comes_from() {
+        const ODD: &str = "<a & b>";
+        let (mut report, buckets) = report(ODD, &[1000, 2000]);
+        report.mode = ODD;
+        report.counted = ODD;
+        report.settings.size_bytes = Some(1);
+        report.settings.payload = Some(ODD);
+        let svg = picture(&report, &buckets);
+        let document = Document::parse(&svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
+        let mut marked = String::new();
+        text(&mut marked, "name", 0.0, 0.0, ODD).unwrap();
+        assert!(Document::parse(&marked).is_ok(), "{marked}");
+        let odd = document.descendants().filter(|node| node.is_text() && node.text().unwrap().contains(ODD)).count();
+        // The document's title, the line at the top, that of the settings, and the unit of the rate.
+        assert_eq!(odd, 4, "{svg}");
     }
 
     #[test]

@@ -116,12 +116,20 @@ fn rows(report: &Report) -> Vec<Row> {
     if let Some(memory) = &report.server_memory {
         let (value, unit) = split(&bytes(memory.before_bytes as f64));
         rows.push(("server", value, format!("{unit} resident before")));
-        let mut each = |name, each: f64, all: u64, when| {
-            rows.push((name, count(each.round()), format!("B a connection {when}, {} in all", bytes(all as f64))));
+        let mut each = |name, each: Option<f64>, all: u64, when| {
+            let all = bytes(all as f64);
+            rows.push(match each {
+                Some(each) => (name, count(each.round()), format!("B a connection {when}, {all} in all")),
+                None => (
+                    name,
+                    "?".to_owned(),
+                    format!("no more {when}: it used memory that it had; measure one that is just started"),
+                ),
+            });
         };
         each("  open", memory.per_connection_open_bytes, memory.open_bytes, "opened");
-        if let (Some(used), Some(all)) = (memory.per_connection_used_bytes, memory.used_bytes) {
-            each("  used", used, all, "after one message each");
+        if let Some(all) = memory.used_bytes {
+            each("  used", memory.per_connection_used_bytes, all, "after one message each");
         }
     }
     if is_idle || connections.dropped > 0 {

@@ -130,7 +130,10 @@ impl Worker {
                 opening.spawn(async move {
                     let begun = run.now();
                     let connected = client.connect_with(&url, handler).await;
-                    tally::with(|tally| tally.opening.saturating_record(run.now() - begun));
+                    // One that failed took no time to open: it is an error, and no latency.
+                    if connected.is_ok() {
+                        tally::with(|tally| tally.opening.saturating_record(run.now() - begun));
+                    }
                     (lane, connected)
                 });
             }

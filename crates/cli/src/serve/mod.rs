@@ -1,36 +1,46 @@
 //! `ropeway serve`: a server to try things with. What happens at its paths is [`echo`]'s, [`broadcast`]'s and [`chat`]'s; what
-//! plain HTTP requests get is [`page`]'s, whom a server on loopback answers is [`rebinding`]'s, and its certificate [`tls`]'s.
+//! plain HTTP requests get is [`page`]'s, by which names pages may reach it is [`names`]', and its certificate is [`tls`]'s.
 
-mod address;
 mod broadcast;
 mod chat;
 mod echo;
 mod guests;
+mod listen;
+mod log;
+mod names;
 mod notices;
 mod page;
-mod rebinding;
+mod signals;
 mod tls;
 
-use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use http::HeaderName;
 use ropeway::{Server, deflate};
 use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tokio::sync::{mpsc, watch};
 
 use crate::USAGE;
 use crate::style::complain;
+use log::Log;
+use names::Names;
+use signals::Signals;
 
-/// How long connections have to close after Ctrl-C.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long a thread may take to end that has nothing left to do but what blocks it.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What a second Ctrl-C ends with: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// Serve a page to try WebSockets with, and paths that echo, broadcast and chat.
 ///
@@ -39,7 +49,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:8005", value_name = "ADDRESS:PORT", value_parser = address::address)]
+    #[arg(long, default_value = "127.0.0.1:8005", value_name = "ADDRESS:PORT", value_parser = listen::address)]
     listen: String,
 
     /// Threads, each with a runtime of its own.
@@ -54,6 +64,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
+    /// A name by which web pages may reach this server, besides its addresses and localhost; can be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = names::name)]
+    allow_host: Vec<String>,
+
     /// Let pages of every origin connect.
     #[arg(long, conflicts_with = "allow_origin")]
     allow_any_origin: bool,
@@ -65,6 +79,16 @@ pub(crate) struct Args {
     /// How long an opening handshake may take.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     handshake_timeout: f64,
+
+    /// A subprotocol that it speaks, so to say: it is agreed on if the client offers it, and changes nothing else; can be given
+    /// more than once.
+    #[arg(long, value_name = "NAME", value_parser = subprotocol)]
+    subprotocol: Vec<String>,
+
+    /// How long connections have to close after Ctrl-C or SIGTERM. A second Ctrl-C ends it at once, with 130.
+    // Containers are killed 10 seconds after SIGTERM (`docker stop`), and the rest takes 3 at most.
+    #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = crate::seconds::seconds)]
+    drain: Duration,
 
     #[command(flatten)]
     certificate: tls::Certificate,
@@ -78,14 +102,7 @@ enum Deflate {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let to_terminal = io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(to_terminal)
-        .with_writer(io::stderr)
-        .init();
+    let log = Log::start();
     // Every connection is an open file, and many systems start a program with 1024 of them.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!(%error, "the limit of open files stays as it is");
@@ -97,62 +114,74 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match listen(args, tls) {
-        Ok(()) => ExitCode::SUCCESS,
+    match conduct(args, tls) {
+        Ok(End::Interrupted) => return ExitCode::from(INTERRUPTED),
+        Ok(End::Drained) => {}
         Err(error) => {
-            complain(&format!("cannot listen on {}: {error}", args.listen));
-            ExitCode::FAILURE
+            log.finish();
+            complain(&error);
+            return ExitCode::FAILURE;
         }
     }
+    log.finish();
+    ExitCode::SUCCESS
 }
 
-fn listen(args: &Args, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
-    let listener = bind(&args.listen)?;
-    let addr = listener.local_addr()?;
+/// How serving ended.
+enum End {
+    /// All connections are closed, or had their time to.
+    Drained,
+    /// By a second Ctrl-C.
+    Interrupted,
+}
+
+/// Has threads serve until a signal comes. This thread serves nobody, so that it hears of signals and keeps to times also where the
+/// others are busy.
+fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
+    let (listener, addr) = listen::bind(&args.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = server(args, tls, scheme, addr);
+    let cannot = |error: io::Error| format!("cannot serve with {} threads: {error}", args.threads);
+    let conductor = runtime().map_err(cannot)?;
     let (drained, wait) = watch::channel(());
-
-    let mut threads = Vec::new();
-    for _ in 1..args.threads.get() {
-        let (server, listener, mut wait) = (server.clone(), listener.try_clone()?, wait.clone());
-        let runtime = runtime()?;
-        threads.push(thread::spawn(move || {
+    // Nothing is sent through either: they close when the last thread serves no more, and when it ends.
+    let (serving, mut nobody_serves) = mpsc::channel::<Infallible>(1);
+    let (running, nobody_runs) = channel::<Infallible>();
+    for _ in 0..args.threads.get() {
+        let (server, listener, mut wait) = (server.clone(), listener.try_clone().map_err(cannot)?, wait.clone());
+        let (serving, running) = (serving.clone(), running.clone());
+        let runtime = runtime().map_err(cannot)?;
+        thread::spawn(move || {
             runtime.block_on(async {
                 serve(&server, listener).await;
+                drop(serving);
                 // The runtime carries its connections until all are closed. The channel closes then, and has no other news.
                 let _ = wait.changed().await;
             });
-        }));
-    }
-    runtime()?.block_on(async {
-        let serving = tokio::spawn({
-            let server = server.clone();
-            async move { serve(&server, listener).await }
+            drop(runtime);
+            drop(running);
         });
+    }
+    drop((serving, running, listener));
+    let end = conductor.block_on(async {
         // Heard from before the announcement on: whoever waits for that may interrupt at once.
-        let interrupted = interrupted()?;
-        announce(scheme, addr)?;
-        interrupted.await;
+        let mut signals = Signals::watch().map_err(cannot)?;
+        announce(scheme, addr);
+        tokio::select! {
+            _ = signals.next() => {}
+            _ = nobody_serves.recv() => return Err("no thread serves any more; the log says why".to_owned()),
+        }
         tracing::info!("closing {} connections", server.clients().len());
-        server.shutdown(DRAIN).await;
-        serving.abort();
-        io::Result::Ok(())
+        tokio::select! {
+            () = server.shutdown(args.drain) => Ok(End::Drained),
+            () = signals.interrupt() => Ok(End::Interrupted),
+        }
     })?;
     drop(drained);
-    for thread in threads {
-        // A thread that panicked has said so.
-        let _ = thread.join();
+    if matches!(end, End::Drained) && nobody_runs.recv_timeout(ENDING) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!("a thread is busy, and ended with its connections");
     }
-    Ok(())
-}
-
-/// Binds the first address that can be bound, ready for any runtime.
-fn bind(listen: &str) -> io::Result<TcpListener> {
-    let addrs: Vec<SocketAddr> = listen.to_socket_addrs()?.collect();
-    let listener = TcpListener::bind(&*addrs)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(end)
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -176,6 +205,7 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     let mut builder = Server::builder()
         .path("/")
         .max_payload(args.max_payload)
+        .subprotocols(&args.subprotocol)
         .handshake_timeout(Duration::from_secs_f64(args.handshake_timeout))
         .per_message_deflate(everywhere);
     if let Some(tls) = tls {
@@ -184,12 +214,16 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     if args.allow_any_origin {
         builder = builder.allow_any_origin();
     } else if !args.allow_origin.is_empty() {
-        let own = [format!("{scheme}://{addr}"), format!("{scheme}://localhost:{}", addr.port())];
-        builder = builder.allow_origins(own.into_iter().chain(args.allow_origin.iter().cloned()));
+        let names = args.allow_host.iter().map(String::as_str).chain(["localhost"]);
+        let own = names.map(|name| format!("{scheme}://{name}:{}", addr.port()));
+        let own = own.chain([format!("{scheme}://{addr}")]);
+        builder = builder.allow_origins(own.chain(args.allow_origin.iter().cloned()));
     }
     let server = builder.build();
-    if addr.ip().is_loopback() && !args.allow_any_origin && args.allow_origin.is_empty() {
-        server.on_upgrade(rebinding::check);
+    // Where origins are named a stranger's is refused by its own name.
+    if !args.allow_any_origin && args.allow_origin.is_empty() {
+        let names = Names::new(&args.allow_host);
+        server.on_upgrade(move |request| names.check(request));
     }
     server.handler(echo::Echo);
     server.at("/echo").handler(echo::Echo);
@@ -200,31 +234,23 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     server
 }
 
-/// The one line on standard output: programs that start this one wait for it.
-fn announce(scheme: &str, addr: SocketAddr) -> io::Result<()> {
+/// The one line on standard output: programs that start this one wait for it. It serves all the same where that has gone.
+fn announce(scheme: &str, addr: SocketAddr) {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "ropeway is listening on {scheme}://{addr}/")?;
-    stdout.flush()
+    let written = writeln!(stdout, "ropeway is listening on {scheme}://{addr}/").and_then(|()| stdout.flush());
+    if let Err(error) = written {
+        tracing::warn!(%error, "listening on {scheme}://{addr}/, which cannot be written to stdout");
+    }
 }
 
-/// Listens for Ctrl-C, and for what a service manager sends; the future waits for either.
-#[cfg(unix)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    use std::task::Poll;
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(std::future::poll_fn(move |cx| match (terminate.poll_recv(cx), interrupt.poll_recv(cx)) {
-        (Poll::Pending, Poll::Pending) => Poll::Pending,
-        _ => Poll::Ready(()),
-    }))
-}
-
-#[cfg(windows)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move { drop(interrupt.recv().await) })
+/// RFC 6455 section 4.1: subprotocols are tokens, as headers' names are.
+fn subprotocol(text: &str) -> Result<String, String> {
+    match text.parse::<HeaderName>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => {
+            Err("a subprotocol is a name of letters, digits and !#$%&'*+-.^_`|~ (RFC 6455 section 4.1)".to_owned())
+        }
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -1,5 +1,7 @@
 //! Servers that misbehave: what goes wrong is counted by its kind, and the run goes on.
 
+use std::sync::atomic::Ordering;
+
 use ropeway::Refusal;
 use ropeway::Server;
 use ropeway::http::StatusCode;
@@ -42,7 +44,10 @@ async fn connections_that_the_server_closes_are_errors_and_what_they_owe_are_dro
     // Each has two messages answered, and is closed at the third of four.
     let outcome = run(&["echo", &url, "--conns", "5", "--window", "4", "-n", "1000", "--json"]).await;
     let result = outcome.json();
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    // It measured something, and could not go on.
+    let said = outcome.stderr.clone();
+    assert!(said.contains("all 5 connections ended before the run did (closed_4001"), "{said}");
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert_eq!(errors(&result, "closed_4001"), 5);
     assert_eq!(result["connections"]["dropped"], 5);
     assert_eq!(result["count"], 10);
@@ -56,8 +61,11 @@ async fn messages_that_are_never_answered_are_drops() {
     let url = server::silent().await;
     for pace in [["--window", "2"], ["--rate", "10000"]] {
         let args = [&["echo", &url, "--conns", "3", "-n", "6", "--timeout", "5", "--json"], &pace[..]].concat();
-        let result = run(&args).await.json();
+        let outcome = run(&args).await;
+        let result = outcome.json();
         assert_eq!((&result["count"], &result["drops"]), (&0.into(), &6.into()), "{pace:?}");
+        let said = outcome.failure(1);
+        assert!(said.contains("not answered: is it the right path?"), "{said}");
     }
 }
 
@@ -65,16 +73,21 @@ async fn messages_that_are_never_answered_are_drops() {
 async fn a_fanout_that_the_server_does_not_deliver_ends_all_the_same() {
     let (url, _) = server::echo().await;
     // Only the publisher gets its message.
-    let result = run(&["fanout", &url, "--conns", "3", "--secs", "0.1", "--timeout", "5", "--json"]).await.json();
-    assert_eq!(result["drops"], 3, "{result}");
+    let outcome = run(&["fanout", &url, "--conns", "3", "--secs", "0.1", "--timeout", "5", "--json"]).await;
+    assert_eq!(outcome.json()["drops"], 3, "{outcome:?}");
+    let said = outcome.failure(1);
+    assert!(said.contains("only the publisher"), "{said}");
 }
 
 #[tokio::test]
 async fn answers_that_are_something_else_are_told() {
     let url = server::contrary().await;
-    let result = run(&["echo", &url, "--conns", "2", "-n", "4", "--timeout", "5", "--json"]).await.json();
+    let outcome = run(&["echo", &url, "--conns", "2", "-n", "4", "--timeout", "5", "--json"]).await;
+    let result = outcome.json();
     assert_eq!(errors(&result, "unexpected_message"), 2, "{result}");
     assert_eq!((&result["count"], &result["drops"]), (&0.into(), &2.into()));
+    let said = outcome.failure(1);
+    assert!(said.contains("not what was sent"), "{said}");
 }
 
 #[tokio::test]
@@ -96,8 +109,57 @@ async fn connections_that_are_closed_at_once_are_not_waited_for() {
     let url = server::unwilling().await;
     for pace in [["--window", "2"], ["--rate", "1000"]] {
         let args = [&["echo", &url, "--conns", "3", "-n", "60", "--timeout", "3600", "--json"], &pace[..]].concat();
-        let result = run(&args).await.json();
+        let outcome = run(&args).await;
+        let result = outcome.json();
         assert_eq!(errors(&result, "closed_4001"), 3, "{pace:?}: {result}");
         assert_eq!(result["count"], 0, "{pace:?}: {result}");
+        // The path is right: it is the server that will not.
+        let said = outcome.failure(1);
+        assert!(said.contains("nothing was measured: all 3 connections ended early (closed_4001"), "{pace:?}: {said}");
+        assert!(!said.contains("right path"), "{pace:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_the_server_finds_too_large_is_no_wrong_path() {
+    let (url, _) = server::echo_with(Server::builder().max_payload(100)).await;
+    let args = ["echo", &url, "--conns", "2", "--size", "101", "--secs", "60", "--warmup", "0"];
+    let said = run(&args).await.failure(1);
+    assert!(said.contains("closed_1009") && !said.contains("right path"), "{said}");
+}
+
+#[tokio::test]
+async fn connections_that_could_not_be_opened_have_no_latency() {
+    let (url, _) = server::echo_with(Server::builder().max_connections(3)).await;
+    let outcome = run(&["idle", &url, "--conns", "8", "--secs", "0.1", "--threads", "1", "--json"]).await;
+    let result = outcome.json();
+    assert_eq!((&result["connections"]["opened"], &result["latency_us"]["count"]), (&3.into(), &3.into()), "{result}");
+    assert_eq!(errors(&result, "handshake_status_503"), 5);
+}
+
+/// The server is gone in the middle of each run; those that need connections would go on for an hour.
+#[tokio::test]
+async fn a_server_that_dies_is_a_failure_whatever_was_measured_before() {
+    for (mode, path, args) in [
+        ("echo", "", &["--conns", "4", "--secs", "3600", "--warmup", "0"][..]),
+        ("fanout", "all", &["--conns", "4", "--secs", "3600", "--warmup", "0"]),
+        ("connect", "", &["--parallel", "4", "--secs", "5", "--warmup", "0"]),
+        ("idle", "", &["--conns", "4", "--secs", "3600"]),
+    ] {
+        let server = server::Mortal::start();
+        let url = format!("{}{path}", server.url);
+        let args = [&[mode, &url, "--threads", "1"], args].concat();
+        let bench = crate::program::command(&args).spawn().unwrap();
+        let is_under_way = || match mode {
+            "echo" | "fanout" => server.seen.messages.load(Ordering::Relaxed) >= 20,
+            _ => server.seen.opened.load(Ordering::Relaxed) >= 4,
+        };
+        while !is_under_way() {
+            tokio::task::yield_now().await;
+        }
+        server.die();
+        let said = crate::program::finish(bench.wait_with_output()).await.failure(1);
+        let says = ["ended before the run did", "ended early", "took connections no more"];
+        assert!(says.iter().any(|words| said.contains(words)), "{mode}: {said}");
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ropeway::{Sender, Server, ServerBuilder, deflate};
+use ropeway::{Sender, Server, ServerBuilder, Topic, deflate};
+use tokio::net::TcpListener;
 
 /// What a server has seen.
 #[derive(Default)]
@@ -107,6 +108,48 @@ pub(crate) async fn unwilling() -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| ws.close(4001, "not you").unwrap());
     run(server)
+}
+
+/// A server that can die: its connections break off, and its port is gone.
+pub(crate) struct Mortal {
+    pub(crate) url: String,
+    pub(crate) seen: Arc<Seen>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Mortal {
+    /// Starts one that echoes; at /all it sends each message to everyone.
+    pub(crate) fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (server, seen) = (Server::builder().build(), Arc::new(Seen::default()));
+        let echo = Arc::clone(&seen);
+        server.at("/").on_connection(move |ws, _| {
+            echo.opened.fetch_add(1, Ordering::Relaxed);
+            let echo = Arc::clone(&echo);
+            ws.on_message(move |ws, message| {
+                echo.messages.fetch_add(1, Ordering::Relaxed);
+                ws.send(message).ok();
+            });
+        });
+        let (everyone, all) = (Topic::new(), Arc::clone(&seen));
+        server.at("/all").on_connection(move |ws, _| {
+            everyone.subscribe(&ws.sender());
+            let (everyone, all) = (everyone.clone(), Arc::clone(&all));
+            ws.on_message(move |_, message| {
+                all.messages.fetch_add(1, Ordering::Relaxed);
+                let _ = everyone.publish(message);
+            });
+        });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        runtime.spawn(async move { server.serve(TcpListener::from_std(listener).unwrap()).await });
+        Self { url, seen, runtime }
+    }
+
+    pub(crate) fn die(self) {
+        self.runtime.shutdown_background();
+    }
 }
 
 /// Runs a server; gives its URL.

@@ -1,6 +1,7 @@
 //! Running the program.
 
-use std::process::{Output, Stdio};
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -9,6 +10,13 @@ use tokio::time::timeout;
 
 /// After how long a test fails rather than hang. Nothing is decided by it.
 const TOO_LONG: Duration = Duration::from_mins(2);
+
+/// Waits for what should come soon.
+#[track_caller]
+pub(crate) fn soon<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let asked = std::panic::Location::caller();
+    async move { timeout(TOO_LONG, work).await.unwrap_or_else(|_| panic!("{asked}: {what} should have come by now")) }
+}
 
 /// The program, which ends with the test at the latest.
 fn ropeway(command: &str, args: &[&str]) -> Command {
@@ -22,21 +30,55 @@ fn ropeway(command: &str, args: &[&str]) -> Command {
 pub(crate) struct Serve {
     /// What it calls itself, like `http://127.0.0.1:8005/`.
     pub(crate) announced: String,
-    _child: Child,
+    pub(crate) child: Child,
 }
 
 impl Serve {
-    /// Starts it on a free port, and waits until it listens.
+    /// Starts it on a free port, and waits until it listens. What it logs goes nowhere.
     pub(crate) async fn start(args: &[&str]) -> Self {
-        let args = [&["--listen", "127.0.0.1:0"], args].concat();
-        // What it logs is of no interest, and nobody would read it.
-        let mut child = ropeway("serve", &args).stderr(Stdio::null()).spawn().unwrap();
+        Self::start_with(args, Stdio::null()).await
+    }
+
+    /// The same with another stderr.
+    pub(crate) async fn start_with(args: &[&str], stderr: impl Into<Stdio>) -> Self {
+        let listen: &[&str] = if args.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let args = [listen, args].concat();
+        let mut command = ropeway("serve", &args);
+        command.stderr(stderr);
+        Self::spawn(command).await
+    }
+
+    /// Starts a command that ends up as the program, and waits until it listens.
+    pub(crate) async fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        timeout(TOO_LONG, stdout.read_line(&mut line)).await.expect("the server should listen by now").unwrap();
-        let announced =
-            line.trim_end().strip_prefix("ropeway is listening on ").expect("it says where it listens").to_owned();
-        Self { announced, _child: child }
+        soon("word that it listens", stdout.read_line(&mut line)).await.unwrap();
+        let announced = line.trim_end().strip_prefix("ropeway is listening on ");
+        let announced = announced.unwrap_or_else(|| panic!("it says where it listens: {line:?}")).to_owned();
+        Self { announced, child }
+    }
+
+    /// The same under a limit of open files.
+    #[cfg(unix)]
+    pub(crate) async fn start_under_a_limit(open_files: usize, args: &[&str], stderr: impl Into<Stdio>) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" serve --listen 127.0.0.1:0 \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_ropeway")).args(args).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        Self::spawn(command).await
+    }
+
+    /// The same server, by another address of its.
+    pub(crate) fn reached_at(mut self, addr: &str) -> Self {
+        self.announced = format!("http://{addr}/");
+        self
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        let (_, rest) = self.announced.split_once("://").unwrap();
+        rest.trim_end_matches('/').parse().unwrap()
     }
 
     /// The URL of its echo.
@@ -48,13 +90,31 @@ impl Serve {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.announced.replacen("http", "ws", 1))
     }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = i32::try_from(self.child.id().expect("it runs")).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        soon("the end of the server", self.child.wait()).await.unwrap()
+    }
 }
 
-/// Runs `ropeway serve` that cannot start; gives what it says.
-pub(crate) async fn refused(args: &[&str]) -> String {
+/// Runs `ropeway serve` that cannot start; gives its exit code and what it says.
+pub(crate) async fn fails(args: &[&str]) -> (Option<i32>, String) {
     let output = end(ropeway("serve", args).spawn().unwrap()).await;
-    assert_eq!((output.status.code(), &*output.stdout), (Some(64), &b""[..]), "{output:?}");
-    String::from_utf8(output.stderr).unwrap()
+    assert_eq!(&*output.stdout, b"", "{output:?}");
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Runs `ropeway serve` that is wrong usage; gives what it says.
+pub(crate) async fn refused(args: &[&str]) -> String {
+    let (code, said) = fails(args).await;
+    assert_eq!(code, Some(64), "{said}");
+    said
 }
 
 /// Sends "hello" with `ropeway connect`; gives its exit code, and what came back.
@@ -66,6 +126,11 @@ pub(crate) async fn hello(args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
+/// What [`hello`] gives when all is well.
+pub(crate) fn echoed() -> (Option<i32>, String) {
+    (Some(0), "hello\n".to_owned())
+}
+
 async fn end(child: Child) -> Output {
-    timeout(TOO_LONG, child.wait_with_output()).await.expect("the program should have ended").unwrap()
+    soon("the end of the program", child.wait_with_output()).await.unwrap()
 }

@@ -2,12 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::program::{Serve, hello, refused};
-
-/// What came back when all is well.
-fn echoed() -> (Option<i32>, String) {
-    (Some(0), "hello\n".to_owned())
-}
+use crate::program::{Serve, echoed, hello, refused};
+use crate::raw;
 
 /// Writes a certificate for this machine and its key; gives the two files.
 fn certificate(name: &str) -> (String, String) {
@@ -68,6 +64,19 @@ async fn over_tls_its_own_pages_are_those_of_https() {
     }
     let (code, _) = hello(&["-k", "--origin", &own.replace("https://", "http://"), &server.echo()]).await;
     assert_eq!(code, Some(3));
+}
+
+#[tokio::test]
+async fn plain_http_on_a_tls_port_is_told_which_scheme_it_wants() {
+    let server = Serve::start(&["--tls-self-signed"]).await;
+    for request in
+        ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), raw::handshake("/echo", "Host: localhost\r\n")]
+    {
+        let (status, body) = raw::ask(server.addr(), &request).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(body.contains("https://") && body.contains("wss://"), "{body}");
+    }
+    assert_eq!(hello(&["--insecure", &server.echo()]).await, echoed());
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::driver::{Driver, Turn};
 use crate::handler::Handler;
+use crate::log::{guarded, log_unwatched};
 use crate::task::go_on_later;
 use crate::topic::{Publication, Subscriber};
 use again::Again;
@@ -189,8 +190,7 @@ impl EventLoop {
         let key = entry.key();
         if let Err(error) = newcomer.watch(self.poll.get_ref().registry(), Token(key)) {
             // Its senders are told as it is dropped.
-            tracing::warn!(%error, "a connection cannot be watched and is dropped");
-            return;
+            return log_unwatched(&error);
         }
         newcomer.settle(&self.connections.mailbox, key);
         entry.insert(newcomer);
@@ -204,7 +204,7 @@ impl EventLoop {
             // An error is the runtime's end, which drops this task.
             let Poll::Ready(Ok(mut guard)) = self.poll.poll_read_ready_mut(cx) else { return false };
             if let Err(error) = guard.get_inner_mut().poll(&mut self.events, Some(Duration::ZERO)) {
-                tracing::debug!(%error, "polling sockets was interrupted");
+                guarded(|| tracing::debug!(%error, "polling sockets was interrupted"));
                 return true;
             }
             let mut count = 0;

@@ -15,7 +15,8 @@ use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
 use super::exchange::Upgrade;
-use super::{Accepted, Server, head_of};
+use super::{Accepted, Server, head_of, log_refusal};
+use crate::log::Rate;
 use crate::transport::Transport;
 
 impl Server {
@@ -51,7 +52,7 @@ impl Server {
         let response = match self.upgrade(request) {
             Ok(response) => response.map(|()| String::new()),
             Err(refusal) => {
-                tracing::info!(status = refusal.status().as_u16(), "refused: {}", refusal.body().trim_end());
+                log_refusal(&refusal, None);
                 refusal.to_response()
             }
         };
@@ -165,8 +166,8 @@ async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>,
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
-            tracing::info!(%error, "the HTTP server did not hand its connection over");
-            return;
+            static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
+            return FAILED.log(|| tracing::info!(%error, "the HTTP server did not hand its connection over"));
         }
     };
     let (stream, leftover) = into_stream(upgraded);

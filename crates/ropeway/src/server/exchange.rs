@@ -10,7 +10,7 @@ use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response};
 use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
 
-use super::{Accepted, Server, read};
+use super::{Accepted, Server, log_refusal, read};
 use crate::scratch;
 use crate::transport::Stream;
 
@@ -77,18 +77,10 @@ impl<S: Stream> Exchange<S> {
         Self { server, stream, remote_addr, deadline, state }
     }
 
-    /// One whose answer is known before the request, which is thrown away.
+    /// One whose request is refused before it was read.
     #[cfg(feature = "tls")]
-    pub(super) fn refused(
-        server: Server,
-        stream: S,
-        remote_addr: Option<SocketAddr>,
-        deadline: Instant,
-        refusal: &Refusal,
-    ) -> Self {
-        let mut exchange = Self::new(server, stream, remote_addr, deadline);
-        exchange.state = exchange.refuse(refusal, false);
-        exchange
+    pub(super) fn refusing(self, refusal: &Refusal) -> Self {
+        Self { state: self.refuse(refusal, false), ..self }
     }
 
     /// When a turn is due though nothing comes.
@@ -190,12 +182,7 @@ impl<S: Stream> Exchange<S> {
     }
 
     fn refuse(&self, refusal: &Refusal, to_head: bool) -> State {
-        tracing::info!(
-            remote_addr = self.remote_addr.map(display),
-            status = refusal.status().as_u16(),
-            "refused: {}",
-            refusal.body().trim_end()
-        );
+        log_refusal(refusal, self.remote_addr);
         State::Answering(Answer::new(&refusal.to_response(), to_head))
     }
 }

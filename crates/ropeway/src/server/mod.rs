@@ -36,6 +36,7 @@ use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::link::{Link, Overflow};
 use crate::listeners::Socket;
+use crate::log::{Rate, guarded, one_line};
 use crate::sender::Sender;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
@@ -101,6 +102,10 @@ struct Settings {
     #[cfg(feature = "tls")]
     tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
 }
+
+/// How long a shutdown waits for what it terminated. That takes a turn of each event loop, and one that is busy, or blocked by a
+/// handler, may not come to it.
+const TERMINATING: Duration = Duration::from_secs(1);
 
 impl Server {
     /// A server with a port of its own and the default settings.
@@ -188,15 +193,24 @@ impl Server {
     }
 
     /// Stops accepting, closes all connections with 1001, and waits until they are gone. What remains after `timeout` is
-    /// terminated.
+    /// terminated; that too is waited for, for a second at most. A handler that blocks holds up the end of its connection, and
+    /// not this.
     pub async fn shutdown(&self, timeout: Duration) {
         self.shared.clients.stop();
         self.clients().iter().for_each(send_away);
         if tokio::time::timeout(timeout, self.shared.clients.gone()).await.is_err() {
             let left = self.clients();
             left.iter().for_each(Sender::terminate);
-            for client in left {
-                client.closed().await;
+            let gone = async {
+                for client in &left {
+                    client.closed().await;
+                }
+            };
+            if tokio::time::timeout(TERMINATING, gone).await.is_err() {
+                let left = self.clients().len();
+                guarded(|| {
+                    tracing::warn!("{left} connections are still there: their handlers, or others beside them, block");
+                });
             }
         }
     }
@@ -271,7 +285,7 @@ impl Server {
         if !place.open(sender.clone()) {
             send_away(&sender);
         }
-        tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open");
+        guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
     }
 }
@@ -281,6 +295,19 @@ fn tell_of_subprotocols() {
         "a client offered subprotocols of which this server speaks none; browsers fail such a connection (RFC 6455 section \
          4.1). Name those it speaks with `ServerBuilder::subprotocols`, or take any with `any_subprotocol`. This is logged once"
     );
+}
+
+/// Tells of a refusal.
+fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
+    static REFUSALS: Rate = Rate::new("refusals");
+    REFUSALS.log(|| {
+        tracing::info!(
+            remote_addr = remote_addr.map(display),
+            status = refusal.status().as_u16(),
+            "refused: {}",
+            one_line(&refusal.body())
+        );
+    });
 }
 
 fn send_away(client: &Sender) {

@@ -24,6 +24,7 @@ use super::listener::{Listener, Tcp, with_tokio};
 use super::newcomer::Newcomer;
 #[cfg(unix)]
 use crate::event_loop::{self, Socket};
+use crate::log::{Rate, guarded, log_unwatched};
 use crate::task::go_on_later;
 use crate::transport::Transport;
 
@@ -31,10 +32,17 @@ use crate::transport::Transport;
 /// short enough that nobody notices.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// What a request in the clear on a TLS port is answered with.
+#[cfg(feature = "tls")]
+const PLAIN_HTTP: &str =
+    "This port speaks TLS, and the request came in the clear: use https://, or wss:// for a WebSocket.\n";
+
 pub(super) async fn serve(server: &Server, listener: TcpListener) {
     let listener = match Listener::new(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "the port cannot be watched, and is not served"),
+        Err(error) => {
+            return guarded(|| tracing::error!(%error, "the port cannot be watched, and is not served"));
+        }
     };
     let part = server.shared.runtimes.join();
     let handshakes = Arc::new(Semaphore::new(server.shared.settings.max_handshakes));
@@ -52,7 +60,8 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
             Ok((tcp, remote_addr)) => meet(server, &part.next(), tcp, remote_addr, permit),
             Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept; is the limit of open files (ulimit -n) too low?");
+                static FAILED: Rate = Rate::new("failures to accept");
+                FAILED.log(|| tracing::warn!(%error, "cannot accept; is the limit of open files (ulimit -n) too low?"));
                 reserve.shed(&listener).await;
                 sleep(BACK_OFF).await;
             }
@@ -65,12 +74,12 @@ pub(super) async fn serve_stream(server: &Server, stream: Transport, remote_addr
 }
 
 async fn serve_stream_until(server: &Server, stream: Transport, remote_addr: Option<SocketAddr>, deadline: Instant) {
-    let exchange = Exchange::new(server.clone(), stream, remote_addr, deadline.into_std());
-    see_to(exchange, deadline).await;
+    exchange(Exchange::new(server.clone(), stream, remote_addr, deadline.into_std())).await;
 }
 
-async fn see_to(mut exchange: Exchange<Transport>, deadline: Instant) {
-    let mut timer = pin!(sleep_until(deadline));
+/// Has an exchange done, and what comes of it.
+async fn exchange(mut exchange: Exchange<Transport>) {
+    let mut timer = pin!(sleep_until(exchange.deadline().into()));
     let upgrade = poll_fn(|cx| {
         loop {
             match exchange.turn(cx, Instant::now().into_std()) {
@@ -112,7 +121,7 @@ fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, pe
     runtime.spawn(async move {
         match with_tokio(tcp) {
             Ok(tcp) => answer_tcp(&server, tcp, remote_addr, deadline).await,
-            Err(error) => tracing::warn!(%remote_addr, %error, "a connection cannot be watched and is dropped"),
+            Err(error) => log_unwatched(&error),
         }
         drop(permit);
     });
@@ -121,32 +130,39 @@ fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, pe
 async fn answer_tcp(server: &Server, tcp: tokio::net::TcpStream, remote_addr: SocketAddr, deadline: Instant) {
     #[cfg(feature = "tls")]
     if let Some(config) = server.shared.settings.tls.clone() {
-        if speaks_http(&tcp, deadline).await {
-            let refusal = Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "This port speaks TLS: write https:// in place of http://, and wss:// in place of ws://.\n",
-            );
-            let (server, deadline_std) = (server.clone(), deadline.into_std());
-            return see_to(Exchange::refused(server, tcp.into(), Some(remote_addr), deadline_std, &refusal), deadline)
-                .await;
-        }
-        match tokio::time::timeout_at(deadline, tokio_rustls::TlsAcceptor::from(config).accept(tcp)).await {
-            Ok(Ok(tls)) => serve_stream_until(server, Transport::other(tls), Some(remote_addr), deadline).await,
-            Ok(Err(error)) => tracing::info!(%remote_addr, %error, "the TLS handshake failed"),
-            Err(_) => tracing::info!(%remote_addr, "the TLS handshake took too long"),
+        static FAILED: Rate = Rate::new("TLS handshakes that failed");
+        match tokio::time::timeout_at(deadline, shake_tls(config, tcp)).await {
+            Ok(Ok(Shaken::Plain(tcp))) => {
+                let plain = Exchange::new(server.clone(), tcp.into(), Some(remote_addr), deadline.into_std());
+                exchange(plain.refusing(&Refusal::new(StatusCode::BAD_REQUEST, PLAIN_HTTP))).await;
+            }
+            Ok(Ok(Shaken::Tls(tls))) => {
+                serve_stream_until(server, Transport::other(*tls), Some(remote_addr), deadline).await;
+            }
+            Ok(Err(error)) => FAILED.log(|| tracing::info!(%remote_addr, %error, "the TLS handshake failed")),
+            Err(_) => FAILED.log(|| tracing::info!(%remote_addr, "the TLS handshake took too long")),
         }
         return;
     }
     serve_stream_until(server, tcp.into(), Some(remote_addr), deadline).await;
 }
 
-/// Whether a client begins with the name of an HTTP method, which none does that speaks TLS: RFC 8446 section 5.1 has it begin
-/// with the number of a content type, 22. A TLS alert would tell a browser, and the person before it, nothing.
+/// What a client on a TLS port speaks.
 #[cfg(feature = "tls")]
-async fn speaks_http(tcp: &tokio::net::TcpStream, deadline: Instant) -> bool {
+enum Shaken {
+    Tls(Box<tokio_rustls::server::TlsStream<tokio::net::TcpStream>>),
+    /// A request in the clear.
+    Plain(tokio::net::TcpStream),
+}
+
+#[cfg(feature = "tls")]
+async fn shake_tls(config: Arc<tokio_rustls::rustls::ServerConfig>, tcp: tokio::net::TcpStream) -> io::Result<Shaken> {
     let mut first = [0];
-    let peeked = tokio::time::timeout_at(deadline, tcp.peek(&mut first)).await;
-    matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_uppercase()
+    // A TLS record begins with its type, 22 for a handshake (RFC 8446 section 5.1); a request with its method, which is letters.
+    if tcp.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
+        return Ok(Shaken::Plain(tcp));
+    }
+    Ok(Shaken::Tls(Box::new(tokio_rustls::TlsAcceptor::from(config).accept(tcp).await?)))
 }
 
 fn handshake_deadline(server: &Server) -> Instant {

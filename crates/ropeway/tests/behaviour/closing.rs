@@ -8,7 +8,8 @@ use ropeway::{Cause, Client, CloseCode, ReadyState, Server};
 use testkit::Event;
 use testkit::wire::{BINARY, Frame, TEXT, decode_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep};
 
 use crate::script::{Log, binary, close, code_of, codes, connect, open, open_client, ping, request, text};
@@ -423,6 +424,46 @@ async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
     assert!(answers.is_dropped() && ignores.is_dropped() && stalls.is_dropped());
     let terminated = log.told().closed.iter().filter(|closed| closed.cause == Cause::Terminated).count();
     assert_eq!((terminated, log.told().closed.len()), (2, 3));
+}
+
+/// A handler that blocks keeps its event loop, and whatever else that carries, from being terminated. The loop is on a thread of
+/// its own, as those of `ropeway serve` are.
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
+    let server = Server::builder().build();
+    let (blocked, mut is_blocked) = unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    server.on_connection(move |ws, _| {
+        let blocked = blocked.clone();
+        ws.on_message(move |_, _| blocked.send(()).unwrap());
+    });
+    let waits = Arc::new(released);
+    server.at("/block").on_connection(move |_, _| {
+        // Until the test is over.
+        let _ = waits.lock().unwrap().recv();
+    });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let thread = std::thread::spawn({
+        let server = server.clone();
+        move || {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+                server.serve(TcpListener::from_std(listener).unwrap()).await;
+            });
+        }
+    });
+    let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
+    ws.sender().send("hello").unwrap();
+    is_blocked.recv().await.unwrap();
+    // The 101 is written before the handler is asked, so the client has it all the same.
+    let _blocking = ropeway::connect(&format!("ws://{addr}/block")).await.unwrap();
+    tokio::time::timeout(60 * SECOND, server.shutdown(Duration::from_millis(50))).await.expect("a bounded shutdown");
+    assert!(!thread.is_finished(), "the loop is blocked still");
+    assert!(!server.clients().is_empty());
+    drop(release);
+    thread.join().unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,143 @@
+//! What is logged: so that a subscriber that panics ends nothing else, and at a bounded rate where peers are the reason. The words
+//! are those of the places that log.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most lines of one kind a second: enough to see by, and at 200 bytes a line it takes a day to write 2 GB.
+const LINES: u32 = 100;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Logs. The user's subscriber runs here, and its panic is caught: the log is not the program.
+pub(crate) fn guarded(log: impl FnOnce()) {
+    // The panic hook has told of it.
+    let _ = catch_unwind(AssertUnwindSafe(log));
+}
+
+/// How often lines of one kind are logged: a peer that causes them could fill a disk. Those left out are counted.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    /// The kind, in the plural.
+    kind: &'static str,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    /// When the first line of the current second was logged.
+    since: Option<Instant>,
+    /// How many came since then.
+    count: u32,
+    /// How many lines were left out that nobody was told of.
+    left_out: u64,
+}
+
+/// What becomes of a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// It is logged. So many were left out before it.
+    Logged {
+        left_out: u64,
+    },
+    /// It is the first of this second to be left out.
+    FirstLeftOut,
+    LeftOut,
+}
+
+impl Rate {
+    pub(crate) const fn new(kind: &'static str) -> Self {
+        Self { kind, inside: Mutex::new(Inside { since: None, count: 0, left_out: 0 }) }
+    }
+
+    /// Logs a line, unless there were too many of its kind.
+    pub(crate) fn log(&self, line: impl FnOnce()) {
+        let turn = self.inside.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now());
+        // Nobody is kept waiting for the subscriber: the lock is free again.
+        guarded(|| match turn {
+            Turn::Logged { left_out } => {
+                if left_out > 0 {
+                    tracing::warn!("{left_out} more {} were not logged", self.kind);
+                }
+                line();
+            }
+            Turn::FirstLeftOut => {
+                tracing::warn!("more than {LINES} {} in a second: the rest are counted, and not logged", self.kind);
+            }
+            Turn::LeftOut => {}
+        });
+    }
+}
+
+impl Inside {
+    fn turn(&mut self, now: Instant) -> Turn {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= SECOND) {
+            self.since = Some(now);
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count <= LINES {
+            return Turn::Logged { left_out: std::mem::take(&mut self.left_out) };
+        }
+        self.left_out += 1;
+        if self.count == LINES + 1 { Turn::FirstLeftOut } else { Turn::LeftOut }
+    }
+}
+
+/// Tells of a connection that is dropped, as its socket cannot be watched. Its senders are told by that.
+pub(crate) fn log_unwatched(error: &io::Error) {
+    static UNWATCHED: Rate = Rate::new("connections that cannot be watched");
+    UNWATCHED.log(|| tracing::warn!(%error, "a connection cannot be watched and is dropped"));
+}
+
+/// Text for a line of the log that others had a part in: on one line, and no longer than what we say ourselves.
+pub(crate) fn one_line(text: &str) -> String {
+    /// Our longest refusals have two quotes of 100 characters.
+    const LONGEST: usize = 500;
+    let mut line: String =
+        text.trim_end().chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.trim_end().chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_lines_a_second_are_logged_and_the_others_counted() {
+        let mut inside = Inside { since: None, count: 0, left_out: 0 };
+        let start = Instant::now();
+        for _ in 0..LINES {
+            assert_eq!(inside.turn(start), Turn::Logged { left_out: 0 });
+        }
+        let soon = start + SECOND / 2;
+        assert_eq!(inside.turn(soon), Turn::FirstLeftOut);
+        for _ in 0..1000 {
+            assert_eq!(inside.turn(soon), Turn::LeftOut);
+        }
+        assert_eq!(inside.turn(start + SECOND), Turn::Logged { left_out: 1001 });
+        assert_eq!(inside.turn(start + SECOND), Turn::Logged { left_out: 0 });
+    }
+
+    #[test]
+    fn a_panic_of_what_logs_is_no_panic_of_ours() {
+        let rate = Rate::new("tests");
+        for _ in 0..2 {
+            rate.log(|| panic!("this is meant to panic"));
+        }
+        guarded(|| panic!("this is meant to panic"));
+    }
+
+    #[test]
+    fn a_line_is_one_line_of_bounded_length() {
+        assert_eq!(one_line("refused\n"), "refused");
+        assert_eq!(one_line("a\r\nb\u{1b}[2J"), "a  b [2J");
+        let long = one_line(&"é".repeat(10_000));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (501, true));
+    }
+}
