@@ -7,6 +7,7 @@ mod seconds;
 mod serve;
 mod style;
 mod tls;
+mod visible;
 
 use std::process::ExitCode;
 

@@ -6,9 +6,10 @@ use ropeway::Error;
 use ropeway::http::Response;
 
 use super::exit::Exit;
-use super::render::{printable, printable_line};
+use super::render::escaped_line;
 use super::wording::wording;
 use crate::style::{complain, faint, say};
+use crate::visible::escaped;
 
 /// How much of a refusal's body is shown unless all is asked for: enough for a sentence, not for a web page.
 const MOST_OF_BODY: usize = 4 * 1024;
@@ -46,13 +47,13 @@ fn show_refusal(response: &Response<Vec<u8>>, verbose: bool) {
     say(&format!("\n{:?} {}", response.version(), response.status()));
     if verbose {
         for (name, value) in response.headers() {
-            say(&faint(&format!("{name}: {}", printable_line(&String::from_utf8_lossy(value.as_bytes())))));
+            say(&faint(&format!("{name}: {}", escaped_line(&String::from_utf8_lossy(value.as_bytes())))));
         }
     }
     let body = response.body();
     let shown = if verbose { body } else { &body[..body.len().min(MOST_OF_BODY)] };
     if !shown.is_empty() {
-        say(&format!("\n{}", printable(String::from_utf8_lossy(shown).trim_end())));
+        say(&format!("\n{}", escaped(String::from_utf8_lossy(shown).trim_end())));
     }
     if shown.len() < body.len() {
         say(&faint(&format!("and {} bytes more: -v shows them", body.len() - shown.len())));

@@ -22,8 +22,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::command::Command;
 use super::draft::{Draft, Watcher};
 use super::events::Event;
-use super::render::printable;
 use super::signals::Stop;
+use crate::visible::escaped;
 
 /// What stands before the line that is edited. Colours are the editor's to leave out where they are not wanted.
 const PROMPT: &str = "> ";
@@ -109,7 +109,7 @@ impl Prompt {
         stdout.write_all(CLEAR_LAST_LINE.as_bytes())?;
         let unfinished = self.draft.take();
         if !unfinished.is_empty() {
-            writeln!(stdout, "not sent: {}", printable(&unfinished))?;
+            writeln!(stdout, "not sent: {}", escaped(&unfinished))?;
         }
         stdout.flush()
     }

@@ -10,8 +10,9 @@ use super::args::Binary;
 use super::mode::Mode;
 use super::output::{Output, Piece, Target};
 use super::prompt::Prompt;
-use super::render::{beginning, digits, printable};
+use super::render::{beginning, digits};
 use crate::style::{FAINT, error, faint};
+use crate::visible::escaped;
 
 /// What is before a message that came.
 const INCOMING: Style = AnsiColor::Green.on_default().bold();
@@ -86,7 +87,7 @@ impl Screen {
     pub(crate) fn message(&mut self, message: &Message) {
         let bytes = match (self.kind, message) {
             (Kind::Person, _) => self.for_a_person(message).into_bytes(),
-            (Kind::TerminalOutput, Message::Text(text)) => line(printable(text).as_bytes()),
+            (Kind::TerminalOutput, Message::Text(text)) => line(escaped(text).as_bytes()),
             (Kind::Pipe, Message::Text(text)) => line(text.as_bytes()),
             (_, Message::Binary(payload)) => {
                 digits(payload, self.binary).map_or_else(|| payload.to_vec(), |digits| line(digits.as_bytes()))
@@ -157,12 +158,12 @@ impl Screen {
         let (shown, more) = match message {
             Message::Text(text) => {
                 let (shown, more) = beginning(text, most(MOST_OF_TEXT));
-                (printable(shown).replace('\n', "\n  "), more)
+                (escaped(shown).replace('\n', "\n  "), more)
             }
             Message::Binary(payload) => {
                 let (shown, more) = payload.split_at(payload.len().min(most(MOST_OF_BINARY)));
-                let digits = digits(shown, self.binary)
-                    .unwrap_or_else(|| printable(&String::from_utf8_lossy(shown)).into_owned());
+                let digits =
+                    digits(shown, self.binary).unwrap_or_else(|| escaped(&String::from_utf8_lossy(shown)).into_owned());
                 (format!("{FAINT}binary, {}:{FAINT:#} {digits}", bytes(payload.len())), more.len())
             }
         };

@@ -17,11 +17,12 @@ use super::events::{Event, Events};
 use super::exit::Exit;
 use super::lines::FIRST_LINE;
 use super::pings::Pings;
-use super::render::{printable, printable_line};
+use super::render::escaped_line;
 use super::screen::Screen;
 use super::signals::Stop;
 use super::wording::wording;
 use crate::style::complain;
+use crate::visible::escaped;
 
 /// How long the end is waited for where nothing that was asked for can come any more.
 const GRACE: Duration = Duration::from_secs(1);
@@ -233,7 +234,7 @@ impl Session<'_> {
     fn show_headers(&mut self, direction: char, headers: &HeaderMap) {
         for (name, value) in headers {
             let value = String::from_utf8_lossy(value.as_bytes());
-            self.screen.note(&format!("{direction} {name}: {}", printable_line(&value)));
+            self.screen.note(&format!("{direction} {name}: {}", escaped_line(&value)));
         }
     }
 
@@ -433,7 +434,7 @@ fn complain_briefly(what: String) {
 
 /// A payload that should be short and is mostly text.
 fn quoted(payload: &[u8]) -> String {
-    printable(&format!("{:?}", String::from_utf8_lossy(payload))).into_owned()
+    escaped(&format!("{:?}", String::from_utf8_lossy(payload))).into_owned()
 }
 
 fn milliseconds(time: Duration) -> String {

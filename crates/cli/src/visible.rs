@@ -1,0 +1,119 @@
+//! Text of a stranger's, made safe to show among other text: characters that a terminal obeys, that turn the direction of
+//! what follows, or that are not seen at all are written as their numbers. Line ends and tabs stay.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use unicode_security::skeleton;
+
+/// `text` with each hidden character as its number: `\x1b` if it is a control character, `\u{202e}` if it is another.
+///
+/// Some hidden characters are part of how a word or an emoji is written, and stay where they are: joiners between two
+/// characters that are not ASCII (Persian, Indic scripts, emoji of several people), a variation selector behind a visible
+/// character, and the tags of a regional flag.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find(is_hidden) else { return Cow::Borrowed(text) };
+    let mut shown = String::with_capacity(text.len() + 16);
+    shown.push_str(&text[..first]);
+    // The character before, if it was kept.
+    let mut before = text[..first].chars().next_back();
+    let mut rest = text[first..].chars();
+    while let Some(c) = rest.next() {
+        if !is_hidden(c) || is_spelling(before, c, rest.clone().next()) {
+            shown.push(c);
+            before = Some(c);
+        } else {
+            let number = u32::from(c);
+            // Writing to a string cannot fail. Control characters end at U+009F.
+            let _ = if c.is_control() { write!(shown, "\\x{number:02x}") } else { write!(shown, "\\u{{{number:x}}}") };
+            before = None;
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character acts on other text, or on the terminal, without being seen.
+pub(crate) fn is_hidden(c: char) -> bool {
+    match c {
+        '\n' | '\t' | ' '..='~' => false,
+        // The last ones are the line and paragraph separators, and the marks of annotations between the lines.
+        '\0'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' => true,
+        // Unicode Technical Standard 39 section 4: a skeleton is what is left to see of a text. It leaves out the characters
+        // with the property Default_Ignorable_Code_Point, of which all that control direction (Bidi_Control) are some.
+        _ => skeleton(c.encode_utf8(&mut [0; 4])).next().is_none(),
+    }
+}
+
+/// Whether a hidden character belongs to the writing of its neighbours: `before` was kept, `after` is what comes next.
+fn is_spelling(before: Option<char>, c: char, after: Option<char>) -> bool {
+    let Some(before) = before else { return false };
+    match c {
+        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. They do nothing between ASCII letters but hide.
+        '\u{200c}' | '\u{200d}' => {
+            !before.is_ascii() && after.is_some_and(|after| !after.is_ascii() && !is_hidden(after))
+        }
+        // Unicode chapter 23.4, variation selectors; digits, # and * have them as keycaps.
+        '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{180b}'..='\u{180d}' | '\u{180f}' => {
+            !is_hidden(before) && (!before.is_ascii() || matches!(before, '0'..='9' | '#' | '*'))
+        }
+        // Unicode Technical Standard 51, emoji tag sequences: a black flag and the name of the region in tags.
+        '\u{e0020}'..='\u{e007f}' => matches!(before, '\u{1f3f4}' | '\u{e0020}'..='\u{e007e}'),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_shown_as_numbers() {
+        assert_eq!(escaped("a\tb\nc \u{e4}"), "a\tb\nc \u{e4}");
+        assert_eq!(escaped("\x1b[2J\r\x07\u{7f}\u{9b}"), "\\x1b[2J\\x0d\\x07\\x7f\\x9b");
+    }
+
+    #[test]
+    fn what_turns_the_direction_is_shown_as_numbers() {
+        for c in
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
+        {
+            assert_eq!(escaped(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_seen_is_shown_as_numbers() {
+        let unseen = "\u{ad}\u{34f}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{2028}\u{2029}\u{2060}\u{2064}\u{206a}\u{3164}\
+                      \u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0041}\u{e0100}";
+        for c in unseen.chars() {
+            assert_eq!(escaped(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
+        }
+        assert_eq!(escaped("\u{200b}"), "\\u{200b}");
+    }
+
+    #[test]
+    fn scripts_and_emoji_keep_their_spelling() {
+        let written = [
+            "مرحبا بالعالم! كيف حالك (اليوم)?",
+            "שלום",
+            "می\u{200c}خواهم",   // Persian, with a non-joiner
+            "क\u{94d}\u{200d}ष", // Devanagari, with a joiner
+            "👩\u{200d}👩\u{200d}👧 ❤\u{fe0f} 1\u{fe0f}\u{20e3}",
+            "👩\u{1f3fd}\u{200d}🚀 🏳\u{fe0f}\u{200d}🌈",
+            "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}", // the flag of Scotland
+            "葛\u{e0100}",                                              // a variant of a Han character
+            "한국어, e\u{301}, 日本語　",
+        ];
+        for text in written {
+            assert_eq!(escaped(text), text);
+        }
+    }
+
+    #[test]
+    fn spelling_is_no_place_to_hide_in() {
+        assert_eq!(escaped("é\u{200d}\u{200b}é"), "é\\u{200d}\\u{200b}é");
+        assert_eq!(escaped("❤\u{fe0f}\u{fe0f}"), "❤\u{fe0f}\\u{fe0f}");
+        assert_eq!(escaped("é\u{e0041}\u{e0042}"), "é\\u{e0041}\\u{e0042}");
+        assert_eq!(escaped("é\u{200d}"), "é\\u{200d}");
+    }
+}
