@@ -7,7 +7,7 @@ use ropeway::http::Response;
 use rustls::CertificateError;
 
 use super::exit::Exit;
-use super::render::printable_line;
+use super::render::escaped_line;
 use super::wording::wording;
 use crate::style::{complain, faint, say};
 use crate::visible::escaped;
@@ -57,7 +57,7 @@ fn show_refusal(response: &Response<Vec<u8>>, verbose: bool) {
     say(&format!("\n{:?} {}", response.version(), response.status()));
     if verbose {
         for (name, value) in response.headers() {
-            say(&faint(&format!("{name}: {}", printable_line(&String::from_utf8_lossy(value.as_bytes())))));
+            say(&faint(&format!("{name}: {}", escaped_line(&String::from_utf8_lossy(value.as_bytes())))));
         }
     }
     let body = response.body();

@@ -1,4 +1,4 @@
-//! Messages as text: bytes in digits, lines, beginnings. Which characters have no place on a terminal, `visible` says.
+//! Messages as text: bytes in digits, a line as one line, the beginning of what is long.
 
 use anstream::adapter::strip_str;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -7,7 +7,7 @@ use super::args::Binary;
 use crate::visible::escaped;
 
 /// Text that is safe to show on a terminal, on one line.
-pub(crate) fn printable_line(text: &str) -> String {
+pub(crate) fn escaped_line(text: &str) -> String {
     escaped(text).replace('\n', "\\n")
 }
 
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_line_stays_a_line() {
-        assert_eq!(printable_line("a\nb\r"), "a\\nb\\x0d");
+        assert_eq!(escaped_line("a\nb\r"), "a\\nb\\x0d");
     }
 
     #[test]

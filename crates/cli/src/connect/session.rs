@@ -17,7 +17,7 @@ use super::events::{Event, Events};
 use super::exit::Exit;
 use super::lines::FIRST_LINE;
 use super::pings::Pings;
-use super::render::printable_line;
+use super::render::escaped_line;
 use super::screen::Screen;
 use super::signals::Stop;
 use super::wording::wording;
@@ -234,7 +234,7 @@ impl Session<'_> {
     fn show_headers(&mut self, direction: char, headers: &HeaderMap) {
         for (name, value) in headers {
             let value = String::from_utf8_lossy(value.as_bytes());
-            self.screen.note(&format!("{direction} {name}: {}", printable_line(&value)));
+            self.screen.note(&format!("{direction} {name}: {}", escaped_line(&value)));
         }
     }
 

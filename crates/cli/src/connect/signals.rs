@@ -8,6 +8,7 @@ pub(crate) enum Stop {
     /// Ctrl-C, or SIGINT.
     Interrupt,
     /// SIGTERM.
+    #[cfg_attr(windows, expect(dead_code, reason = "there is none"))]
     Terminate,
 }
 

@@ -1,6 +1,6 @@
 //! The library's words with this program's options in them, where the library names its settings.
 
-use super::render::printable_line;
+use super::render::escaped_line;
 
 /// The library's settings, and what they are called here.
 const OPTIONS: [(&str, &str); 6] = [
@@ -14,7 +14,7 @@ const OPTIONS: [(&str, &str); 6] = [
 
 /// What something of the library's says, for a terminal. Some of it is a server's, such as the reason of a close.
 pub(crate) fn wording(what: &impl ToString) -> String {
-    let mut text = printable_line(&what.to_string());
+    let mut text = escaped_line(&what.to_string());
     for (setting, option) in OPTIONS {
         text = text.replace(setting, option);
     }
