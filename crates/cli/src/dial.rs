@@ -48,6 +48,8 @@ impl Dial {
 }
 
 fn url(text: &str) -> Result<Url, String> {
+    // As it may be pasted; what else a browser forgives is the parser's.
+    let text = text.trim();
     let has_scheme = text
         .split_once("://")
         .is_some_and(|(scheme, _)| scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)));
@@ -77,6 +79,8 @@ mod tests {
             ("[::1]:8005", "ws://[::1]:8005/"),
             ("h/?to=http://other", "ws://h/?to=http://other"),
             ("https://example.org/a", "wss://example.org/a"),
+            (" wss://example.org/a b\n", "wss://example.org/a%20b"),
+            ("bücher.example", "ws://xn--bcher-kva.example/"),
         ] {
             assert_eq!(url(text).unwrap_or_else(|error| panic!("{text}: {error}")).target.to_string(), meant);
         }

@@ -52,7 +52,8 @@
 //!
 //! # Features
 //!
-//! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `hyper`, `axum`: sharing their ports.
+//! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does, such as
+//! `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing their ports.
 
 mod ahead;
 mod client;

@@ -289,7 +289,7 @@ fn headers(target: &Target, options: &ClientOptions, key: &str) -> Result<Header
     Ok(headers)
 }
 
-/// What is put into our own headers is ASCII: base64, tokens, extension parameters, and hosts that `Uri` has checked.
+/// What is put into our own headers is ASCII: base64, tokens, extension parameters, and hosts that `Uri` or a URL parser has checked.
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("tokens, base64 and hosts are header values")
 }

@@ -1,5 +1,7 @@
 //! Where a client connects to: a `ws` or `wss` URL, taken apart. Resolving and connecting are the driver's.
 
+#[cfg(feature = "url")]
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -76,6 +78,9 @@ impl Target {
     }
 }
 
+/// With the feature `url`, text is read as a browser reads it: blanks around it and line ends in it do not count, an
+/// international host name becomes its `xn--` form, `/a/../b` becomes `/b`, and what a request line must not have is
+/// percent-encoded. Without it, text must be a URL of RFC 3986 already, and is sent as it is.
 impl FromStr for Target {
     type Err = TargetError;
 
@@ -83,12 +88,68 @@ impl FromStr for Target {
         if !url.contains("://") {
             return Err(TargetError::SchemeMissing);
         }
-        // `Uri` would drop it without a word.
-        if url.contains('#') {
-            return Err(TargetError::Fragment);
-        }
-        Self::try_from(&url.parse::<Uri>().map_err(|_| TargetError::Invalid)?)
+        parse(url)
     }
+}
+
+#[cfg(feature = "url")]
+fn parse(text: &str) -> Result<Target, TargetError> {
+    use url::{Position, SyntaxViolation, Url};
+
+    // A browser takes "ws:///chat" for the host "chat". RFC 9110 section 4.2.1: "A recipient that processes such a URI
+    // reference MUST reject it as invalid." It is what comes of an empty variable, and would send secrets elsewhere.
+    let has_host = Cell::new(true);
+    let note = |violation| {
+        if violation == SyntaxViolation::ExpectedDoubleSlash {
+            has_host.set(false);
+        }
+    };
+    let url = Url::options().syntax_violation_callback(Some(&note)).parse(text)?;
+    let is_secure = match url.scheme() {
+        "ws" | "http" => false,
+        "wss" | "https" => true,
+        scheme => return Err(TargetError::Scheme(scheme.to_owned())),
+    };
+    if url.fragment().is_some() {
+        return Err(TargetError::Fragment);
+    }
+    let (Some(host), Some(port), true) = (url.host_str(), url.port_or_known_default(), has_host.get()) else {
+        return Err(TargetError::Authority);
+    };
+    let has_userinfo = !url.username().is_empty() || url.password().is_some();
+    Ok(Target {
+        is_secure,
+        host: host.to_owned(),
+        port,
+        path_and_query: url[Position::BeforePath..Position::AfterQuery].parse().map_err(|_| TargetError::Invalid)?,
+        basic: has_userinfo.then(|| basic(&format!("{}:{}", url.username(), url.password().unwrap_or_default()))),
+    })
+}
+
+#[cfg(feature = "url")]
+impl From<url::ParseError> for TargetError {
+    fn from(error: url::ParseError) -> Self {
+        use url::ParseError as E;
+        match error {
+            E::RelativeUrlWithoutBase => Self::SchemeMissing,
+            E::EmptyHost
+            | E::IdnaError
+            | E::InvalidPort
+            | E::InvalidIpv4Address
+            | E::InvalidIpv6Address
+            | E::InvalidDomainCharacter => Self::Authority,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+#[cfg(not(feature = "url"))]
+fn parse(text: &str) -> Result<Target, TargetError> {
+    // `Uri` would drop it without a word.
+    if text.contains('#') {
+        return Err(TargetError::Fragment);
+    }
+    Target::try_from(&text.parse::<Uri>().map_err(|_| TargetError::Invalid)?)
 }
 
 /// A URL that is parsed already. `http` has dropped a fragment identifier from it, which [`Target::from_str`] refuses.
@@ -216,9 +277,12 @@ impl fmt::Display for TargetError {
                 "the URL's host or port is not one (RFC 3986 section 3.2); write something like \
                  ws://example.com:8005/ or ws://[::1]:8005/",
             ),
+            Self::Invalid if cfg!(feature = "url") => {
+                f.write_str("this is not a URL (RFC 3986); write something like ws://example.com:8005/path")
+            }
             Self::Invalid => f.write_str(
                 "this is not a URL (RFC 3986); percent-encode spaces and other special characters, and write \
-                 international host names in their xn-- form",
+                 international host names in their xn-- form, or turn on the feature `url`, which does both",
             ),
         }
     }
@@ -228,7 +292,10 @@ impl std::error::Error for TargetError {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::handshake::{HeadReader, Limits};
 
     fn target(url: &str) -> Target {
         url.parse().expect(url)
@@ -255,11 +322,64 @@ mod tests {
         for (url, name) in [
             ("ws://h", "/"),
             ("ws://h?q", "/?q"),
-            ("ws://h/a/../b?c=d&e", "/a/../b?c=d&e"),
+            ("ws://h/a/b?c=d&e", "/a/b?c=d&e"),
             ("ws://h/ä?€", "/%C3%A4?%E2%82%AC"),
         ] {
             assert_eq!(target(url).path_and_query(), name, "{url}");
         }
+    }
+
+    #[cfg(feature = "url")]
+    #[test]
+    fn text_is_read_as_a_browser_reads_it() {
+        for (text, url) in [
+            ("ws://bücher.example/", "ws://xn--bcher-kva.example/"),
+            ("wss://BÜCHER.example:8005/ä", "wss://xn--bcher-kva.example:8005/%C3%A4"),
+            ("ws://例え。テスト/", "ws://xn--r8jz45g.xn--zckzah/"),
+            ("ws://faß.example/", "ws://xn--fa-hia.example/"),
+            ("  ws://example.com/\n", "ws://example.com/"),
+            ("ws://exam\r\n  ple.com/".replace(' ', "").as_str(), "ws://example.com/"),
+            ("ws://h/\r\nHost: evil", "ws://h/Host:%20evil"),
+            ("ws://h/a b?c d", "ws://h/a%20b?c%20d"),
+            ("ws://h/?q=\"<a>\"'", "ws://h/?q=%22%3Ca%3E%22%27"),
+            ("ws://h/a\\b|c^{d}`?{}|^`[]", "ws://h/a/b|c^%7Bd%7D%60?{}|^`[]"),
+            ("ws://h/a/./../b/%2e%2E/c", "ws://h/c"),
+            ("ws://h/%zz%", "ws://h/%zz%"),
+            ("ws://127.1/", "ws://127.0.0.1/"),
+            ("ws://[0:0:0:0:0:0:0:1]/", "ws://[::1]/"),
+            ("ws://example.com:/", "ws://example.com/"),
+        ] {
+            assert_eq!(target(text).to_string(), url, "{text}");
+        }
+    }
+
+    #[cfg(feature = "url")]
+    #[test]
+    fn what_no_browser_takes_for_a_host_is_refused() {
+        for url in [
+            "ws:///chat",
+            "ws:////chat",
+            "ws://\t/chat",
+            "ws:\\\\h\\chat://",
+            "ws://a b/",
+            "ws://a\u{0}b/",
+            "ws://xn--a/",
+            "ws://\u{202e}/",
+            "ws://256.1.1.1/",
+            "ws://h%00/",
+            "ws://h:80:80/",
+        ] {
+            assert_eq!(url.parse::<Target>(), Err(TargetError::Authority), "{url:?}");
+        }
+    }
+
+    #[cfg(not(feature = "url"))]
+    #[test]
+    fn without_a_parser_text_must_be_a_url_already() {
+        for url in ["ws:///chat", "ws://h/a b", "ws://h/\r\nHost: evil", "ws://hä/", " ws://h/"] {
+            assert_eq!(url.parse::<Target>(), Err(TargetError::Invalid), "{url:?}");
+        }
+        assert_eq!(target("ws://h/a/../b").path_and_query(), "/a/../b");
     }
 
     #[test]
@@ -290,12 +410,25 @@ mod tests {
             ("ws://h:65536/", TargetError::Authority),
             ("ws://h:x/", TargetError::Authority),
             ("ws://[::1]x/", TargetError::Authority),
-            ("ws:///chat", TargetError::Invalid),
-            ("ws://h/a b", TargetError::Invalid),
-            ("ws://h/\r\nHost: evil", TargetError::Invalid),
-            ("ws://hä/", TargetError::Invalid),
         ] {
             assert_eq!(url.parse::<Target>(), Err(error), "{url:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a URL has in it, it makes one request line and one `Host`, and reads the same when it is read again.
+        #[test]
+        fn what_is_read_is_sent_as_one_line(text in "(ws|HTTPS)://[a-zäß.\\[\\]:0-9%@]{0,12}[/?][ -~ä\r\n\t\u{202e}]{0,24}") {
+            if let Ok(target) = text.parse::<Target>() {
+                let head = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", target.path_and_query(), target.host_header());
+                let read = HeadReader::new(Limits::server()).handle_request(head.as_bytes());
+                let (request, consumed) = read.expect("a head").expect("a whole head");
+                prop_assert_eq!(consumed, head.len());
+                prop_assert_eq!(request.headers().len(), 1);
+                prop_assert_eq!(request.uri().to_string(), target.path_and_query());
+                let shown = target.to_string();
+                prop_assert_eq!(shown.parse::<Target>().expect("it was read before").to_string(), shown);
+            }
         }
     }
 }
