@@ -96,7 +96,7 @@ async fn a_stderr_that_is_closed_keeps_nobody_from_being_served() {
 
 #[tokio::test]
 async fn descriptors_used_up_and_a_full_disk_do_not_end_the_server() {
-    let server = Serve::start_under_a_limit(40, &["--threads", "1"], full()).await;
+    let server = Serve::start_under_a_limit(40, &["--threads", "2"], full()).await;
     let mut clients = Vec::new();
     for _ in 0..80 {
         let mut tcp = TcpStream::connect(server.addr()).await.unwrap();
@@ -111,7 +111,7 @@ async fn descriptors_used_up_and_a_full_disk_do_not_end_the_server() {
     }
     assert!(shed > 0, "there were descriptors for all");
     drop(clients);
-    // It hears of their end in its own time; until then it may let go of others.
+    // With two threads that accept: one takes the descriptor that the other gave up. It hears of their end in its own time; until then it may let go of others.
     let again = async { while hello(&[&server.echo()]).await != echoed() {} };
     soon("an echo", again).await;
     let mut server = server;

@@ -14,6 +14,12 @@ pub(super) type Tcp = std::net::TcpStream;
 #[cfg(not(unix))]
 pub(super) type Tcp = tokio::net::TcpStream;
 
+/// What is [spare](Listener::spare).
+#[cfg(unix)]
+pub(super) type Spare = std::os::fd::OwnedFd;
+#[cfg(not(unix))]
+pub(super) type Spare = ();
+
 pub(super) struct Listener {
     #[cfg(unix)]
     inner: tokio::io::unix::AsyncFd<mio::net::TcpListener>,
@@ -52,8 +58,23 @@ impl Listener {
     }
 }
 
+#[cfg(unix)]
+impl Listener {
+    /// A file descriptor that serves for nothing: another of the same socket.
+    pub(super) fn spare(&self) -> Option<Spare> {
+        use std::os::fd::AsFd;
+
+        self.inner.get_ref().as_fd().try_clone_to_owned().ok()
+    }
+}
+
 #[cfg(not(unix))]
 impl Listener {
+    /// Elsewhere sockets are no file descriptors, and there are as many as there is memory.
+    pub(super) fn spare(&self) -> Option<Spare> {
+        Some(())
+    }
+
     pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
         Ok(Self { inner: listener })
     }

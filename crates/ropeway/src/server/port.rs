@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Server;
 use super::exchange::{Exchange, Step};
-use super::listener::{Listener, Tcp, with_tokio};
+use super::listener::{Listener, Spare, Tcp, with_tokio};
 #[cfg(unix)]
 use super::newcomer::Newcomer;
 #[cfg(unix)]
@@ -47,7 +47,7 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
     let part = server.shared.runtimes.join();
     let handshakes = Arc::new(Semaphore::new(server.shared.settings.max_handshakes));
     let mut stopped = pin!(server.shared.clients.stopped());
-    let mut reserve = Reserve::new();
+    let mut reserve = Reserve::new(&listener);
     loop {
         let accepted = async {
             let permit = Arc::clone(&handshakes).acquire_owned().await;
@@ -57,7 +57,13 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
         // The semaphore is never closed.
         let Ok(permit) = permit else { return };
         match accepted {
-            Ok((tcp, remote_addr)) => meet(server, &part.next(), tcp, remote_addr, permit),
+            Ok((tcp, remote_addr)) if reserve.is_there(&listener) => {
+                meet(server, &part.next(), tcp, remote_addr, permit);
+            }
+            Ok(client) => {
+                drop(client);
+                reserve = Reserve::new(&listener);
+            }
             Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
                 static FAILED: Rate = Rate::new("failures to accept");
@@ -188,19 +194,28 @@ fn is_peers_fault(error: &io::Error) -> bool {
 /// A file descriptor held back for the day when there are none: given up, it lets one waiting client be accepted and dropped,
 /// who would otherwise wait in the system's queue and keep it full.
 struct Reserve {
-    file: Option<std::fs::File>,
+    spare: Option<Spare>,
 }
 
 impl Reserve {
-    fn new() -> Self {
-        Self { file: std::fs::File::open("/dev/null").ok() }
+    fn new(listener: &Listener) -> Self {
+        Self { spare: listener.spare() }
+    }
+
+    /// Whether there is one. Without it no client is kept: of several who accept, another may have taken the descriptor that was
+    /// given up, and if each kept its client there would soon be none to give up.
+    fn is_there(&mut self, listener: &Listener) -> bool {
+        if self.spare.is_none() {
+            self.spare = listener.spare();
+        }
+        self.spare.is_some()
     }
 
     async fn shed(&mut self, listener: &Listener) {
-        if self.file.take().is_some() {
+        if self.spare.take().is_some() {
             // Whether it could be accepted or not, there is nothing more to do for it.
             let _ = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx).map(drop))).await;
         }
-        *self = Self::new();
+        *self = Self::new(listener);
     }
 }
