@@ -200,6 +200,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             Ws::new(&mut self.connection, &self.link).run_commands();
             self.write(cx, now);
             if self.connection.outcome().is_some() {
+                self.empty(cx);
                 self.finish();
                 return Turn::Over;
             }
@@ -231,7 +232,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         while self.connection.buffered_amount() > 0 {
             if self.writing == Writing::Ended {
                 // Nobody will take it. What was received before the transport broke is still delivered.
-                self.connection.handle_broken_pipe();
+                self.connection.handle_broken_pipe(now);
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = self.connection.poll_transmit(&mut slices);
@@ -260,13 +261,17 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 Err(error) => self.broken(&error),
             }
         }
-        if self.connection.poll_shutdown() && self.writing == Writing::Idle {
-            self.writing = Writing::Ending;
+        if matches!(self.writing, Writing::Idle | Writing::Ended) && self.connection.poll_shutdown() {
+            match self.writing {
+                Writing::Ended => self.connection.handle_shutdown(),
+                _ => self.writing = Writing::Ending,
+            }
         }
         if self.writing == Writing::Ending {
             // An error here says that the peer was faster.
             let _ = ready!(self.stream.poll_shutdown(cx));
             self.writing = Writing::Ended;
+            self.connection.handle_shutdown();
         }
         Poll::Ready(())
     }
@@ -302,7 +307,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
         if let Some(room) = self.connection.poll_read_buffer() {
             let result = ready!(self.stream.poll_read(cx, room));
-            let count = self.check_read(result);
+            let count = self.check_read(result, now);
             if count > 0 {
                 let event = self.connection.handle_read_in_place(count, now);
                 self.guarded(|this| {
@@ -316,7 +321,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
         scratch::with(|buffer| {
             let result = ready!(self.stream.poll_read(cx, buffer));
-            let count = self.check_read(result);
+            let count = self.check_read(result, now);
             if count == 0 {
                 return Poll::Ready(0);
             }
@@ -327,15 +332,53 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     /// How many bytes were read; at 0 nothing more will be.
-    fn check_read(&mut self, result: io::Result<usize>) -> usize {
-        let count = result.unwrap_or_else(|error| {
-            self.broken(&error);
-            0
-        });
-        if count == 0 {
-            self.connection.handle_eof();
+    fn check_read(&mut self, result: io::Result<usize>, now: Instant) -> usize {
+        match result {
+            // TLS says so of a peer that ends its half of TCP without a word. What was cut off by that, frames tell.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
+            Ok(0) => {
+                // Said once, and by the close frame if there was one.
+                let is_news = self.connection.is_receiving();
+                self.connection.handle_eof(now);
+                if is_news {
+                    self.guarded(Self::peer_closed);
+                }
+                0
+            }
+            Ok(count) => count,
+            Err(error) => {
+                self.broken(&error);
+                self.connection.handle_reset();
+                0
+            }
         }
-        count
+    }
+
+    /// The peer has closed, or ended its half: the handler answers, now or later.
+    fn peer_closed(&mut self) {
+        if self.connection.is_unanswered() {
+            let mut ws = Ws::new(&mut self.connection, &self.link);
+            match &mut self.state {
+                Some(state) => self.endpoint.handler.on_peer_close(&mut ws, state),
+                None => ws.answer_close(),
+            }
+        }
+        self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+    }
+
+    /// Throws away what has come already, before the transport is dropped: unread bytes would reset a TCP connection, and the
+    /// peer might lose what it has not read.
+    fn empty(&mut self, cx: &mut Context<'_>) {
+        if self.connection.outcome().is_none_or(|closed| !closed.clean) {
+            return;
+        }
+        let most = BYTES_A_TURN / scratch::SIZE;
+        for _ in 0..most {
+            let read = scratch::with(|buffer| self.stream.poll_read(cx, buffer));
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                return;
+            }
+        }
     }
 
     /// Handles input, event by event, until it is used up or the rest has to wait. Gives how many bytes that was, counted as
@@ -383,7 +426,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn dispatch(&mut self, event: Event<'_>) {
-        if matches!(event, Event::Close(_) | Event::Violation(_)) {
+        if matches!(event, Event::Close(_)) {
+            return self.peer_closed();
+        }
+        if matches!(event, Event::Violation(_)) {
             self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
         }
         let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
@@ -396,14 +442,14 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}");
                 handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
-            // The close event comes when all is over.
+            // The close frame was told of above, and `Event` may grow.
             _ => {}
         }
     }
 
     /// Whether to leave unread what comes.
     fn is_stopped(&self) -> bool {
-        self.is_paused() || self.is_full()
+        self.is_paused() || self.is_full() || !self.connection.is_reading()
     }
 
     /// Whether the user wants nothing delivered. What would be thrown away is read all the same: a connection that closes has
@@ -415,7 +461,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
     /// connection sends no replies, and reads on, or it would never see the peer's close frame.
     fn is_full(&self) -> bool {
-        self.connection.ready_state() == ReadyState::Open
+        self.connection.is_receiving()
+            && self.connection.ready_state() == ReadyState::Open
             && self.connection.buffered_amount() >= self.connection.config().max_buffered
     }
 

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Ping(Bytes),
     Pong(Bytes),
     Close(Option<CloseFrame>),
+    /// Answer the peer's close frame, or the end of its half of the transport.
+    AnswerClose,
     Terminate,
 }
 
@@ -256,6 +258,15 @@ impl Link {
 
     pub(crate) fn close(&self, frame: Option<CloseFrame>) {
         self.push_close(self.lock(), frame);
+    }
+
+    /// Answers the close frame of the peer, or the end of its half, behind all that was sent.
+    pub(crate) fn answer_close(&self) {
+        let mut shared = self.lock();
+        if shared.state == ReadyState::Open {
+            shared.state = ReadyState::Closing;
+            self.push(shared, Command::AnswerClose);
+        }
     }
 
     pub(crate) fn terminate(&self) {

@@ -56,6 +56,10 @@ struct Inbox {
     waiting: Option<Waker>,
     /// Nobody will ask any more.
     deaf: bool,
+    /// Whether a message has ever come.
+    is_used: bool,
+    /// The peer has closed, or ended its half, and gets its answer once the messages are taken.
+    is_unanswered: bool,
     /// Nothing before the end.
     end: Option<Box<End>>,
 }
@@ -144,6 +148,9 @@ impl WebSocket {
         }
         match &mut inbox.end {
             None => {
+                if std::mem::take(&mut inbox.is_unanswered) {
+                    self.sender.link().answer_close();
+                }
                 if inbox.waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                     inbox.waiting = Some(cx.waker().clone());
                 }
@@ -257,6 +264,19 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
         state.leave(ws);
     }
 
+    /// The user may have an answer to each message that came before, so the peer is answered when the user asks for the next
+    /// message behind the last, at once where that is so already.
+    fn on_peer_close(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+        state.leave(ws);
+        let mut inbox = lock(&state.inbox);
+        let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
+        inbox.is_unanswered = !(is_done || inbox.deaf);
+        if !inbox.is_unanswered {
+            drop(inbox);
+            ws.answer_close();
+        }
+    }
+
     fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
         state.end(closed.clone());
     }
@@ -275,6 +295,7 @@ impl PullState {
             if inbox.cost >= INBOX_FULL {
                 ws.pause();
             }
+            inbox.is_used = true;
             inbox.messages.extend(batch.drain(..));
             inbox.waiting.take()
         };

@@ -9,6 +9,7 @@ mod client;
 mod closing;
 mod event_loop;
 mod flood;
+mod half_close;
 mod handshake;
 mod handshake_rows;
 mod keepalive;
