@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
@@ -22,6 +22,10 @@ use crate::ws::Ws;
 
 /// How many bytes a connection may read before others have their turn.
 const BYTES_A_TURN: usize = 256 * 1024;
+
+/// How much a peer has for certain once it was written, though the socket is dropped: what TCP sends without waiting for the
+/// peer's word (RFC 6928: ten segments).
+const ON_ITS_WAY: usize = 14 * 1024;
 
 /// How many slices one `writev` takes: enough for eight large messages with their headers.
 const SLICES: usize = 16;
@@ -142,6 +146,37 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
+    /// Its runtime ends: does what was asked through senders and writes, as far as the stream takes it at once; the handler is not
+    /// called any more. Gives whether there is a reason to wait and do it again: where bytes are left, and then until the peer
+    /// has ended its half, which says that it has read them.
+    pub(crate) fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        if self.connection.outcome().is_some() || (is_first && self.buffered() == 0 && !self.link.has_commands()) {
+            return false;
+        }
+        let queued = scratch::with_spare(|spare| {
+            self.connection.lend(spare);
+            Ws::new(&mut self.connection, &self.link).run_commands();
+            let queued = self.connection.buffered_amount();
+            self.write(&mut cx, now);
+            self.connection.reclaim(spare);
+            queued
+        });
+        if self.buffered() > 0 {
+            return true;
+        }
+        if self.writing != Writing::Ended {
+            let _ = self.stream.poll_shutdown(&mut cx);
+            self.writing = Writing::Ended;
+        }
+        !(self.read_off(&mut cx) || (is_first && queued <= ON_ITS_WAY))
+    }
+
+    /// Bytes that wait to be written, here or in a layer between.
+    fn buffered(&self) -> usize {
+        self.connection.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
+    }
+
     /// Sends messages, and writes them at once as far as the transport takes them.
     #[cfg(unix)]
     pub(crate) fn send_all<'m>(
@@ -215,7 +250,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
                 return Turn::Again;
             }
-            let (buffered, state) = (self.connection.buffered_amount(), self.connection.ready_state());
+            let (buffered, state) = (self.buffered(), self.connection.ready_state());
             if self.link.park(buffered, state, self.was_paused) {
                 return Turn::Parked;
             }
@@ -372,13 +407,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if self.connection.outcome().is_none_or(|closed| !closed.clean) {
             return;
         }
-        let most = BYTES_A_TURN / scratch::SIZE;
-        for _ in 0..most {
-            let read = scratch::with(|buffer| self.stream.poll_read(cx, buffer));
-            if !matches!(read, Poll::Ready(Ok(1..))) {
-                return;
+        self.read_off(cx);
+    }
+
+    /// Reads and throws away what is there, of a peer that sends on a turn's worth. Gives whether the peer has ended its half.
+    fn read_off(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..BYTES_A_TURN / scratch::SIZE {
+            match scratch::with(|buffer| self.stream.poll_read(cx, buffer)) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
             }
         }
+        false
     }
 
     /// Handles input, event by event, until it is used up or the rest has to wait. Gives how many bytes that was, counted as

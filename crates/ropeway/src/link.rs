@@ -206,6 +206,20 @@ impl Link {
         self.poll_send(cx, &mut None)
     }
 
+    /// Waits until all that was sent is the operating system's. An error says that the connection is over.
+    pub(crate) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        let mut shared = self.lock();
+        if shared.is_over {
+            return Poll::Ready(Err(SendError::NotOpen(shared.state)));
+        }
+        // While it has its turn, it may hold what it has not told of.
+        if shared.is_parked && !shared.has_commands() && shared.buffered_amount() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        shared.wait(cx);
+        Poll::Pending
+    }
+
     /// Waits for the end.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
         let mut shared = self.lock();

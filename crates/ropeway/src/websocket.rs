@@ -82,9 +82,18 @@ impl WebSocket {
 
     /// Queues a message as soon as there is room.
     ///
+    /// It is written without being waited for, also where the `WebSocket` is dropped next. If the runtime ends right then, it still
+    /// is, as far as the peer takes it within a second; over TLS, as far as the socket takes it at once. To be certain, await
+    /// [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against `std::process::exit`.
+    ///
     /// Cancel safe: dropped before it is done, the message is not sent at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         Ok(self.sender.send_wait(message).await?)
+    }
+
+    /// Waits until all that was sent is the operating system's. Fails if the connection is over. Cancel safe.
+    pub async fn flush(&self) -> Result<(), Error> {
+        Ok(self.sender.flush().await?)
     }
 
     /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
@@ -201,7 +210,8 @@ impl Stream for WebSocket {
     }
 }
 
-/// A message is accepted whole, and written without being flushed; flushing therefore is ready at once.
+/// A message is accepted whole, and written without being flushed. Flushing waits until all is the operating system's, as
+/// [`WebSocket::flush`] does; so `SinkExt::send` waits for that with each message, and `feed` does not.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 
@@ -214,8 +224,8 @@ impl Sink<Message> for WebSocket {
         Ok(self.sender.link().send_promised(message)?)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.sender.link().poll_flushed(cx).map_err(Error::from)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
