@@ -15,9 +15,10 @@
 //! Frames, in `input` and in `sent`, are in the shorthand of `shorthand.rs`; clients mask with the key
 //! [`wire::KEY`]. Besides frames of the peer, `input` has
 //! - `hex 81 05 …`: bytes of the peer as they are;
-//! - `eof`: the transport ends;
+//! - `eof`: the peer ends its half of the transport; `reset`: the transport is broken;
 //! - `we text 'x'`, `we binary …`, `we ping …`, `we pong …`, `we close 1000 'x'`: the user sends; in fragments with
-//!   `we text fragment 'x'`, `we continuation fragment 'y'`, `we continuation 'z'`; `we terminate` gives up;
+//!   `we text fragment 'x'`, `we continuation fragment 'y'`, `we continuation 'z'`; `we answer` answers what the peer said
+//!   last, where `auto_close` is off; `we terminate` gives up;
 //! - `stall`, `drain 3`, `drain`: the transport takes nothing from us, three bytes, all again;
 //! - `wait 500ms`: time passes.
 //!
@@ -99,8 +100,10 @@ impl Role {
 pub enum Step {
     /// The peer sends a frame, or a piece of one.
     Receive(Vec<u8>),
-    /// The transport ends.
+    /// The peer ends its half of the transport.
     Eof,
+    /// The transport is broken.
+    Reset,
     /// From now on the transport takes nothing.
     Stall,
     /// The transport takes so many bytes and no more; without a number all that there are, now and later.
@@ -129,6 +132,8 @@ pub enum Command {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<(u16, String)>),
+    /// Answer the peer's close frame, or the end of its half.
+    AnswerClose,
     /// Give the connection up without a closing handshake.
     Terminate,
 }
@@ -290,6 +295,8 @@ impl Peer {
     fn step(&mut self, words: &mut Words<'_>) -> Result<Step, String> {
         Ok(if words.take("eof") {
             Step::Eof
+        } else if words.take("reset") {
+            Step::Reset
         } else if words.take("stall") {
             Step::Stall
         } else if words.take("drain") {
@@ -335,6 +342,7 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
         ("ping", false) => Command::Ping(words.payload()?),
         ("pong", false) => Command::Pong(words.payload()?),
         ("close", false) => Command::Close(words.close_body()?),
+        ("answer", false) => Command::AnswerClose,
         ("terminate", false) => Command::Terminate,
         _ => return Err(format!("we can't send {kind}")),
     })

@@ -17,7 +17,9 @@ pub struct Config {
     pub ping_interval_ms: Option<u64>,
     pub ping_timeout_ms: Option<u64>,
     pub close_timeout_ms: Option<u64>,
+    pub end_timeout_ms: Option<u64>,
     pub auto_pong: Option<bool>,
+    pub auto_close: Option<bool>,
     /// What permessage-deflate was negotiated with; absent if it wasn't.
     pub deflate: Option<Deflate>,
 }

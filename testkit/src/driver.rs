@@ -65,7 +65,8 @@ impl Driver {
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Receive(bytes) => self.receive(bytes),
-            Step::Eof => self.connection.handle_eof(),
+            Step::Eof => self.connection.handle_eof(self.now),
+            Step::Reset => self.connection.handle_reset(),
             Step::Stall => self.room = Some(0),
             Step::Drain(bytes) => self.room = *bytes,
             Step::Wait(time) => self.wait(*time),
@@ -138,6 +139,10 @@ impl Driver {
                 let frame = body.as_ref().map(|(code, reason)| proto::CloseFrame::new(*code, reason.as_str()));
                 self.connection.close(frame.as_ref(), self.now)
             }
+            Command::AnswerClose => {
+                self.connection.answer_close(self.now);
+                Ok(())
+            }
             Command::Terminate => {
                 self.connection.terminate();
                 Ok(())
@@ -162,7 +167,11 @@ impl Driver {
             self.room = self.room.map(|room| room - written);
             self.connection.handle_transmitted(written);
         }
-        self.ended |= self.connection.poll_shutdown() || self.connection.outcome().is_some();
+        if self.connection.poll_shutdown() {
+            self.ended = true;
+            self.connection.handle_shutdown();
+        }
+        self.ended |= self.connection.outcome().is_some();
     }
 }
 
@@ -216,7 +225,9 @@ pub fn configure(role: Role, config: &Config) -> proto::Config {
         ping_interval: config.ping_interval_ms.map(ms).or(defaults.ping_interval),
         ping_timeout: config.ping_timeout_ms.map_or(defaults.ping_timeout, ms),
         close_timeout: config.close_timeout_ms.map_or(defaults.close_timeout, ms),
+        end_timeout: config.end_timeout_ms.map_or(defaults.end_timeout, ms),
         auto_pong: config.auto_pong.unwrap_or(defaults.auto_pong),
+        auto_close: config.auto_close.unwrap_or(defaults.auto_close),
         buffers: defaults.buffers,
     }
 }

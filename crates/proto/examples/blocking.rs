@@ -60,6 +60,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         if connection.poll_shutdown() {
             stream.shutdown(Shutdown::Write)?;
+            connection.handle_shutdown();
         }
         if let Some(outcome) = connection.outcome() {
             println!("closed: {outcome}");
@@ -68,12 +69,12 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         let wait = connection.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
         stream.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
         match stream.read(&mut buffer) {
-            Ok(0) => connection.handle_eof(),
+            Ok(0) => connection.handle_eof(Instant::now()),
             Ok(count) => echo(&mut connection, &mut buffer[..count]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 connection.handle_timeout(Instant::now());
             }
-            Err(_) => connection.handle_eof(),
+            Err(_) => connection.handle_reset(),
         }
     }
 }

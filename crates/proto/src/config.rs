@@ -39,11 +39,21 @@ pub struct Config {
     /// How long after such a ping the peer counts as gone, unless anything at all is heard from it. 20 s outlasts a change
     /// of network on a phone.
     pub ping_timeout: Duration,
-    /// How long the closing handshake, and the wait for the transport's end after it, may take. 10 s.
+    /// How long the closing handshake may take, with all that is queued before it, and with the wait for the transport's end
+    /// where the connection failed. 10 s.
     pub close_timeout: Duration,
+    /// How long a client waits after the closing handshake for the server to end the transport, before it does so itself. A
+    /// server waits for nobody then (RFC 6455 section 7.1.1). 1 s: some round trips, and no more than a program that ends
+    /// may keep its user waiting.
+    pub end_timeout: Duration,
     /// Whether pings are answered without being asked. `true`; where it is `false` the user answers with
     /// [`pong`](crate::Connection::pong).
     pub auto_pong: bool,
+    /// Whether the peer's close frame, or the end of its half of the transport, is answered at once. `true`; where it is `false`
+    /// messages can be sent until the user answers with [`answer_close`](crate::Connection::answer_close) or
+    /// [`close`](crate::Connection::close), for `close_timeout` at most. In the crate `ropeway` the handler decides, whatever this
+    /// says.
+    pub auto_close: bool,
     /// Where buffers of large messages come from, if not from the allocator: those of a connection are used again by all that
     /// share this. A server has some by default, a client none.
     pub buffers: Option<Arc<Buffers>>,
@@ -61,7 +71,9 @@ impl Config {
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(10),
+            end_timeout: Duration::from_secs(1),
             auto_pong: true,
+            auto_close: true,
             buffers: Some(Arc::default()),
         }
     }

@@ -1,6 +1,8 @@
 //! A connection after the opening handshake: what it is told by the network, the clock and the user, and what it wants
 //! written. Frames are [`crate::recv`]'s and [`crate::send`]'s; here is what they mean for the connection's life.
 
+mod closing;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use crate::frame::Opcode;
 use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
-use crate::life::{Fragments, Other, Shutdown, State};
+use crate::life::{Other, Peer, State, Unanswered};
 use crate::message::{MessageRef, Payload};
 use crate::recv::assembler::{Assembler, lend};
 use crate::recv::decoder::{Decoded, Decoder};
@@ -98,11 +100,13 @@ impl Connection {
         &self.config
     }
 
-    /// Where in its life it is; never [`ReadyState::Connecting`].
+    /// Where in its life it is; never [`ReadyState::Connecting`]. It is open while the peer's close frame [is not answered].
+    ///
+    /// [is not answered]: Connection::is_unanswered
     pub fn ready_state(&self) -> ReadyState {
         match self.state.other() {
-            None | Some(Other::Fragmenting(_)) => ReadyState::Open,
-            Some(Other::CloseSent { .. } | Other::Lingering { .. }) => ReadyState::Closing,
+            None | Some(Other::Fragmenting(_) | Other::Unanswered(_)) => ReadyState::Open,
+            Some(Other::CloseSent { .. } | Other::Lingering(_)) => ReadyState::Closing,
             Some(Other::Closed(_)) => ReadyState::Closed,
         }
     }
@@ -110,6 +114,23 @@ impl Connection {
     /// Whether messages may still come. Once they may not, what the peer sends is thrown away.
     pub fn is_receiving(&self) -> bool {
         matches!(self.state.other(), None | Some(Other::Fragmenting(_) | Other::CloseSent { .. }))
+    }
+
+    /// Whether the driver is to read on: until it has told of the transport's end. What comes once messages may not is thrown
+    /// away, but is read: ending a TCP connection with unread bytes resets it.
+    pub fn is_reading(&self) -> bool {
+        match self.state.other() {
+            Some(Other::Unanswered(unanswered)) => !unanswered.is_ended,
+            Some(Other::Lingering(lingering)) => lingering.peer != Peer::Ended,
+            Some(Other::Closed(_)) => false,
+            None | Some(Other::Fragmenting(_) | Other::CloseSent { .. }) => true,
+        }
+    }
+
+    /// Whether the peer has closed or ended its half of the transport and this side has not answered, which is so only where
+    /// [`Config::auto_close`] is off. Messages can be sent until [`Connection::answer_close`] or [`Connection::close`].
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.state.other(), Some(Other::Unanswered(_)))
     }
 
     /// Whether it is open, in the middle of no message and not waiting for a pong: so only silence can become too long, and each
@@ -122,7 +143,9 @@ impl Connection {
     /// Bytes that wait to be written, frame headers included.
     pub fn buffered_amount(&self) -> usize {
         let held = match self.state.other() {
-            Some(Other::Fragmenting(fragments)) => fragments.held_bytes,
+            Some(Other::Fragmenting(fragments) | Other::Unanswered(Unanswered { fragments: Some(fragments), .. })) => {
+                fragments.held_bytes
+            }
             _ => 0,
         };
         self.queue.len() + held
@@ -179,7 +202,7 @@ impl Connection {
     fn handle_any_input<'a>(&mut self, input: &mut Input<'a>, rules: Rules, now: Instant) -> Option<Event<'a>> {
         loop {
             if !self.is_receiving() {
-                input.take_all();
+                self.throw_away(input.take_all().len(), now);
                 return None;
             }
             let event = match self.decoder.next(input, rules) {
@@ -220,20 +243,10 @@ impl Connection {
         }
     }
 
-    /// The transport has ended, or broken: nothing more can be read.
-    pub fn handle_eof(&mut self) {
-        self.end(Cause::Eof);
-    }
-
-    /// The transport takes no more bytes. What is queued is forgotten; what it still gives can be handled.
-    pub fn handle_broken_pipe(&mut self) {
-        self.queue = Queue::default();
-    }
-
     /// The time that [`Connection::poll_timeout`] named has come; harmless at any other.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
         if self.closing_deadline().is_some_and(|deadline| now >= deadline) {
-            self.end(Cause::CloseTimeout);
+            self.close_timeout(now);
         }
         if !self.is_receiving() {
             return None;
@@ -311,10 +324,9 @@ impl Connection {
         let first = self.state.fragments().is_none();
         self.encoder.fragment(part.into(), first, last, &mut self.queue);
         match (first, last) {
-            (true, false) => self.enter(Other::Fragmenting(Fragments::default())),
+            (true, false) => self.state.start_fragments(),
             (false, true) => {
-                let held = self.state.fragments().map(std::mem::take).unwrap_or_default().held;
-                self.state = State::Open;
+                let held = self.state.end_fragments().held;
                 for message in held {
                     self.queue_message(message.into());
                 }
@@ -332,23 +344,6 @@ impl Connection {
     /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`Config::auto_pong`] is off.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, payload)
-    }
-
-    /// Starts the closing handshake behind all that is queued; `None` sends no code. Messages that wait for the end of one in
-    /// fragments are not sent any more. What the peer sends before its own
-    /// close frame is still received. Where the connection is closing or closed already this does nothing.
-    pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
-        let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
-        if self.state.is_open() {
-            self.encoder.close(&payload, &mut self.queue);
-            self.enter(Other::CloseSent { deadline: now + self.config.close_timeout });
-        }
-        Ok(())
-    }
-
-    /// Gives the connection up at once. Nothing more is written; the driver drops the transport.
-    pub fn terminate(&mut self) {
-        self.end(Cause::Terminated);
     }
 }
 
@@ -373,23 +368,10 @@ impl Connection {
         self.queue.reclaim(spare);
     }
 
-    /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to
-    /// end it.
-    pub fn poll_shutdown(&mut self) -> bool {
-        let State::Other(other) = &mut self.state else { return false };
-        match &mut **other {
-            Other::Lingering { shutdown: shutdown @ Shutdown::Ours, .. } if self.queue.is_empty() => {
-                *shutdown = Shutdown::Done;
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// When [`Connection::handle_timeout`] is to be called. A driver may keep its timer while the connection
     /// [is at rest](Connection::is_at_rest), and ask again when that fires.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.state.is_open() {
+        if !self.state.is_open() || self.is_unanswered() {
             return self.closing_deadline();
         }
         [self.keepalive.deadline(&self.config), self.message_deadline()].into_iter().flatten().min()
@@ -419,15 +401,12 @@ impl Connection {
             }
             _ => {
                 let frame = CloseFrame::parse(&payload)?;
+                let outcome = Closed::clean(frame.clone());
                 if self.state.is_open() {
-                    // RFC 6455 section 5.5.1: the answer "typically echos the status code it received".
-                    self.encoder.close(&payload, &mut self.queue);
+                    self.receive_end(outcome, now);
+                } else {
+                    self.linger_clean(outcome, false, now);
                 }
-                let shutdown = match self.role() {
-                    Role::Server => Shutdown::Ours,
-                    Role::Client { .. } => Shutdown::Peers,
-                };
-                self.linger(Closed::clean(frame.clone()), shutdown, now);
                 Event::Close(frame)
             }
         })
@@ -444,44 +423,6 @@ impl Connection {
             return Err(Violation::ControlFlood(self.config.max_control_rate));
         }
         Ok(())
-    }
-
-    /// The peer broke the protocol: tells it why, behind what is queued (RFC 6455 section 7.1.7).
-    #[cold]
-    fn fail<'a>(&mut self, violation: Violation, now: Instant) -> Event<'a> {
-        if self.state.is_open() {
-            let frame = CloseFrame::new(violation.close_code(), violation.reason());
-            let payload = close_payload(&frame).unwrap_or_default();
-            self.encoder.close(&payload, &mut self.queue);
-        }
-        self.linger(Closed::abnormal(Cause::Violation(violation.clone())), Shutdown::Ours, now);
-        Event::Violation(violation)
-    }
-
-    fn enter(&mut self, state: Other) {
-        self.state = State::Other(Box::new(state));
-    }
-
-    fn linger(&mut self, outcome: Closed, shutdown: Shutdown, now: Instant) {
-        self.assembler.clear();
-        self.deflate = None;
-        let deadline = now + self.config.close_timeout;
-        self.enter(Other::Lingering { outcome, deadline, shutdown });
-    }
-
-    /// The transport is over or given up. How it ended was decided already if the connection only lingered.
-    fn end(&mut self, cause: Cause) {
-        let outcome = match std::mem::replace(&mut self.state, State::Open) {
-            State::Open => Closed::abnormal(cause),
-            State::Other(other) => match *other {
-                Other::Fragmenting(_) | Other::CloseSent { .. } => Closed::abnormal(cause),
-                Other::Lingering { outcome, .. } | Other::Closed(outcome) => outcome,
-            },
-        };
-        self.enter(Other::Closed(outcome));
-        self.assembler.clear();
-        self.deflate = None;
-        self.queue = Queue::default();
     }
 
     fn send_message(&mut self, message: MessageRef<'_>) -> Result<(), SendError> {
@@ -539,20 +480,7 @@ impl Connection {
         }
     }
 
-    fn closing_deadline(&self) -> Option<Instant> {
-        match self.state.other() {
-            Some(Other::CloseSent { deadline } | Other::Lingering { deadline, .. }) => Some(*deadline),
-            None | Some(Other::Fragmenting(_) | Other::Closed(_)) => None,
-        }
-    }
-
     fn message_deadline(&self) -> Option<Instant> {
         Some(self.assembler.unfinished_since()? + self.config.message_timeout?)
     }
-}
-
-/// The payload of a close frame that this side sends.
-fn close_payload(frame: &CloseFrame) -> Result<Vec<u8>, SendError> {
-    frame.check()?;
-    Ok([&frame.code.as_u16().to_be_bytes(), str::as_bytes(&frame.reason)].concat())
 }

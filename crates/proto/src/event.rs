@@ -14,7 +14,8 @@ pub enum Event<'a> {
     Ping(Payload<'a>),
     /// A pong.
     Pong(Payload<'a>),
-    /// The peer's close frame. The answer is queued; [`outcome`](crate::Connection::outcome) tells when all is over.
+    /// The peer's close frame. The answer is queued, unless [`auto_close`](crate::Config::auto_close) is off;
+    /// [`outcome`](crate::Connection::outcome) tells when all is over.
     Close(Option<CloseFrame>),
     /// The peer broke the protocol or a limit. The close frame that says so is queued, and nothing more will be received.
     Violation(Violation),

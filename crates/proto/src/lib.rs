@@ -12,12 +12,14 @@
 //!
 //! 1. Write what [`poll_transmit`](Connection::poll_transmit) gives, in one `writev`, and say how much of it went with
 //!    [`handle_transmitted`](Connection::handle_transmitted); until it gives nothing.
-//! 2. If [`poll_shutdown`](Connection::poll_shutdown) says so, end the writing half of the transport.
+//! 2. If [`poll_shutdown`](Connection::poll_shutdown) says so, end the writing half of the transport, and say so with
+//!    [`handle_shutdown`](Connection::handle_shutdown).
 //! 3. If there is an [`outcome`](Connection::outcome), drop the transport: the connection is closed.
-//! 4. Wait until there is something to read, or until [`poll_timeout`](Connection::poll_timeout).
+//! 4. Wait until there is something to read, unless it [reads no more](Connection::is_reading), or something can be written
+//!    that waits, or until [`poll_timeout`](Connection::poll_timeout).
 //! 5. Lend what was read to [`handle_input`](Connection::handle_input), again and again until it gives no event; at the end of
-//!    the transport call [`handle_eof`](Connection::handle_eof); when the time has come,
-//!    [`handle_timeout`](Connection::handle_timeout).
+//!    the peer's half of the transport call [`handle_eof`](Connection::handle_eof), and where it is broken
+//!    [`handle_reset`](Connection::handle_reset); when the time has come, [`handle_timeout`](Connection::handle_timeout).
 //!
 //! ```
 //! use std::io::IoSlice;

@@ -30,6 +30,10 @@ const BYTES_A_TURN: usize = 256 * 1024;
 /// An event's share of those bytes besides its payload, so that empty messages come to an end too.
 const MESSAGE_COST: usize = 64;
 
+/// How much a peer has for certain once it was written, though the socket is dropped: what TCP sends without waiting for the
+/// peer's word (RFC 6928: ten segments).
+const ON_ITS_WAY: usize = 14 * 1024;
+
 /// How many slices one `writev` takes: enough for eight large messages with their headers.
 const SLICES: usize = 16;
 
@@ -149,6 +153,37 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
+    /// Its runtime ends: does what was asked through senders and writes, as far as the stream takes it at once; the handler is not
+    /// called any more. Gives whether there is a reason to wait and do it again: where bytes are left, and then until the peer
+    /// has ended its half, which says that it has read them.
+    pub(crate) fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        if self.connection.outcome().is_some() || (is_first && self.buffered() == 0 && !self.link.has_commands()) {
+            return false;
+        }
+        let queued = scratch::with_spare(|spare| {
+            self.connection.lend(spare);
+            Ws::new(&mut self.connection, &self.link).run_commands();
+            let queued = self.connection.buffered_amount();
+            self.write(&mut cx, now);
+            self.connection.reclaim(spare);
+            queued
+        });
+        if self.buffered() > 0 {
+            return true;
+        }
+        if self.writing != Writing::Ended {
+            let _ = self.stream.poll_shutdown(&mut cx);
+            self.writing = Writing::Ended;
+        }
+        !(self.read_off(&mut cx) || (is_first && queued <= ON_ITS_WAY))
+    }
+
+    /// Bytes that wait to be written, here or in a layer between.
+    fn buffered(&self) -> usize {
+        self.connection.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
+    }
+
     /// Sends messages of a topic, and writes them at once as far as the transport takes them.
     #[cfg(unix)]
     pub(crate) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
@@ -198,6 +233,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             Ws::new(&mut self.connection, &self.link).run_commands();
             self.write(cx, now);
             if self.connection.outcome().is_some() {
+                self.empty(cx);
                 self.finish();
                 return Turn::Over;
             }
@@ -213,7 +249,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
                 return Turn::Again;
             }
-            let (buffered, state) = (self.connection.buffered_amount(), self.connection.ready_state());
+            let (buffered, state) = (self.buffered(), self.connection.ready_state());
             if self.link.park(buffered, state, self.was_paused, was_held) {
                 return Turn::Parked;
             }
@@ -230,7 +266,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         while self.connection.buffered_amount() > 0 {
             if self.writing == Writing::Ended {
                 // Nobody will take it. What was received before the transport broke is still delivered.
-                self.connection.handle_broken_pipe();
+                self.connection.handle_broken_pipe(now);
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = self.connection.poll_transmit(&mut slices);
@@ -259,13 +295,17 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 Err(error) => self.broken(&error),
             }
         }
-        if self.connection.poll_shutdown() && self.writing == Writing::Idle {
-            self.writing = Writing::Ending;
+        if matches!(self.writing, Writing::Idle | Writing::Ended) && self.connection.poll_shutdown() {
+            match self.writing {
+                Writing::Ended => self.connection.handle_shutdown(),
+                _ => self.writing = Writing::Ending,
+            }
         }
         if self.writing == Writing::Ending {
             // An error here says that the peer was faster.
             let _ = ready!(self.stream.poll_shutdown(cx));
             self.writing = Writing::Ended;
+            self.connection.handle_shutdown();
         }
         Poll::Ready(())
     }
@@ -303,7 +343,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
         if let Some(room) = self.connection.poll_read_buffer() {
             let result = ready!(self.stream.poll_read(cx, room));
-            let count = self.check_read(result);
+            let count = self.check_read(result, now);
             if count > 0 {
                 let event = self.connection.handle_read_in_place(count, now);
                 self.guarded(|this| {
@@ -317,7 +357,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
         scratch::with(|buffer| {
             let result = ready!(self.stream.poll_read(cx, buffer));
-            let count = self.check_read(result);
+            let count = self.check_read(result, now);
             if count == 0 {
                 return Poll::Ready(0);
             }
@@ -328,15 +368,59 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     /// How many bytes were read; at 0 nothing more will be.
-    fn check_read(&mut self, result: io::Result<usize>) -> usize {
-        let count = result.unwrap_or_else(|error| {
-            self.broken(&error);
-            0
-        });
-        if count == 0 {
-            self.connection.handle_eof();
+    fn check_read(&mut self, result: io::Result<usize>, now: Instant) -> usize {
+        match result {
+            // TLS says so of a peer that ends its half of TCP without a word. What was cut off by that, frames tell.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
+            Ok(0) => {
+                // Said once, and by the close frame if there was one.
+                let is_news = self.connection.is_receiving();
+                self.connection.handle_eof(now);
+                if is_news {
+                    self.guarded(Self::peer_closed);
+                }
+                0
+            }
+            Ok(count) => count,
+            Err(error) => {
+                self.broken(&error);
+                self.connection.handle_reset();
+                0
+            }
         }
-        count
+    }
+
+    /// The peer has closed, or ended its half: the handler answers, now or later.
+    fn peer_closed(&mut self) {
+        if self.connection.is_unanswered() {
+            let mut ws = Ws::new(&mut self.connection, &self.link);
+            match &mut self.state {
+                Some(state) => self.endpoint.handler.on_peer_close(&mut ws, state),
+                None => ws.answer_close(),
+            }
+        }
+        self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+    }
+
+    /// Throws away what has come already, before the transport is dropped: unread bytes would reset a TCP connection, and the
+    /// peer might lose what it has not read.
+    fn empty(&mut self, cx: &mut Context<'_>) {
+        if self.connection.outcome().is_none_or(|closed| !closed.clean) {
+            return;
+        }
+        self.read_off(cx);
+    }
+
+    /// Reads and throws away what is there, of a peer that sends on a turn's worth. Gives whether the peer has ended its half.
+    fn read_off(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..BYTES_A_TURN / scratch::SIZE {
+            match scratch::with(|buffer| self.stream.poll_read(cx, buffer)) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
     }
 
     /// Handles input, event by event, until it is used up or the rest has to wait. Gives how many bytes that was, counted as
@@ -387,7 +471,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn dispatch(&mut self, event: Event<'_>) {
-        if matches!(event, Event::Close(_) | Event::Violation(_)) {
+        if matches!(event, Event::Close(_)) {
+            return self.peer_closed();
+        }
+        if matches!(event, Event::Violation(_)) {
             self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
         }
         let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
@@ -401,14 +488,14 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 VIOLATIONS.log(|| tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}"));
                 handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
-            // The close event comes when all is over.
+            // The close frame was told of above, and `Event` may grow.
             _ => {}
         }
     }
 
     /// Whether to leave unread what comes.
     fn is_stopped(&self) -> bool {
-        self.is_paused() || self.is_full() || self.is_ahead()
+        self.is_paused() || self.is_full() || self.is_ahead() || !self.connection.is_reading()
     }
 
     /// Whether its handler publishes faster than others can send, see [`ahead`].
@@ -425,7 +512,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
     /// connection sends no replies, and reads on, or it would never see the peer's close frame.
     fn is_full(&self) -> bool {
-        self.connection.ready_state() == ReadyState::Open
+        self.connection.is_receiving()
+            && self.connection.ready_state() == ReadyState::Open
             && self.connection.buffered_amount() >= self.connection.config().max_buffered
     }
 

@@ -63,6 +63,16 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (ws, state, payload);
     }
 
+    /// The peer has closed, or has ended its half of the transport: nothing more will come. The default answers at once.
+    ///
+    /// A handler that does not can still send. It answers with [`Ws::answer_close`] or [`Ws::close`], or
+    /// [`Sender::close`](crate::Sender::close) from elsewhere, and until then the ready state is OPEN; after `close_timeout` the
+    /// peer is answered in any case. It is not called where this side has closed first.
+    fn on_peer_close(&self, ws: &mut Ws<'_>, state: &mut Self::State) {
+        let _ = state;
+        ws.answer_close();
+    }
+
     /// The connection fails. [`Handler::on_close`] follows.
     fn on_error(&self, ws: &mut Ws<'_>, state: &mut Self::State, error: &Error) {
         let _ = (ws, state, error);

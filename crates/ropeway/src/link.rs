@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Ping(Bytes),
     Pong(Bytes),
     Close(Option<CloseFrame>),
+    /// Answer the peer's close frame, or the end of its half of the transport.
+    AnswerClose,
     Terminate,
     /// Hear nothing of the topic of this number but what was published before.
     #[cfg(unix)]
@@ -274,6 +276,20 @@ impl Link {
         self.poll_send(cx, &mut None)
     }
 
+    /// Waits until all that was sent is the operating system's. An error says that the connection is over.
+    pub(crate) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        let mut shared = self.lock();
+        if shared.is_over {
+            return Poll::Ready(Err(SendError::NotOpen(shared.state)));
+        }
+        // While it has its turn, it may hold what it has not told of.
+        if shared.is_parked && !shared.has_commands() && shared.buffered_amount() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        shared.wait(cx);
+        Poll::Pending
+    }
+
     /// Waits for the end.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
         let mut shared = self.lock();
@@ -334,6 +350,15 @@ impl Link {
 
     pub(crate) fn close(&self, frame: Option<CloseFrame>) {
         self.push_close(self.lock(), frame);
+    }
+
+    /// Answers the close frame of the peer, or the end of its half, behind all that was sent.
+    pub(crate) fn answer_close(&self) {
+        let mut shared = self.lock();
+        if shared.state == ReadyState::Open {
+            shared.state = ReadyState::Closing;
+            self.push(shared, Command::AnswerClose);
+        }
     }
 
     pub(crate) fn terminate(&self) {

@@ -53,6 +53,12 @@ impl Sender {
         poll_fn(|cx| self.link.poll_send(cx, &mut message)).await
     }
 
+    /// Waits until all that was sent through any handle is the operating system's: [`buffered_amount`](Sender::buffered_amount)
+    /// is 0. It says nothing of what the peer has read. Fails if the connection is over. Cancel safe.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        poll_fn(|cx| self.link.poll_flushed(cx)).await
+    }
+
     /// Queues a part of a message whose length need not be known; the first decides whether it is text or binary. Other
     /// messages wait for the `last` part. It is never refused for lack of room, as a message once begun has to be finished:
     /// mind the [buffered amount](Sender::buffered_amount). Parts from several handles at a time would be mixed.

@@ -1,6 +1,7 @@
 //! A connection as a tokio task: for streams that no [event loop](crate::event_loop) can watch, such as TLS.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -19,7 +20,7 @@ pub(crate) fn go_on_later(cx: &mut Context<'_>) {
 }
 
 /// Drives one connection until it is closed.
-pub(crate) struct Task<H: Handler, S> {
+pub(crate) struct Task<H: Handler, S: Stream> {
     driver: Driver<H, S>,
     /// Set to the time of the deadline that was next when it was last asked for; deadlines mostly move later.
     timer: Option<Pin<Box<Sleep>>>,
@@ -51,8 +52,18 @@ impl<H: Handler, S: Stream> Task<H, S> {
     }
 }
 
+/// Its runtime ends, or it is over and has nothing to write: one try, as nobody tells any more when the stream takes more.
+impl<H: Handler, S: Stream> Drop for Task<H, S> {
+    fn drop(&mut self) {
+        let last = AssertUnwindSafe(|| self.driver.last_turn(true, Instant::now().into_std()));
+        if catch_unwind(last).unwrap_or(false) {
+            tracing::warn!("the runtime ends before a connection has written all that was sent");
+        }
+    }
+}
+
 /// Nothing in it is ever pinned where it is; the timer has a box of its own.
-impl<H: Handler, S> Unpin for Task<H, S> {}
+impl<H: Handler, S: Stream> Unpin for Task<H, S> {}
 
 impl<H: Handler, S: Stream> Future for Task<H, S> {
     type Output = ();

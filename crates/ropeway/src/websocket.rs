@@ -56,6 +56,10 @@ struct Inbox {
     waiting: Option<Waker>,
     /// Nobody will ask any more.
     deaf: bool,
+    /// Whether a message has ever come.
+    is_used: bool,
+    /// The peer has closed, or ended its half, and gets its answer once the messages are taken.
+    is_unanswered: bool,
     /// Nothing before the end.
     end: Option<Box<End>>,
 }
@@ -78,9 +82,18 @@ impl WebSocket {
 
     /// Queues a message as soon as there is room.
     ///
+    /// It is written without being waited for, also where the `WebSocket` is dropped next. If the runtime ends right then, it still
+    /// is, as far as the peer takes it within a second; over TLS, as far as the socket takes it at once. To be certain, await
+    /// [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against `std::process::exit`.
+    ///
     /// Cancel safe: dropped before it is done, the message is not sent at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         Ok(self.sender.send_wait(message).await?)
+    }
+
+    /// Waits until all that was sent is the operating system's. Fails if the connection is over. Cancel safe.
+    pub async fn flush(&self) -> Result<(), Error> {
+        Ok(self.sender.flush().await?)
     }
 
     /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
@@ -144,6 +157,9 @@ impl WebSocket {
         }
         match &mut inbox.end {
             None => {
+                if std::mem::take(&mut inbox.is_unanswered) {
+                    self.sender.link().answer_close();
+                }
                 let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
                 let old = if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) };
                 // What a burst took is given back: a connection at rest owns no buffer.
@@ -196,7 +212,8 @@ impl Stream for WebSocket {
     }
 }
 
-/// A message is accepted whole, and written without being flushed; flushing therefore is ready at once.
+/// A message is accepted whole, and written without being flushed. Flushing waits until all is the operating system's, as
+/// [`WebSocket::flush`] does; so `SinkExt::send` waits for that with each message, and `feed` does not.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 
@@ -209,8 +226,8 @@ impl Sink<Message> for WebSocket {
         Ok(self.sender.link().send_promised(message)?)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.sender.link().poll_flushed(cx).map_err(Error::from)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -259,6 +276,19 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
         state.leave(ws);
     }
 
+    /// The user may have an answer to each message that came before, so the peer is answered when the user asks for the next
+    /// message behind the last, at once where that is so already.
+    fn on_peer_close(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+        state.leave(ws);
+        let mut inbox = lock(&state.inbox);
+        let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
+        inbox.is_unanswered = !(is_done || inbox.deaf);
+        if !inbox.is_unanswered {
+            drop(inbox);
+            ws.answer_close();
+        }
+    }
+
     fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
         state.end(closed.clone());
     }
@@ -277,6 +307,7 @@ impl PullState {
             if inbox.cost >= INBOX_FULL {
                 ws.pause();
             }
+            inbox.is_used = true;
             inbox.messages.extend(batch.drain(..));
             inbox.waiting.take()
         };

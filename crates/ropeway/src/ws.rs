@@ -95,6 +95,15 @@ impl<'a> Ws<'a> {
         let _ = self.close_with(&too_slow());
     }
 
+    /// Answers the close frame of the peer with the same code, or ends this half of the transport as the peer has ended its own,
+    /// behind all that is queued. Does nothing where neither is due. See [`Handler::on_peer_close`](crate::Handler::on_peer_close).
+    pub fn answer_close(&mut self) {
+        if self.connection.is_unanswered() {
+            self.catch_up();
+            self.connection.answer_close(Instant::now().into_std());
+        }
+    }
+
     /// Ends the connection at once, without a closing handshake and without what is queued.
     pub fn terminate(&mut self) {
         self.connection.terminate();
@@ -176,6 +185,10 @@ impl<'a> Ws<'a> {
                 Command::Ping(payload) => self.connection.ping(&payload),
                 Command::Pong(payload) => self.connection.pong(&payload),
                 Command::Close(frame) => self.connection.close(frame.as_ref(), Instant::now().into_std()),
+                Command::AnswerClose => {
+                    self.connection.answer_close(Instant::now().into_std());
+                    Ok(())
+                }
                 Command::Terminate => {
                     self.connection.terminate();
                     Ok(())

@@ -34,7 +34,8 @@ impl Client {
             Transport::Tcp(tcp) => tcp.peer_addr().ok(),
             Transport::Other(_) => None,
         };
-        let config = Arc::new(self.config.clone());
+        // Whether the peer's close frame is answered at once is the handler's to say.
+        let config = Arc::new(Config { auto_close: false, ..self.config.clone() });
         let link = Arc::new(Link::new(remote_addr, config.max_buffered, self.overflow));
         let role = Role::Client { mask: self.mask };
         let mut connection = Connection::new(role, config, Instant::now().into_std());

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::runtime::{Handle, Id};
 
+use super::last::LAST;
 use super::{EventLoop, Mailbox};
 
 /// The loops of a runtime, and whose turn it is to get a connection.
@@ -13,6 +15,8 @@ use super::{EventLoop, Mailbox};
 struct Loops {
     mailboxes: Vec<Arc<Mailbox>>,
     next: usize,
+    /// The runtime ends, and this is how long its loops may take for that.
+    ends: Option<Instant>,
 }
 
 static LOOPS: LazyLock<Mutex<HashMap<Id, Loops>>> = LazyLock::new(Mutex::default);
@@ -40,12 +44,17 @@ pub(crate) fn next_mailbox(runtime: &Handle) -> io::Result<Arc<Mailbox>> {
     Ok(mailbox)
 }
 
-/// Forgets a loop that is over.
-pub(super) fn forget(mailbox: &Arc<Mailbox>) {
+/// Forgets a loop that is over. Gives until when it may take to end, which is the same time for all loops of a runtime.
+pub(super) fn forget(mailbox: &Arc<Mailbox>) -> Instant {
+    let mut deadline = Instant::now() + LAST;
     lock().retain(|_, loops| {
-        loops.mailboxes.retain(|known| !Arc::ptr_eq(known, mailbox));
+        if loops.mailboxes.iter().any(|known| Arc::ptr_eq(known, mailbox)) {
+            deadline = *loops.ends.get_or_insert(deadline);
+            loops.mailboxes.retain(|known| !Arc::ptr_eq(known, mailbox));
+        }
         !loops.mailboxes.is_empty()
     });
+    deadline
 }
 
 fn lock() -> MutexGuard<'static, HashMap<Id, Loops>> {

@@ -195,15 +195,15 @@ impl Mailbox {
         true
     }
 
-    /// Takes nothing any more; gives what nobody will read. Publishers wait no longer.
+    /// Takes nothing any more; returns what was left last. Publishers wait no longer.
     pub(super) fn close(&self) -> Mail {
         let mut inside = self.lock();
         inside.is_closed = true;
         inside.waiting = None;
-        let (mail, publishers) = (mem::take(&mut inside.mail), mem::take(&mut inside.publishers));
+        let publishers = mem::take(&mut inside.publishers);
         drop(inside);
         publishers.into_iter().for_each(Waker::wake);
-        mail
+        self.take()
     }
 
     fn backlog(&self) -> MutexGuard<'_, Backlog> {

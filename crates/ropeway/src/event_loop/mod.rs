@@ -13,6 +13,7 @@
 mod again;
 mod backlog;
 mod deadlines;
+mod last;
 mod loops;
 mod mailbox;
 mod socket;
@@ -67,6 +68,9 @@ pub(crate) trait Drive: Send {
     fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Next;
     /// Sends a subscriber the messages of a topic that are for it.
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant);
+    /// The runtime ends: does what was asked through senders and writes, without waiting. Returns whether it has to be asked again
+    /// when the socket is ready.
+    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool;
     /// Whether the deadline may be sooner than the one that was told last.
     fn is_due_sooner(&self) -> bool;
     /// When a turn is due though nothing comes.
@@ -108,6 +112,10 @@ impl<H: Handler> Drive for Driver<H, Socket> {
 
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
         self.publish(publications, to, cx, now);
+    }
+
+    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
+        self.last_turn(is_first, now)
     }
 
     fn is_due_sooner(&self) -> bool {
@@ -249,9 +257,7 @@ impl Future for EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        loops::forget(&self.connections.mailbox);
-        // Those who have just been handed over are dropped like all others.
-        drop(self.connections.mailbox.close());
+        self.end();
     }
 }
 
@@ -379,6 +385,10 @@ mod tests {
 
         fn publish(&mut self, _: &[Publication], _to: Subscriber, _cx: &mut Context<'_>, _now: Instant) {
             panic!("this is meant to panic");
+        }
+
+        fn last_turn(&mut self, _is_first: bool, _now: Instant) -> bool {
+            false
         }
 
         fn is_due_sooner(&self) -> bool {

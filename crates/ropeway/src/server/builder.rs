@@ -220,7 +220,9 @@ impl ServerBuilder {
     }
 
     fn build_with(self, listener: Option<TcpListener>) -> Server {
-        let settings = Settings { config: Arc::new(self.config), ..self.settings };
+        // Whether the peer's close frame is answered at once is the handler's to say.
+        let config = Config { auto_close: false, ..self.config };
+        let settings = Settings { config: Arc::new(config), ..self.settings };
         Server {
             shared: Arc::new(Shared {
                 settings,

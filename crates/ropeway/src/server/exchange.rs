@@ -17,6 +17,9 @@ use crate::transport::Stream;
 /// How long a client that was refused may take to read why, before its connection is dropped.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How many bytes of one are read meanwhile and thrown away: more than is on its way when it reads the refusal.
+const LEFT: usize = 16 << 20;
+
 /// One request and its answer.
 pub(super) struct Exchange<S> {
     server: Server,
@@ -31,7 +34,7 @@ pub(super) struct Exchange<S> {
 ///
 /// ```text
 ///   Reading ── a good handshake ──► Accepting ── written ──► Upgrade
-///      │ └──── anything else, or a part and no more ──► Answering ── written ──► Lingering ── end, or late ──► over
+///      │ └──── anything else, or a part and no more ──► Answering ── written ──► Lingering ── end, late, or too much ──► over
 ///      └────── end, or late and nothing came ──► over
 ///   Accepting, Answering ── broken, or late ──► over
 /// ```
@@ -40,9 +43,9 @@ enum State {
     /// The 101 is being written.
     Accepting(Answer, Box<Upgrade>),
     Answering(Answer),
-    /// What the client still sends is read and thrown away: unread bytes would reset the connection, and the client might
-    /// lose the answer.
-    Lingering,
+    /// What the client still sends, up to so many bytes, is read and thrown away: unread bytes would reset the connection, and
+    /// the client might lose the answer.
+    Lingering(usize),
 }
 
 /// Bytes on their way to the client.
@@ -124,7 +127,7 @@ impl<S: Stream> Exchange<S> {
                 State::Accepting(answer, _) => {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
                     // Nothing is made of what is left behind.
-                    let State::Accepting(_, upgrade) = std::mem::replace(&mut self.state, State::Lingering) else {
+                    let State::Accepting(_, upgrade) = std::mem::replace(&mut self.state, State::Lingering(0)) else {
                         return Poll::Ready(Ok(Step::Over));
                     };
                     return Poll::Ready(Ok(Step::Upgraded(upgrade)));
@@ -134,11 +137,12 @@ impl<S: Stream> Exchange<S> {
                     // The connection ends behind an answer: what comes next on it may be a proxy's idea of a WebSocket.
                     ready!(self.stream.poll_shutdown(cx))?;
                     self.deadline = self.deadline.min(now + LINGER);
-                    self.state = State::Lingering;
+                    self.state = State::Lingering(LEFT);
                 }
-                State::Lingering => {
+                State::Lingering(left) => {
                     let count = ready!(scratch::with(|buffer| self.stream.poll_read(cx, buffer)))?;
-                    return Poll::Ready(Ok(if count == 0 { Step::Over } else { Step::Again }));
+                    *left = left.saturating_sub(count);
+                    return Poll::Ready(Ok(if count == 0 || *left == 0 { Step::Over } else { Step::Again }));
                 }
             }
         }

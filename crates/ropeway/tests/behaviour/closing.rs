@@ -27,18 +27,15 @@ fn end(log: &Log) -> (u16, String, bool) {
 // The closing handshake.
 
 #[tokio::test(start_paused = true)]
-async fn the_peers_close_is_answered_and_told_once_the_transport_is_over() {
+async fn after_both_close_frames_a_server_ends_the_transport_at_once() {
     let (log, wire) = connect(Server::builder()).await;
     wire.send(&[text("before"), close(4001, "bye"), text("behind")]);
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::close(Some((4001, "bye")))]);
-    assert!(wire.is_ended() && !wire.is_dropped(), "the server ends the transport first");
     assert_eq!(log.take_texts(), ["before"]);
-    assert_eq!((log.sender().ready_state(), log.told().closed.len()), (ReadyState::Closing, 0));
-    wire.end();
-    settle().await;
-    assert_eq!(end(&log), (4001, "bye".into(), true));
+    // A server waits for nobody then (RFC 6455 section 7.1.1), and the clock stands still here.
     assert!(wire.is_dropped());
+    assert_eq!(end(&log), (4001, "bye".into(), true));
     log.sender().closed().await;
 }
 
@@ -116,8 +113,9 @@ async fn a_client_does_not_wait_for_ever_for_a_server_to_end_the_transport() {
     wire.send(&[Frame::close(Some((1001, "")))]);
     let start = Instant::now();
     assert_eq!(ws.recv().await.unwrap(), None);
-    assert_eq!(start.elapsed(), 10 * SECOND);
+    assert_eq!(start.elapsed(), SECOND);
     assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+    assert_eq!(codes(&wire), [1001]);
     assert!(wire.is_dropped());
 }
 
@@ -174,8 +172,9 @@ async fn a_peer_that_reads_nothing_cannot_hold_up_a_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_end_its_half_is_dropped_after_the_close_timeout() {
+async fn a_peer_that_does_not_take_the_answer_to_its_close_is_dropped_after_the_close_timeout() {
     let (log, wire) = connect(Server::builder()).await;
+    wire.set_room(Some(0));
     wire.send(&[close(1000, "")]);
     sleep(10 * SECOND - MS).await;
     settle().await;
@@ -183,7 +182,36 @@ async fn a_peer_that_does_not_end_its_half_is_dropped_after_the_close_timeout() 
     sleep(MS).await;
     settle().await;
     assert!(wire.is_dropped());
-    assert_eq!(end(&log), (1000, String::new(), true), "the handshake was done");
+    assert_eq!(end(&log), (1000, String::new(), true), "its close frame came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_end_its_half_after_a_violation_is_dropped_after_the_close_timeout() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[Frame::new(TEXT, "not masked")]);
+    sleep(10 * SECOND - MS).await;
+    settle().await;
+    assert!(wire.is_ended() && !wire.is_dropped());
+    sleep(MS).await;
+    settle().await;
+    assert!(wire.is_dropped());
+    assert!(matches!(log.closed().cause, Cause::Violation(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_peer_that_sends_on_after_a_violation_64_mib_are_read_and_no_more() {
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[Frame::new(TEXT, "not masked")]);
+    settle().await;
+    for _ in 0..1_000 {
+        wire.send_bytes(vec![0; 1 << 20]);
+    }
+    while !wire.is_dropped() {
+        tokio::task::yield_now().await;
+    }
+    let most = (64 << 20) + 256 * 1024;
+    assert!(wire.read() <= most, "{} bytes were read", wire.read());
+    assert!(matches!(log.closed().cause, Cause::Violation(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +250,7 @@ async fn a_paused_connection_whose_transport_is_broken_can_still_be_closed() {
 type Before = (&'static str, fn(&Log, &Wire), u16);
 
 /// All states that a connection can be in when its transport breaks.
-const STATES: [Before; 12] = [
+const STATES: [Before; 11] = [
     ("at rest", |_, _| {}, 1006),
     ("in a header", |_, wire| wire.send_bytes([0x81]), 1006),
     ("in a payload", |_, wire| wire.send_bytes(&text("Hello").encode()[..8]), 1006),
@@ -247,7 +275,6 @@ const STATES: [Before; 12] = [
         },
         1006,
     ),
-    ("behind both close frames", |_, wire| wire.send(&[close(4000, "")]), 4000),
     (
         "before our answer",
         |_, wire| {
@@ -267,6 +294,8 @@ async fn a_transport_that_ends_or_breaks_in_any_state_is_one_close_event() {
             settle().await;
             assert_eq!(log.told().closed.len(), 0, "{name}");
             ends(&wire);
+            // A peer that ended its half may still take what is queued.
+            wire.set_room(None);
             settle().await;
             assert_eq!(log.closed().code.as_u16(), code, "{name}");
             assert_eq!(log.sender().ready_state(), ReadyState::Closed, "{name}");

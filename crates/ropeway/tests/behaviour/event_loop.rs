@@ -192,6 +192,38 @@ fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
     });
 }
 
+#[test]
+fn what_was_published_before_a_runtime_ends_is_written() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let elsewhere = Runtime::new().expect("another");
+    let topic = Topic::new();
+    let (_server, url) = runtime.block_on(serve(Server::builder(), Subscribes(topic.clone())));
+    let connecting = elsewhere.spawn(async move { ropeway::connect(&url).await });
+    let mut client = runtime.block_on(connecting).expect("no panic").expect("a connection");
+    // Nobody drives the connection now: this is what lies there when the runtime ends.
+    topic.publish("published").expect("room");
+    drop(runtime);
+    let heard = elsewhere.block_on(client.recv()).expect("no error before it");
+    assert_eq!(heard, Some(Message::from("published")));
+    assert!(elsewhere.block_on(client.recv()).is_err(), "the end without a close frame");
+}
+
+#[test]
+fn a_peer_that_reads_nothing_does_not_keep_a_runtime_from_its_end() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (server, url) = runtime.block_on(serve(Server::builder().max_buffered(100 << 20), Echo));
+    let connecting = runtime.spawn_blocking(move || raw_client(&url));
+    let _reads_nothing = runtime.block_on(connecting).expect("no panic");
+    server.clients().remove(0).send(vec![7; 64 << 20]).expect("it is open");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(runtime);
+        tell.send(())
+    });
+    told.recv_timeout(Duration::from_secs(60)).expect("the runtime ends");
+    assert!(server.clients().is_empty());
+}
+
 /// Subscribes everyone.
 struct Subscribes(Topic);
 

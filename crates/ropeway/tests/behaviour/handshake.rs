@@ -113,6 +113,21 @@ async fn a_refused_client_is_read_to_its_end_so_that_it_gets_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_refused_client_that_sends_on_16_mib_are_read_and_no_more() {
+    let (server, _log) = server();
+    let wire = knock(&server);
+    wire.send_bytes("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n");
+    settle().await;
+    for _ in 0..100 {
+        wire.send_bytes(vec![b'a'; 1 << 20]);
+    }
+    while !wire.is_dropped() {
+        tokio::task::yield_now().await;
+    }
+    assert!(wire.read() <= (16 << 20) + (128 << 10) + 100, "{} bytes were read", wire.read());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_client_that_does_not_go_is_dropped_after_two_seconds() {
     let (server, _log) = server();
     let wire = knock(&server);

@@ -10,6 +10,7 @@ mod closing;
 mod event_loop;
 mod eventually;
 mod flood;
+mod half_close;
 mod handshake;
 mod handshake_rows;
 mod keepalive;

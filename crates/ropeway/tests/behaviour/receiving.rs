@@ -35,14 +35,14 @@ fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {
 }
 
 /// A connection of a server, to pull from.
-async fn pull(builder: ServerBuilder) -> (WebSocket, Wire) {
+pub(crate) async fn pull(builder: ServerBuilder) -> (WebSocket, Wire) {
     let (server, mut connections) = pulling(builder);
     let wire = open(&server).await;
     (connections.recv().await.unwrap(), wire)
 }
 
 /// A message if it is there. The future that asks is dropped either way.
-async fn try_recv(ws: &mut WebSocket) -> Option<Result<Option<Message>, Error>> {
+pub(crate) async fn try_recv(ws: &mut WebSocket) -> Option<Result<Option<Message>, Error>> {
     let mut recv = pin!(ws.recv());
     poll_fn(|cx| match recv.as_mut().poll(cx) {
         Poll::Ready(received) => Poll::Ready(Some(received)),

@@ -1,0 +1,63 @@
+//! The end of a loop with its runtime: what was sent before that leaves, as far as a short time allows.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use super::{Drive, EventLoop, Readiness, loops};
+
+/// How long connections that have bytes to write may hold up the end of their runtime, all of its loops together.
+pub(super) const LAST: Duration = Duration::from_secs(1);
+
+impl EventLoop {
+    /// Gives each connection its last turn: it does what was asked of it and writes; its handler is not called any more. Those that
+    /// could not write all at once have [`LAST`].
+    pub(super) fn end(&mut self) {
+        let deadline = loops::forget(&self.connections.mailbox);
+        let mail = self.connections.mailbox.close();
+        let (mut cx, now) = (Context::from_waker(Waker::noop()), Instant::now());
+        for mut newcomer in mail.newcomers {
+            let entry = self.connections.entries.vacant_entry();
+            if newcomer.watch(self.poll.get_ref().registry(), mio::Token(entry.key())).is_ok() {
+                entry.insert(newcomer);
+            }
+        }
+        while self.connections.mailbox.has_backlog() {
+            self.send_published(&mut cx, now);
+        }
+        let mut waiting = vec![false; self.connections.entries.capacity()];
+        for (key, connection) in &mut self.connections.entries {
+            waiting[key] = last_turn(connection, true, now);
+        }
+        self.wait(waiting, deadline);
+    }
+
+    /// Waits for those that have more to write.
+    fn wait(&mut self, mut waiting: Vec<bool>, deadline: Instant) {
+        while waiting.contains(&true) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let count = waiting.iter().filter(|waits| **waits).count();
+                tracing::warn!("the runtime ends before {count} connections have written all that was sent");
+                return;
+            }
+            if self.poll.get_mut().poll(&mut self.events, Some(left)).is_err() {
+                // Interrupted, and the deadline bounds how often.
+                continue;
+            }
+            for event in &self.events {
+                let key = event.token().0;
+                if let Some(connection) = self.connections.entries.get_mut(key) {
+                    connection.note(Readiness::from(event));
+                    if waiting[key] {
+                        waiting[key] = last_turn(connection, false, Instant::now());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn last_turn(connection: &mut Box<dyn Drive>, is_first: bool, now: Instant) -> bool {
+    catch_unwind(AssertUnwindSafe(|| connection.last_turn(is_first, now))).unwrap_or(false)
+}
