@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use ropeway_proto::handshake::{self, ClientHandshake};
-use ropeway_proto::{Connection, Role};
+use ropeway_proto::{Config, Connection, Role};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
