@@ -82,6 +82,18 @@ impl<S: Stream> Exchange<S> {
         self.deadline
     }
 
+    /// Whether the client has sent nothing.
+    #[cfg(unix)]
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(&self.state, State::Reading(reader) if reader.is_empty())
+    }
+
+    /// Logs that a silent client is dropped, as others wait for its place.
+    #[cfg(unix)]
+    pub(super) fn tell_lost(&self) {
+        tell_lost(self.remote_addr);
+    }
+
     #[cfg(unix)]
     pub(super) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
@@ -184,6 +196,14 @@ impl<S: Stream> Exchange<S> {
         );
         State::Answering(Answer::new(&refusal.to_response(), to_head))
     }
+}
+
+/// Logs that a silent client is dropped. Whoever opens such connections opens many, so not at `info`.
+pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
+    tracing::debug!(
+        remote_addr = remote_addr.map(display),
+        "dropped: it has sent nothing, and all places for handshakes are taken (`max_handshakes`)"
+    );
 }
 
 /// What one read made of a head.
