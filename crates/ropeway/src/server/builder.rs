@@ -10,6 +10,7 @@ use ropeway_proto::{Config, deflate};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use super::clients::Clients;
+use super::handshakes::Handshakes;
 use super::route::Routes;
 use super::{Server, Settings, Shared};
 use crate::link::Overflow;
@@ -164,8 +165,9 @@ impl ServerBuilder {
         self
     }
 
-    /// The most opening handshakes at a time on the server's own port; further clients wait in the system's queue. 1024 by
-    /// default.
+    /// The most opening handshakes at a time, over all listeners that the server serves. 1024 by default. When all places are
+    /// taken, the oldest client that has sent nothing is dropped for the newest; where all have sent something, further
+    /// clients wait in the system's queue.
     pub fn max_handshakes(mut self, handshakes: usize) -> Self {
         self.settings.max_handshakes = handshakes.max(1);
         self
@@ -223,6 +225,7 @@ impl ServerBuilder {
         // Whether the peer's close frame is answered at once is the handler's to say.
         let config = Config { auto_close: false, ..self.config };
         let settings = Settings { config: Arc::new(config), ..self.settings };
+        let max_handshakes = settings.max_handshakes;
         Server {
             shared: Arc::new(Shared {
                 settings,
@@ -231,6 +234,7 @@ impl ServerBuilder {
                 verify: RwLock::new(None),
                 clients: Arc::new(Clients::default()),
                 runtimes: Arc::default(),
+                handshakes: Arc::new(Handshakes::new(max_handshakes)),
                 told_of_subprotocols: AtomicBool::new(false),
                 local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
                 listener: Mutex::new(listener),

@@ -91,6 +91,18 @@ impl<S: Stream> Exchange<S> {
         self.deadline
     }
 
+    /// Whether the client has sent nothing.
+    #[cfg(unix)]
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(&self.state, State::Reading(reader) if reader.is_empty())
+    }
+
+    /// Logs that a silent client is dropped, as others wait for its place.
+    #[cfg(unix)]
+    pub(super) fn tell_lost(&self) {
+        tell_lost(self.remote_addr);
+    }
+
     #[cfg(unix)]
     pub(super) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
@@ -189,6 +201,16 @@ impl<S: Stream> Exchange<S> {
         log_refusal(refusal, self.remote_addr);
         State::Answering(Answer::new(&refusal.to_response(), to_head))
     }
+}
+
+/// Logs that a silent client is dropped. Whoever opens such connections opens many, so not at `info`.
+pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
+    guarded(|| {
+        tracing::debug!(
+            remote_addr = remote_addr.map(display),
+            "dropped: it has sent nothing, and all places for handshakes are taken (`max_handshakes`)"
+        );
+    });
 }
 
 /// What one read made of a head.

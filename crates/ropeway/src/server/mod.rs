@@ -6,6 +6,7 @@ mod attach;
 mod builder;
 mod clients;
 mod exchange;
+mod handshakes;
 mod listener;
 #[cfg(unix)]
 mod newcomer;
@@ -42,6 +43,7 @@ use crate::transport::Transport;
 use crate::websocket::WebSocket;
 pub(crate) use clients::{Clients, Place};
 use exchange::Upgrade;
+use handshakes::Handshakes;
 use route::{Routes, Service};
 use runtimes::Runtimes;
 
@@ -81,6 +83,7 @@ struct Shared {
     verify: RwLock<Option<Arc<Verify>>>,
     clients: Arc<Clients>,
     runtimes: Arc<Runtimes>,
+    handshakes: Arc<Handshakes>,
     /// Whether it was logged that a client offered subprotocols and none was agreed on.
     told_of_subprotocols: AtomicBool,
     /// The port of its own, until [`Server::run`] takes it.

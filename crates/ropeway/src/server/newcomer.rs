@@ -6,9 +6,9 @@ use std::task::Context;
 use std::time::Instant;
 
 use mio::{Registry, Token};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::exchange::{Exchange, Step};
+use super::handshakes::{Caller, Handshaking};
 use crate::event_loop::{Drive, Mailbox, Next, Readiness, Socket};
 use crate::topic::{Publication, Subscriber};
 
@@ -17,12 +17,12 @@ pub(super) struct Newcomer {
     /// `None` once it is a connection.
     exchange: Option<Exchange<Socket>>,
     /// One of `max_handshakes`.
-    _permit: OwnedSemaphorePermit,
+    place: Handshaking,
 }
 
 impl Newcomer {
-    pub(super) fn new(exchange: Exchange<Socket>, permit: OwnedSemaphorePermit) -> Self {
-        Self { exchange: Some(exchange), _permit: permit }
+    pub(super) fn new(exchange: Exchange<Socket>, place: Handshaking) -> Self {
+        Self { exchange: Some(exchange), place }
     }
 }
 
@@ -31,7 +31,9 @@ impl Drive for Newcomer {
         self.exchange.as_mut().map_or(Ok(()), |exchange| exchange.stream_mut().watch(registry, token))
     }
 
-    fn settle(&self, _mailbox: &Arc<Mailbox>, _key: usize) {}
+    fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {
+        self.place.set_caller(Caller::Loop(Arc::clone(mailbox), key));
+    }
 
     fn note(&mut self, readiness: Readiness) {
         if let Some(exchange) = &mut self.exchange {
@@ -40,7 +42,16 @@ impl Drive for Newcomer {
     }
 
     fn turn(&mut self, _is_due: bool, cx: &mut Context<'_>, now: Instant) -> Next {
-        match self.exchange.as_mut().map_or(Step::Over, |exchange| exchange.turn(cx, now)) {
+        let Some(exchange) = &mut self.exchange else { return Next::Over };
+        let step = exchange.turn(cx, now);
+        // Asked after it has read: what has just come is something.
+        if !exchange.is_silent() {
+            self.place.heard();
+        } else if self.place.is_lost() {
+            exchange.tell_lost();
+            return Next::Over;
+        }
+        match step {
             Step::Parked => Next::Parked,
             Step::Again => Next::Again,
             Step::Over => Next::Over,

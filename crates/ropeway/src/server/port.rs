@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -12,13 +13,13 @@ use std::time::Duration;
 use http::StatusCode;
 #[cfg(feature = "tls")]
 use ropeway_proto::handshake::Refusal;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Server;
-use super::exchange::{Exchange, Step};
+use super::exchange::{Exchange, Step, tell_lost};
+use super::handshakes::Handshaking;
 use super::listener::{Listener, Spare, Tcp, with_tokio};
 #[cfg(unix)]
 use super::newcomer::Newcomer;
@@ -45,20 +46,16 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
         }
     };
     let part = server.shared.runtimes.join();
-    let handshakes = Arc::new(Semaphore::new(server.shared.settings.max_handshakes));
+    let handshakes = &server.shared.handshakes;
     let mut stopped = pin!(server.shared.clients.stopped());
     let mut reserve = Reserve::new(&listener);
     loop {
-        let accepted = async {
-            let permit = Arc::clone(&handshakes).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let Some((accepted, permit)) = unless(stopped.as_mut(), accepted).await else { return };
-        // The semaphore is never closed.
-        let Ok(permit) = permit else { return };
+        let Some(accepted) = unless(stopped.as_mut(), listener.accept()).await else { return };
         match accepted {
             Ok((tcp, remote_addr)) if reserve.is_there(&listener) => {
-                meet(server, &part.next(), tcp, remote_addr, permit);
+                // Further clients wait in the system's queue meanwhile.
+                let Some(place) = unless(stopped.as_mut(), handshakes.enter()).await else { return };
+                meet(server, &part.next(), tcp, remote_addr, place);
             }
             Ok(client) => {
                 drop(client);
@@ -109,7 +106,7 @@ async fn exchange(mut exchange: Exchange<Transport>) {
 }
 
 /// Has a runtime see to a client.
-fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, permit: OwnedSemaphorePermit) {
+fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, mut place: Handshaking) {
     // Without it a small message waits for the acknowledgement of the one before it. A socket that refuses is broken, and
     // reading from it says so.
     let _ = tcp.set_nodelay(true);
@@ -121,19 +118,42 @@ fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, pe
     #[cfg(unix)]
     if is_plain && let Ok(mailbox) = event_loop::next_mailbox(runtime) {
         let exchange = Exchange::new(server.clone(), Socket::new(tcp), Some(remote_addr), deadline.into_std());
-        return mailbox.adopt(Box::new(Newcomer::new(exchange, permit)));
+        return mailbox.adopt(Box::new(Newcomer::new(exchange, place)));
     }
     let server = server.clone();
     runtime.spawn(async move {
         match with_tokio(tcp) {
-            Ok(tcp) => answer_tcp(&server, tcp, remote_addr, deadline).await,
+            Ok(tcp) if is_heard(&tcp, remote_addr, &mut place, deadline).await => {
+                answer_tcp(&server, tcp, remote_addr, deadline).await;
+            }
+            Ok(_) => {}
             Err(error) => log_unwatched(&error),
         }
-        drop(permit);
+        drop(place);
     });
 }
 
-async fn answer_tcp(server: &Server, tcp: tokio::net::TcpStream, remote_addr: SocketAddr, deadline: Instant) {
+/// Waits for the client's first byte; `false` if it never comes, or others need the place before.
+async fn is_heard(tcp: &TcpStream, remote_addr: SocketAddr, place: &mut Handshaking, deadline: Instant) -> bool {
+    let first = {
+        let lost = pin!(place.lost());
+        tokio::time::timeout_at(deadline, unless(lost, tcp.readable())).await
+    };
+    match first {
+        // An end or an error is readable too, and whoever reads it next sees to it.
+        Ok(Some(_)) => {
+            place.heard();
+            true
+        }
+        Ok(None) => {
+            tell_lost(Some(remote_addr));
+            false
+        }
+        Err(_late) => false,
+    }
+}
+
+async fn answer_tcp(server: &Server, tcp: TcpStream, remote_addr: SocketAddr, deadline: Instant) {
     #[cfg(feature = "tls")]
     if let Some(config) = server.shared.settings.tls.clone() {
         static FAILED: Rate = Rate::new("TLS handshakes that failed");
@@ -156,13 +176,13 @@ async fn answer_tcp(server: &Server, tcp: tokio::net::TcpStream, remote_addr: So
 /// What a client on a TLS port speaks.
 #[cfg(feature = "tls")]
 enum Shaken {
-    Tls(Box<tokio_rustls::server::TlsStream<tokio::net::TcpStream>>),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// A request in the clear.
-    Plain(tokio::net::TcpStream),
+    Plain(TcpStream),
 }
 
 #[cfg(feature = "tls")]
-async fn shake_tls(config: Arc<tokio_rustls::rustls::ServerConfig>, tcp: tokio::net::TcpStream) -> io::Result<Shaken> {
+async fn shake_tls(config: Arc<tokio_rustls::rustls::ServerConfig>, tcp: TcpStream) -> io::Result<Shaken> {
     let mut first = [0];
     // A TLS record begins with its type, 22 for a handshake (RFC 8446 section 5.1); a request with its method, which is letters.
     if tcp.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {

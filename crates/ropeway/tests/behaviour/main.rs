@@ -7,6 +7,7 @@
 mod attach;
 mod client;
 mod closing;
+mod crowds;
 mod event_loop;
 mod eventually;
 mod flood;
