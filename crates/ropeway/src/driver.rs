@@ -213,15 +213,20 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        // While nothing is read, silence has no deadline; closing has one all the same.
-        let is_idle = self.is_paused() && self.connection.ready_state() == ReadyState::Open;
-        if is_idle { None } else { self.connection.poll_timeout() }
+        // While nothing is read, silence is not judged; closing has its deadline all the same.
+        if self.is_paused() { self.connection.poll_unread_timeout() } else { self.connection.poll_timeout() }
     }
 
     /// Tells the connection that it is so late, if that matters.
     fn expire(&mut self, now: Instant) {
         // The clock has to know of a pause before it is asked: the peer's silence meanwhile says nothing.
         self.note_pause(now);
+        if self.is_paused() {
+            // The answer lies behind what is not read. That the peer's system takes the ping says enough.
+            let config = self.connection.config();
+            self.stream.expect_confirmation(config.ping_interval.unwrap_or_default() + config.ping_timeout);
+            return self.connection.handle_unread_timeout(now);
+        }
         if self.deadline().is_some_and(|deadline| deadline <= now)
             && let Some(event) = self.connection.handle_timeout(now)
         {
@@ -371,6 +376,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         match result {
             // TLS says so of a peer that ends its half of TCP without a word. What was cut off by that, frames tell.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
+            Ok(0) if self.is_broken() => {
+                // There is nobody to answer.
+                self.connection.handle_reset();
+                0
+            }
             Ok(0) => {
                 // Said once, and by the close frame if there was one.
                 let is_news = self.connection.is_receiving();
@@ -493,10 +503,16 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.is_paused() || self.is_full() || !self.connection.is_reading()
     }
 
-    /// Whether the user wants nothing delivered. What would be thrown away is read all the same: a connection that closes has
+    /// Whether nobody is at the other end any more. What it sent before is left to the user then, so that the end can be told.
+    fn is_broken(&self) -> bool {
+        self.writing == Writing::Ended || self.stream.is_broken()
+    }
+
+    /// Whether the user wants nothing delivered, or has not taken what was. What would be thrown away is read all the same: a connection that closes has
     /// to see the transport's end.
     fn is_paused(&self) -> bool {
-        self.link.is_paused() && self.connection.is_receiving()
+        let waits = self.link.is_paused() || (self.link.is_held() && !self.is_broken());
+        waits && self.connection.is_receiving()
     }
 
     /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
@@ -541,6 +557,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.state = None;
         // Whoever paused is gone, and the peer's close frame is to be read.
         self.link.pause(false);
+        self.link.hold(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
         // An internal error can always be sent.
         let _ = self.connection.close(Some(&frame), tokio::time::Instant::now().into_std());

@@ -57,6 +57,8 @@ pub(crate) struct Link {
     has_commands: AtomicBool,
     /// Whether the user wants nothing delivered for now.
     paused: AtomicBool,
+    /// Whether what was delivered waits to be taken, and nothing more has room.
+    held: AtomicBool,
 }
 
 /// Four gigabytes that wait for one peer are as good as no limit.
@@ -107,6 +109,7 @@ impl Link {
             overflow,
             has_commands: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            held: AtomicBool::new(false),
         }
     }
 
@@ -120,6 +123,10 @@ impl Link {
 
     pub(crate) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -297,6 +304,13 @@ impl Link {
         }
     }
 
+    /// Whether what was delivered waits to be taken.
+    pub(crate) fn hold(&self, hold: bool) {
+        if self.held.swap(hold, Ordering::Relaxed) && !hold {
+            self.lock().wake();
+        }
+    }
+
     fn check_room(&self, shared: &Shared) -> Result<(), SendError> {
         check_open(shared)?;
         let buffered = shared.buffered_amount();
@@ -375,7 +389,7 @@ impl Link {
     /// what it acted on.
     pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool) -> bool {
         let mut shared = self.lock();
-        if shared.has_commands() || (was_paused && !self.is_paused()) {
+        if shared.has_commands() || (was_paused && !self.is_paused() && !self.is_held()) {
             return false;
         }
         shared.is_parked = true;
