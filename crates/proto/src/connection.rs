@@ -264,6 +264,27 @@ impl Connection {
         None
     }
 
+    /// When [`Connection::handle_unread_timeout`] is to be called, while nothing is read because this side does not want to.
+    pub fn poll_unread_timeout(&self) -> Option<Instant> {
+        if self.state.is_open() && !self.is_unanswered() {
+            self.keepalive.deadline(&self.config)
+        } else {
+            self.poll_timeout()
+        }
+    }
+
+    /// What [`Connection::handle_timeout`] does, while nothing is read because this side does not want to: the peer's silence is not
+    /// judged, but it is still pinged, so that the transport notices where it is gone.
+    pub fn handle_unread_timeout(&mut self, now: Instant) {
+        if !self.state.is_open() || self.is_unanswered() {
+            self.handle_timeout(now);
+        } else if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now)
+            && self.queue.is_empty()
+        {
+            self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
+        }
+    }
+
     /// Nothing was read for a while because this side did not want to. The peer's silence since then says nothing about it, and
     /// the message that it is in the middle of gets its time anew.
     pub fn handle_unread(&mut self, now: Instant) {

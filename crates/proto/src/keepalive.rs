@@ -106,6 +106,17 @@ impl Keepalive {
         Due::Ping(self.pings.to_be_bytes())
     }
 
+    /// The same where nothing is read on purpose, so that silence says nothing: only asks, and does not wait for the answer.
+    pub(crate) fn due_unread(&mut self, config: &Config, now: Instant) -> Due {
+        if self.deadline(config).is_none_or(|deadline| now < deadline) {
+            return Due::Nothing;
+        }
+        self.heard(now);
+        self.asked = NEVER;
+        self.pings = self.pings.wrapping_add(1);
+        Due::Ping(self.pings.to_be_bytes())
+    }
+
     /// Whether nothing was heard since the ping.
     pub(crate) const fn is_unanswered(&self) -> bool {
         self.asked >= self.heard
@@ -159,6 +170,21 @@ mod tests {
         assert_eq!(keepalive.latency(), None);
         keepalive.pong(&[0, 0, 0, 1], start + 22 * SECOND);
         assert_eq!(keepalive.latency(), Some(2 * SECOND));
+    }
+
+    #[test]
+    fn a_peer_that_is_not_listened_to_is_asked_again_and_again_and_never_given_up() {
+        let (config, start) = (Config::server(), Instant::now());
+        let mut keepalive = Keepalive::new(start);
+        assert_eq!(keepalive.due(&config, start + 20 * SECOND), Due::Ping([0, 0, 0, 1]));
+        for asked in 2..10 {
+            let now = start + 20 * asked * SECOND;
+            assert_eq!(keepalive.due_unread(&config, now), Due::Ping(asked.to_be_bytes()));
+            assert_eq!(keepalive.due_unread(&config, now + 19 * SECOND), Due::Nothing);
+        }
+        // Listened to again, it has its time.
+        assert_eq!(keepalive.due(&config, start + 200 * SECOND), Due::Ping([0, 0, 0, 10]));
+        assert_eq!(keepalive.due(&config, start + 220 * SECOND), Due::Gone);
     }
 
     #[test]

@@ -211,15 +211,20 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        // While nothing is read, silence has no deadline; closing has one all the same.
-        let is_idle = self.is_paused() && self.connection.ready_state() == ReadyState::Open;
-        if is_idle { None } else { self.connection.poll_timeout() }
+        // While nothing is read, silence is not judged; closing has its deadline all the same.
+        if self.is_paused() { self.connection.poll_unread_timeout() } else { self.connection.poll_timeout() }
     }
 
     /// Tells the connection that it is so late, if that matters.
     fn expire(&mut self, now: Instant) {
         // The clock has to know of a pause before it is asked: the peer's silence meanwhile says nothing.
         self.note_pause(now);
+        if self.is_paused() {
+            // The answer lies behind what is not read. That the peer's system takes the ping says enough.
+            let config = self.connection.config();
+            self.stream.expect_confirmation(config.ping_interval.unwrap_or_default() + config.ping_timeout);
+            return self.connection.handle_unread_timeout(now);
+        }
         if self.deadline().is_some_and(|deadline| deadline <= now)
             && let Some(event) = self.connection.handle_timeout(now)
         {
@@ -238,7 +243,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 return Turn::Over;
             }
             self.note_pause(now);
-            let was_held = self.link.is_held();
+            let was_ahead = self.link.is_ahead();
             if let Poll::Ready(count) = self.poll_input(cx, now) {
                 left = left.saturating_sub(count);
                 if left > 0 {
@@ -250,7 +255,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 return Turn::Again;
             }
             let (buffered, state) = (self.buffered(), self.connection.ready_state());
-            if self.link.park(buffered, state, self.was_paused, was_held) {
+            if self.link.park(buffered, state, self.was_paused, was_ahead) {
                 return Turn::Parked;
             }
         }
@@ -372,6 +377,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         match result {
             // TLS says so of a peer that ends its half of TCP without a word. What was cut off by that, frames tell.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
+            Ok(0) if self.is_broken() => {
+                // There is nobody to answer.
+                self.connection.handle_reset();
+                0
+            }
             Ok(0) => {
                 // Said once, and by the close frame if there was one.
                 let is_news = self.connection.is_receiving();
@@ -500,13 +510,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Whether its handler publishes faster than others can send, see [`ahead`].
     fn is_ahead(&self) -> bool {
-        (ahead::is_ahead() || self.link.is_held()) && self.connection.is_receiving()
+        (ahead::is_ahead() || self.link.is_ahead()) && self.connection.is_receiving()
     }
 
-    /// Whether the user wants nothing delivered. What would be thrown away is read all the same: a connection that closes has
+    /// Whether nobody is at the other end any more. What it sent before is left to the user then, so that the end can be told.
+    fn is_broken(&self) -> bool {
+        self.writing == Writing::Ended || self.stream.is_broken()
+    }
+
+    /// Whether the user wants nothing delivered, or has not taken what was. What would be thrown away is read all the same: a connection that closes has
     /// to see the transport's end.
     fn is_paused(&self) -> bool {
-        self.link.is_paused() && self.connection.is_receiving()
+        let waits = self.link.is_paused() || (self.link.is_held() && !self.is_broken());
+        waits && self.connection.is_receiving()
     }
 
     /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
@@ -539,7 +555,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
         drop(event);
         if ahead::is_ahead() {
-            self.hold();
+            self.wait_as_publisher();
         }
         if result.is_err() {
             self.fail_after_panic();
@@ -549,11 +565,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Has it wait until what it has published is sent.
     #[cold]
-    fn hold(&mut self) {
+    fn wait_as_publisher(&mut self) {
         let Some(behind) = ahead::take() else { return };
-        self.link.hold();
+        self.link.set_ahead();
         if behind.wait(&Waker::from(Arc::clone(&self.link))) {
-            self.link.release();
+            self.link.caught_up();
         }
     }
 
@@ -569,6 +585,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.state = None;
         // Whoever paused is gone, and the peer's close frame is to be read.
         self.link.pause(false);
+        self.link.hold(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
         // An internal error can always be sent.
         let _ = self.connection.close(Some(&frame), tokio::time::Instant::now().into_std());

@@ -77,9 +77,11 @@ pub(crate) struct Link {
     has_commands: AtomicBool,
     /// Whether the user wants nothing delivered for now.
     paused: AtomicBool,
+    /// Whether what was delivered waits to be taken, and nothing more has room.
+    held: AtomicBool,
     /// Whether nothing is delivered for now because the connection publishes faster than others can send, see
     /// [`ahead`](crate::ahead).
-    held: AtomicBool,
+    ahead: AtomicBool,
 }
 
 /// Four gigabytes that wait for one peer are as good as no limit.
@@ -131,6 +133,7 @@ impl Link {
             has_commands: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             held: AtomicBool::new(false),
+            ahead: AtomicBool::new(false),
         }
     }
 
@@ -148,6 +151,10 @@ impl Link {
 
     pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed)
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -375,13 +382,20 @@ impl Link {
         }
     }
 
-    /// Not read from until [`Link::release`], unless it is closing.
-    pub(crate) fn hold(&self) {
-        self.held.store(true, Ordering::Relaxed);
+    /// Whether what was delivered waits to be taken.
+    pub(crate) fn hold(&self, hold: bool) {
+        if self.held.swap(hold, Ordering::Relaxed) && !hold {
+            self.lock().wake();
+        }
     }
 
-    pub(crate) fn release(&self) {
-        if self.held.swap(false, Ordering::Relaxed) {
+    /// Not read from until [`Link::caught_up`].
+    pub(crate) fn set_ahead(&self) {
+        self.ahead.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn caught_up(&self) {
+        if self.ahead.swap(false, Ordering::Relaxed) {
             self.lock().wake();
         }
     }
@@ -512,10 +526,11 @@ impl Link {
     }
 
     /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_paused` and
-    /// `was_held` are what it acted on.
-    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool, was_held: bool) -> bool {
+    /// `was_ahead` are what it acted on.
+    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool, was_ahead: bool) -> bool {
         let mut shared = self.lock();
-        if shared.has_commands() || (was_paused && !self.is_paused()) || (was_held && !self.is_held()) {
+        let is_wanted = was_paused && !self.is_paused() && !self.is_held();
+        if shared.has_commands() || is_wanted || (was_ahead && !self.is_ahead()) {
             return false;
         }
         shared.is_parked = true;
@@ -624,13 +639,13 @@ impl Command {
     }
 }
 
-/// A link wakes its connection where that was held as a publisher.
+/// A link wakes its connection where that waits as a publisher.
 impl std::task::Wake for Link {
     fn wake(self: Arc<Self>) {
-        self.release();
+        self.caught_up();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.release();
+        self.caught_up();
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -51,6 +52,12 @@ pub(crate) trait Stream: Send {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Ends the writing half.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Whether it is known to be broken, though nothing was read or written since.
+    fn is_broken(&self) -> bool {
+        false
+    }
+    /// Has what is written break the stream, if it can be had to, where the peer's system does not confirm it in this time.
+    fn expect_confirmation(&mut self, _within: Duration) {}
 }
 
 impl Stream for Transport {

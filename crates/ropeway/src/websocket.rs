@@ -20,8 +20,9 @@ use crate::scratch::{self, Batch};
 use crate::sender::Sender;
 use crate::ws::Ws;
 
-/// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait.
-const INBOX_FULL: usize = 256 * 1024;
+/// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait. As many as may wait
+/// for a peer that does not read, by default: a ping or close frame that comes behind some thousand messages is still seen.
+const INBOX_FULL: usize = 1024 * 1024;
 
 /// A message's share of the inbox besides its payload, so that empty messages fill it too.
 const MESSAGE_COST: usize = 64;
@@ -34,7 +35,10 @@ const KEPT: usize = 16;
 /// [`pull`](crate::Route::pull).
 ///
 /// Pings are answered, and messages of its [`Sender`]s written, whether it is asked for messages or not. A user who does not ask
-/// makes the peer wait; nothing is dropped. Dropping it closes the connection with 1000, or with 1011 in a panic.
+/// makes the peer wait once 1 MiB of messages are there (64 bytes added for each); nothing is dropped. A ping or a close frame
+/// behind more than that is seen when messages are taken. Until then the peer is still pinged, and a transport that breaks is
+/// noticed; over plain TCP on Linux also a peer that vanishes, within `ping_interval` and `ping_timeout`, elsewhere when the
+/// operating system gives it up. Dropping it closes the connection with 1000, or with 1011 in a panic.
 ///
 /// It is also a [`Stream`] and a [`Sink`].
 #[derive(Debug)]
@@ -151,7 +155,7 @@ impl WebSocket {
             let was_full = std::mem::take(&mut inbox.cost) >= INBOX_FULL;
             drop(inbox);
             if was_full {
-                self.sender.resume();
+                self.sender.link().hold(false);
             }
             return Poll::Ready(Ok(Some(message)));
         }
@@ -191,7 +195,7 @@ impl WebSocket {
         inbox.messages = VecDeque::new();
         drop(inbox);
         self.batch = VecDeque::new();
-        self.sender.resume();
+        self.sender.link().hold(false);
     }
 }
 
@@ -305,7 +309,7 @@ impl PullState {
         } else {
             inbox.cost += batch.iter().map(|message| message.len() + MESSAGE_COST).sum::<usize>();
             if inbox.cost >= INBOX_FULL {
-                ws.pause();
+                ws.hold();
             }
             inbox.is_used = true;
             inbox.messages.extend(batch.drain(..));

@@ -114,6 +114,11 @@ impl<'a> Ws<'a> {
         self.link.pause(true);
     }
 
+    /// Delivers nothing more until what was delivered is taken.
+    pub(crate) fn hold(&mut self) {
+        self.link.hold(true);
+    }
+
     /// Hears what is published at a topic from now on: see [`Topic`].
     pub fn subscribe(&mut self, topic: &Topic) {
         self.link.subscribe(topic);

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -18,6 +20,8 @@ pub(crate) struct Readiness {
     /// The peer has ended its half, or all is broken: reading gives that sooner or later, whatever was read before.
     ended: bool,
     writable: bool,
+    /// It is broken, or both halves have ended.
+    broken: bool,
 }
 
 impl From<&Event> for Readiness {
@@ -27,6 +31,7 @@ impl From<&Event> for Readiness {
             readable: event.is_readable() || ended,
             ended,
             writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+            broken: event.is_write_closed() || event.is_error(),
         }
     }
 }
@@ -41,7 +46,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// Of a connection in non-blocking mode. What has come already is told of when it is [watched](Socket::watch).
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, readiness: Readiness { readable: false, ended: false, writable: true } }
+        Self { tcp, readiness: Readiness { readable: false, ended: false, writable: true, broken: false } }
     }
 
     /// Has its readiness told under this token.
@@ -53,6 +58,7 @@ impl Socket {
         self.readiness.readable |= readiness.readable;
         self.readiness.ended |= readiness.ended;
         self.readiness.writable |= readiness.writable;
+        self.readiness.broken |= readiness.broken;
     }
 }
 
@@ -94,6 +100,17 @@ impl Stream for Socket {
     #[inline]
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+
+    fn is_broken(&self) -> bool {
+        self.readiness.broken
+    }
+
+    #[cfg(target_os = "linux")]
+    fn expect_confirmation(&mut self, within: Duration) {
+        if let Err(error) = socket2::SockRef::from(&self.tcp).set_tcp_user_timeout(Some(within)) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
+        }
     }
 
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

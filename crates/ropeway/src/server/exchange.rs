@@ -11,6 +11,7 @@ use http::{Method, Request, Response};
 use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
 
 use super::{Accepted, Server, log_refusal, read};
+use crate::log::guarded;
 use crate::scratch;
 use crate::transport::Stream;
 

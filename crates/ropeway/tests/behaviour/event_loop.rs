@@ -192,6 +192,41 @@ fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
     });
 }
 
+#[tokio::test]
+async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
+    let builder = Server::builder().ping_interval(Duration::from_millis(30)).ping_timeout(Duration::from_secs(60));
+    let server = builder.bind("127.0.0.1:0").await.expect("a port");
+    let (give, mut connections) = mpsc::unbounded_channel();
+    server.pull(move |ws, _| {
+        let _ = give.send(ws);
+        async {}
+    });
+    let url = format!("ws://{}/", server.local_addr().expect("it is bound"));
+    tokio::spawn({
+        let server = server.clone();
+        async move { server.run().await }
+    });
+    let peer = tokio::task::spawn_blocking(move || {
+        let mut tcp = raw_client(&url);
+        // More than the inbox takes, less than it and the system's buffers do.
+        for _ in 0..12 {
+            tcp.write_all(&masked(binary(vec![9; 100_000]))).expect("it is open");
+        }
+    });
+    let mut ws = connections.recv().await.expect("it opens");
+    peer.await.expect("no panic");
+    let gone = async {
+        while !server.clients().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the server misses its peer");
+    for _ in 0..12 {
+        assert_eq!(ws.recv().await.expect("no error yet").map(|message| message.len()), Some(100_000));
+    }
+    assert!(ws.recv().await.is_err(), "it went without a close frame");
+}
+
 #[test]
 fn what_was_published_before_a_runtime_ends_is_written() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ropeway::{Cause, Config, ReadyState, Server};
 use testkit::Event;
-use testkit::wire::{Frame, TEXT};
+use testkit::wire::{Frame, PING, TEXT};
 use tokio::time::sleep;
 
 use crate::script::{Log, code_of, continuation, open, ping, pong, text};
@@ -105,6 +105,8 @@ async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
     sender.resume();
     settle().await;
     assert_eq!(log.take_texts(), ["begun done"]);
+    // Whether the peer is there was asked all the same.
+    assert!(wire.take_frames().iter().all(|frame| frame.opcode == PING));
     // The next has its own time.
     wire.send(&[text("begun ").unfinished()]);
     sleep(5 * SECOND).await;

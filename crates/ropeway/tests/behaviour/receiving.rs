@@ -21,7 +21,7 @@ use crate::wire::{Wire, settle};
 const READ: usize = 128 * 1024;
 
 /// What a pull user's inbox holds before the peer has to wait; see `websocket`.
-const INBOX: usize = 256 * 1024;
+const INBOX: usize = 1024 * 1024;
 
 /// A server whose connections are given to the test.
 fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {
@@ -188,11 +188,54 @@ async fn empty_messages_fill_the_inbox_too() {
         wire.send(&empty);
     }
     settle().await;
-    assert!(wire.read() < 2 * 60_000, "{} bytes were read", wire.read());
+    assert!(wire.read() < 3 * 60_000, "{} bytes were read", wire.read());
     for _ in 0..100_000 {
         assert_eq!(ws.recv().await.unwrap(), Some(Message::from("")));
     }
     assert!(try_recv(&mut ws).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_behind_thousands_of_messages_that_nobody_takes_is_answered() {
+    let (_ws, wire) = pull(Server::builder()).await;
+    for number in 0..4_000 {
+        wire.send(&[text(number.to_string())]);
+    }
+    wire.send(&[ping("still there?")]);
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(PONG, "still there?")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_pinged_while_nobody_takes_its_messages_and_missed_when_it_is_gone() {
+    let server = Server::builder().build();
+    let (give, mut connections) = unbounded_channel();
+    server.pull(move |ws, _| {
+        let _ = give.send(ws);
+        async {}
+    });
+    let wire = open(&server).await;
+    let mut ws = connections.recv().await.unwrap();
+    for number in 0..3 * INBOX / READ {
+        wire.send(&[binary(numbered(number, READ - 100))]);
+    }
+    settle().await;
+    assert!(wire.read() <= INBOX + 2 * READ, "{} bytes were read", wire.read());
+    for _ in 0..10 {
+        sleep(Duration::from_secs(20)).await;
+        settle().await;
+        assert_eq!(wire.take_frames().len(), 1, "a ping");
+    }
+    assert_eq!(ws.ready_state(), ReadyState::Open, "what it has not been asked for it does not answer");
+    wire.reset();
+    sleep(Duration::from_secs(20)).await;
+    settle().await;
+    // That is known though nobody asked, and all that came before is there.
+    assert!(wire.is_dropped() && server.clients().is_empty());
+    for number in 0..3 * INBOX / READ {
+        assert_eq!(ws.recv().await.unwrap(), Some(numbered(number, READ - 100).into()));
+    }
+    assert!(matches!(ws.recv().await, Err(Error::Lost(_))));
 }
 
 #[tokio::test(start_paused = true)]
