@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-use zlib_rs::{Deflate, DeflateFlush};
-
 use super::TAIL;
+use super::deflater::Shape;
 use super::options::Options;
 use super::params::{Params, Side};
-use super::pool::{self, Shape};
+use super::pool;
 use super::window::Window;
-
-/// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
-const MAX_ROOM: usize = 32 * 1024;
 
 /// Compresses the messages that one side sends.
 ///
@@ -88,37 +84,11 @@ fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
         out.push(0x00);
         return;
     }
-    let shape = shape.for_message(message.len());
-    let mut codec = pool::deflater(shape);
-    if !history.is_empty() {
-        codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
-    }
-    deflate(&mut codec, message, out);
-    pool::take_back_deflater(shape, codec);
+    let mut deflater = pool::deflater(shape.for_message(message.len()), history, message);
+    deflater.compress(message, true, out);
+    pool::take_back_deflater(deflater);
     debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
     out.truncate(out.len() - TAIL.len());
-}
-
-/// Appends all of the message and a flush behind it.
-fn deflate(codec: &mut Deflate, message: &[u8], out: &mut Vec<u8>) {
-    let mut rest = message;
-    loop {
-        let start = out.len();
-        // What does not compress grows by a few bytes. Beyond that the first round is the last for a short message.
-        let room = rest.len().min(MAX_ROOM) + 64;
-        out.resize(start + room, 0);
-        let (read, written) = (codec.total_in(), codec.total_out());
-        codec
-            .compress(rest, &mut out[start..], DeflateFlush::SyncFlush)
-            .expect("a stream that is never finished takes whatever it is given");
-        rest = &rest[(codec.total_in() - read) as usize..];
-        let written = (codec.total_out() - written) as usize;
-        out.truncate(start + written);
-        // zlib's contract: the flush is complete once it leaves room in the output.
-        if rest.is_empty() && written < room {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -241,12 +211,43 @@ mod tests {
         for message in [&noise[..], &noise[..1024], b"Hello", &b"ropeway ".repeat(511)] {
             assert_ne!(shape.for_message(message.len()), shape);
             let mut large = Vec::new();
-            deflate(&mut pool::deflater(shape), message, &mut large);
+            pool::deflater(shape, &[], message).compress(message, true, &mut large);
             let mut small = Vec::new();
             compress(shape, &[], message, &mut small);
             assert_eq!([&small[..], &TAIL].concat(), large);
         }
         assert_eq!(shape.for_message(4096), shape);
+    }
+
+    #[test]
+    fn what_comes_out_depends_on_window_and_message_alone_whatever_the_codec_did_before() {
+        pool::on_new_thread(|| {
+            let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+            let mut states = iter::successors(Some(1_u32), next);
+            let mut random = |below: usize| states.next().map_or(0, |state| (state >> 16) as usize) % below;
+            let mut differing = Vec::new();
+            for try_ in 0..12_000 {
+                let options = Options::default().level([6_u8, 6, 6, 2, 4, 8, 9][random(7)]);
+                let shape = Shape::new(&options, [9, 9, 12][random(3)]);
+                let lengths =
+                    ([0, 0, 57, 500, 500, 512][random(6)], [random(100), random(600), random(1_500)][random(3)]);
+                // Few letters, so that there is much to point back at.
+                let mut letters = |length: usize| (0..length).map(|_| b"abcd"[random(4)]).collect::<Vec<u8>>();
+                let (history, mut message) = (letters(lengths.0), letters(lengths.1));
+                if try_ % 4 > 0 {
+                    // As messages of one kind do.
+                    message.splice(..message.len().min(1), *b"a");
+                }
+                let mut pooled = Vec::new();
+                compress(shape, &history, &message, &mut pooled);
+                let mut fresh = Vec::new();
+                pool::without(|| compress(shape, &history, &message, &mut fresh));
+                if pooled != fresh {
+                    differing.push(try_);
+                }
+            }
+            assert!(differing.is_empty(), "{} differ, the first of them {:?}", differing.len(), differing.first());
+        });
     }
 
     #[test]
