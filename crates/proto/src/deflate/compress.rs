@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::TAIL;
-use super::deflater::Shape;
+use super::deflater::{Deflater, Shape};
 use super::options::Options;
 use super::params::{Params, Side};
 use super::pool;
@@ -45,6 +45,14 @@ impl Compressor {
         self.note(message);
     }
 
+    /// Begins to compress a message that is to be compressed in slices. The next message may begin when this one is finished.
+    pub(crate) fn begin(&mut self, message: &[u8]) -> Compressing {
+        let history = self.window.as_ref().map_or(&[][..], Window::bytes);
+        let compressing = Compressing::begin(self.shape, history, message);
+        self.note(message);
+        compressing
+    }
+
     /// Moves on over a message that others send too, in a payload that [`compress_alone`] made with the shape that this gives. It
     /// does not point back into what was sent before, but what is sent after may point back into it.
     pub(crate) fn share(&mut self, message: &[u8]) -> Shape {
@@ -70,6 +78,58 @@ impl fmt::Debug for Compressor {
     }
 }
 
+/// How much is compressed at once. zlib takes up to 30 ns a byte on text made to be slow, so this is half a millisecond.
+pub(crate) const SLICE: usize = 16 * 1024;
+
+/// A message that is being compressed, slice by slice. It holds a codec until it is finished.
+pub(crate) struct Compressing {
+    deflater: Option<Box<Deflater>>,
+    /// How much of the message was compressed.
+    taken: usize,
+}
+
+impl Compressing {
+    fn begin(shape: Shape, history: &[u8], message: &[u8]) -> Self {
+        Self { deflater: Some(pool::deflater(shape.for_message(message.len()), history, message)), taken: 0 }
+    }
+
+    /// Compresses the next slice of the message, always the same one, and appends what comes of it; whether that was the last.
+    pub(crate) fn step(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(deflater) = &mut self.deflater else { return true };
+        let rest = &message[self.taken..];
+        let piece = &rest[..rest.len().min(SLICE)];
+        let is_last = piece.len() == rest.len();
+        deflater.compress(piece, is_last, out);
+        self.taken += piece.len();
+        if is_last {
+            self.deflater.take().into_iter().for_each(pool::take_back_deflater);
+            debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
+            out.truncate(out.len() - TAIL.len());
+        }
+        is_last
+    }
+
+    /// How many bytes of the message were compressed.
+    pub(crate) const fn taken(&self) -> usize {
+        self.taken
+    }
+}
+
+impl Drop for Compressing {
+    fn drop(&mut self) {
+        if let Some(mut deflater) = self.deflater.take() {
+            deflater.break_off();
+            pool::take_back_deflater(deflater);
+        }
+    }
+}
+
+impl fmt::Debug for Compressing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressing").field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
 /// The payload that carries a message which stands for itself.
 pub(crate) fn compress_alone(shape: Shape, message: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
@@ -84,11 +144,9 @@ fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
         out.push(0x00);
         return;
     }
-    let mut deflater = pool::deflater(shape.for_message(message.len()), history, message);
-    deflater.compress(message, true, out);
-    pool::take_back_deflater(deflater);
-    debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
-    out.truncate(out.len() - TAIL.len());
+    let mut compressing = Compressing::begin(shape, history, message);
+    // In the same slices as turn by turn: where they end shows in what comes out.
+    while !compressing.step(message, out) {}
 }
 
 #[cfg(test)]
@@ -185,6 +243,41 @@ mod tests {
                 assert_eq!(pool::kept(), [2, 0], "of another size");
             });
         }
+    }
+
+    #[test]
+    fn what_is_compressed_turn_by_turn_is_what_is_compressed_in_one_call() {
+        let noise: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 20) as u8 % 7).collect();
+        for params in [FORGETFUL, Params::default()] {
+            let mut ends = [(); 2].map(|()| compressor(params, &Options::default()));
+            for length in [50_000, SLICE, SLICE + 1, 100, 3 * SLICE, 0] {
+                let message = &noise[..length];
+                let whole = compressed(&mut ends[0], message);
+                if length == 0 {
+                    continue;
+                }
+                let (mut compressing, mut out) = (ends[1].begin(message), Vec::new());
+                let mut steps = 1;
+                while !compressing.step(message, &mut out) {
+                    steps += 1;
+                }
+                assert!(out == whole, "{length} bytes");
+                assert_eq!(steps, length.div_ceil(SLICE));
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_broken_off_gives_its_codec_back() {
+        pool::on_new_thread(|| {
+            let mut compressor = compressor(Params::default(), &Options::default());
+            let message = vec![b'a'; 3 * SLICE];
+            let mut compressing = compressor.begin(&message);
+            compressing.step(&message, &mut Vec::new());
+            assert_eq!(pool::kept(), [0, 0]);
+            drop(compressing);
+            assert_eq!(pool::kept(), [1, 0]);
+        });
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Deflater {
         self.seam = seam.or(self.seam).filter(|seam| self.keeps(*seam, history.len(), message.len()));
     }
 
+    /// The rest of the message will not be given to it.
+    pub(super) const fn break_off(&mut self) {
+        self.seam = None;
+    }
+
     /// Whether the memory still has a seam after a message of `length` bytes that began at `start`.
     fn keeps(&self, seam: Seam, start: usize, length: usize) -> bool {
         let size = 1 << self.shape.window_bits;

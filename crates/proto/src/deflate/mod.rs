@@ -32,7 +32,7 @@ mod pool;
 mod window;
 
 pub use compress::Compressor;
-pub(crate) use compress::compress_alone;
+pub(crate) use compress::{Compressing, SLICE, compress_alone};
 pub(crate) use deflater::Shape;
 pub use error::{ExtensionError, InflateError};
 pub use inflate::Inflater;

@@ -49,6 +49,11 @@ impl Assembler {
         self.message.is_none()
     }
 
+    /// How many bytes have come of the message that is unfinished, inflated.
+    pub(crate) fn len(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| message.payload.len())
+    }
+
     /// Starts the clock of an unfinished message, if it does not run.
     pub(crate) fn start_clock(&mut self, now: Instant) {
         if let Some(message) = &mut self.message {
