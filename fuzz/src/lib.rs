@@ -71,6 +71,7 @@ fn run(role: Role, deflate: Option<Params>, bytes: &[u8], piece: usize) -> Run {
     for piece in bytes.chunks(piece) {
         let mut piece = piece.to_vec();
         let mut input = Input::new(&mut piece);
+        // Nothing here is large enough to be left for later.
         while let Some(event) = connection.handle_input(&mut input, now) {
             seen.push(match event {
                 Event::Message(message) => {

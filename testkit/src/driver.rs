@@ -105,11 +105,14 @@ impl Driver {
     fn receive(&mut self, bytes: &[u8]) {
         let mut read = bytes.to_vec();
         let mut input = Input::new(&mut read);
-        while let Some(event) = self.connection.handle_input(&mut input, self.now) {
-            self.events.push(event.into());
-            self.write();
+        while !input.is_empty() {
+            let before = input.remaining().len();
+            while let Some(event) = self.connection.handle_input(&mut input, self.now) {
+                self.events.push(event.into());
+                self.write();
+            }
+            assert!(input.remaining().len() < before, "the core gave no event and took nothing of {before} bytes");
         }
-        assert!(input.is_empty(), "the core gave no event, but left {} bytes of input", input.remaining().len());
     }
 
     /// Time passes, and the connection is woken whenever it asked to be.
@@ -153,6 +156,9 @@ impl Driver {
 
     /// Writes until nothing waits, then ends the transport if it is time to.
     fn write(&mut self) {
+        while self.connection.has_work() {
+            self.connection.handle_work();
+        }
         loop {
             // Few slices, so that a long queue doesn't fit in one write.
             let mut slices = [IoSlice::new(&[]); 3];

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::close::{Cause, CloseFrame, Closed};
 use crate::config::Config;
-use crate::deflate::{self, Compressor, Inflater};
+use crate::deflate::{self, Compressor, Inflater, SLICE};
 use crate::error::{SendError, Violation};
 use crate::event::Event;
 use crate::frame::Opcode;
@@ -21,7 +21,8 @@ use crate::message::{MessageRef, Payload};
 use crate::recv::assembler::{Assembler, lend};
 use crate::recv::decoder::{Decoded, Decoder};
 use crate::role::Role;
-use crate::send::encoder::Encoder;
+use crate::send::encoder::{Encoder, split};
+use crate::send::job::{Behind, Done, Job};
 use crate::send::prepared::Prepared;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
@@ -39,7 +40,12 @@ struct ControlRate {
 struct Deflate {
     compressor: Compressor,
     inflater: Inflater,
+    /// A large message that is being compressed.
+    job: Option<Box<Job>>,
 }
+
+/// How much may come of compressed input before [`Connection::handle_input`] stops in the middle of it.
+const INFLATED_A_CALL: usize = 256 * 1024;
 
 /// One end of a WebSocket connection, driven by hand: see the [crate's documentation](crate) for the loop.
 #[derive(Debug)]
@@ -86,6 +92,7 @@ impl Connection {
         self.deflate = Some(Box::new(Deflate {
             compressor: Compressor::new(params, side, options),
             inflater: Inflater::new(params, side),
+            job: None,
         }));
         self
     }
@@ -148,7 +155,7 @@ impl Connection {
             }
             _ => 0,
         };
-        self.queue.len() + held
+        self.queue.len() + held + self.job().map_or(0, Job::len)
     }
 
     /// How it ended, once it is closed. The driver then drops the transport.
@@ -164,6 +171,11 @@ impl Connection {
         self.keepalive.latency()
     }
 
+    /// How many bytes have come of a message that is unfinished, inflated.
+    pub fn received_amount(&self) -> usize {
+        self.assembler.len()
+    }
+
     /// Whether messages are sent compressed where that is worth it.
     pub const fn is_compressed(&self) -> bool {
         self.deflate.is_some()
@@ -173,6 +185,9 @@ impl Connection {
 /// From the network and the clock.
 impl Connection {
     /// Takes bytes that were read, up to the next event; call it until it gives `None`, when the input is used up.
+    ///
+    /// It also gives `None` when some 256 KiB were inflated, and leaves the rest of the input: then others may have their turn
+    /// before it is called with that.
     ///
     /// The event borrows the input, or owns what it carries; it never borrows the connection.
     #[expect(clippy::inline_always, reason = "else the event is copied twice: 5 % of a small message's instructions")]
@@ -200,6 +215,7 @@ impl Connection {
     /// The same, for frames of all kinds.
     #[inline(never)]
     fn handle_any_input<'a>(&mut self, input: &mut Input<'a>, rules: Rules, now: Instant) -> Option<Event<'a>> {
+        let before = self.assembler.len();
         loop {
             if !self.is_receiving() {
                 self.throw_away(input.take_all().len(), now);
@@ -213,6 +229,10 @@ impl Connection {
                 Ok(Some(Decoded::Part(part))) => {
                     let inflater = self.deflate.as_mut().map(|deflate| &mut deflate.inflater);
                     match self.assembler.push(&part, &self.config, inflater) {
+                        Ok(None) if self.deflate.is_some() && self.assembler.len() >= before + INFLATED_A_CALL => {
+                            self.note_unfinished(now);
+                            return None;
+                        }
                         Ok(None) => continue,
                         Ok(Some(message)) => return Some(Event::Message(message)),
                         Err(violation) => Err(violation),
@@ -343,7 +363,7 @@ impl Connection {
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.check_open()?;
         let first = self.state.fragments().is_none();
-        self.encoder.fragment(part.into(), first, last, &mut self.queue);
+        self.queue_fragment(part.into(), first, last);
         match (first, last) {
             (true, false) => self.state.start_fragments(),
             (false, true) => {
@@ -370,6 +390,37 @@ impl Connection {
 
 /// What the driver has to do.
 impl Connection {
+    /// Whether a large message is being compressed, for which [`Connection::handle_work`] is to be called.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.job().is_some()
+    }
+
+    /// Compresses the next 16 KiB of a large message: half a millisecond's work at most. The message and what was sent behind it
+    /// wait until all of it is compressed, and count as [buffered](Connection::buffered_amount) meanwhile; pings and pongs do not
+    /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
+    pub fn handle_work(&mut self) {
+        let Some(deflate) = &mut self.deflate else { return };
+        let Some(mut job) = deflate.job.take() else { return };
+        if !job.step() {
+            deflate.job = Some(job);
+            return;
+        }
+        let Done { opcode, payload, behind } = job.finish();
+        self.encoder.frame(opcode, true, true, Payload::Owned(payload.into()), &mut self.queue);
+        for behind in behind {
+            match behind {
+                Behind::Message(message) => self.queue_whole(message.into()),
+                Behind::Prepared(prepared) => self.queue_prepared_whole(&prepared),
+                Behind::Fragment { part, first, last } => self.queue_fragment(part.into(), first, last),
+                Behind::Close(payload) => self.queue_close(&payload),
+            }
+        }
+        if !self.is_receiving() && !self.has_work() {
+            self.deflate = None;
+        }
+    }
+
     /// Fills `slices` with what is to be written, best in one `writev`; gives how many were filled, 0 when nothing waits.
     /// Then say how much was written: [`Connection::handle_transmitted`].
     #[inline]
@@ -459,14 +510,63 @@ impl Connection {
             fragments.held.push(message.into_owned());
             return;
         }
-        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
-        self.encoder.message(message, compressor, &mut self.queue);
+        if self.deflate.is_some() {
+            return self.queue_whole(message);
+        }
+        self.encoder.message(message, None, &mut self.queue);
+    }
+
+    /// Queues a message whose turn has come, behind what is being compressed.
+    fn queue_whole(&mut self, message: MessageRef<'_>) {
+        let Some(deflate) = self.deflate.as_deref_mut() else {
+            return self.encoder.message(message, None, &mut self.queue);
+        };
+        if let Some(job) = &mut deflate.job {
+            job.push(Behind::Message(message.into_owned()));
+        } else if message.len() > SLICE && deflate.compressor.wants(message.len()) {
+            let (opcode, payload) = split(message);
+            let payload = payload.into_bytes();
+            let compressing = deflate.compressor.begin(&payload);
+            deflate.job = Some(Box::new(Job::new(opcode, payload, compressing)));
+        } else {
+            self.encoder.message(message, Some(&mut deflate.compressor), &mut self.queue);
+        }
+    }
+
+    fn queue_fragment(&mut self, part: MessageRef<'_>, first: bool, last: bool) {
+        match self.job_mut() {
+            Some(job) => job.push(Behind::Fragment { part: part.into_owned(), first, last }),
+            None => self.encoder.fragment(part, first, last, &mut self.queue),
+        }
+    }
+
+    fn queue_close(&mut self, payload: &[u8]) {
+        match self.job_mut() {
+            Some(job) => job.push(Behind::Close(payload.to_vec())),
+            None => self.encoder.close(payload, &mut self.queue),
+        }
+    }
+
+    #[inline]
+    fn job(&self) -> Option<&Job> {
+        self.deflate.as_ref()?.job.as_deref()
+    }
+
+    fn job_mut(&mut self) -> Option<&mut Job> {
+        self.deflate.as_mut()?.job.as_deref_mut()
     }
 
     fn queue_prepared(&mut self, message: &Prepared) {
         if self.state.fragments().is_some() {
             // Its turn comes with that of all messages that are held.
             return self.queue_message(message.message().clone().into());
+        }
+        self.queue_prepared_whole(message);
+    }
+
+    fn queue_prepared_whole(&mut self, message: &Prepared) {
+        if let Some(job) = self.job_mut() {
+            return job.push(Behind::Prepared(message.clone()));
         }
         let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
         self.encoder.prepared(message, compressor, &mut self.queue);

@@ -10,6 +10,8 @@
 //! commands ([`send`](Connection::send), [`ping`](Connection::ping), [`close`](Connection::close)); and `poll_*`, which say
 //! what it wants done. Once the [`handshake`] is done, a driver goes round this:
 //!
+//! 0. Where permessage-deflate was negotiated: while it [has work](Connection::has_work), call
+//!    [`handle_work`](Connection::handle_work), once a turn.
 //! 1. Write what [`poll_transmit`](Connection::poll_transmit) gives, in one `writev`, and say how much of it went with
 //!    [`handle_transmitted`](Connection::handle_transmitted); until it gives nothing.
 //! 2. If [`poll_shutdown`](Connection::poll_shutdown) says so, end the writing half of the transport, and say so with
@@ -17,8 +19,8 @@
 //! 3. If there is an [`outcome`](Connection::outcome), drop the transport: the connection is closed.
 //! 4. Wait until there is something to read, unless it [reads no more](Connection::is_reading), or something can be written
 //!    that waits, or until [`poll_timeout`](Connection::poll_timeout).
-//! 5. Lend what was read to [`handle_input`](Connection::handle_input), again and again until it gives no event; at the end of
-//!    the peer's half of the transport call [`handle_eof`](Connection::handle_eof), and where it is broken
+//! 5. Lend what was read to [`handle_input`](Connection::handle_input), again and again until it gives no event; if some of
+//!    the input is left then, lend that again. At the end of the peer's half of the transport call [`handle_eof`](Connection::handle_eof), and where it is broken
 //!    [`handle_reset`](Connection::handle_reset); when the time has come, [`handle_timeout`](Connection::handle_timeout).
 //!
 //! ```

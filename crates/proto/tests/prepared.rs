@@ -63,6 +63,8 @@ proptest! {
                     }
                     Order::Write => prop_assert_eq!(written(one_of_many), written(alone)),
                 }
+                work(one_of_many);
+                work(alone);
                 prop_assert_eq!(one_of_many.buffered_amount(), alone.buffered_amount());
             }
         }
@@ -160,6 +162,14 @@ fn follow(connection: &mut Connection, order: &Order, prepared: &Prepared) {
         Order::Fragment(part, last) => connection.send_fragment(part, *last),
         Order::Write => Ok(()),
     };
+    work(connection);
+}
+
+/// What is longer than a slice is compressed later.
+fn work(connection: &mut Connection) {
+    while connection.has_work() {
+        connection.handle_work();
+    }
 }
 
 fn written(connection: &mut Connection) -> Vec<u8> {

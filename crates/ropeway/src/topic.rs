@@ -35,6 +35,7 @@ use crate::subscription::{Place, Subscription};
 /// A message is compressed once for all subscribers with whom permessage-deflate was agreed, or once for each size of window
 /// among them. It therefore does not point back into what a subscriber was sent before, whether or not its context is taken
 /// over: there a short message comes out longer than if it were sent to that subscriber alone.
+/// A message of more than 64 KiB is not compressed.
 ///
 /// ```
 /// use ropeway::{Server, Topic};

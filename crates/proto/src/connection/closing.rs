@@ -44,6 +44,9 @@ impl Connection {
         // Nobody will get what is said until the answer, nor the answer.
         self.answer_close(now);
         self.queue = Queue::default();
+        if let Some(deflate) = &mut self.deflate {
+            deflate.job = None;
+        }
     }
 
     /// The writing half of the transport was ended, as [`Connection::poll_shutdown`] asked for. An error while doing so counts as
@@ -68,7 +71,7 @@ impl Connection {
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
         let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
         if self.state.is_open() {
-            self.encoder.close(&payload, &mut self.queue);
+            self.queue_close(&payload);
             if self.is_unanswered() {
                 self.linger_answered(now);
             } else {
@@ -86,7 +89,7 @@ impl Connection {
             // RFC 6455 section 5.5.1: the answer "typically echos the status code it received". No code is answered with none,
             // and what was received can be sent.
             let frame = CloseFrame::new(outcome.code, outcome.reason.clone());
-            self.encoder.close(&close_payload(&frame).unwrap_or_default(), &mut self.queue);
+            self.queue_close(&close_payload(&frame).unwrap_or_default());
         }
         self.linger_answered(now);
     }
@@ -102,6 +105,9 @@ impl Connection {
     /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to
     /// end it. Tell of it with [`Connection::handle_shutdown`].
     pub fn poll_shutdown(&mut self) -> bool {
+        if self.has_work() {
+            return false;
+        }
         let State::Other(other) = &mut self.state else { return false };
         match &mut **other {
             Other::Lingering(lingering) if lingering.shutdown == Shutdown::Writing && self.queue.is_empty() => {
@@ -120,7 +126,7 @@ impl Connection {
         if self.state.is_open() {
             let frame = CloseFrame::new(violation.close_code(), violation.reason());
             let payload = close_payload(&frame).unwrap_or_default();
-            self.encoder.close(&payload, &mut self.queue);
+            self.queue_close(&payload);
         }
         let outcome = Closed::abnormal(Cause::Violation(violation.clone()));
         self.linger(outcome, Shutdown::Writing, Peer::Awaited, now);
@@ -161,7 +167,9 @@ impl Connection {
 
     fn linger(&mut self, outcome: Closed, shutdown: Shutdown, peer: Peer, now: Instant) {
         self.assembler.clear();
-        self.deflate = None;
+        if !self.has_work() {
+            self.deflate = None;
+        }
         let last = now + self.config.close_timeout;
         let deadline = match shutdown {
             Shutdown::Awaiting => last.min(now + self.config.end_timeout),

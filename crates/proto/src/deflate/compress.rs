@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-use zlib_rs::{Deflate, DeflateFlush};
-
 use super::TAIL;
+use super::deflater::{Deflater, Shape};
 use super::options::Options;
 use super::params::{Params, Side};
-use super::pool::{self, Shape};
+use super::pool;
 use super::window::Window;
-
-/// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
-const MAX_ROOM: usize = 32 * 1024;
 
 /// Compresses the messages that one side sends.
 ///
@@ -49,6 +45,14 @@ impl Compressor {
         self.note(message);
     }
 
+    /// Begins to compress a message that is to be compressed in slices. The next message may begin when this one is finished.
+    pub(crate) fn begin(&mut self, message: &[u8]) -> Compressing {
+        let history = self.window.as_ref().map_or(&[][..], Window::bytes);
+        let compressing = Compressing::begin(self.shape, history, message);
+        self.note(message);
+        compressing
+    }
+
     /// Moves on over a message that others send too, in a payload that [`compress_alone`] made with the shape that this gives. It
     /// does not point back into what was sent before, but what is sent after may point back into it.
     pub(crate) fn share(&mut self, message: &[u8]) -> Shape {
@@ -74,6 +78,58 @@ impl fmt::Debug for Compressor {
     }
 }
 
+/// How much is compressed at once. zlib takes up to 30 ns a byte on text made to be slow, so this is half a millisecond.
+pub(crate) const SLICE: usize = 16 * 1024;
+
+/// A message that is being compressed, slice by slice. It holds a codec until it is finished.
+pub(crate) struct Compressing {
+    deflater: Option<Box<Deflater>>,
+    /// How much of the message was compressed.
+    taken: usize,
+}
+
+impl Compressing {
+    fn begin(shape: Shape, history: &[u8], message: &[u8]) -> Self {
+        Self { deflater: Some(pool::deflater(shape.for_message(message.len()), history, message)), taken: 0 }
+    }
+
+    /// Compresses the next slice of the message, always the same one, and appends what comes of it; whether that was the last.
+    pub(crate) fn step(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(deflater) = &mut self.deflater else { return true };
+        let rest = &message[self.taken..];
+        let piece = &rest[..rest.len().min(SLICE)];
+        let is_last = piece.len() == rest.len();
+        deflater.compress(piece, is_last, out);
+        self.taken += piece.len();
+        if is_last {
+            self.deflater.take().into_iter().for_each(pool::take_back_deflater);
+            debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
+            out.truncate(out.len() - TAIL.len());
+        }
+        is_last
+    }
+
+    /// How many bytes of the message were compressed.
+    pub(crate) const fn taken(&self) -> usize {
+        self.taken
+    }
+}
+
+impl Drop for Compressing {
+    fn drop(&mut self) {
+        if let Some(mut deflater) = self.deflater.take() {
+            deflater.break_off();
+            pool::take_back_deflater(deflater);
+        }
+    }
+}
+
+impl fmt::Debug for Compressing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressing").field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
 /// The payload that carries a message which stands for itself.
 pub(crate) fn compress_alone(shape: Shape, message: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
@@ -88,37 +144,9 @@ fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
         out.push(0x00);
         return;
     }
-    let shape = shape.for_message(message.len());
-    let mut codec = pool::deflater(shape);
-    if !history.is_empty() {
-        codec.set_dictionary(history).expect("a stream that has just begun takes a dictionary");
-    }
-    deflate(&mut codec, message, out);
-    pool::take_back_deflater(shape, codec);
-    debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
-    out.truncate(out.len() - TAIL.len());
-}
-
-/// Appends all of the message and a flush behind it.
-fn deflate(codec: &mut Deflate, message: &[u8], out: &mut Vec<u8>) {
-    let mut rest = message;
-    loop {
-        let start = out.len();
-        // What does not compress grows by a few bytes. Beyond that the first round is the last for a short message.
-        let room = rest.len().min(MAX_ROOM) + 64;
-        out.resize(start + room, 0);
-        let (read, written) = (codec.total_in(), codec.total_out());
-        codec
-            .compress(rest, &mut out[start..], DeflateFlush::SyncFlush)
-            .expect("a stream that is never finished takes whatever it is given");
-        rest = &rest[(codec.total_in() - read) as usize..];
-        let written = (codec.total_out() - written) as usize;
-        out.truncate(start + written);
-        // zlib's contract: the flush is complete once it leaves room in the output.
-        if rest.is_empty() && written < room {
-            return;
-        }
-    }
+    let mut compressing = Compressing::begin(shape, history, message);
+    // In the same slices as turn by turn: where they end shows in what comes out.
+    while !compressing.step(message, out) {}
 }
 
 #[cfg(test)]
@@ -218,6 +246,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_compressed_turn_by_turn_is_what_is_compressed_in_one_call() {
+        let noise: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 20) as u8 % 7).collect();
+        for params in [FORGETFUL, Params::default()] {
+            let mut ends = [(); 2].map(|()| compressor(params, &Options::default()));
+            for length in [50_000, SLICE, SLICE + 1, 100, 3 * SLICE, 0] {
+                let message = &noise[..length];
+                let whole = compressed(&mut ends[0], message);
+                if length == 0 {
+                    continue;
+                }
+                let (mut compressing, mut out) = (ends[1].begin(message), Vec::new());
+                let mut steps = 1;
+                while !compressing.step(message, &mut out) {
+                    steps += 1;
+                }
+                assert!(out == whole, "{length} bytes");
+                assert_eq!(steps, length.div_ceil(SLICE));
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_broken_off_gives_its_codec_back() {
+        pool::on_new_thread(|| {
+            let mut compressor = compressor(Params::default(), &Options::default());
+            let message = vec![b'a'; 3 * SLICE];
+            let mut compressing = compressor.begin(&message);
+            compressing.step(&message, &mut Vec::new());
+            assert_eq!(pool::kept(), [0, 0]);
+            drop(compressing);
+            assert_eq!(pool::kept(), [1, 0]);
+        });
+    }
+
+    #[test]
     fn what_it_keeps_is_the_window_and_only_with_context_takeover() {
         let kept = |params, options: Options| {
             let mut compressor = compressor(params, &options);
@@ -241,12 +304,43 @@ mod tests {
         for message in [&noise[..], &noise[..1024], b"Hello", &b"ropeway ".repeat(511)] {
             assert_ne!(shape.for_message(message.len()), shape);
             let mut large = Vec::new();
-            deflate(&mut pool::deflater(shape), message, &mut large);
+            pool::deflater(shape, &[], message).compress(message, true, &mut large);
             let mut small = Vec::new();
             compress(shape, &[], message, &mut small);
             assert_eq!([&small[..], &TAIL].concat(), large);
         }
         assert_eq!(shape.for_message(4096), shape);
+    }
+
+    #[test]
+    fn what_comes_out_depends_on_window_and_message_alone_whatever_the_codec_did_before() {
+        pool::on_new_thread(|| {
+            let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+            let mut states = iter::successors(Some(1_u32), next);
+            let mut random = |below: usize| states.next().map_or(0, |state| (state >> 16) as usize) % below;
+            let mut differing = Vec::new();
+            for try_ in 0..12_000 {
+                let options = Options::default().level([6_u8, 6, 6, 2, 4, 8, 9][random(7)]);
+                let shape = Shape::new(&options, [9, 9, 12][random(3)]);
+                let lengths =
+                    ([0, 0, 57, 500, 500, 512][random(6)], [random(100), random(600), random(1_500)][random(3)]);
+                // Few letters, so that there is much to point back at.
+                let mut letters = |length: usize| (0..length).map(|_| b"abcd"[random(4)]).collect::<Vec<u8>>();
+                let (history, mut message) = (letters(lengths.0), letters(lengths.1));
+                if try_ % 4 > 0 {
+                    // As messages of one kind do.
+                    message.splice(..message.len().min(1), *b"a");
+                }
+                let mut pooled = Vec::new();
+                compress(shape, &history, &message, &mut pooled);
+                let mut fresh = Vec::new();
+                pool::without(|| compress(shape, &history, &message, &mut fresh));
+                if pooled != fresh {
+                    differing.push(try_);
+                }
+            }
+            assert!(differing.is_empty(), "{} differ, the first of them {:?}", differing.len(), differing.first());
+        });
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! below 256. An inflater always runs with 2^15, which reads what was made with any smaller window.
 
 mod compress;
+mod deflater;
 mod error;
 mod header;
 mod inflate;
@@ -31,13 +32,13 @@ mod pool;
 mod window;
 
 pub use compress::Compressor;
-pub(crate) use compress::compress_alone;
+pub(crate) use compress::{Compressing, SLICE, compress_alone};
+pub(crate) use deflater::Shape;
 pub use error::{ExtensionError, InflateError};
 pub use inflate::Inflater;
 pub use negotiate::{accept_offers, check_answer, offer};
 pub use options::Options;
 pub use params::{Params, Side};
-pub(crate) use pool::Shape;
 
 /// What ends a flushed stream and is not sent.
 ///

@@ -3,18 +3,13 @@
 
 use std::cell::RefCell;
 
-use zlib_rs::{Deflate, DeflateConfig, Inflate, Method, Strategy};
+use zlib_rs::Inflate;
 
-use super::options::Options;
+use super::deflater::{Deflater, Seam, Shape};
 
 /// How many codecs of each kind a thread keeps: deflaters for short and for other messages, in two windows. It is a bound, of
 /// 1.2 MiB a thread: there are no more than were in use at once.
 const KEPT: usize = 4;
-
-const SHORT_MEM_LEVEL: u8 = 6;
-
-/// A message of fewer bytes has no more symbols than a block of that memory level.
-const SHORT: usize = 1 << (SHORT_MEM_LEVEL + 6);
 
 thread_local! {
     /// A store a thread, so that nobody waits for anybody. A codec may come back to another thread than lent it.
@@ -23,56 +18,23 @@ thread_local! {
 
 /// Codecs that nobody uses, the one longest unused first. In boxes, so that a connection without one has room for a pointer only.
 struct Pool {
-    deflaters: Vec<(Shape, Box<Deflate>)>,
+    #[expect(clippy::vec_box, reason = "as the inflaters")]
+    deflaters: Vec<Box<Deflater>>,
     #[expect(clippy::vec_box, reason = "they stay in their boxes from one user to the next")]
     inflaters: Vec<Box<Inflate>>,
 }
 
-/// What is fixed when a deflater is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(super) level: u8,
-    pub(super) mem_level: u8,
-    pub(super) window_bits: u8,
-}
-
-impl Shape {
-    /// For a window of so many bits.
-    pub(super) fn new(options: &Options, window_bits: u8) -> Self {
-        // 9 keeps to an agreed 8, as the module's documentation explains.
-        Self { level: options.level, mem_level: options.mem_level, window_bits: window_bits.clamp(9, 15) }
-    }
-
-    /// For a message of so many bytes: a short one gets a smaller codec.
-    ///
-    /// A block has up to 2^(memory level + 6) − 1 symbols, and zlib-rs zeroes the room for them, 3 bytes each, before and after
-    /// every block: 48 KiB at level 8. At level 6 it is 12, and a message of under 4 KiB still is one block, the same one. That
-    /// takes 7 % off the time for 1 KiB.
-    pub(super) fn for_message(self, length: usize) -> Self {
-        if length < SHORT { Self { mem_level: self.mem_level.min(SHORT_MEM_LEVEL), ..self } } else { self }
-    }
-}
-
-/// A deflater with an empty window.
-#[expect(clippy::unnecessary_box_returns, reason = "it stays in its box from one user to the next")]
-pub(super) fn deflater(shape: Shape) -> Box<Deflate> {
-    if let Some(mut deflater) = with(|pool| pool.deflater(shape)) {
-        deflater.reset();
-        return deflater;
-    }
-    Box::new(Deflate::new_with_config(DeflateConfig {
-        level: i32::from(shape.level),
-        method: Method::Deflated,
-        // Negative stands for raw DEFLATE, without zlib's header.
-        window_bits: -i32::from(shape.window_bits),
-        mem_level: i32::from(shape.mem_level),
-        strategy: Strategy::Default,
-    }))
+/// A deflater that has begun a message which follows on `history` in its stream.
+pub(super) fn deflater(shape: Shape, history: &[u8], message: &[u8]) -> Box<Deflater> {
+    let seam = Seam::new(history, message);
+    let mut deflater = with(|pool| pool.deflater(shape, seam)).unwrap_or_else(|| Box::new(Deflater::new(shape)));
+    deflater.begin(history, message);
+    deflater
 }
 
 /// Takes a deflater back, whatever it was in the middle of.
-pub(super) fn take_back_deflater(shape: Shape, deflater: Box<Deflate>) {
-    with(|pool| keep(&mut pool.deflaters, (shape, deflater)));
+pub(super) fn take_back_deflater(deflater: Box<Deflater>) {
+    with(|pool| keep(&mut pool.deflaters, deflater));
 }
 
 /// An inflater with an empty window of 2^15 bytes.
@@ -91,10 +53,14 @@ pub(super) fn take_back_inflater(inflater: Box<Inflate>) {
 }
 
 impl Pool {
-    fn deflater(&mut self, shape: Shape) -> Option<Box<Deflate>> {
+    /// One of this shape, with this seam in its memory if there is one: that begins sooner.
+    fn deflater(&mut self, shape: Shape, seam: Option<Seam>) -> Option<Box<Deflater>> {
         // The last one back is the likeliest to be in a cache still.
-        let index = self.deflaters.iter().rposition(|(kept, _)| *kept == shape)?;
-        Some(self.deflaters.remove(index).1)
+        let last = |is_it: &dyn Fn(&Deflater) -> bool| self.deflaters.iter().rposition(|kept| is_it(kept));
+        let index = seam
+            .and_then(|_| last(&|kept| kept.shape() == shape && kept.seam() == seam))
+            .or_else(|| last(&|kept| kept.shape() == shape))?;
+        Some(self.deflaters.remove(index))
     }
 }
 
@@ -117,6 +83,15 @@ pub(super) fn kept() -> [usize; 2] {
     POOL.with_borrow(|pool| [pool.deflaters.len(), pool.inflaters.len()])
 }
 
+/// Runs something with a pool that is empty, and puts back the one that was there.
+#[cfg(test)]
+pub(super) fn without(run: impl FnOnce()) {
+    let empty = Pool { deflaters: Vec::new(), inflaters: Vec::new() };
+    let kept = POOL.with_borrow_mut(|pool| std::mem::replace(pool, empty));
+    run();
+    POOL.set(kept);
+}
+
 /// Runs a test on a thread whose pool is empty: the test's own thread may have run others before.
 #[cfg(test)]
 pub(super) fn on_new_thread(test: impl FnOnce() + Send + 'static) {
@@ -130,19 +105,23 @@ mod tests {
     const LARGE: Shape = Shape { level: 6, mem_level: 8, window_bits: 15 };
     const SMALL: Shape = Shape { level: 6, mem_level: 5, window_bits: 10 };
 
+    fn lent(shape: Shape) -> Box<Deflater> {
+        deflater(shape, &[], b"a")
+    }
+
     fn shapes() -> Vec<Shape> {
-        POOL.with_borrow(|pool| pool.deflaters.iter().map(|(shape, _)| *shape).collect())
+        POOL.with_borrow(|pool| pool.deflaters.iter().map(|kept| kept.shape()).collect())
     }
 
     #[test]
     fn a_deflater_is_lent_again_to_whoever_needs_the_same_shape() {
         on_new_thread(|| {
-            let (large, small) = (deflater(LARGE), deflater(SMALL));
-            take_back_deflater(LARGE, large);
-            take_back_deflater(SMALL, small);
-            let _large = deflater(LARGE);
+            let (large, small) = (lent(LARGE), lent(SMALL));
+            take_back_deflater(large);
+            take_back_deflater(small);
+            let _large = lent(LARGE);
             assert_eq!(shapes(), [SMALL]);
-            let _other = deflater(Shape { level: 1, ..SMALL });
+            let _other = lent(Shape { level: 1, ..SMALL });
             assert_eq!(shapes(), [SMALL]);
         });
     }
@@ -150,10 +129,7 @@ mod tests {
     #[test]
     fn no_more_than_the_bound_are_kept_and_the_longest_unused_goes_first() {
         on_new_thread(|| {
-            let deflaters = [SMALL, SMALL, LARGE, LARGE, LARGE].map(|shape| (shape, deflater(shape)));
-            for (shape, deflater) in deflaters {
-                take_back_deflater(shape, deflater);
-            }
+            [SMALL, SMALL, LARGE, LARGE, LARGE].map(lent).into_iter().for_each(take_back_deflater);
             assert_eq!(shapes(), [SMALL, LARGE, LARGE, LARGE]);
             let inflaters: Vec<_> = (0..KEPT + 2).map(|_| inflater()).collect();
             inflaters.into_iter().for_each(take_back_inflater);
@@ -164,9 +140,9 @@ mod tests {
     #[test]
     fn what_one_thread_was_lent_another_may_keep() {
         on_new_thread(|| {
-            let (deflater, inflater) = (deflater(SMALL), inflater());
+            let (deflater, inflater) = (lent(SMALL), inflater());
             on_new_thread(move || {
-                take_back_deflater(SMALL, deflater);
+                take_back_deflater(deflater);
                 take_back_inflater(inflater);
                 assert_eq!(kept(), [1, 1]);
             });

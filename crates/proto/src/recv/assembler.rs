@@ -49,6 +49,11 @@ impl Assembler {
         self.message.is_none()
     }
 
+    /// How many bytes have come of the message that is unfinished, inflated.
+    pub(crate) fn len(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| message.payload.len())
+    }
+
     /// Starts the clock of an unfinished message, if it does not run.
     pub(crate) fn start_clock(&mut self, now: Instant) {
         if let Some(message) = &mut self.message {
@@ -91,9 +96,13 @@ impl Assembler {
     }
 
     /// Room to read the next bytes of an unfinished message to where they stay, of which the frame has `left`. There is none
-    /// for a message that has to be inflated, and none for a few bytes: those may as well come with what is behind them.
+    /// for a message that has to be inflated, and none for a few bytes: those may as well come with what is behind them. And room
+    /// grows by what came: at the beginning of a message there is more in the driver's own buffer, unless this one's was used before.
     pub(crate) fn room(&mut self, left: u64, config: &Config) -> Option<&mut [u8]> {
         let message = self.message.as_mut().filter(|message| !message.compressed && left >= READ_IN_PLACE_FROM)?;
+        if message.payload.len() < READ_IN_PLACE_FROM as usize && !message.payload.has_room() {
+            return None;
+        }
         Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, config.buffers.as_deref()))
     }
 

@@ -9,6 +9,10 @@ use crate::frame::{Header, MAX_HEADER, Opcode, mask};
 use crate::input::Input;
 use crate::message::Payload;
 
+/// How much of a payload that may have to be inflated is a part at most: what comes of it is up to 1,032 times as long, a
+/// mebibyte, which takes a millisecond.
+const INFLATED_AT_ONCE: u64 = 1024;
+
 /// What came next.
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
@@ -65,7 +69,7 @@ impl Decoder {
             return Ok(None);
         };
         input.take(size);
-        Ok(self.payload(input, header))
+        Ok(self.payload(input, header, rules))
     }
 
     /// The next frame, if it is as most are: whole, and a message by itself of at most `limit` bytes. Gives its payload,
@@ -92,7 +96,7 @@ impl Decoder {
         match self.midway.as_deref_mut() {
             Some(State::Payload { header, done }) => {
                 let (header, done) = (*header, *done);
-                Ok(Some(Decoded::Part(self.part(input, header, done))))
+                Ok(Some(Decoded::Part(self.part(input, header, done, rules))))
             }
             Some(State::Control { header, payload, held }) => {
                 let (before, length) = (usize::from(*held), header.length as usize);
@@ -118,7 +122,7 @@ impl Decoder {
                     return Ok(None);
                 };
                 input.take(size - before);
-                Ok(self.payload(input, header))
+                Ok(self.payload(input, header, rules))
             }
             None => Ok(None),
         }
@@ -126,9 +130,9 @@ impl Decoder {
 
     /// What has come of the payload behind a header.
     #[inline]
-    fn payload<'a>(&mut self, input: &mut Input<'a>, header: Header) -> Option<Decoded<'a>> {
+    fn payload<'a>(&mut self, input: &mut Input<'a>, header: Header, rules: Rules) -> Option<Decoded<'a>> {
         if !header.opcode.is_control() {
-            return Some(Decoded::Part(self.part(input, header, 0)));
+            return Some(Decoded::Part(self.part(input, header, 0, rules)));
         }
         let length = header.length as usize;
         if input.remaining().len() < length {
@@ -147,9 +151,12 @@ impl Decoder {
 
     /// What has come of a data frame's payload behind its first `done` bytes.
     #[inline]
-    fn part<'a>(&mut self, input: &mut Input<'a>, header: Header, done: u64) -> Part<'a> {
+    fn part<'a>(&mut self, input: &mut Input<'a>, header: Header, done: u64, rules: Rules) -> Part<'a> {
         let left = header.length - done;
-        let here = left.min(input.remaining().len() as u64);
+        let mut here = left.min(input.remaining().len() as u64);
+        if rules.deflate && (header.compressed || header.opcode == Opcode::Continuation) {
+            here = here.min(INFLATED_AT_ONCE);
+        }
         let payload = input.take(here as usize);
         unmask(payload, &header, done);
         let first = !matches!(self.midway.as_deref(), Some(State::Payload { .. }));

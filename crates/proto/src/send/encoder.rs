@@ -1,6 +1,6 @@
 //! From messages to frames: opcode, compression, mask. Where the frames wait is the queue's.
 
-use super::prepared::Prepared;
+use super::prepared::{MAX_COMPRESSED, Prepared};
 use super::queue::Queue;
 use crate::deflate::Compressor;
 use crate::frame::{Header, Opcode};
@@ -39,7 +39,8 @@ impl Encoder {
     /// The same for a message that other connections send too.
     pub(crate) fn prepared(&self, prepared: &Prepared, compressor: Option<&mut Compressor>, queue: &mut Queue) {
         let message = prepared.message().as_bytes();
-        let compressor = compressor.filter(|compressor| compressor.wants(message.len()));
+        let compressor =
+            compressor.filter(|compressor| compressor.wants(message.len()) && message.len() <= MAX_COMPRESSED);
         let shape = compressor.map(|compressor| compressor.share(message));
         let form = prepared.form(shape);
         if let (Role::Server, Some(frame)) = (self.role, form.frame()) {
@@ -68,7 +69,7 @@ impl Encoder {
 
     /// Queues a frame that is not as most are: those have no call between.
     #[inline(never)]
-    fn frame(&self, opcode: Opcode, fin: bool, compressed: bool, payload: Payload<'_>, queue: &mut Queue) {
+    pub(crate) fn frame(&self, opcode: Opcode, fin: bool, compressed: bool, payload: Payload<'_>, queue: &mut Queue) {
         queue.push_data(self.header(opcode, fin, compressed, payload.len()), payload);
     }
 
@@ -83,7 +84,7 @@ impl Encoder {
 }
 
 #[inline]
-fn split(message: MessageRef<'_>) -> (Opcode, Payload<'_>) {
+pub(crate) fn split(message: MessageRef<'_>) -> (Opcode, Payload<'_>) {
     match message {
         MessageRef::Text(Text::Lent(text)) => (Opcode::Text, Payload::Lent(text.as_bytes())),
         MessageRef::Text(Text::Owned(text)) => (Opcode::Text, Payload::Owned(text.into_bytes())),

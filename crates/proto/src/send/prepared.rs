@@ -11,6 +11,9 @@ use crate::deflate::{self, Shape};
 use crate::frame::{Header, Opcode};
 use crate::message::{Message, Payload};
 
+/// A longer message for many is sent as it is: whoever sends it first would compress all of it at once.
+pub(super) const MAX_COMPRESSED: usize = 64 * 1024;
+
 /// A message for many connections, which is compressed and framed once for all of them. Cloning it is cheap: clones share everything.
 ///
 /// ```
@@ -36,7 +39,7 @@ use crate::message::{Message, Payload};
 ///
 /// It is compressed when the first connection sends it that compresses, and once more for each other window, level or memory
 /// level that connections compress with. So that all can take it, it does not point back into what a connection sent before:
-/// with context takeover it comes out as long as without.
+/// with context takeover it comes out as long as without. A message of more than 64 KiB is not compressed.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     shared: Arc<Shared>,

@@ -287,3 +287,48 @@ async fn a_subscriber_that_is_closed_for_lack_of_room_is_let_go_though_nothing_c
     eventually("it is let go", || server.clients().is_empty()).await;
     drop(reads_nothing);
 }
+
+/// Echoes; says at each short message how much waits on the connection that a long one came from.
+struct Watch {
+    noisy: std::sync::Mutex<Option<Sender>>,
+    waiting: mpsc::UnboundedSender<usize>,
+}
+
+impl Handler for Watch {
+    type State = ();
+
+    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+
+    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+        let mut noisy = self.noisy.lock().unwrap();
+        if message.len() > 1000 {
+            *noisy = Some(ws.sender());
+        }
+        ws.send(message).expect("a reply finds room");
+        self.waiting.send(noisy.as_ref().map_or(0, Sender::buffered_amount)).expect("the test listens");
+    }
+}
+
+#[tokio::test]
+async fn while_a_large_message_is_compressed_others_are_served() {
+    const SIZE: usize = 4 << 20;
+    let (waiting, mut told) = mpsc::unbounded_channel();
+    let builder = Server::builder().per_message_deflate(ropeway::deflate::Options::default());
+    let (_server, url) = serve(builder, Watch { noisy: std::sync::Mutex::default(), waiting }).await;
+    let mut quiet = ropeway::connect(&url).await.expect("a connection");
+    let client = ropeway::Client::new().per_message_deflate(ropeway::deflate::Options::default());
+    let mut noisy = client.connect(&url).await.expect("a connection");
+    noisy.send(vec![b'a'; SIZE]).await.expect("it is open");
+    told.recv().await.expect("it came");
+    let mut served = 0;
+    loop {
+        quiet.send("quiet").await.expect("it is open");
+        assert_eq!(quiet.recv().await.expect("no error"), Some(Message::from("quiet")));
+        if told.recv().await.expect("it came") == 0 {
+            break;
+        }
+        served += 1;
+    }
+    assert!(served > 0, "it was compressed before anybody else was served");
+    assert_eq!(noisy.recv().await.expect("no error"), Some(Message::from(vec![b'a'; SIZE])));
+}

@@ -138,10 +138,10 @@ async fn lengths_that_no_machine_holds_are_refused_by_their_headers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_announced_costs_nothing_until_it_comes() {
+async fn connections_that_announce_much_and_send_little_stay_open() {
     let server = Server::builder().build();
     server.handler(Log::default());
-    // 16 GiB, if promises counted.
+    // 16 GiB, if promises counted; how little is held for them the core's own tests measure.
     let mut wires = Vec::new();
     for _ in 0..1000 {
         let wire = open(&server).await;

@@ -79,6 +79,12 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
             log.told().events.push(refused);
         }
     }
+    if case.config.deflate.is_some() {
+        // A large message is compressed, and inflated, in some sixty turns.
+        for _ in 0..10 {
+            settle().await;
+        }
+    }
     let outcome = Outcome {
         events: log.take_events(),
         sent: wire.take_written(),
