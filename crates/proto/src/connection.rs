@@ -344,7 +344,9 @@ impl Connection {
     /// Queues a message that other connections send too: as [`send`](Connection::send) does, but what can be done once for all of
     /// them is.
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
-        self.check_room()?;
+        if !self.has_plain_room() {
+            self.check_room()?;
+        }
         self.queue_prepared(message);
         Ok(())
     }
@@ -498,28 +500,37 @@ impl Connection {
     }
 
     fn send_message(&mut self, message: MessageRef<'_>) -> Result<(), SendError> {
+        if self.has_plain_room() {
+            self.encoder.message(message, &mut self.queue);
+            return Ok(());
+        }
         self.check_room()?;
         self.queue_message(message);
         Ok(())
     }
 
+    /// Whether a message can be queued without more ado. Most connections are open, compress nothing and are within no fragments:
+    /// all that waits is in the queue.
     #[inline]
+    fn has_plain_room(&self) -> bool {
+        self.state.other().is_none() && self.deflate.is_none() && self.queue.len() < self.config.max_buffered
+    }
+
+    #[inline(never)]
     fn queue_message(&mut self, message: MessageRef<'_>) {
         if let Some(fragments) = self.state.fragments() {
             fragments.held_bytes += message.len();
             fragments.held.push(message.into_owned());
             return;
         }
-        if self.deflate.is_some() {
-            return self.queue_whole(message);
-        }
-        self.encoder.message(message, None, &mut self.queue);
+        self.queue_whole(message);
     }
 
     /// Queues a message whose turn has come, behind what is being compressed.
     fn queue_whole(&mut self, message: MessageRef<'_>) {
         let Some(deflate) = self.deflate.as_deref_mut() else {
-            return self.encoder.message(message, None, &mut self.queue);
+            let (opcode, payload) = split(message);
+            return self.encoder.frame(opcode, true, false, payload, &mut self.queue);
         };
         if let Some(job) = &mut deflate.job {
             job.push(Behind::Message(message.into_owned()));
@@ -529,7 +540,7 @@ impl Connection {
             let compressing = deflate.compressor.begin(&payload);
             deflate.job = Some(Box::new(Job::new(opcode, payload, compressing)));
         } else {
-            self.encoder.message(message, Some(&mut deflate.compressor), &mut self.queue);
+            self.encoder.compressed(message, &mut deflate.compressor, &mut self.queue);
         }
     }
 

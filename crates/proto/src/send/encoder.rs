@@ -22,18 +22,22 @@ impl Encoder {
         self.role
     }
 
-    /// Queues a whole message as one frame, compressed where that was negotiated and is worth it.
+    /// Queues a whole message as one frame, as it is.
     #[inline]
-    pub(crate) fn message(&self, message: MessageRef<'_>, compressor: Option<&mut Compressor>, queue: &mut Queue) {
+    pub(crate) fn message(&self, message: MessageRef<'_>, queue: &mut Queue) {
         let (opcode, payload) = split(message);
-        match compressor {
-            Some(compressor) if compressor.wants(payload.len()) => {
-                let mut compressed = Vec::new();
-                compressor.compress(&payload, &mut compressed);
-                self.frame(opcode, true, true, Payload::Owned(compressed.into()), queue);
-            }
-            _ => queue.push_data(self.header(opcode, true, false, payload.len()), payload),
+        queue.push_data(self.header(opcode, true, false, payload.len()), payload);
+    }
+
+    /// The same, compressed where that is worth it.
+    pub(crate) fn compressed(&self, message: MessageRef<'_>, compressor: &mut Compressor, queue: &mut Queue) {
+        let (opcode, payload) = split(message);
+        if !compressor.wants(payload.len()) {
+            return self.frame(opcode, true, false, payload, queue);
         }
+        let mut compressed = Vec::new();
+        compressor.compress(&payload, &mut compressed);
+        self.frame(opcode, true, true, Payload::Owned(compressed.into()), queue);
     }
 
     /// The same for a message that other connections send too.
