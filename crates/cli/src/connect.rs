@@ -90,5 +90,6 @@ async fn talk(args: &Args) -> Exit {
 
 fn client(args: &Args) -> Result<Client, String> {
     let client = args.dial.client(&args.trust)?.config(args.config()).handshake_timeout(args.timeout);
+    let client = client.head_limits(args.head_limits());
     Ok(if args.no_deflate { client.per_message_deflate(None) } else { client })
 }

@@ -1,6 +1,8 @@
 //! Large messages are compressed a slice at a time and inflated a part at a time: others may have their turn in between, and what
 //! comes of it is the same.
 
+#![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
+
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use ropeway::Config;
+use ropeway::{Config, HeadLimits};
 
 use crate::dial::Dial;
 use crate::seconds::{positive_seconds, seconds};
@@ -113,6 +113,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Config::client().max_control_rate)]
     max_control_rate: u32,
 
+    /// The most bytes that the head of the server's answer may have
+    #[arg(long, value_name = "BYTES", default_value_t = HeadLimits::client().max_head)]
+    max_head: usize,
+
+    /// The most header lines that the server's answer may have
+    #[arg(long, value_name = "N", default_value_t = HeadLimits::client().max_headers)]
+    max_headers: usize,
+
     /// Neither read nor write the history of lines that were typed
     #[arg(long)]
     pub(crate) no_history: bool,
@@ -129,6 +137,11 @@ impl Args {
     /// How long to wait for replies after the end of the input.
     pub(crate) fn wait(&self) -> Wait {
         if self.no_wait { Wait::AtMost(Duration::ZERO) } else { self.wait }
+    }
+
+    /// The limits of the server's answer to the opening handshake.
+    pub(crate) fn head_limits(&self) -> HeadLimits {
+        HeadLimits { max_head: self.max_head, max_headers: self.max_headers }
     }
 
     /// The limits and times of the connection.

@@ -3,7 +3,9 @@
 use super::render::escaped_line;
 
 /// The library's settings, and what they are called here.
-const OPTIONS: [(&str, &str); 6] = [
+const OPTIONS: [(&str, &str); 8] = [
+    ("the client's limit for header lines", "--max-headers"),
+    ("the client's limit for heads", "--max-head"),
     ("`max_payload`", "--max-payload"),
     ("`max_fragments`", "--max-fragments"),
     ("`max_control_rate`", "--max-control-rate"),
@@ -24,7 +26,7 @@ pub(crate) fn wording(what: &impl ToString) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Args as _;
-    use ropeway::{Cause, Violation};
+    use ropeway::{Cause, ClientError, HeadError, Violation};
 
     use super::*;
 
@@ -44,6 +46,13 @@ mod tests {
         for cause in [Cause::KeepaliveTimeout, Cause::CloseTimeout, Cause::Eof].into_iter().chain(violations) {
             let text = wording(&cause);
             assert!(!text.contains('`') && !text.contains("_timeout") && !text.contains("max_"), "{text}");
+        }
+        for (error, option) in [
+            (HeadError::TooLarge { limit: 1 }, "--max-head "),
+            (HeadError::TooManyHeaders { limit: 1 }, "--max-headers "),
+        ] {
+            let text = wording(&ClientError::Head(error));
+            assert!(text.contains(option) && !text.contains("the client's limit"), "{text}");
         }
     }
 }
