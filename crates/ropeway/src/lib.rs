@@ -57,6 +57,7 @@
 
 mod ahead;
 mod client;
+mod command;
 mod driver;
 mod error;
 #[cfg(unix)]
@@ -66,6 +67,7 @@ mod handshake;
 mod link;
 mod listeners;
 mod log;
+mod overflow;
 mod random;
 mod scratch;
 mod sender;
@@ -83,8 +85,8 @@ pub use client::{Client, connect};
 pub use error::Error;
 pub use handler::Handler;
 pub use handshake::Handshake;
-pub use link::Overflow;
 pub use listeners::Socket;
+pub use overflow::Overflow;
 pub use sender::Sender;
 #[cfg(feature = "hyper")]
 pub use server::{Attached, AttachedFuture, Layer};

@@ -2,65 +2,22 @@
 //! out. One short lock; nothing of the user's runs under it.
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-#[cfg(unix)]
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-use ropeway_proto::{CloseCode, CloseFrame, Message, Prepared, ReadyState, SendError};
+use ropeway_proto::{CloseFrame, Message, Prepared, ReadyState, SendError};
 
+use crate::command::{Asked, Command};
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
+use crate::log::guarded;
+use crate::overflow::{Overflow, too_slow};
 use crate::subscription::Subscription;
 #[cfg(unix)]
 use crate::topic::Publication;
 use crate::topic::Topic;
 use crate::traffic::Traffic;
-
-/// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Overflow {
-    /// Sending it fails with [`SendError::Full`], and the sender decides. The default. A message of a [`Topic`] has no sender that
-    /// could be told, so there this is as good as [`Overflow::Close`].
-    #[default]
-    Refuse,
-    /// It is dropped and [counted](crate::Sender::dropped), and the first is logged; sending it succeeds. Right for values that the
-    /// next message makes stale.
-    Drop,
-    /// The connection is closed with 1013, try again later.
-    Close,
-}
-
-/// What a sender asks of the connection.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Message(Message),
-    /// A message that others are sent too.
-    Prepared(Prepared),
-    /// A part of a message, and whether it is the last.
-    Fragment(Message, bool),
-    Ping(Bytes),
-    Pong(Bytes),
-    Close(Option<CloseFrame>),
-    /// Answer the peer's close frame, or the end of its half of the transport.
-    AnswerClose,
-    Terminate,
-    /// Hear nothing of the topic of this number but what was published before.
-    #[cfg(unix)]
-    Unsubscribe(u64),
-}
-
-/// A command, and what comes before it.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    /// The number of the last publication that was left with the connection's event loop when this was asked: a subscriber is
-    /// sent that first. It is 0 where no loop drives the connection, and never falls from one command to the next.
-    pub(crate) after: u64,
-    pub(crate) command: Command,
-}
 
 /// The most commands that wait, so that empty messages are bounded too.
 const MOST_COMMANDS: usize = 16 * 1024;
@@ -188,11 +145,13 @@ impl Link {
         let is_first = *dropped == 1;
         drop(shared);
         if is_first {
-            tracing::warn!(
-                remote_addr = self.remote_addr().map(display),
-                buffered,
-                "a message was dropped, since the peer reads more slowly than it is sent to; further ones are only counted"
-            );
+            guarded(|| {
+                tracing::warn!(
+                    remote_addr = self.remote_addr().map(display),
+                    buffered,
+                    "a message was dropped, since the peer reads more slowly than it is sent to; further ones are only counted"
+                );
+            });
         }
     }
 
@@ -621,22 +580,6 @@ impl Shared {
 
 fn check_open(shared: &Shared) -> Result<(), SendError> {
     if shared.state == ReadyState::Open { Ok(()) } else { Err(SendError::NotOpen(shared.state)) }
-}
-
-/// How a peer is closed that reads too slowly.
-pub(crate) fn too_slow() -> CloseFrame {
-    CloseFrame::new(CloseCode::TRY_AGAIN_LATER, "the write queue is full")
-}
-
-impl Command {
-    /// The payload bytes that it was counted with.
-    fn len(&self) -> usize {
-        match self {
-            Self::Message(message) | Self::Fragment(message, _) => message.len(),
-            Self::Prepared(message) => message.message().len(),
-            _ => 0,
-        }
-    }
 }
 
 /// A link wakes its connection where that waits as a publisher.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use ropeway_proto::{Message, Spare};
 
-use crate::link::Asked;
+use crate::command::Asked;
 use crate::traffic::MAX_SPARE_COMMANDS;
 
 /// One read takes this much at most. Large enough that a burst is one system call, small enough to stay in a core's

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
 
-use crate::link::{Command, Link};
+use crate::command::Command;
+use crate::link::Link;
 
 /// A handle to a connection: cheap to clone, usable from any thread or task.
 ///

@@ -13,7 +13,8 @@ use slab::Slab;
 use crate::ahead::{self, Behind};
 #[cfg(unix)]
 use crate::event_loop::{self, Mailbox};
-use crate::link::{Link, Overflow};
+use crate::link::Link;
+use crate::overflow::Overflow;
 use crate::sender::Sender;
 use crate::subscription::{Place, Subscription};
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
-use crate::link::Asked;
+use crate::command::Asked;
 use crate::subscription::Subscriptions;
 
 /// How many a thread keeps for the next ones to use: as many as often wait at once. They come to 40 KB where four commands at a

@@ -7,9 +7,11 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Connection, MessageRef, ReadyState, SendError};
 use tokio::time::Instant;
 
+use crate::command::{Asked, Command};
 #[cfg(unix)]
 use crate::event_loop;
-use crate::link::{Asked, Command, Link, Overflow, too_slow};
+use crate::link::Link;
+use crate::overflow::{Overflow, too_slow};
 use crate::scratch;
 use crate::sender::Sender;
 use crate::topic::Topic;

@@ -13,7 +13,7 @@ use super::clients::Clients;
 use super::handshakes::Handshakes;
 use super::route::Routes;
 use super::{Server, Settings, Shared};
-use crate::link::Overflow;
+use crate::overflow::Overflow;
 
 /// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
 ///

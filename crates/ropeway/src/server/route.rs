@@ -13,8 +13,8 @@ use crate::driver::{Endpoint, Opened};
 use crate::event_loop::{Drive, Socket};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
-use crate::link::Overflow;
 use crate::listeners::{self, Listen};
+use crate::overflow::Overflow;
 use crate::start;
 use crate::websocket::{Pull, WebSocket};
 

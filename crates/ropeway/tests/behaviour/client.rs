@@ -112,12 +112,16 @@ async fn connecting_can_be_given_up_at_any_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_leaves_before_it_answers_is_an_error() {
-    for ends in [Wire::end as fn(&Wire), Wire::reset] {
-        let (connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
-        ends(&wire);
-        let error = connecting.await.unwrap().unwrap_err();
-        assert!(matches!(error, Error::Handshake(_) | Error::Connect(_)), "{error:?}");
-    }
+    let (connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
+    wire.end();
+    let error = connecting.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Handshake(ClientError::Closed { .. })), "{error:?}");
+
+    let (connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
+    wire.reset();
+    let error = connecting.await.unwrap().unwrap_err();
+    let Error::Connect(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

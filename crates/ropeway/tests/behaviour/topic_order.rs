@@ -119,6 +119,25 @@ async fn a_subscriber_that_leaves_hears_what_was_published_before_and_nothing_af
     }
 }
 
+/// Both come in one read, so the close frame is there before anything was sent.
+#[tokio::test]
+async fn what_a_client_says_to_everyone_before_its_close_frame_it_hears_too() {
+    for tcp in [true, false] {
+        let house = acting(tcp, |ws, topic| {
+            publish(topic, "A");
+            ws.sender().send("B").expect("it is open");
+            publish(topic, "C");
+        });
+        let house = house.await;
+        let client = house.client().await;
+        house.until(1).await;
+        let sender = client.sender();
+        sender.send("go").expect("it is open");
+        sender.close(1000, "").expect("it can be sent");
+        assert_eq!(all(client).await, ["A", "B", "C"], "over TCP: {tcp}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_published_before_the_server_shuts_down_is_heard() {
     for tcp in [true, false] {
