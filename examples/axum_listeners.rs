@@ -15,7 +15,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
 
     server.on_connection(|ws, handshake| {
-        println!("client {:?}", handshake.client_ip());
+        if let Some(ip) = handshake.client_ip() {
+            println!("client {ip}");
+        }
 
         let sender = ws.sender();
         let timer = tokio::spawn(async move {

@@ -25,7 +25,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn talk(mut ws: WebSocket, handshake: Handshake) {
-    println!("client {:?}", handshake.client_ip());
+    if let Some(ip) = handshake.client_ip() {
+        println!("client {ip}");
+    }
     let mut every = tokio::time::interval(Duration::from_secs(3));
     loop {
         tokio::select! {

@@ -62,7 +62,9 @@ type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
 /// # async fn run() -> std::io::Result<()> {
 /// let server = ropeway::Server::bind("127.0.0.1:8005").await?;
 /// server.on_connection(|ws, handshake| {
-///     println!("client {:?}", handshake.client_ip());
+///     if let Some(ip) = handshake.client_ip() {
+///         println!("client {ip}");
+///     }
 ///     ws.on_message(|ws, message| {
 ///         ws.send(message).ok();
 ///     });
