@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::program::Program;
-use crate::setup::Missing;
+use crate::setup;
 use crate::steps::Step;
 
 /// The tests that are run: by what their names contain. Miri is some thousand times slower than a processor, so what tries
@@ -33,10 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(10 * 60);
 
 pub(crate) fn step() -> Step {
     Step::new("miri", "the core's tests do nothing that Rust leaves undefined", |workspace| {
-        if !Program::nightly("cargo").args(["miri", "--version"]).succeeds() {
-            let remedy = "install it: rustup toolchain install nightly --profile minimal --component miri,rust-src";
-            return Err(Missing::new("Miri", remedy).into());
-        }
+        setup::miri(workspace)?;
         Program::nightly("cargo")
             .args(["miri", "test", "--package", "ropeway-proto", "--lib", "--test", "rows"])
             .arg("--target-dir")

@@ -56,6 +56,23 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
     Ok(programs)
 }
 
+/// Miri in the nightly toolchain. In CI it is added where it is missing; a user's toolchain is the user's.
+pub(crate) fn miri(workspace: &Workspace) -> Result<()> {
+    let is_there = || Program::nightly("cargo").args(["miri", "--version"]).succeeds();
+    if !is_there() && workspace.ci {
+        let log = workspace.state("logs")?.join("miri.log");
+        // Where it fails, what is missing is said below.
+        let _ = Program::new("rustup")
+            .args(["component", "add", "--toolchain", "nightly", "miri", "rust-src"])
+            .run_into(&log);
+    }
+    if is_there() {
+        return Ok(());
+    }
+    let remedy = "install it: rustup toolchain install nightly --profile minimal --component miri,rust-src";
+    Err(Missing::new("Miri", remedy).into())
+}
+
 /// The npm packages of `conformance/package-lock.json`, in `conformance/node_modules`, where Node looks for them.
 pub(crate) fn node(workspace: &Workspace) -> Result<()> {
     // playwright-core asks for 20, and so does `node --test` as it is used here.

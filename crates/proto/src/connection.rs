@@ -418,7 +418,7 @@ impl Connection {
                 Behind::Close(payload) => self.queue_close(&payload),
             }
         }
-        if !self.is_receiving() && !self.has_work() {
+        if !self.is_receiving() && !self.state.is_open() && !self.has_work() {
             self.deflate = None;
         }
     }

@@ -231,7 +231,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if self.is_paused() {
             // The answer lies behind what is not read. That the peer's system takes the ping says enough.
             let config = self.connection.config();
-            self.stream.expect_confirmation(config.ping_interval.unwrap_or_default() + config.ping_timeout);
+            if let Some(interval) = config.ping_interval {
+                self.stream.expect_confirmation(Some(interval + config.ping_timeout));
+            }
             return self.connection.handle_unread_timeout(now);
         }
         if self.deadline().is_some_and(|deadline| deadline <= now)
@@ -344,12 +346,18 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if self.is_paused() {
             self.was_paused = true;
         } else if std::mem::take(&mut self.was_paused) {
+            self.stream.expect_confirmation(None);
             self.connection.handle_unread(now);
         }
     }
 
     /// Ready when something was read or handled, with the number of bytes.
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<usize> {
+        if self.is_paused() {
+            // It may be paused since the last look. What is acted on is what parking compares with.
+            self.was_paused = true;
+            return Poll::Pending;
+        }
         if self.is_stopped() {
             return Poll::Pending;
         }

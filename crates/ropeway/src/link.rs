@@ -2,7 +2,7 @@
 //! out. One short lock; nothing of the user's runs under it.
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -32,14 +32,20 @@ pub(crate) struct Link {
     overflow: Overflow,
     /// Whether there are commands: asked without the lock, once an event.
     has_commands: AtomicBool,
-    /// Whether the user wants nothing delivered for now.
-    paused: AtomicBool,
-    /// Whether what was delivered waits to be taken, and nothing more has room.
-    held: AtomicBool,
-    /// Whether nothing is delivered for now because the connection publishes faster than others can send, see
-    /// [`ahead`](crate::ahead).
-    ahead: AtomicBool,
+    /// Why nothing is read for now: [`PAUSED`], [`HELD`] and [`AHEAD`], in one byte.
+    unread: AtomicU8,
 }
+
+/// The user wants nothing delivered.
+const PAUSED: u8 = 1;
+/// What was delivered waits to be taken, and nothing more has room.
+const HELD: u8 = 2;
+/// The connection publishes faster than others can send, see [`ahead`](crate::ahead).
+const AHEAD: u8 = 4;
+
+/// Every connection at rest pays for each of these bytes: with the counts of its `Arc` it fills a block of the allocator's.
+#[cfg(all(unix, target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Link>() <= 56);
 
 /// Four gigabytes that wait for one peer are as good as no limit.
 const UNLIMITED: u32 = u32::MAX;
@@ -88,9 +94,7 @@ impl Link {
             max_buffered: u32::try_from(max_buffered).unwrap_or(UNLIMITED),
             overflow,
             has_commands: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
-            held: AtomicBool::new(false),
-            ahead: AtomicBool::new(false),
+            unread: AtomicU8::new(0),
         }
     }
 
@@ -103,15 +107,15 @@ impl Link {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
+        self.unread.load(Ordering::Relaxed) & PAUSED != 0
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.held.load(Ordering::Relaxed)
+        self.unread.load(Ordering::Relaxed) & HELD != 0
     }
 
     pub(crate) fn is_ahead(&self) -> bool {
-        self.ahead.load(Ordering::Relaxed)
+        self.unread.load(Ordering::Relaxed) & AHEAD != 0
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -336,27 +340,37 @@ impl Link {
     }
 
     pub(crate) fn pause(&self, pause: bool) {
-        if self.paused.swap(pause, Ordering::Relaxed) && !pause {
+        if self.set_unread(PAUSED, pause) && !pause {
             self.lock().wake();
         }
     }
 
     /// Whether what was delivered waits to be taken.
     pub(crate) fn hold(&self, hold: bool) {
-        if self.held.swap(hold, Ordering::Relaxed) && !hold {
+        if self.set_unread(HELD, hold) && !hold {
             self.lock().wake();
         }
     }
 
     /// Not read from until [`Link::caught_up`].
     pub(crate) fn set_ahead(&self) {
-        self.ahead.store(true, Ordering::Relaxed);
+        self.set_unread(AHEAD, true);
     }
 
     pub(crate) fn caught_up(&self) {
-        if self.ahead.swap(false, Ordering::Relaxed) {
+        if self.set_unread(AHEAD, false) {
             self.lock().wake();
         }
+    }
+
+    /// Sets or clears a reason; returns whether it was set.
+    fn set_unread(&self, reason: u8, is_so: bool) -> bool {
+        let before = if is_so {
+            self.unread.fetch_or(reason, Ordering::Relaxed)
+        } else {
+            self.unread.fetch_and(!reason, Ordering::Relaxed)
+        };
+        before & reason != 0
     }
 
     fn check_room(&self, shared: &Shared) -> Result<(), SendError> {

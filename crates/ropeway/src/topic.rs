@@ -109,7 +109,7 @@ impl Topic {
         self.table.publish(&message.into())
     }
 
-    /// Sends a message to all subscribers once no event loop is behind, and returns how many there are.
+    /// Sends a message to all subscribers once none of them is behind for want of a turn, and returns how many there are.
     ///
     /// Cancel safe: dropped before it is done, the message is not published at all.
     pub async fn publish_wait(&self, message: impl Into<Prepared>) -> usize {
@@ -267,15 +267,16 @@ impl Table {
         Ok(count)
     }
 
-    /// Whether no loop is behind; else the task is woken when one no longer is.
+    /// Whether no loop is behind and no subscriber's task late; else the task is woken when one no longer is.
     fn has_room(&self, cx: &std::task::Context<'_>) -> bool {
+        let subscribers = self.lock();
         #[cfg(unix)]
-        return self.lock().loops.iter().all(|(_, on_loop)| on_loop.mailbox.wait_for_room(cx.waker()));
-        #[cfg(not(unix))]
-        {
-            let _ = cx;
-            true
+        if !subscribers.loops.iter().all(|(_, on_loop)| on_loop.mailbox.wait_for_room(cx.waker())) {
+            return false;
         }
+        let others: Vec<_> = subscribers.others.iter().map(|(_, link)| Arc::clone(link)).collect();
+        drop(subscribers);
+        others.iter().all(|link| link.wait_for_turn(cx.waker()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Subscribers> {
@@ -428,12 +429,20 @@ impl Publication {
         let mut subscribers = self.table.lock();
         let (_, on_loop) =
             subscribers.loops.iter_mut().find(|(_, on_loop)| std::ptr::eq(&raw const *on_loop.mailbox, mailbox))?;
+        if from == 0 && on_loop.leaving > 0 {
+            // A connection that has unsubscribed and come back is there twice, and what it hears for the first time comes first.
+            let leaving = on_loop.subscribers.iter_mut().map(|(_, subscriber)| subscriber);
+            for subscriber in leaving.filter(|subscriber| subscriber.until != u64::MAX && subscriber.since < last) {
+                found.push(*subscriber);
+                subscriber.since = last;
+            }
+        }
         for place in from..on_loop.subscribers.capacity() {
             let Some(subscriber) = on_loop.subscribers.get_mut(place) else { continue };
             if subscriber.since >= last {
                 continue;
             }
-            if found.len() == most {
+            if found.len() >= most {
                 return Some(place);
             }
             found.push(*subscriber);

@@ -57,7 +57,7 @@ pub(crate) trait Stream: Send {
         false
     }
     /// Has what is written break the stream, if it can be had to, where the peer's system does not confirm it in this time.
-    fn expect_confirmation(&mut self, _within: Duration) {}
+    fn expect_confirmation(&mut self, _within: Option<Duration>) {}
 }
 
 impl Stream for Transport {

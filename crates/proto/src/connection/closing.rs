@@ -7,7 +7,7 @@ use super::Connection;
 use crate::close::{Cause, CloseFrame, Closed};
 use crate::error::{SendError, Violation};
 use crate::event::Event;
-use crate::life::{LEFT, Lingering, Other, Peer, Shutdown, State, Unanswered};
+use crate::life::{Fragments, LEFT, Lingering, Other, Peer, Shutdown, State, Unanswered};
 use crate::role::Role;
 use crate::send::queue::Queue;
 
@@ -44,6 +44,9 @@ impl Connection {
         // Nobody will get what is said until the answer, nor the answer.
         self.answer_close(now);
         self.queue = Queue::default();
+        if let Some(fragments) = self.state.fragments() {
+            *fragments = Fragments::default();
+        }
         if let Some(deflate) = &mut self.deflate {
             deflate.job = None;
         }

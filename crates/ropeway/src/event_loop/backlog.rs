@@ -185,6 +185,31 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_left_and_came_back_is_sent_what_came_first_first() {
+        let mailbox = Arc::new(Mailbox::default());
+        let topic = Topic::new();
+        let [first, second] = [0, 1].map(|key| topic.table().admit_on_loop(&mailbox, key));
+        // The place of the first is free for whoever comes next.
+        first.end();
+        let _ = topic.publish("heard before it left");
+        let mut subscriptions = crate::subscription::Subscriptions::default();
+        subscriptions.insert(second);
+        assert!(subscriptions.leave(&topic));
+        subscriptions.insert(topic.table().admit_on_loop(&mailbox, 1));
+        let _ = topic.publish("heard since");
+        mailbox.take();
+        let (mut publications, mut subscribers) = (Vec::new(), Vec::new());
+        mailbox.next_slice(&mut publications, &mut subscribers);
+        let heard: Vec<u64> = subscribers
+            .iter()
+            .flat_map(|subscriber| {
+                publications.iter().map(|publication| publication.number).filter(|n| subscriber.hears(*n))
+            })
+            .collect();
+        assert_eq!(heard, [1, 2]);
+    }
+
+    #[test]
     fn what_a_connection_was_sent_ahead_of_others_it_is_not_sent_again() {
         let mailbox = Arc::new(Mailbox::default());
         let topic = topic(&mailbox, 2);

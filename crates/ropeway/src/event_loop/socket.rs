@@ -17,21 +17,33 @@ use crate::transport::Stream;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     readable: bool,
-    /// The peer has ended its half, or all is broken: reading gives that sooner or later, whatever was read before.
-    ended: bool,
     writable: bool,
+    end: End,
+}
+
+/// What of a socket is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Nothing,
+    /// The peer has ended its half: reading gives that sooner or later, whatever was read before.
+    Half,
     /// It is broken, or both halves have ended.
-    broken: bool,
+    All,
 }
 
 impl From<&Event> for Readiness {
     fn from(event: &Event) -> Self {
-        let ended = event.is_read_closed() || event.is_error();
+        let end = if event.is_write_closed() || event.is_error() {
+            End::All
+        } else if event.is_read_closed() {
+            End::Half
+        } else {
+            End::Nothing
+        };
         Self {
-            readable: event.is_readable() || ended,
-            ended,
-            writable: event.is_writable() || event.is_write_closed() || event.is_error(),
-            broken: event.is_write_closed() || event.is_error(),
+            readable: event.is_readable() || end > End::Nothing,
+            writable: event.is_writable() || end == End::All,
+            end,
         }
     }
 }
@@ -41,12 +53,14 @@ impl From<&Event> for Readiness {
 pub(crate) struct Socket {
     tcp: TcpStream,
     readiness: Readiness,
+    /// Whether the peer's system has a time to confirm what is sent, see [`Stream::expect_confirmation`].
+    is_timed: bool,
 }
 
 impl Socket {
     /// Of a connection in non-blocking mode. What has come already is told of when it is [watched](Socket::watch).
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, readiness: Readiness { readable: false, ended: false, writable: true, broken: false } }
+        Self { tcp, readiness: Readiness { readable: false, writable: true, end: End::Nothing }, is_timed: false }
     }
 
     /// Has its readiness told under this token.
@@ -56,9 +70,8 @@ impl Socket {
 
     pub(crate) fn note(&mut self, readiness: Readiness) {
         self.readiness.readable |= readiness.readable;
-        self.readiness.ended |= readiness.ended;
         self.readiness.writable |= readiness.writable;
-        self.readiness.broken |= readiness.broken;
+        self.readiness.end = self.readiness.end.max(readiness.end);
     }
 }
 
@@ -69,7 +82,7 @@ impl Stream for Socket {
             match self.tcp.read(buffer) {
                 Ok(count) => {
                     // What is shorter than asked for was all; more is told of anew.
-                    self.readiness.readable = count == buffer.len() || self.readiness.ended;
+                    self.readiness.readable = count == buffer.len() || self.readiness.end > End::Nothing;
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness.readable = false,
@@ -103,12 +116,17 @@ impl Stream for Socket {
     }
 
     fn is_broken(&self) -> bool {
-        self.readiness.broken
+        self.readiness.end == End::All
     }
 
     #[cfg(target_os = "linux")]
-    fn expect_confirmation(&mut self, within: Duration) {
-        if let Err(error) = socket2::SockRef::from(&self.tcp).set_tcp_user_timeout(Some(within)) {
+    fn expect_confirmation(&mut self, within: Option<Duration>) {
+        if within.is_some() == self.is_timed {
+            return;
+        }
+        self.is_timed = within.is_some();
+        // 0 is the system's own time.
+        if let Err(error) = socket2::SockRef::from(&self.tcp).set_tcp_user_timeout(Some(within.unwrap_or_default())) {
             tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
         }
     }
