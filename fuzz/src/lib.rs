@@ -92,7 +92,11 @@ fn run(role: Role, deflate: Option<Params>, bytes: &[u8], piece: usize) -> Run {
         assert!(input.is_empty(), "without an event, all of the input was taken");
     }
     let sent = drain(&mut connection);
-    connection.handle_eof();
+    connection.handle_eof(now);
+    drain(&mut connection);
+    if connection.poll_shutdown() {
+        connection.handle_shutdown();
+    }
     assert!(connection.outcome().is_some(), "after the end of the transport it is closed");
     Run { seen, sent }
 }
