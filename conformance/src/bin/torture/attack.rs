@@ -1,4 +1,4 @@
-//! What the attackers do.
+//! The attacks: publishing as fast as one client can, and messages that take long to compress.
 
 use std::fmt;
 use std::io::{Read, Write};

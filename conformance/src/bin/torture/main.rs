@@ -21,7 +21,7 @@ const LASTS: Duration = Duration::from_secs(8);
 /// The most memory that a server may have held.
 const MOST_MEMORY: usize = 100 << 20;
 
-/// What publishing may cost another client, at the 99th percentile of its round trips.
+/// The most that publishing may cost another client, at the 99th percentile of its round trips.
 const PUBLISHING: Duration = Duration::from_millis(100);
 
 /// The same for large compressed messages, whose sender takes its share of the machine too.
@@ -75,7 +75,7 @@ fn attacks() -> Vec<(usize, Attack)> {
     attacks
 }
 
-/// What came of an attack.
+/// The result of an attack.
 struct Outcome {
     p99: Duration,
     slowest: Duration,
