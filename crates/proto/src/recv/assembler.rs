@@ -168,7 +168,7 @@ impl Assembler {
                 if finished { result.and_then(|()| inflater.finish(message.payload.bytes())) } else { result }
             }
             _ => {
-                message.payload.extend(part.payload, part.left, config.buffers.as_deref());
+                message.payload.extend(part.payload, part.left, finished, config.buffers.as_deref());
                 Ok(())
             }
         };

@@ -45,15 +45,20 @@ impl Storage {
         self.memory.len() > self.end
     }
 
-    /// Keeps bytes that came; so many more are announced behind them.
-    pub(super) fn extend(&mut self, bytes: &[u8], announced: u64, buffers: Option<&Buffers>) {
+    /// Keeps bytes that came; so many more are announced behind them. With the last of a message `is_end` is set.
+    pub(super) fn extend(&mut self, bytes: &[u8], announced: u64, is_end: bool, buffers: Option<&Buffers>) {
         if self.memory.len() == self.end {
             self.begin(bytes.len() as u64 + announced, buffers);
         }
         let (into_memory, behind_it) = bytes.split_at(bytes.len().min(self.memory.len() - self.end));
         self.memory[self.end..][..into_memory.len()].copy_from_slice(into_memory);
         if !behind_it.is_empty() {
-            self.reserve(behind_it.len(), announced);
+            if announced == 0 && !is_end {
+                // The end of one fragment of several, perhaps of many short ones.
+                self.memory.reserve(behind_it.len());
+            } else {
+                self.reserve(behind_it.len(), announced);
+            }
             append(&mut self.memory, behind_it);
         }
         self.end += bytes.len();
@@ -116,10 +121,6 @@ impl Storage {
 
     /// Reserves for bytes that are here, and for some of those that are announced.
     fn reserve(&mut self, here: usize, announced: u64) {
-        if announced == 0 && self.len() > 0 {
-            // The end of one fragment of several, perhaps of many short ones.
-            return self.memory.reserve(here);
-        }
         let ahead = (self.len() + here).max(RESERVE_AHEAD) as u64;
         self.memory.reserve_exact(here + announced.min(ahead) as usize);
     }
@@ -130,12 +131,13 @@ mod tests {
     use super::*;
 
     const ANNOUNCED: u64 = 16 << 20;
+    const READ: usize = 64 * 1024;
 
     #[test]
     fn what_is_announced_costs_next_to_nothing_until_it_comes() {
         for first in [&b""[..], b"a"] {
             let mut storage = Storage::default();
-            storage.extend(first, ANNOUNCED, None);
+            storage.extend(first, ANNOUNCED, false, None);
             assert!(storage.memory.capacity() <= PAGE, "{} bytes", storage.memory.capacity());
             storage.room(ANNOUNCED, usize::MAX, None);
             assert!(storage.memory.capacity() <= PAGE, "{} bytes with room", storage.memory.capacity());
@@ -157,7 +159,7 @@ mod tests {
                         left -= read as u64;
                     } else {
                         left -= here as u64;
-                        storage.extend(&vec![7; here], left, None);
+                        storage.extend(&vec![7; here], left, left == 0, None);
                     }
                     let (came, held) = (storage.len(), storage.memory.capacity());
                     assert!(held <= PAGE + 2 * came, "{held} bytes for {came} in pieces of {piece}");
@@ -168,11 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_whose_last_bytes_come_apart_takes_no_more_than_its_length() {
+        for last in [1, 100, READ] {
+            let mut storage = Storage::default();
+            let mut left = ANNOUNCED as usize;
+            while left > last {
+                let here = READ.min(left - last);
+                left -= here;
+                storage.extend(&vec![7; here], left as u64, false, None);
+            }
+            storage.extend(&vec![7; left], 0, true, None);
+            assert!(storage.memory.capacity() <= PAGE + storage.len(), "{} bytes", storage.memory.capacity());
+        }
+    }
+
+    #[test]
     fn many_short_fragments_move_what_came_a_few_times_only() {
         let (mut storage, mut growths) = (Storage::default(), 0);
         for _ in 0..10_000 {
             let before = storage.memory.capacity();
-            storage.extend(&[7; 100], 0, None);
+            storage.extend(&[7; 100], 0, false, None);
             growths += usize::from(storage.memory.capacity() != before);
         }
         assert!(growths < 20, "{growths} times");
