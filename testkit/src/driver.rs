@@ -157,7 +157,7 @@ impl Driver {
     /// Writes until nothing waits, then ends the transport if it is time to.
     fn write(&mut self) {
         while self.connection.has_work() {
-            self.connection.handle_work();
+            self.connection.handle_work(true);
         }
         loop {
             // Few slices, so that a long queue doesn't fit in one write.

@@ -28,11 +28,29 @@ use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
 /// Control frames counted over a second.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct ControlRate {
     /// Which second of the connection's life.
     second: u32,
-    count: u32,
+    /// How many came in it. Less than 0 by as many as may come besides: one pong for each keepalive ping that was sent, since the
+    /// pongs of a long pause come all at once.
+    count: i32,
+}
+
+impl ControlRate {
+    /// A ping was sent, and its pong may come at any time.
+    fn expect(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// A control frame came in this second. Returns whether that is within the limit.
+    fn note(&mut self, second: u32, most: u32) -> bool {
+        if self.second != second {
+            *self = Self { second, count: self.count.min(0) };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= 0 || self.count.unsigned_abs() <= most
+    }
 }
 
 /// Both halves of a negotiated permessage-deflate.
@@ -78,7 +96,7 @@ impl Connection {
             queue: Queue::default(),
             deflate: None,
             keepalive: Keepalive::new(now),
-            control_rate: ControlRate { second: 0, count: 0 },
+            control_rate: ControlRate::default(),
         }
     }
 
@@ -147,7 +165,8 @@ impl Connection {
         self.state.other().is_none() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
     }
 
-    /// Bytes that wait to be written, frame headers included.
+    /// Bytes that wait to be written, frame headers included. A message that waits for the end of a fragmented message, or for a large
+    /// message to be compressed, counts with the memory of its place too.
     pub fn buffered_amount(&self) -> usize {
         let held = match self.state.other() {
             Some(Other::Fragmenting(fragments) | Other::Unanswered(Unanswered { fragments: Some(fragments), .. })) => {
@@ -276,9 +295,7 @@ impl Connection {
         }
         match self.keepalive.due(&self.config, now) {
             Due::Gone => self.end(Cause::KeepaliveTimeout),
-            Due::Ping(payload) if self.state.is_open() => {
-                self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
-            }
+            Due::Ping(payload) if self.state.is_open() => self.ask(payload),
             Due::Ping(_) | Due::Nothing => {}
         }
         None
@@ -301,7 +318,7 @@ impl Connection {
         } else if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now)
             && self.queue.is_empty()
         {
-            self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
+            self.ask(payload);
         }
     }
 
@@ -401,21 +418,30 @@ impl Connection {
     /// Compresses the next 16 KiB of a large message: half a millisecond's work at most. The message and what was sent behind it
     /// wait until all of it is compressed, and count as [buffered](Connection::buffered_amount) meanwhile; pings and pongs do not
     /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
-    pub fn handle_work(&mut self) {
+    ///
+    /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. If it `may_begin` is the
+    /// driver's to say, by how many have: see [`begun`](deflate::begun). If not, a message that has not begun is sent as it is, which RFC
+    /// 7692 section 6.1 leaves to the sender.
+    pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
         let Some(mut job) = deflate.job.take() else { return };
-        if !job.step() {
+        if !job.step(&mut deflate.compressor, may_begin) {
             deflate.job = Some(job);
             return;
         }
-        let Done { opcode, payload, behind } = job.finish();
-        self.encoder.frame(opcode, true, true, Payload::Owned(payload.into()), &mut self.queue);
-        for behind in behind {
-            match behind {
+        let Done { opcode, is_compressed, payload, mut behind } = job.finish();
+        self.encoder.frame(opcode, true, is_compressed, payload, &mut self.queue);
+        while let Some(next) = behind.pop() {
+            match next {
                 Behind::Message(message) => self.queue_whole(message.into()),
                 Behind::Prepared(prepared) => self.queue_prepared_whole(&prepared),
                 Behind::Fragment { part, first, last } => self.queue_fragment(part.into(), first, last),
                 Behind::Close(payload) => self.queue_close(&payload),
+            }
+            if let Some(job) = self.job_mut() {
+                // The rest waits for this one.
+                job.set_behind(behind);
+                break;
             }
         }
         if !self.is_receiving() && !self.state.is_open() && !self.has_work() {
@@ -488,15 +514,18 @@ impl Connection {
 
     /// A flood of control frames costs its receiver more than its sender.
     fn count_control(&mut self, now: Instant) -> Result<(), Violation> {
-        let (second, rate) = (self.keepalive.second(now), &mut self.control_rate);
-        if rate.second != second {
-            *rate = ControlRate { second, count: 0 };
+        let most = self.config.max_control_rate;
+        if self.control_rate.note(self.keepalive.second(now), most) {
+            Ok(())
+        } else {
+            Err(Violation::ControlFlood(most))
         }
-        rate.count += 1;
-        if rate.count > self.config.max_control_rate {
-            return Err(Violation::ControlFlood(self.config.max_control_rate));
-        }
-        Ok(())
+    }
+
+    /// Queues a keepalive ping.
+    fn ask(&mut self, payload: [u8; 4]) {
+        self.control_rate.expect();
+        self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
     }
 
     fn send_message(&mut self, message: MessageRef<'_>) -> Result<(), SendError> {
@@ -519,9 +548,7 @@ impl Connection {
     #[inline(never)]
     fn queue_message(&mut self, message: MessageRef<'_>) {
         if let Some(fragments) = self.state.fragments() {
-            fragments.held_bytes += message.len();
-            fragments.held.push(message.into_owned());
-            return;
+            return fragments.hold(message.into_owned());
         }
         self.queue_whole(message);
     }
@@ -536,9 +563,7 @@ impl Connection {
             job.push(Behind::Message(message.into_owned()));
         } else if message.len() > SLICE && deflate.compressor.wants(message.len()) {
             let (opcode, payload) = split(message);
-            let payload = payload.into_bytes();
-            let compressing = deflate.compressor.begin(&payload);
-            deflate.job = Some(Box::new(Job::new(opcode, payload, compressing)));
+            deflate.job = Some(Box::new(Job::new(opcode, payload.into_bytes())));
         } else {
             self.encoder.compressed(message, &mut deflate.compressor, &mut self.queue);
         }

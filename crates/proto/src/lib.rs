@@ -11,7 +11,7 @@
 //! what it wants done. Once the [`handshake`] is done, a driver goes round this:
 //!
 //! 0. Where permessage-deflate was negotiated: while it [has work](Connection::has_work), call
-//!    [`handle_work`](Connection::handle_work), once a turn.
+//!    [`handle_work`](Connection::handle_work), once a turn, and say whether it may take a codec.
 //! 1. Write what [`poll_transmit`](Connection::poll_transmit) gives, in one `writev`, and say how much of it went with
 //!    [`handle_transmitted`](Connection::handle_transmitted); until it gives nothing.
 //! 2. If [`poll_shutdown`](Connection::poll_shutdown) says so, end the writing half of the transport, and say so with

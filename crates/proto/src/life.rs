@@ -178,6 +178,13 @@ impl Lingering {
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     pub(crate) held: Vec<Message>,
-    /// The bytes of their payloads.
+    /// The bytes of their payloads and their places, so that empty messages are bounded too.
     pub(crate) held_bytes: usize,
+}
+
+impl Fragments {
+    pub(crate) fn hold(&mut self, message: Message) {
+        self.held_bytes += message.len() + size_of::<Message>();
+        self.held.push(message);
+    }
 }

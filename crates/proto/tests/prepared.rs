@@ -168,7 +168,7 @@ fn follow(connection: &mut Connection, order: &Order, prepared: &Prepared) {
 /// What is longer than a slice is compressed later.
 fn work(connection: &mut Connection) {
     while connection.has_work() {
-        connection.handle_work();
+        connection.handle_work(true);
     }
 }
 

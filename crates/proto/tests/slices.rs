@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proptest::prelude::*;
-use ropeway_proto::deflate::{Options, Params};
+use ropeway_proto::deflate::{self, Options, Params};
 use ropeway_proto::{CloseCode, CloseFrame, Config, Connection, Event, Input, Message, Prepared, Role, SendError};
 use testkit::deflate::Deflater;
 use testkit::wire::{self, Frame, KEY, RSV1};
@@ -43,7 +43,7 @@ fn written(connection: &mut Connection) -> Vec<u8> {
 fn work(connection: &mut Connection) -> usize {
     let mut steps = 0;
     while connection.has_work() {
-        connection.handle_work();
+        connection.handle_work(true);
         steps += 1;
     }
     steps
@@ -84,12 +84,12 @@ fn a_large_message_is_compressed_in_slices_and_counts_as_buffered_meanwhile() {
     server.send(message.as_slice()).unwrap();
     assert_eq!(server.buffered_amount(), message.len());
     for _ in 0..19 {
-        server.handle_work();
+        server.handle_work(true);
         assert!(server.has_work());
         assert!((1..=message.len()).contains(&server.buffered_amount()));
         assert!(written(&mut server).is_empty(), "it is one frame, whose length is not known");
     }
-    server.handle_work();
+    server.handle_work(true);
     assert!(!server.has_work());
     let bytes = written(&mut server);
     assert!(bytes.len() < message.len() / 4);
@@ -135,6 +135,63 @@ fn what_is_sent_behind_it_waits_in_order_and_pings_do_not() {
 }
 
 #[test]
+fn a_message_that_has_not_begun_goes_as_it_is_if_it_may_not_and_one_that_has_is_finished() {
+    let (mut server, mut client) = (server(), client(Params::default()));
+    let large = slow(3 * SLICE);
+    server.send(large.as_slice()).unwrap();
+    server.handle_work(true);
+    server.send(large.as_slice()).unwrap();
+    server.send("behind").unwrap();
+    server.handle_work(false);
+    server.handle_work(false);
+    assert!(server.has_work(), "the second has its turn");
+    let first = written(&mut server);
+    assert!(first.len() < large.len() / 2);
+    server.handle_work(false);
+    assert!(!server.has_work());
+    let second = written(&mut server);
+    assert!(second.len() > large.len());
+    // What follows points back into what was compressed, and only into that.
+    server.send(large.as_slice()).unwrap();
+    assert_eq!(work(&mut server), 3);
+    let third = written(&mut server);
+    let expected = [Ok(large.clone().into()), Ok(large.clone().into()), Ok("behind".into()), Ok(large.into())];
+    assert_eq!(heard(&mut client, [first, second, third].concat()), expected);
+}
+
+#[test]
+fn a_message_holds_a_codec_from_its_first_slice_to_its_last() {
+    // Other tests of this process may hold some too, but not that many.
+    let many = 1_000;
+    let mut servers: Vec<Connection> = (0..many).map(|_| server()).collect();
+    for server in &mut servers {
+        server.send(slow(2 * SLICE)).unwrap();
+    }
+    assert!(deflate::begun() < many / 2, "nothing has begun");
+    servers.iter_mut().for_each(|server| server.handle_work(true));
+    assert!(deflate::begun() >= many);
+    let (finished, dropped) = servers.split_at_mut(many / 2);
+    finished.iter_mut().for_each(|server| server.handle_work(true));
+    dropped.iter_mut().for_each(Connection::terminate);
+    assert!(deflate::begun() < many / 2);
+}
+
+#[test]
+fn empty_messages_that_wait_are_bounded() {
+    let large = slow(2 * SLICE);
+    let wait: [fn(&mut Connection, &[u8]); 2] = [
+        |connection, large| connection.send(large).unwrap(),
+        |connection, _| connection.send_fragment("begun", false).unwrap(),
+    ];
+    for wait in wait {
+        let mut server = server();
+        wait(&mut server, &large);
+        let count = (0..1_000_000).take_while(|_| server.send("").is_ok()).count();
+        assert!((10_000..100_000).contains(&count), "{count}");
+    }
+}
+
+#[test]
 fn it_is_sent_before_the_answer_to_a_close_frame_and_before_that_to_a_violation() {
     for (frame, end) in [(wire::CLOSE, "Close"), (11, "Close")] {
         let mut server = server();
@@ -168,11 +225,11 @@ fn the_end_of_the_transport_is_the_end_of_the_work() {
     for end in ends {
         let mut server = server();
         server.send(slow(5 * SLICE)).unwrap();
-        server.handle_work();
+        server.handle_work(true);
         end(&mut server);
         assert!(!server.has_work());
         assert_eq!(server.buffered_amount(), 0);
-        server.handle_work();
+        server.handle_work(true);
     }
 }
 
@@ -226,20 +283,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn messages_of_any_length_come_back_whenever_the_work_is_done(
+    fn messages_of_any_length_come_back_whenever_the_work_is_done_or_refused(
         forgets in any::<bool>(),
         bits in 8..=15_u8,
-        lengths in prop::collection::vec((0..100_000_usize, 0..4_usize), 1..8),
+        lengths in prop::collection::vec((0..100_000_usize, 0..4_usize, any::<bool>()), 1..8),
     ) {
         let params = Params { server_no_context_takeover: forgets, server_max_window_bits: bits, ..Params::default() };
         let (mut server, mut client) = (connection(Role::Server, params), client(params));
         let (mut sent, mut received) = (Vec::new(), Vec::new());
-        for (length, steps) in lengths {
+        for (length, steps, may_begin) in lengths {
             let message = Message::from(slow(length));
             server.send_promised(&message).unwrap();
             sent.push(Ok(message));
             for _ in 0..steps {
-                server.handle_work();
+                server.handle_work(may_begin);
             }
             received.extend(heard(&mut client, written(&mut server)));
         }

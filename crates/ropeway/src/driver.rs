@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
+use ropeway_proto::deflate;
 use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 
 use crate::Error;
@@ -37,8 +38,12 @@ const MESSAGE_COST: usize = 64;
 /// peer's word (RFC 6928: ten segments).
 const ON_ITS_WAY: usize = 14 * 1024;
 
-/// How many slices of large messages are compressed for a connection whose runtime ends: 4 MiB, 100 ms at most.
-const LAST_WORK: usize = 256;
+/// How many large messages are compressed at once, of all connections: each holds a codec of 265 KiB, so this is 17 MiB. Another
+/// large message is sent uncompressed meanwhile.
+const MOST_CODECS: usize = 64;
+
+/// How many slices of a large message are compressed for a connection whose runtime ends: 16 MiB, half a second at most.
+const LAST_WORK: usize = 1024;
 
 /// How many slices one `writev` takes: enough for eight large messages with their headers.
 const SLICES: usize = 16;
@@ -90,7 +95,7 @@ pub(crate) struct Driver<H: Handler, S> {
     leftover: Option<Box<BytesMut>>,
     writing: Writing,
     /// Whether nothing was read for a while because the user did not want to.
-    was_paused: bool,
+    was_unread: bool,
     /// Whether the deadline that was told last holds until it comes, see [`Driver::is_due_sooner`].
     is_timed: bool,
 }
@@ -128,7 +133,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             state: None,
             leftover: leftover_of(&leftover),
             writing: Writing::Idle,
-            was_paused: false,
+            was_unread: false,
             is_timed: false,
         };
         driver.guarded(|this| {
@@ -171,7 +176,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             self.connection.lend(spare);
             Ws::new(&mut self.connection, &self.link).run_commands();
             for _ in 0..LAST_WORK {
-                self.connection.handle_work();
+                // What has not begun goes as it is: there is no time any more.
+                self.connection.handle_work(false);
             }
             let queued = self.connection.buffered_amount();
             self.write(&mut cx, now);
@@ -215,20 +221,20 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// When a turn is due though nothing comes.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        self.is_timed = self.connection.is_at_rest() && !self.is_paused();
+        self.is_timed = self.connection.is_at_rest() && !self.is_unread();
         self.deadline()
     }
 
     fn deadline(&self) -> Option<Instant> {
         // While nothing is read, silence is not judged; closing has its deadline all the same.
-        if self.is_paused() { self.connection.poll_unread_timeout() } else { self.connection.poll_timeout() }
+        if self.is_unread() { self.connection.poll_unread_timeout() } else { self.connection.poll_timeout() }
     }
 
     /// Tells the connection that it is so late, if that matters.
     fn expire(&mut self, now: Instant) {
         // The clock has to know of a pause before it is asked: the peer's silence meanwhile says nothing.
-        self.note_pause(now);
-        if self.is_paused() {
+        self.note_unread(now);
+        if self.is_unread() {
             // The answer lies behind what is not read. That the peer's system takes the ping says enough.
             let config = self.connection.config();
             if let Some(interval) = config.ping_interval {
@@ -249,7 +255,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         loop {
             Ws::new(&mut self.connection, &self.link).run_commands();
             if !std::mem::replace(&mut has_worked, true) {
-                self.connection.handle_work();
+                self.connection.handle_work(deflate::begun() < MOST_CODECS);
             }
             self.write(cx, now);
             if self.connection.outcome().is_some() {
@@ -257,8 +263,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 self.finish();
                 return Turn::Over;
             }
-            self.note_pause(now);
-            let was_ahead = self.link.is_ahead();
+            self.note_unread(now);
             if let Poll::Ready(count) = self.poll_input(cx, now) {
                 left = left.saturating_sub(count);
                 if left > 0 {
@@ -272,7 +277,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 return Turn::Again;
             }
             let (buffered, state) = (self.buffered(), self.connection.ready_state());
-            if self.link.park(buffered, state, self.was_paused, was_ahead) {
+            if self.link.park(buffered, state, self.was_unread) {
                 return Turn::Parked;
             }
         }
@@ -342,10 +347,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     /// Has the core know of a pause that is over.
-    fn note_pause(&mut self, now: Instant) {
-        if self.is_paused() {
-            self.was_paused = true;
-        } else if std::mem::take(&mut self.was_paused) {
+    fn note_unread(&mut self, now: Instant) {
+        if self.is_unread() {
+            self.was_unread = true;
+        } else if std::mem::take(&mut self.was_unread) {
             self.stream.expect_confirmation(None);
             self.connection.handle_unread(now);
         }
@@ -353,9 +358,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Ready when something was read or handled, with the number of bytes.
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<usize> {
-        if self.is_paused() {
+        if self.is_unread() {
             // It may be paused since the last look. What is acted on is what parking compares with.
-            self.was_paused = true;
+            self.was_unread = true;
             return Poll::Pending;
         }
         if self.is_stopped() {
@@ -538,12 +543,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Whether to leave unread what comes.
     fn is_stopped(&self) -> bool {
-        self.is_paused() || self.is_full() || self.is_ahead() || !self.connection.is_reading()
-    }
-
-    /// Whether its handler publishes faster than others can send, see [`ahead`].
-    fn is_ahead(&self) -> bool {
-        (ahead::is_ahead() || self.link.is_ahead()) && self.connection.is_receiving()
+        // The event that is being handled may have published too much, of which the link is told behind it.
+        let is_ahead = ahead::is_ahead() && self.connection.is_receiving();
+        is_ahead || self.is_unread() || self.is_full() || !self.connection.is_reading()
     }
 
     /// Whether nobody is at the other end any more. What it sent before is left to the user then, so that the end can be told.
@@ -551,10 +553,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.writing == Writing::Ended || self.stream.is_broken()
     }
 
-    /// Whether the user wants nothing delivered, or has not taken what was. What would be thrown away is read all the same: a connection that closes has
-    /// to see the transport's end.
-    fn is_paused(&self) -> bool {
-        let waits = self.link.is_paused() || (self.link.is_held() && !self.is_broken());
+    /// Whether this side does not want to read: the user paused, or has not taken what was delivered, or publishes faster than others can
+    /// send (see [`ahead`]). Silence says nothing then. What would be thrown away is read all the same: a connection that closes
+    /// has to see the transport's end.
+    fn is_unread(&self) -> bool {
+        let waits = self.link.is_paused() || self.link.is_ahead() || (self.link.is_held() && !self.is_broken());
         waits && self.connection.is_receiving()
     }
 

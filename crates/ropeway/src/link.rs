@@ -498,12 +498,12 @@ impl Link {
         self.report_in(self.lock(), buffered, state);
     }
 
-    /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_paused` and
-    /// `was_ahead` are what it acted on.
-    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_paused: bool, was_ahead: bool) -> bool {
+    /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_unread` is what it
+    /// acted on: whether there was a reason not to read.
+    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool) -> bool {
         let mut shared = self.lock();
-        let is_wanted = was_paused && !self.is_paused() && !self.is_held();
-        if shared.has_commands() || is_wanted || (was_ahead && !self.is_ahead()) {
+        let is_wanted = was_unread && self.unread.load(Ordering::Relaxed) == 0;
+        if shared.has_commands() || is_wanted {
             return false;
         }
         shared.is_parked = true;

@@ -1,6 +1,7 @@
 //! From a message to the payload that carries it (RFC 7692 section 7.2.1).
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::TAIL;
 use super::deflater::{Deflater, Shape};
@@ -81,16 +82,40 @@ impl fmt::Debug for Compressor {
 /// How much is compressed at once. zlib takes up to 30 ns a byte on text made to be slow, so this is half a millisecond.
 pub(crate) const SLICE: usize = 16 * 1024;
 
+/// How many codecs the messages hold that are being compressed, of all threads.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+/// How many messages this process is in the middle of compressing. Each holds a codec, of some 265 KiB.
+pub fn begun() -> usize {
+    BEGUN.load(Ordering::Relaxed)
+}
+
 /// A message that is being compressed, slice by slice. It holds a codec until it is finished.
 pub(crate) struct Compressing {
-    deflater: Option<Box<Deflater>>,
+    deflater: Option<Lent>,
     /// How much of the message was compressed.
     taken: usize,
 }
 
+/// A codec of the pool's, counted.
+struct Lent(Box<Deflater>);
+
+impl Lent {
+    fn new(deflater: Box<Deflater>) -> Self {
+        BEGUN.fetch_add(1, Ordering::Relaxed);
+        Self(deflater)
+    }
+
+    fn give_back(self) {
+        BEGUN.fetch_sub(1, Ordering::Relaxed);
+        pool::take_back_deflater(self.0);
+    }
+}
+
 impl Compressing {
     fn begin(shape: Shape, history: &[u8], message: &[u8]) -> Self {
-        Self { deflater: Some(pool::deflater(shape.for_message(message.len()), history, message)), taken: 0 }
+        let deflater = pool::deflater(shape.for_message(message.len()), history, message);
+        Self { deflater: Some(Lent::new(deflater)), taken: 0 }
     }
 
     /// Compresses the next slice of the message, always the same one, and appends what comes of it; whether that was the last.
@@ -99,10 +124,10 @@ impl Compressing {
         let rest = &message[self.taken..];
         let piece = &rest[..rest.len().min(SLICE)];
         let is_last = piece.len() == rest.len();
-        deflater.compress(piece, is_last, out);
+        deflater.0.compress(piece, is_last, out);
         self.taken += piece.len();
         if is_last {
-            self.deflater.take().into_iter().for_each(pool::take_back_deflater);
+            self.deflater.take().into_iter().for_each(Lent::give_back);
             debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
             out.truncate(out.len() - TAIL.len());
         }
@@ -118,8 +143,8 @@ impl Compressing {
 impl Drop for Compressing {
     fn drop(&mut self) {
         if let Some(mut deflater) = self.deflater.take() {
-            deflater.break_off();
-            pool::take_back_deflater(deflater);
+            deflater.0.break_off();
+            deflater.give_back();
         }
     }
 }

@@ -31,8 +31,8 @@ mod params;
 mod pool;
 mod window;
 
-pub use compress::Compressor;
 pub(crate) use compress::{Compressing, SLICE, compress_alone};
+pub use compress::{Compressor, begun};
 pub(crate) use deflater::Shape;
 pub use error::{ExtensionError, InflateError};
 pub use inflate::Inflater;

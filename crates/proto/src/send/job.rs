@@ -1,25 +1,40 @@
 //! A large message that is being compressed, a slice at a time, and what waits behind it. When the next slice is due is the
 //! driver's to say.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
-use crate::deflate::Compressing;
+use crate::deflate::{Compressing, Compressor};
 use crate::frame::Opcode;
-use crate::message::Message;
+use crate::message::{Message, Payload};
 
 use super::prepared::Prepared;
 
-/// A message on its way to be a frame, and what is to be sent after it.
+/// ```text
+///             has_work() and a codec may be taken
+///   Waiting ─────────────────────────────────────► Begun ── last slice ──► done, compressed
+///      └── no codec may be taken ──► done, as it is
+/// ```
+///
+/// Only a job that has begun holds a codec.
 #[derive(Debug)]
 pub(crate) struct Job {
     opcode: Opcode,
     payload: Bytes,
-    compressing: Compressing,
-    /// What came of it so far.
+    /// `None` while it waits.
+    compressing: Option<Compressing>,
+    /// The compressed payload so far.
     compressed: Vec<u8>,
-    behind: Vec<Behind>,
-    /// The bytes of their payloads.
-    behind_bytes: usize,
+    behind: Line,
+}
+
+/// What is sent after a job, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    entries: VecDeque<Behind>,
+    /// What the entries count as: see [`Behind::len`].
+    bytes: usize,
 }
 
 /// What waits for a message to be compressed.
@@ -31,40 +46,75 @@ pub(crate) enum Behind {
     Close(Vec<u8>),
 }
 
-/// What is to be queued once a message has been compressed.
+/// What is to be queued once a job is done.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) opcode: Opcode,
-    /// Compressed.
-    pub(crate) payload: Vec<u8>,
-    pub(crate) behind: Vec<Behind>,
+    pub(crate) is_compressed: bool,
+    pub(crate) payload: Payload<'static>,
+    pub(crate) behind: Line,
 }
 
 impl Job {
-    pub(crate) const fn new(opcode: Opcode, payload: Bytes, compressing: Compressing) -> Self {
-        Self { opcode, payload, compressing, compressed: Vec::new(), behind: Vec::new(), behind_bytes: 0 }
+    pub(crate) fn new(opcode: Opcode, payload: Bytes) -> Self {
+        Self { opcode, payload, compressing: None, compressed: Vec::new(), behind: Line::default() }
     }
 
     /// Bytes that wait: those that have not been compressed, what the others came to, and what is behind.
     pub(crate) fn len(&self) -> usize {
-        self.payload.len() - self.compressing.taken() + self.compressed.len() + self.behind_bytes
+        let taken = self.compressing.as_ref().map_or(0, Compressing::taken);
+        self.payload.len() - taken + self.compressed.len() + self.behind.bytes
     }
 
     pub(crate) fn push(&mut self, behind: Behind) {
-        self.behind_bytes += match &behind {
-            Behind::Message(message) | Behind::Fragment { part: message, .. } => message.len(),
-            Behind::Prepared(prepared) => prepared.message().len(),
-            Behind::Close(payload) => payload.len(),
-        };
         self.behind.push(behind);
     }
 
-    /// Compresses the next slice; whether that was the last.
-    pub(crate) fn step(&mut self) -> bool {
-        self.compressing.step(&self.payload, &mut self.compressed)
+    /// Puts a whole line behind a job that has nothing behind it.
+    pub(crate) fn set_behind(&mut self, behind: Line) {
+        debug_assert!(self.behind.entries.is_empty(), "nothing is lost");
+        self.behind = behind;
+    }
+
+    /// Compresses the next slice; returns whether the job is done. It is done at once, as it is, if it has not begun and may not.
+    pub(crate) fn step(&mut self, compressor: &mut Compressor, may_begin: bool) -> bool {
+        if self.compressing.is_none() {
+            if !may_begin {
+                return true;
+            }
+            self.compressing = Some(compressor.begin(&self.payload));
+        }
+        self.compressing.as_mut().is_none_or(|compressing| compressing.step(&self.payload, &mut self.compressed))
     }
 
     pub(crate) fn finish(self) -> Done {
-        Done { opcode: self.opcode, payload: self.compressed, behind: self.behind }
+        let is_compressed = self.compressing.is_some();
+        let payload = if is_compressed { self.compressed.into() } else { self.payload };
+        Done { opcode: self.opcode, is_compressed, payload: Payload::Owned(payload), behind: self.behind }
+    }
+}
+
+impl Line {
+    fn push(&mut self, behind: Behind) {
+        self.bytes += behind.len();
+        self.entries.push_back(behind);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Behind> {
+        let behind = self.entries.pop_front()?;
+        self.bytes -= behind.len();
+        Some(behind)
+    }
+}
+
+impl Behind {
+    /// What it counts as while it waits: its payload and its place, so that empty messages are bounded too.
+    fn len(&self) -> usize {
+        let payload = match self {
+            Self::Message(message) | Self::Fragment { part: message, .. } => message.len(),
+            Self::Prepared(prepared) => prepared.message().len(),
+            Self::Close(payload) => payload.len(),
+        };
+        payload + size_of::<Self>()
     }
 }

@@ -243,6 +243,40 @@ async fn compressed_messages_go_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_replies_beyond_those_that_have_a_codec_go_uncompressed() {
+    const MOST_CODECS: usize = 64;
+    let server = Server::builder().per_message_deflate(deflate::Options::default()).build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    let message = b"ropeway ".repeat(32 * 1024);
+    let mut wires = Vec::new();
+    for _ in 0..MOST_CODECS + 6 {
+        wires.push(open_with(&server, request("Sec-WebSocket-Extensions: permessage-deflate\r\n")).await);
+    }
+    for wire in &wires {
+        wire.send(&[binary(message.clone())]);
+    }
+    let (mut compressed, mut plain) = (0, 0);
+    for wire in &wires {
+        let reply = loop {
+            settle().await;
+            if let Some(frame) = wire.take_frames().pop() {
+                break frame;
+            }
+        };
+        if reply.rsv == RSV1 {
+            compressed += 1;
+            assert!(testkit::deflate::Inflater::new(15).inflate(&reply.payload).unwrap() == message);
+        } else {
+            plain += 1;
+            assert!(reply.payload == message);
+        }
+    }
+    assert!(compressed > 0 && plain >= 6, "{compressed} compressed, {plain} plain");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ping_of_a_flooded_server_still_goes_out() {
     let server = Server::builder().build();
     server.on_connection(|ws, _| {

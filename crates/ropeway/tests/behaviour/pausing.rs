@@ -91,6 +91,30 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
+    let (server, log) = (Server::builder().build(), Log::default());
+    server.handler(log.clone());
+    let wire = open(&server).await;
+    let sender = log.sender();
+    sender.pause();
+    let mut pongs = 0;
+    while pongs <= 1_000 {
+        sleep(3600 * SECOND).await;
+        settle().await;
+        let pings = wire.take_frames();
+        wire.send(&pings.iter().map(|ping| pong(ping.payload.clone())).collect::<Vec<_>>());
+        pongs += pings.len();
+    }
+    sender.resume();
+    settle().await;
+    assert_eq!((log.take_events().len(), sender.ready_state()), (pongs, ReadyState::Open));
+    // Those were expected. What nobody asked for is counted as ever.
+    wire.send(&vec![pong("x"); 1_001]);
+    settle().await;
+    assert_eq!(log.take_events().pop(), Some(Event::Violation("ControlFlood".into())));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
     let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
     let (server, log) = (Server::builder().config(config).build(), Log::default());

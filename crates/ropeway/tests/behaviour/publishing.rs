@@ -129,6 +129,26 @@ fn a_publisher_that_is_ahead_of_a_loop_is_not_read_from_until_the_loop_has_caugh
     drop(writing.join().expect("no panic"));
 }
 
+/// Two minutes, in a runtime whose clock goes on by itself while nothing else does.
+#[test]
+fn a_publisher_that_has_to_wait_for_long_is_not_taken_for_one_that_is_gone() {
+    let works = Works::new();
+    let there = Works::runtime();
+    let here = Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let _subscriber = works.subscriber(&there);
+    let mut publisher = works.client(&here);
+    publisher.write_all(&masked(binary("")).repeat(BEHIND / WORK + 1)).expect("the sockets take so much");
+    here.block_on(eventually("the publisher waits", || works.published() == BEHIND / WORK));
+    here.block_on(async { tokio::time::sleep(Duration::from_secs(120)).await });
+    let states: Vec<_> = works.server.clients().iter().map(|client| client.ready_state()).collect();
+    assert_eq!(states, [ReadyState::Open; 2]);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = std::thread::spawn(move || there.block_on(stopped));
+    here.block_on(eventually("the rest is read", || works.published() == BEHIND / WORK + 1));
+    drop(stop);
+    running.join().expect("no panic").expect_err("nothing was said");
+}
+
 #[test]
 fn a_publisher_that_cannot_be_made_to_wait_is_told_and_may_wait_for_room() {
     let works = Works::new();
