@@ -57,46 +57,35 @@
 //! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does, such as
 //! `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing their ports.
 
-mod ahead;
 mod client;
-mod command;
-mod driver;
+mod connection;
 mod error;
 #[cfg(unix)]
 mod event_loop;
-mod handler;
+mod handle;
 mod handshake;
-mod link;
-mod listeners;
+mod io;
+mod listen;
 mod log;
 mod overflow;
+mod pull;
 mod random;
-mod scratch;
-mod sender;
 mod server;
-mod start;
-mod subscription;
-mod task;
 mod topic;
-mod traffic;
-mod transport;
-mod websocket;
-mod ws;
 
 pub use client::{Client, connect};
+pub use connection::{Handler, Ws};
 pub use error::Error;
-pub use handler::Handler;
+pub use handle::Sender;
 pub use handshake::Handshake;
-pub use listeners::Socket;
+pub use io::{Io, Transport};
+pub use listen::Socket;
 pub use overflow::Overflow;
-pub use sender::Sender;
+pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
-pub use server::{Attached, AttachedFuture, Layer};
+pub use server::attach::{Attached, AttachedFuture, Layer};
 pub use server::{Route, Server, ServerBuilder};
 pub use topic::{PublishError, Topic};
-pub use transport::{Io, Transport};
-pub use websocket::WebSocket;
-pub use ws::Ws;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;

@@ -133,7 +133,7 @@ impl Mortal {
         });
         let (everyone, all) = (Topic::new(), Arc::clone(&seen));
         server.at("/all").on_connection(move |ws, _| {
-            everyone.subscribe(&ws.sender());
+            ws.sender().subscribe(&everyone);
             let (everyone, all) = (everyone.clone(), Arc::clone(&all));
             ws.on_message(move |_, message| {
                 all.messages.fetch_add(1, Ordering::Relaxed);

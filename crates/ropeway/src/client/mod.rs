@@ -1,7 +1,5 @@
 //! The client: its settings, and the order of things: dialling, TLS, the opening handshake.
 
-#[cfg(feature = "tls")]
-pub(crate) mod certificate;
 mod dial;
 mod shake;
 #[cfg(feature = "tls")]
@@ -10,26 +8,25 @@ mod tls;
 mod trust;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ropeway_proto::handshake::{ClientError, ClientHandshake, ClientOptions, Limits as HeadLimits, Target};
-use ropeway_proto::{Config, deflate};
+use ropeway_proto::{Config, Role, deflate};
 use tokio::time::timeout;
 
-use self::dial::Tried;
-use crate::Error;
-use crate::driver::{Endpoint, Opened};
-use crate::handler::Handler;
+use crate::connection::{self, Endpoint, Handler, Opened, Terms};
+use crate::error::Error;
+use crate::handle::Sender;
 use crate::handshake::Handshake;
-use crate::listeners::{Listen, Socket};
+use crate::io::Transport;
+use crate::listen::{Listen, Socket};
 use crate::overflow::Overflow;
+use crate::pull::{Pull, WebSocket};
 use crate::random;
-use crate::sender::Sender;
-use crate::start;
-use crate::transport::Transport;
-use crate::websocket::{Pull, WebSocket};
+use dial::Tried;
+use shake::shake_hands;
 
 /// Connects to a `ws://` or `wss://` URL with the default settings.
 ///
@@ -298,7 +295,11 @@ impl Client {
                 Route::Secured(stream) => stream,
             };
             stage = Stage::ShakingHands;
-            self.shake_hands(&mut client, stream).await
+            // Whether the peer's close frame is answered at once is the handler's to say.
+            let config = Arc::new(Config { auto_close: false, ..self.config.clone() });
+            let role = Role::Client { mask: self.mask };
+            let terms = Terms { role, config, deflate: self.options.deflate.as_ref(), overflow: self.overflow };
+            shake_hands(&mut client, stream, terms).await
         });
         opened.await.unwrap_or_else(|_| Err(stage.into_timeout(&target, &mut client)))
     }
@@ -355,18 +356,18 @@ impl Stage {
 
 fn start(opened: Opened, handler: impl Handler) -> Result<Sender, Error> {
     let sender = Sender::new(Arc::clone(&opened.link));
-    start::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
+    connection::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
     Ok(sender)
 }
 
 async fn pull(opened: Opened) -> Result<(WebSocket, Handshake), Error> {
     let (give, take) = tokio::sync::oneshot::channel();
-    let give = std::sync::Mutex::new(Some(give));
+    let give = Mutex::new(Some(give));
     start(
         opened,
         Pull {
             opened: move |socket, handshake| {
-                let give = give.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                let give = give.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(give) = give {
                     // Whoever connected has given up waiting: the socket closes as it is dropped.
                     let _ = give.send((socket, handshake));

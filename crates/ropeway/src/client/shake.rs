@@ -3,51 +3,32 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use ropeway_proto::handshake::{self, ClientHandshake};
-use ropeway_proto::{Config, Connection, Role};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::time::Instant;
 
-use super::Client;
-use crate::Error;
-use crate::driver::Opened;
-use crate::handshake::Handshake;
-use crate::link::Link;
-use crate::scratch;
-use crate::transport::Transport;
+use crate::connection::{Opened, Terms};
+use crate::error::Error;
+use crate::io::{Transport, scratch};
 
-impl Client {
-    pub(super) async fn shake_hands(
-        &self,
-        client: &mut ClientHandshake,
-        mut stream: Transport,
-    ) -> Result<Opened, Error> {
-        let request = client.request_bytes();
-        stream.write_all(&request).await.map_err(Error::Connect)?;
-        stream.flush().await.map_err(Error::Connect)?;
-        let (opened, leftover) = read_answer(client, &mut stream).await?;
-
-        let remote_addr = match &stream {
-            Transport::Tcp(tcp) => tcp.peer_addr().ok(),
-            Transport::Other(_) => None,
-        };
-        // Whether the peer's close frame is answered at once is the handler's to say.
-        let config = Arc::new(Config { auto_close: false, ..self.config.clone() });
-        let link = Arc::new(Link::new(remote_addr, config.max_buffered, self.overflow));
-        let role = Role::Client { mask: self.mask };
-        let mut connection = Connection::new(role, config, Instant::now().into_std());
-        let handshake::Opened { negotiated, response, .. } = opened;
-        if let (Some(params), Some(options)) = (&negotiated.deflate, &self.options.deflate) {
-            // A client has few connections; each keeps its codecs to itself.
-            connection = connection.with_deflate(params, options);
-        }
-        let mut handshake = Handshake::new(client.request().clone(), response, negotiated.subprotocol);
-        handshake.remote_addr = remote_addr;
-        Ok(Opened { stream, connection, link, handshake, leftover, place: None })
-    }
+/// Shakes hands over a stream that leads to the server.
+pub(super) async fn shake_hands(
+    client: &mut ClientHandshake,
+    mut stream: Transport,
+    terms: Terms<'_>,
+) -> Result<Opened, Error> {
+    let request = client.request_bytes();
+    stream.write_all(&request).await.map_err(Error::Connect)?;
+    stream.flush().await.map_err(Error::Connect)?;
+    let (answer, leftover) = read_answer(client, &mut stream).await?;
+    let remote_addr = match &stream {
+        Transport::Tcp(tcp) => tcp.peer_addr().ok(),
+        Transport::Other(_) => None,
+    };
+    let handshake::Opened { negotiated, response, .. } = answer;
+    let heads = (client.request().clone(), response);
+    Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, terms) })
 }
 
 /// Reads the server's answer; gives it with what came behind it.

@@ -8,8 +8,8 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
-use crate::Error;
-use crate::transport::Transport;
+use crate::error::Error;
+use crate::io::Transport;
 
 /// Does the TLS handshake with `host` over a stream.
 pub(super) async fn connect(

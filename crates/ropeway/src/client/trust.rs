@@ -10,8 +10,8 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::Client;
-use super::certificate::is_about_issuer;
 use super::tls::builder;
+use crate::error::certificate::is_about_issuer;
 
 /// Settings.
 impl Client {

@@ -4,8 +4,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use super::Mailbox;
-use crate::topic::{Publication, Subscriber};
+use super::publication::{Publication, Subscriber};
 
 /// The most messages of one topic that a connection is sent together.
 const TOGETHER: usize = 64;
@@ -43,15 +42,15 @@ pub(crate) fn note_published() {
 pub(super) struct Running;
 
 impl Running {
-    pub(super) fn new(mailbox: &Mailbox) -> Self {
+    pub(super) fn new(has_backlog: bool) -> Self {
         RUNS_A_LOOP.set(true);
-        Self::note(mailbox);
+        Self::note(has_backlog);
         Self
     }
 
     /// Notes whether publications wait for the loop.
-    pub(super) fn note(mailbox: &Mailbox) {
-        WAITS_HERE.set(mailbox.has_backlog());
+    pub(super) fn note(has_backlog: bool) {
+        WAITS_HERE.set(has_backlog);
     }
 }
 
@@ -82,10 +81,11 @@ impl Backlog {
         self.waiting.extend(publications);
     }
 
-    /// Copies the next slice to the empty lists. Returns the publications that all subscribers were sent with it.
+    /// Copies the next slice for the loop of this number to the empty lists. Returns the publications that all subscribers were sent
+    /// with it.
     pub(super) fn next_slice(
         &mut self,
-        mailbox: &Mailbox,
+        loop_: u64,
         publications: &mut Vec<Publication>,
         subscribers: &mut Vec<Subscriber>,
     ) -> Vec<Publication> {
@@ -98,7 +98,7 @@ impl Backlog {
         publications.extend(waiting.iter().take(*sending).cloned());
         let each = WRITE + publications.iter().map(|publication| 1 + publication.len() / BYTES).sum::<usize>();
         let last = publications.last().map_or(0, |publication| publication.number);
-        match first.subscribers(mailbox, *next, last, (SLICE / each).max(1), subscribers) {
+        match first.audience.on_loop(loop_, *next, last, (SLICE / each).max(1), subscribers) {
             Some(place) => {
                 *next = place;
                 Vec::new()
@@ -129,8 +129,9 @@ impl Backlog {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::Mailbox;
     use super::*;
-    use crate::topic::Topic;
+    use crate::topic::{Subscription, Subscriptions, Topic};
 
     /// All slices until nothing waits: to how many subscribers how many messages were sent in each.
     fn slices(mailbox: &Mailbox) -> Vec<(usize, usize)> {
@@ -149,7 +150,7 @@ mod tests {
     fn topic(mailbox: &Arc<Mailbox>, subscribers: u32) -> Topic {
         let topic = Topic::new();
         for key in 0..subscribers {
-            let _ = topic.table().admit_on_loop(mailbox, key);
+            let _ = Subscription::on_loop(topic.table(), mailbox, key);
         }
         topic
     }
@@ -188,14 +189,14 @@ mod tests {
     fn a_connection_that_left_and_came_back_is_sent_what_came_first_first() {
         let mailbox = Arc::new(Mailbox::default());
         let topic = Topic::new();
-        let [first, second] = [0, 1].map(|key| topic.table().admit_on_loop(&mailbox, key));
+        let [first, second] = [0, 1].map(|key| Subscription::on_loop(topic.table(), &mailbox, key));
         // The place of the first is free for whoever comes next.
         first.end();
         let _ = topic.publish("heard before it left");
-        let mut subscriptions = crate::subscription::Subscriptions::default();
+        let mut subscriptions = Subscriptions::default();
         subscriptions.insert(second);
-        assert!(subscriptions.leave(&topic));
-        subscriptions.insert(topic.table().admit_on_loop(&mailbox, 1));
+        assert!(subscriptions.leave(topic.table()));
+        subscriptions.insert(Subscription::on_loop(topic.table(), &mailbox, 1));
         let _ = topic.publish("heard since");
         mailbox.take();
         let (mut publications, mut subscribers) = (Vec::new(), Vec::new());
@@ -214,9 +215,9 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let topic = topic(&mailbox, 2);
         let _ = topic.publish("first");
-        let subscription = topic.table().admit_on_loop(&mailbox, 2);
+        let subscription = Subscription::on_loop(topic.table(), &mailbox, 2);
         let _ = topic.publish("second");
-        let mut hearing = crate::subscription::Subscriptions::default();
+        let mut hearing = Subscriptions::default();
         hearing.insert(subscription);
         let numbers = |up_to| {
             let missed = mailbox.missed(2, up_to, |publication| hearing.hear(publication));

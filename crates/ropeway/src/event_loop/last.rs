@@ -2,18 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Drive, EventLoop, Readiness, loops};
-
-/// How long connections that have bytes to write may hold up the end of their runtime, all of its loops together.
-pub(super) const LAST: Duration = Duration::from_secs(1);
+use super::mailbox::Drive;
+use super::rounds::EventLoop;
+use crate::io::Readiness;
 
 impl EventLoop {
     /// Gives each connection its last turn: it does what was asked of it and writes; its handler is not called any more. Those that
-    /// could not write all at once have [`LAST`].
-    pub(super) fn end(&mut self) {
-        let deadline = loops::forget(&self.connections.mailbox);
+    /// could not write all at once have until the deadline.
+    pub(super) fn end(&mut self, deadline: Instant) {
         let mail = self.connections.mailbox.close();
         let (mut cx, now) = (Context::from_waker(Waker::noop()), Instant::now());
         for mut newcomer in mail.newcomers {

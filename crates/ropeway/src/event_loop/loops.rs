@@ -2,13 +2,18 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id};
 
-use super::last::LAST;
-use super::{EventLoop, Mailbox};
+use super::mailbox::Mailbox;
+use super::rounds::EventLoop;
+
+/// How long connections that have bytes to write may hold up the end of their runtime, all of its loops together.
+const LAST: Duration = Duration::from_secs(1);
 
 /// The loops of a runtime, and whose turn it is to get a connection.
 #[derive(Default)]
@@ -34,7 +39,7 @@ pub(crate) fn next_mailbox(runtime: &Handle) -> io::Result<Arc<Mailbox>> {
     let mailbox = Arc::new(Mailbox::default());
     let event_loop = {
         let _context = runtime.enter();
-        EventLoop::new(Arc::clone(&mailbox))?
+        Listed(EventLoop::new(Arc::clone(&mailbox))?)
     };
     loops.mailboxes.push(Arc::clone(&mailbox));
     loops.next = index + 1;
@@ -44,8 +49,26 @@ pub(crate) fn next_mailbox(runtime: &Handle) -> io::Result<Arc<Mailbox>> {
     Ok(mailbox)
 }
 
-/// Forgets a loop that is over. Gives until when it may take to end, which is the same time for all loops of a runtime.
-pub(super) fn forget(mailbox: &Arc<Mailbox>) -> Instant {
+/// A loop that is listed among its runtime's. It is dropped when that ends.
+struct Listed(EventLoop);
+
+impl Future for Listed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let deadline = forget(&self.0.connections.mailbox);
+        self.0.end(deadline);
+    }
+}
+
+/// Forgets a loop that is over. Returns until when it may take to end, which is the same time for all loops of a runtime.
+fn forget(mailbox: &Arc<Mailbox>) -> Instant {
     let mut deadline = Instant::now() + LAST;
     lock().retain(|_, loops| {
         if loops.mailboxes.iter().any(|known| Arc::ptr_eq(known, mailbox)) {

@@ -1,14 +1,17 @@
-//! What reaches an event loop from elsewhere: newcomers, calls to connections that have commands, and publications. One short lock.
+//! The way to an event loop from elsewhere: what it is to carry, calls to connections that have commands, and publications. One short
+//! lock.
 
-use std::fmt;
-use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Instant;
+use std::{fmt, io, mem};
 
-use super::Drive;
+use mio::{Registry, Token};
+
 use super::backlog::Backlog;
-use crate::topic::{Publication, Subscriber};
+use super::publication::{Publication, Subscriber};
+use crate::io::{Readiness, Turn};
 
 /// From how much [work](Publication::work) on a loop counts as behind: its publishers wait. It is 10 to 30 ms of a loop's time.
 const BEHIND: usize = 1 << 20;
@@ -19,9 +22,31 @@ const MOST_WORK: usize = 8 << 20;
 /// The most payload bytes that may wait for a loop, whoever publishes them.
 const MOST_BYTES: usize = 64 << 20;
 
+/// A connection as the loop sees it, whatever its handler; or a client that is about to be one.
+pub(crate) trait Drive: Send {
+    /// Has the socket watched.
+    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+    /// It is driven by the loop of this mailbox, as this key.
+    fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
+    /// What the socket is ready for besides what it was.
+    fn note(&mut self, readiness: Readiness);
+    /// Does what there is to do; also what its deadline asks for, if that has come.
+    fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>>;
+    /// Sends a subscriber the messages of a topic that are for it.
+    fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant);
+    /// The runtime ends: does what was asked through senders and writes, without waiting. Returns whether it has to be asked again
+    /// when the socket is ready.
+    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool;
+    /// Whether the deadline may be sooner than the one that was told last.
+    fn is_due_sooner(&self) -> bool;
+    /// When a turn is due though nothing comes.
+    fn next_deadline(&mut self) -> Option<Instant>;
+}
+
 /// Where to leave what an event loop has to know.
-#[derive(Default)]
 pub(crate) struct Mailbox {
+    /// No other loop has it.
+    id: u64,
     inside: Mutex<Inside>,
     /// Publications that the loop has taken out and not yet sent to all of its connections. Only the loop's thread locks it.
     backlog: Mutex<Backlog>,
@@ -47,7 +72,7 @@ struct Inside {
 
 /// What was left.
 #[derive(Default)]
-pub(super) struct Mail {
+pub(crate) struct Mail {
     pub(super) newcomers: Vec<Box<dyn Drive>>,
     /// Keys of connections that have commands. One of a connection that is gone calls another in vain.
     pub(super) called: Vec<usize>,
@@ -63,6 +88,11 @@ impl Mail {
 
 /// Everybody's side.
 impl Mailbox {
+    /// The number of the loop.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Hands a connection over. If the loop is over it is dropped.
     pub(crate) fn adopt(&self, newcomer: Box<dyn Drive>) {
         self.leave(|mail| mail.newcomers.push(newcomer));
@@ -136,6 +166,21 @@ impl Mailbox {
     }
 }
 
+impl Default for Mailbox {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            inside: Mutex::default(),
+            backlog: Mutex::default(),
+            published: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            work: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mailbox")
@@ -145,7 +190,7 @@ impl fmt::Debug for Mailbox {
 /// The loop's side.
 impl Mailbox {
     /// What was left since last time. Publications go to the backlog.
-    pub(super) fn take(&self) -> Mail {
+    pub(crate) fn take(&self) -> Mail {
         let mut mail = mem::take(&mut self.lock().mail);
         if !mail.published.is_empty() {
             self.backlog().extend(mail.published.drain(..));
@@ -154,9 +199,9 @@ impl Mailbox {
     }
 
     /// The next messages to send, and the subscribers to send them to. Both lists are empty if nothing waits.
-    pub(super) fn next_slice(&self, publications: &mut Vec<Publication>, subscribers: &mut Vec<Subscriber>) {
+    pub(crate) fn next_slice(&self, publications: &mut Vec<Publication>, subscribers: &mut Vec<Subscriber>) {
         let mut backlog = self.backlog();
-        let done = backlog.next_slice(self, publications, subscribers);
+        let done = backlog.next_slice(self.id, publications, subscribers);
         drop(backlog);
         if let Some(last) = done.last() {
             self.delivered.store(last.sequence, Ordering::Release);

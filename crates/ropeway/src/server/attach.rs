@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -14,10 +15,10 @@ use pin_project_lite::pin_project;
 use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
-use super::exchange::Upgrade;
-use super::{Accepted, Server, head_of, log_refusal};
+use super::Server;
+use super::gate::{Accepted, Gate, Upgrade, head_of, log_refusal, read};
+use crate::io::Transport;
 use crate::log::Rate;
-use crate::transport::Transport;
 
 impl Server {
     /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
@@ -30,10 +31,10 @@ impl Server {
     /// counts in it only with that extension, or with
     /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
-        let accepted = self.accept(request, request.extensions().get().copied())?;
+        let accepted = self.gate.accept(request, request.extensions().get().copied())?;
         let response = accepted.response.clone();
         let upgrade = hyper::upgrade::on(&mut *request);
-        tokio::spawn(open_upgraded(self.clone(), accepted, head_of(request), upgrade));
+        tokio::spawn(open_upgraded(Arc::clone(&self.gate), accepted, head_of(request), upgrade));
         Ok(response)
     }
 
@@ -81,7 +82,7 @@ impl Server {
 
     /// Whether a request is for this server rather than for its neighbours.
     fn is_asked<B>(&self, request: &Request<B>) -> bool {
-        is_upgrade(request) && super::read(&self.shared.routes).find(request.uri().path()).is_some()
+        is_upgrade(request) && read(&self.gate.routes).find(request.uri().path()).is_some()
     }
 }
 
@@ -162,7 +163,7 @@ where
 }
 
 /// Opens the connection once hyper has sent the 101.
-async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>, upgrade: OnUpgrade) {
+async fn open_upgraded(gate: Arc<Gate>, accepted: Accepted, request: Request<()>, upgrade: OnUpgrade) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -180,7 +181,7 @@ async fn open_upgraded(server: Server, accepted: Accepted, request: Request<()>,
         // Whoever serves another transport may know the address.
         Transport::Other(_) => request.extensions().get::<SocketAddr>().copied(),
     };
-    server.start(Upgrade { accepted, request, leftover }, stream, remote_addr);
+    gate.start(Upgrade { accepted, request, leftover }, stream, remote_addr);
 }
 
 /// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.

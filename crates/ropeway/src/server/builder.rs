@@ -1,18 +1,13 @@
 //! The settings of a server to be.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, RwLock};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, OriginPolicy, ServerOptions};
 use ropeway_proto::{Config, deflate};
-use tokio::net::{TcpListener, ToSocketAddrs};
 
-use super::clients::Clients;
-use super::handshakes::Handshakes;
-use super::route::Routes;
-use super::{Server, Settings, Shared};
+use super::settings::Settings;
 use crate::overflow::Overflow;
 
 /// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
@@ -31,8 +26,8 @@ use crate::overflow::Overflow;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ServerBuilder {
-    settings: Settings,
-    config: Config,
+    pub(super) settings: Settings,
+    pub(super) config: Config,
 }
 
 impl Default for ServerBuilder {
@@ -209,37 +204,6 @@ impl ServerBuilder {
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
         self.settings.tls = Some(config);
         self
-    }
-
-    /// A server without a port of its own, to share that of another HTTP server or to serve listeners one gives it.
-    pub fn build(self) -> Server {
-        self.build_with(None)
-    }
-
-    /// A server with a port of its own; [`Server::run`] serves it.
-    pub async fn bind(self, addr: impl ToSocketAddrs) -> io::Result<Server> {
-        Ok(self.build_with(Some(TcpListener::bind(addr).await?)))
-    }
-
-    fn build_with(self, listener: Option<TcpListener>) -> Server {
-        // Whether the peer's close frame is answered at once is the handler's to say.
-        let config = Config { auto_close: false, ..self.config };
-        let settings = Settings { config: Arc::new(config), ..self.settings };
-        let max_handshakes = settings.max_handshakes;
-        Server {
-            shared: Arc::new(Shared {
-                settings,
-                routes: RwLock::new(Routes::default()),
-                http: RwLock::new(None),
-                verify: RwLock::new(None),
-                clients: Arc::new(Clients::default()),
-                runtimes: Arc::default(),
-                handshakes: Arc::new(Handshakes::new(max_handshakes)),
-                told_of_subprotocols: AtomicBool::new(false),
-                local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
-                listener: Mutex::new(listener),
-            }),
-        }
     }
 }
 

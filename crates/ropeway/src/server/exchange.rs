@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,9 @@ use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response};
 use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
 
-use super::{Accepted, Server, log_refusal, read};
+use super::gate::{Gate, Upgrade, log_refusal, read};
+use crate::io::{Stream, Turn, scratch};
 use crate::log::guarded;
-use crate::scratch;
-use crate::transport::Stream;
 
 /// How long a client that was refused may take to read why, before its connection is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const LEFT: usize = 16 << 20;
 
 /// One request and its answer.
 pub(super) struct Exchange<S> {
-    server: Server,
+    gate: Arc<Gate>,
     stream: S,
     remote_addr: Option<SocketAddr>,
     /// When the state it is in has lasted too long.
@@ -55,30 +55,10 @@ struct Answer {
     written: usize,
 }
 
-/// A handshake that is done.
-pub(super) struct Upgrade {
-    pub(super) accepted: Accepted,
-    pub(super) request: Request<()>,
-    /// What came right behind the request.
-    pub(super) leftover: Vec<u8>,
-}
-
-/// What has to happen after an exchange's turn.
-pub(super) enum Step {
-    /// Nothing until the stream is ready or the deadline comes.
-    Parked,
-    /// There is more to do; others first.
-    Again,
-    /// The stream is a WebSocket's now.
-    Upgraded(Box<Upgrade>),
-    /// The client got its answer, or has gone: drop it.
-    Over,
-}
-
 impl<S: Stream> Exchange<S> {
-    pub(super) fn new(server: Server, stream: S, remote_addr: Option<SocketAddr>, deadline: Instant) -> Self {
-        let state = State::Reading(HeadReader::new(server.shared.settings.limits));
-        Self { server, stream, remote_addr, deadline, state }
+    pub(super) fn new(gate: Arc<Gate>, stream: S, remote_addr: Option<SocketAddr>, deadline: Instant) -> Self {
+        let state = State::Reading(HeadReader::new(gate.settings.limits));
+        Self { gate, stream, remote_addr, deadline, state }
     }
 
     /// One whose request is refused before it was read.
@@ -109,31 +89,31 @@ impl<S: Stream> Exchange<S> {
         &mut self.stream
     }
 
-    /// What a [`Step::Upgraded`] needs besides.
-    pub(super) fn into_parts(self) -> (Server, S, Option<SocketAddr>) {
-        (self.server, self.stream, self.remote_addr)
+    /// What a [`Turn::Become`] needs besides.
+    pub(super) fn into_parts(self) -> (Arc<Gate>, S, Option<SocketAddr>) {
+        (self.gate, self.stream, self.remote_addr)
     }
 
     /// Does what there is to do.
-    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn<Box<Upgrade>> {
         if now >= self.deadline && !self.refuse_late(now) {
-            return Step::Over;
+            return Turn::Over;
         }
         match self.poll_step(cx, now) {
-            Poll::Pending => Step::Parked,
+            Poll::Pending => Turn::Parked,
             Poll::Ready(Ok(step)) => step,
             // There is nobody left to tell.
-            Poll::Ready(Err(_)) => Step::Over,
+            Poll::Ready(Err(_)) => Turn::Over,
         }
     }
 
     /// The next step that others have to know of. An error is the stream's.
-    fn poll_step(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Step>> {
+    fn poll_step(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Turn<Box<Upgrade>>>> {
         loop {
             match &mut self.state {
                 State::Reading(reader) => match ready!(read_head(reader, &mut self.stream, cx))? {
                     Head::Part => {}
-                    Head::None => return Poll::Ready(Ok(Step::Over)),
+                    Head::None => return Poll::Ready(Ok(Turn::Over)),
                     Head::Whole(request, leftover) => self.state = self.answer(*request, leftover),
                     Head::Bad(refusal) => self.state = self.refuse(&refusal, false),
                 },
@@ -141,9 +121,9 @@ impl<S: Stream> Exchange<S> {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
                     // Nothing is made of what is left behind.
                     let State::Accepting(_, upgrade) = std::mem::replace(&mut self.state, State::Lingering(0)) else {
-                        return Poll::Ready(Ok(Step::Over));
+                        return Poll::Ready(Ok(Turn::Over));
                     };
-                    return Poll::Ready(Ok(Step::Upgraded(upgrade)));
+                    return Poll::Ready(Ok(Turn::Become(upgrade)));
                 }
                 State::Answering(answer) => {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
@@ -155,7 +135,7 @@ impl<S: Stream> Exchange<S> {
                 State::Lingering(left) => {
                     let count = ready!(scratch::with(|buffer| self.stream.poll_read(cx, buffer)))?;
                     *left = left.saturating_sub(count);
-                    return Poll::Ready(Ok(if count == 0 || *left == 0 { Step::Over } else { Step::Again }));
+                    return Poll::Ready(Ok(if count == 0 || *left == 0 { Turn::Over } else { Turn::Again }));
                 }
             }
         }
@@ -178,7 +158,7 @@ impl<S: Stream> Exchange<S> {
     fn answer(&self, request: Request<()>, leftover: Vec<u8>) -> State {
         let to_head = request.method() == Method::HEAD;
         if !is_upgrade(&request) {
-            let answer = read(&self.server.shared.http).clone();
+            let answer = read(&self.gate.http).clone();
             let Some(answer) = answer else { return self.refuse(&Refusal::upgrade_required(), to_head) };
             let mut response = answer(&request);
             // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
@@ -187,7 +167,7 @@ impl<S: Stream> Exchange<S> {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static(connection));
             return State::Answering(Answer::new(&response, to_head));
         }
-        match self.server.accept(&request, self.remote_addr) {
+        match self.gate.accept(&request, self.remote_addr) {
             Ok(mut accepted) => {
                 let response = std::mem::take(&mut accepted.response).map(|()| "");
                 let answer = Answer::new(&response, false);

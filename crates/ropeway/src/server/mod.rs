@@ -2,57 +2,46 @@
 //! own) and in `attach` (another HTTP server's).
 
 #[cfg(feature = "hyper")]
-mod attach;
+pub(crate) mod attach;
 mod builder;
-mod clients;
 mod exchange;
+mod gate;
 mod handshakes;
 mod listener;
 #[cfg(unix)]
 mod newcomer;
 mod port;
 mod route;
+mod routes;
 mod runtimes;
+mod settings;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use std::{fmt, io};
 
-use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
-use ropeway_proto::handshake::{self, Destination, Limits, Negotiated, Refusal, ServerOptions, accept_from};
-use ropeway_proto::{Bytes, CloseCode, Config, Connection, Role};
+#[cfg(doc)]
+use ropeway_proto::handshake::Destination;
+use ropeway_proto::handshake::Refusal;
+use ropeway_proto::{Bytes, Config};
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::time::Instant;
 
-#[cfg(feature = "hyper")]
-pub use attach::{Attached, AttachedFuture, Layer};
-pub use builder::ServerBuilder;
-pub use route::Route;
-
-use crate::driver::Opened;
-use crate::handler::Handler;
+use crate::connection::{Clients, Handler};
+use crate::handle::Sender;
 use crate::handshake::Handshake;
-use crate::link::Link;
-use crate::listeners::Socket;
-use crate::log::{Rate, guarded, one_line};
-use crate::overflow::Overflow;
-use crate::sender::Sender;
-use crate::transport::Transport;
-use crate::websocket::WebSocket;
-pub(crate) use clients::{Clients, Place};
-use exchange::Upgrade;
+use crate::io::Transport;
+use crate::listen::Socket;
+use crate::log::guarded;
+use crate::pull::WebSocket;
+pub use builder::ServerBuilder;
+use gate::{Gate, replace, send_away};
 use handshakes::Handshakes;
-use route::{Routes, Service};
-use runtimes::Runtimes;
-
-/// Answers requests that do not ask for a WebSocket.
-type Http = dyn Fn(&Request<()>) -> Response<Bytes> + Send + Sync;
-
-/// Decides about a handshake before it is accepted.
-type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
+pub use route::Route;
+use routes::Routes;
+use settings::Settings;
 
 /// A WebSocket server. Cloning it gives another handle to the same server.
 ///
@@ -76,37 +65,15 @@ type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
 /// On the port of another HTTP server: [`Server::builder`], then `layer` or `upgrade` (features `hyper` and `axum`).
 #[derive(Clone)]
 pub struct Server {
-    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+    port: Arc<Port>,
 }
 
-struct Shared {
-    settings: Settings,
-    routes: RwLock<Routes>,
-    http: RwLock<Option<Arc<Http>>>,
-    verify: RwLock<Option<Arc<Verify>>>,
-    clients: Arc<Clients>,
-    runtimes: Arc<Runtimes>,
-    handshakes: Arc<Handshakes>,
-    /// Whether it was logged that a client offered subprotocols and none was agreed on.
-    told_of_subprotocols: AtomicBool,
-    /// The port of its own, until [`Server::run`] takes it.
+/// The port of its own, if it has one.
+struct Port {
+    /// What listens there, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
-}
-
-/// What the builder settled.
-struct Settings {
-    /// Path of the default route; `None` for every path.
-    path: Option<String>,
-    options: ServerOptions,
-    config: Arc<Config>,
-    overflow: Overflow,
-    limits: Limits,
-    handshake_timeout: Duration,
-    max_connections: usize,
-    max_handshakes: usize,
-    #[cfg(feature = "tls")]
-    tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
 }
 
 /// How long a shutdown waits for what it terminated. That takes a turn of each event loop, and one that is busy, or blocked by a
@@ -126,12 +93,12 @@ impl Server {
 
     /// The address of its own port, if it has one.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.shared.local_addr
+        self.port.local_addr
     }
 
     /// A path to serve besides the default one, with what happens there.
     pub fn at(&self, path: impl Into<String>) -> Route<'_> {
-        Route::new(self, Some(path.into()))
+        Route::new(&self.gate, Some(path.into()))
     }
 
     /// Calls `listen` with each connection of the default route, to put listeners on it.
@@ -156,25 +123,25 @@ impl Server {
     /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed
     /// after each answer.
     pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
-        replace(&self.shared.http, Some(Arc::new(answer)));
+        replace(&self.gate.http, Some(Arc::new(answer)));
     }
 
     /// Decides about each opening handshake, before it is accepted: the place for authentication. The refusal is what the
     /// client gets. [`Destination::of`] the request gives the host that it is for.
     pub fn on_upgrade(&self, verify: impl Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync + 'static) {
-        replace(&self.shared.verify, Some(Arc::new(verify)));
+        replace(&self.gate.verify, Some(Arc::new(verify)));
     }
 
     /// Handles to all connections that are open.
     pub fn clients(&self) -> Vec<Sender> {
-        self.shared.clients.senders()
+        self.gate.clients.senders()
     }
 
     /// Serves the port that it was bound to, until [`Server::shutdown`].
     ///
     /// Fails if it was not bound, or runs already.
     pub async fn run(&self) -> io::Result<()> {
-        let listener = self.shared.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listener = self.port.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         let listener = listener.ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::NotConnected,
@@ -190,21 +157,21 @@ impl Server {
     /// Several can be served at once: one runtime a thread, each with a clone of the same listener, is what scales best. The
     /// runtimes that serve share all clients evenly, whichever of them accepts.
     pub async fn serve(&self, listener: TcpListener) {
-        port::serve(self, listener).await;
+        port::serve(&self.gate, listener).await;
     }
 
     /// Serves one connection that was accepted elsewhere, from its first byte on.
     pub async fn serve_stream(&self, stream: impl Into<Transport>, remote_addr: Option<SocketAddr>) {
-        port::serve_stream(self, stream.into(), remote_addr).await;
+        port::serve_stream(&self.gate, stream.into(), remote_addr).await;
     }
 
     /// Stops accepting, closes all connections with 1001, and waits until they are gone. What remains after `timeout` is
     /// terminated; that too is waited for, for a second at most. A handler that blocks holds up the end of its connection, and
     /// not this.
     pub async fn shutdown(&self, timeout: Duration) {
-        self.shared.clients.stop();
+        self.gate.clients.stop();
         self.clients().iter().for_each(send_away);
-        if tokio::time::timeout(timeout, self.shared.clients.gone()).await.is_err() {
+        if tokio::time::timeout(timeout, self.gate.clients.gone()).await.is_err() {
             let left = self.clients();
             left.iter().for_each(Sender::terminate);
             let gone = async {
@@ -222,7 +189,7 @@ impl Server {
     }
 
     fn default_route(&self) -> Route<'_> {
-        Route::new(self, self.shared.settings.path.clone())
+        Route::new(&self.gate, self.gate.settings.path.clone())
     }
 }
 
@@ -232,116 +199,38 @@ impl fmt::Debug for Server {
     }
 }
 
-/// A handshake that was judged good.
-struct Accepted {
-    response: Response<()>,
-    negotiated: Negotiated,
-    destination: Destination,
-    service: Service,
-    place: Place,
-}
-
-impl Server {
-    /// Judges a request for a WebSocket.
-    fn accept<B>(&self, request: &Request<B>, remote_addr: Option<SocketAddr>) -> Result<Accepted, Refusal> {
-        let place = self.shared.clients.enter(self.shared.settings.max_connections);
-        let place = place.ok_or_else(Refusal::unavailable)?;
-        let service = read(&self.shared.routes).find(request.uri().path());
-        let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
-        let accepted = accept_from(remote_addr.map(|addr| addr.ip()), request, &service.options)?;
-        // Not within the condition, whose lock would be held while the application decides.
-        let verify = read(&self.shared.verify).clone();
-        if let Some(verify) = verify {
-            let mut head = head_of(request);
-            head.extensions_mut().insert(accepted.destination.clone());
-            verify(&head)?;
-        }
-        if accepted.negotiated.subprotocol.is_none()
-            && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
-            && !self.shared.told_of_subprotocols.swap(true, Ordering::Relaxed)
-        {
-            tell_of_subprotocols();
-        }
-        let handshake::Accepted { response, negotiated, destination } = accepted;
-        Ok(Accepted { response, negotiated, destination, service, place })
+/// Finishing the settings.
+impl ServerBuilder {
+    /// A server without a port of its own, to share that of another HTTP server or to serve listeners one gives it.
+    pub fn build(self) -> Server {
+        self.build_with(None)
     }
 
-    /// Starts the connection, once the 101 is on its way.
-    fn start(&self, upgrade: Upgrade, stream: Transport, remote_addr: Option<SocketAddr>) {
-        let (service, opened) = self.open(upgrade, stream, remote_addr);
-        service.endpoint.start(opened);
+    /// A server with a port of its own; [`Server::run`] serves it.
+    pub async fn bind(self, addr: impl ToSocketAddrs) -> io::Result<Server> {
+        Ok(self.build_with(Some(TcpListener::bind(addr).await?)))
     }
 
-    /// What the connection is made of, once the 101 is on its way, and whom it is for.
-    fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
-        let Upgrade { accepted, mut request, leftover } = upgrade;
-        let Accepted { response, negotiated, destination, service, place } = accepted;
-        request.extensions_mut().insert(destination);
-        let settings = &self.shared.settings;
-        let mut connection = Connection::new(Role::Server, Arc::clone(&settings.config), Instant::now().into_std());
-        if let (Some(params), Some(options)) = (&negotiated.deflate, &service.options.deflate) {
-            connection = connection.with_deflate(params, options);
+    fn build_with(self, listener: Option<TcpListener>) -> Server {
+        // Whether the peer's close frame is answered at once is the handler's to say.
+        let config = Config { auto_close: false, ..self.config };
+        let settings = Settings { config: Arc::new(config), ..self.settings };
+        let max_handshakes = settings.max_handshakes;
+        Server {
+            gate: Arc::new(Gate {
+                settings,
+                routes: RwLock::new(Routes::default()),
+                http: RwLock::new(None),
+                verify: RwLock::new(None),
+                clients: Arc::new(Clients::default()),
+                runtimes: Arc::default(),
+                handshakes: Arc::new(Handshakes::new(max_handshakes)),
+                told_of_subprotocols: AtomicBool::new(false),
+            }),
+            port: Arc::new(Port {
+                local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+                listener: Mutex::new(listener),
+            }),
         }
-        let link = Arc::new(Link::new(remote_addr, settings.config.max_buffered, service.overflow));
-        let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
-        handshake.remote_addr = remote_addr;
-        let proxies = &service.options.proxies;
-        handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
-        let sender = Sender::new(Arc::clone(&link));
-        if !place.open(sender.clone()) {
-            send_away(&sender);
-        }
-        guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
-        (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
     }
-}
-
-fn tell_of_subprotocols() {
-    tracing::warn!(
-        "a client offered subprotocols of which this server speaks none; browsers fail such a connection (RFC 6455 section \
-         4.1). Name those it speaks with `ServerBuilder::subprotocols`, or take any with `any_subprotocol`. This is logged once"
-    );
-}
-
-/// Tells of a refusal.
-fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
-    static REFUSALS: Rate = Rate::new("refusals");
-    REFUSALS.log(|| {
-        tracing::info!(
-            remote_addr = remote_addr.map(display),
-            status = refusal.status().as_u16(),
-            "refused: {}",
-            one_line(&refusal.body())
-        );
-    });
-}
-
-fn send_away(client: &Sender) {
-    // 1001 can be sent.
-    let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
-}
-
-/// A request without its body, which an opening handshake has none of.
-fn head_of<B>(request: &Request<B>) -> Request<()> {
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    *head.extensions_mut() = request.extensions().clone();
-    head
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Puts a callback in the place of another, which owns values of the application's: they are dropped when the lock is free.
-fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
-    let old = std::mem::replace(&mut *write(lock), callback);
-    drop(old);
 }

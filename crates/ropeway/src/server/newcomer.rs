@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use mio::{Registry, Token};
 
-use super::exchange::{Exchange, Step};
+use super::exchange::Exchange;
 use super::handshakes::{Caller, Handshaking};
-use crate::event_loop::{Drive, Mailbox, Next, Readiness, Socket};
-use crate::topic::{Publication, Subscriber};
+use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
+use crate::io::{Readiness, Socket, Turn};
 
 /// A client that has not shaken hands yet.
 pub(super) struct Newcomer {
@@ -41,24 +41,24 @@ impl Drive for Newcomer {
         }
     }
 
-    fn turn(&mut self, _is_due: bool, cx: &mut Context<'_>, now: Instant) -> Next {
-        let Some(exchange) = &mut self.exchange else { return Next::Over };
+    fn turn(&mut self, _is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>> {
+        let Some(exchange) = &mut self.exchange else { return Turn::Over };
         let step = exchange.turn(cx, now);
         // Asked after it has read: what has just come is something.
         if !exchange.is_silent() {
             self.place.heard();
         } else if self.place.is_lost() {
             exchange.tell_lost();
-            return Next::Over;
+            return Turn::Over;
         }
         match step {
-            Step::Parked => Next::Parked,
-            Step::Again => Next::Again,
-            Step::Over => Next::Over,
-            Step::Upgraded(upgrade) => self.exchange.take().map_or(Next::Over, |exchange| {
-                let (server, socket, remote_addr) = exchange.into_parts();
-                let (service, opened) = server.open(*upgrade, socket, remote_addr);
-                Next::Become(service.endpoint.drive(opened))
+            Turn::Parked => Turn::Parked,
+            Turn::Again => Turn::Again,
+            Turn::Over => Turn::Over,
+            Turn::Become(upgrade) => self.exchange.take().map_or(Turn::Over, |exchange| {
+                let (gate, socket, remote_addr) = exchange.into_parts();
+                let (service, opened) = gate.open(*upgrade, socket, remote_addr);
+                Turn::Become(service.endpoint.drive(opened))
             }),
         }
     }

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -17,17 +16,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Server;
-use super::exchange::{Exchange, Step, tell_lost};
+use super::exchange::{Exchange, tell_lost};
+use super::gate::Gate;
 use super::handshakes::Handshaking;
 use super::listener::{Listener, Spare, Tcp, with_tokio};
 #[cfg(unix)]
 use super::newcomer::Newcomer;
 #[cfg(unix)]
-use crate::event_loop::{self, Socket};
+use crate::event_loop;
+#[cfg(unix)]
+use crate::io::Socket;
+use crate::io::{Transport, Turn, go_on_later};
 use crate::log::{Rate, guarded, log_unwatched};
-use crate::task::go_on_later;
-use crate::transport::Transport;
 
 /// How long to leave a port alone on which accepting fails for want of file descriptors or memory: long enough not to spin,
 /// short enough that nobody notices.
@@ -38,16 +38,16 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const PLAIN_HTTP: &str =
     "This port speaks TLS, and the request came in the clear: use https://, or wss:// for a WebSocket.\n";
 
-pub(super) async fn serve(server: &Server, listener: TcpListener) {
+pub(super) async fn serve(gate: &Arc<Gate>, listener: TcpListener) {
     let listener = match Listener::new(listener) {
         Ok(listener) => listener,
         Err(error) => {
             return guarded(|| tracing::error!(%error, "the port cannot be watched, and is not served"));
         }
     };
-    let part = server.shared.runtimes.join();
-    let handshakes = &server.shared.handshakes;
-    let mut stopped = pin!(server.shared.clients.stopped());
+    let part = gate.runtimes.join();
+    let handshakes = &gate.handshakes;
+    let mut stopped = pin!(gate.clients.stopped());
     let mut reserve = Reserve::new(&listener);
     loop {
         let Some(accepted) = unless(stopped.as_mut(), listener.accept()).await else { return };
@@ -55,7 +55,7 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
             Ok((tcp, remote_addr)) if reserve.is_there(&listener) => {
                 // Further clients wait in the system's queue meanwhile.
                 let Some(place) = unless(stopped.as_mut(), handshakes.enter()).await else { return };
-                meet(server, &part.next(), tcp, remote_addr, place);
+                meet(gate, &part.next(), tcp, remote_addr, place);
             }
             Ok(client) => {
                 drop(client);
@@ -72,12 +72,12 @@ pub(super) async fn serve(server: &Server, listener: TcpListener) {
     }
 }
 
-pub(super) async fn serve_stream(server: &Server, stream: Transport, remote_addr: Option<SocketAddr>) {
-    serve_stream_until(server, stream, remote_addr, handshake_deadline(server)).await;
+pub(super) async fn serve_stream(gate: &Arc<Gate>, stream: Transport, remote_addr: Option<SocketAddr>) {
+    serve_stream_until(gate, stream, remote_addr, handshake_deadline(gate)).await;
 }
 
-async fn serve_stream_until(server: &Server, stream: Transport, remote_addr: Option<SocketAddr>, deadline: Instant) {
-    exchange(Exchange::new(server.clone(), stream, remote_addr, deadline.into_std())).await;
+async fn serve_stream_until(gate: &Arc<Gate>, stream: Transport, remote_addr: Option<SocketAddr>, deadline: Instant) {
+    exchange(Exchange::new(Arc::clone(gate), stream, remote_addr, deadline.into_std())).await;
 }
 
 /// Has an exchange done, and what comes of it.
@@ -86,13 +86,13 @@ async fn exchange(mut exchange: Exchange<Transport>) {
     let upgrade = poll_fn(|cx| {
         loop {
             match exchange.turn(cx, Instant::now().into_std()) {
-                Step::Upgraded(upgrade) => return Poll::Ready(Some(upgrade)),
-                Step::Over => return Poll::Ready(None),
-                Step::Again => {
+                Turn::Become(upgrade) => return Poll::Ready(Some(upgrade)),
+                Turn::Over => return Poll::Ready(None),
+                Turn::Again => {
                     go_on_later(cx);
                     return Poll::Pending;
                 }
-                Step::Parked => {
+                Turn::Parked => {
                     timer.as_mut().reset(exchange.deadline().into());
                     ready!(timer.as_mut().poll(cx));
                 }
@@ -100,31 +100,31 @@ async fn exchange(mut exchange: Exchange<Transport>) {
         }
     });
     if let Some(upgrade) = upgrade.await {
-        let (server, stream, remote_addr) = exchange.into_parts();
-        server.start(*upgrade, stream, remote_addr);
+        let (gate, stream, remote_addr) = exchange.into_parts();
+        gate.start(*upgrade, stream, remote_addr);
     }
 }
 
 /// Has a runtime see to a client.
-fn meet(server: &Server, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, mut place: Handshaking) {
+fn meet(gate: &Arc<Gate>, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, mut place: Handshaking) {
     // Without it a small message waits for the acknowledgement of the one before it. A socket that refuses is broken, and
     // reading from it says so.
     let _ = tcp.set_nodelay(true);
-    let deadline = handshake_deadline(server);
+    let deadline = handshake_deadline(gate);
     #[cfg(all(unix, feature = "tls"))]
-    let is_plain = server.shared.settings.tls.is_none();
+    let is_plain = gate.settings.tls.is_none();
     #[cfg(all(unix, not(feature = "tls")))]
     let is_plain = true;
     #[cfg(unix)]
     if is_plain && let Ok(mailbox) = event_loop::next_mailbox(runtime) {
-        let exchange = Exchange::new(server.clone(), Socket::new(tcp), Some(remote_addr), deadline.into_std());
+        let exchange = Exchange::new(Arc::clone(gate), Socket::new(tcp), Some(remote_addr), deadline.into_std());
         return mailbox.adopt(Box::new(Newcomer::new(exchange, place)));
     }
-    let server = server.clone();
+    let gate = Arc::clone(gate);
     runtime.spawn(async move {
         match with_tokio(tcp) {
             Ok(tcp) if is_heard(&tcp, remote_addr, &mut place, deadline).await => {
-                answer_tcp(&server, tcp, remote_addr, deadline).await;
+                answer_tcp(&gate, tcp, remote_addr, deadline).await;
             }
             Ok(_) => {}
             Err(error) => log_unwatched(&error),
@@ -153,24 +153,24 @@ async fn is_heard(tcp: &TcpStream, remote_addr: SocketAddr, place: &mut Handshak
     }
 }
 
-async fn answer_tcp(server: &Server, tcp: TcpStream, remote_addr: SocketAddr, deadline: Instant) {
+async fn answer_tcp(gate: &Arc<Gate>, tcp: TcpStream, remote_addr: SocketAddr, deadline: Instant) {
     #[cfg(feature = "tls")]
-    if let Some(config) = server.shared.settings.tls.clone() {
+    if let Some(config) = gate.settings.tls.clone() {
         static FAILED: Rate = Rate::new("TLS handshakes that failed");
         match tokio::time::timeout_at(deadline, shake_tls(config, tcp)).await {
             Ok(Ok(Shaken::Plain(tcp))) => {
-                let plain = Exchange::new(server.clone(), tcp.into(), Some(remote_addr), deadline.into_std());
+                let plain = Exchange::new(Arc::clone(gate), tcp.into(), Some(remote_addr), deadline.into_std());
                 exchange(plain.refusing(&Refusal::new(StatusCode::BAD_REQUEST, PLAIN_HTTP))).await;
             }
             Ok(Ok(Shaken::Tls(tls))) => {
-                serve_stream_until(server, Transport::other(*tls), Some(remote_addr), deadline).await;
+                serve_stream_until(gate, Transport::other(*tls), Some(remote_addr), deadline).await;
             }
             Ok(Err(error)) => FAILED.log(|| tracing::info!(%remote_addr, %error, "the TLS handshake failed")),
             Err(_) => FAILED.log(|| tracing::info!(%remote_addr, "the TLS handshake took too long")),
         }
         return;
     }
-    serve_stream_until(server, tcp.into(), Some(remote_addr), deadline).await;
+    serve_stream_until(gate, tcp.into(), Some(remote_addr), deadline).await;
 }
 
 /// What a client on a TLS port speaks.
@@ -191,8 +191,8 @@ async fn shake_tls(config: Arc<tokio_rustls::rustls::ServerConfig>, tcp: TcpStre
     Ok(Shaken::Tls(Box::new(tokio_rustls::TlsAcceptor::from(config).accept(tcp).await?)))
 }
 
-fn handshake_deadline(server: &Server) -> Instant {
-    Instant::now() + server.shared.settings.handshake_timeout
+fn handshake_deadline(gate: &Arc<Gate>) -> Instant {
+    Instant::now() + gate.settings.handshake_timeout
 }
 
 /// What comes of `work`, unless it is `stopped` before.

@@ -140,7 +140,7 @@ fn a_publisher_that_has_to_wait_for_long_is_not_taken_for_one_that_is_gone() {
     publisher.write_all(&masked(binary("")).repeat(BEHIND / WORK + 1)).expect("the sockets take so much");
     here.block_on(eventually("the publisher waits", || works.published() == BEHIND / WORK));
     here.block_on(async { tokio::time::sleep(Duration::from_secs(120)).await });
-    let states: Vec<_> = works.server.clients().iter().map(|client| client.ready_state()).collect();
+    let states: Vec<_> = works.server.clients().iter().map(ropeway::Sender::ready_state).collect();
     assert_eq!(states, [ReadyState::Open; 2]);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = std::thread::spawn(move || there.block_on(stopped));

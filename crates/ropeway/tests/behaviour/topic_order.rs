@@ -102,7 +102,7 @@ async fn a_subscriber_that_leaves_hears_what_was_published_before_and_nothing_af
             publish(topic, "without it");
             ws.subscribe(topic);
             publish(topic, "again");
-            topic.unsubscribe(&ws.sender());
+            ws.sender().unsubscribe(topic);
             publish(topic, "without it");
             assert_eq!(topic.len(), 1, "the other one");
             ws.sender().close(1000, "").expect("it can be sent");
@@ -157,7 +157,7 @@ async fn a_pull_handler_that_publishes_and_returns_is_heard() {
             server.pull(move |mut ws, _| {
                 let topic = topic.clone();
                 async move {
-                    topic.subscribe(&ws.sender());
+                    ws.sender().subscribe(&topic);
                     ws.recv().await.expect("no error").expect("a message");
                     publish(&topic, "A");
                     ws.send("B").await.expect("it is open");

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
 
-use crate::command::Command;
-use crate::link::Link;
+use super::command::Command;
+use super::link::Link;
+use crate::topic::Topic;
 
 /// A handle to a connection: cheap to clone, usable from any thread or task.
 ///
@@ -106,6 +107,17 @@ impl Sender {
     /// [`Overflow::Drop`](crate::Overflow::Drop), and messages of a [`Topic`](crate::Topic) under any policy.
     pub fn dropped(&self) -> u64 {
         self.link.dropped()
+    }
+
+    /// Has the connection hear what is published at a topic from now on: see [`Topic`]. Doing so twice is once; a connection that is
+    /// closed hears nothing.
+    pub fn subscribe(&self, topic: &Topic) {
+        self.link.subscribe(topic);
+    }
+
+    /// Has the connection hear nothing more of a topic than what was published before.
+    pub fn unsubscribe(&self, topic: &Topic) {
+        self.link.unsubscribe(topic);
     }
 
     /// Delivers nothing until [`Sender::resume`]; the peer is made to wait once the buffers between are full.

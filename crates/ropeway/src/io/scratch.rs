@@ -2,10 +2,7 @@
 
 use std::cell::Cell;
 
-use ropeway_proto::{Message, Spare};
-
-use crate::command::Asked;
-use crate::traffic::MAX_SPARE_COMMANDS;
+use ropeway_proto::Spare;
 
 /// One read takes this much at most. Large enough that a burst is one system call, small enough to stay in a core's
 /// second-level cache.
@@ -18,8 +15,6 @@ const PAGE: usize = 4 * 1024;
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE: Cell<Spare> = Cell::default();
-    static COMMANDS: Cell<Vec<Asked>> = const { Cell::new(Vec::new()) };
-    static MESSAGES: Cell<Option<Batch>> = const { Cell::new(None) };
 }
 
 /// Lends the thread's memory for what is to be sent.
@@ -28,30 +23,6 @@ pub(crate) fn with_spare<R>(use_it: impl FnOnce(&mut Spare) -> R) -> R {
     let result = use_it(&mut spare);
     SPARE.set(spare);
     result
-}
-
-/// Lends the thread's list for commands, which is empty and has to be again.
-pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Asked>)) {
-    let mut commands = COMMANDS.take();
-    use_it(&mut commands);
-    if commands.capacity() <= MAX_SPARE_COMMANDS {
-        COMMANDS.set(commands);
-    }
-}
-
-/// A list of messages in one word.
-pub(crate) type Batch = Box<Vec<Message>>;
-
-/// Takes the thread's list for messages.
-#[expect(clippy::unnecessary_box_returns, reason = "each connection has room for one word")]
-pub(crate) fn take_messages() -> Batch {
-    MESSAGES.take().unwrap_or_default()
-}
-
-/// Gives it back, empty.
-pub(crate) fn keep_messages(messages: Batch) {
-    debug_assert!(messages.is_empty(), "messages belong to one connection");
-    MESSAGES.set(Some(messages));
 }
 
 /// Lends the thread's buffer to read into. It is zeroed once in its life; what it holds is whatever the last user left.

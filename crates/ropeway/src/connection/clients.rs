@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::sender::Sender;
+use crate::handle::Sender;
 
 /// The connections that a server has.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(crate) struct Place {
 
 impl Clients {
     /// Takes one of so many places; `None` if there is none left, or once stopped.
-    pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let mut shared = self.lock();
         if shared.stopped || shared.places.len() >= most {
             return None;
@@ -54,23 +54,23 @@ impl Clients {
         }
     }
 
-    pub(super) fn senders(&self) -> Vec<Sender> {
+    pub(crate) fn senders(&self) -> Vec<Sender> {
         self.lock().places.iter().filter_map(|(_, sender)| sender.clone()).collect()
     }
 
     /// Lets nobody in any more.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_waiters();
     }
 
     /// Waits for the word to stop.
-    pub(super) async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         self.wait(|shared| shared.stopped).await;
     }
 
     /// Waits until there is no connection, and nobody about to be one.
-    pub(super) async fn gone(&self) {
+    pub(crate) async fn gone(&self) {
         self.wait(|shared| shared.places.is_empty()).await;
     }
 
@@ -92,7 +92,7 @@ impl Clients {
 impl Place {
     /// The connection is open. `false` if the word to stop has come meanwhile: whoever closes all connections then may have
     /// missed this one.
-    pub(super) fn open(&self, sender: Sender) -> bool {
+    pub(crate) fn open(&self, sender: Sender) -> bool {
         let Some(clients) = &self.clients else { return false };
         let mut shared = clients.lock();
         shared.places[self.key as usize] = Some(sender);

@@ -3,15 +3,12 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
-use crate::command::Asked;
-use crate::subscription::Subscriptions;
+use super::command::{Asked, MAX_SPARE_COMMANDS};
+use crate::topic::Subscriptions;
 
 /// How many a thread keeps for the next ones to use: as many as often wait at once. They come to 40 KB where four commands at a
 /// time were the most, to 110 KB at worst.
 const SPARES: usize = 128;
-
-/// The room for commands that is kept for the next ones to use. More than this was needed for a burst.
-pub(crate) const MAX_SPARE_COMMANDS: usize = 16;
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "the boxes are what is kept")]

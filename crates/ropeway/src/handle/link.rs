@@ -8,16 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 use ropeway_proto::{CloseFrame, Message, Prepared, ReadyState, SendError};
 
-use crate::command::{Asked, Command};
+use super::command::{Asked, Command};
+use super::traffic::Traffic;
 #[cfg(unix)]
-use crate::event_loop::Mailbox;
+use crate::event_loop::{Mailbox, Publication};
 use crate::log::guarded;
 use crate::overflow::{Overflow, too_slow};
-use crate::subscription::Subscription;
-#[cfg(unix)]
-use crate::topic::Publication;
-use crate::topic::Topic;
-use crate::traffic::Traffic;
+use crate::topic::{Member, Subscription, Topic};
 
 /// The most commands that wait, so that empty messages are bounded too.
 const MOST_COMMANDS: usize = 16 * 1024;
@@ -40,7 +37,7 @@ pub(crate) struct Link {
 const PAUSED: u8 = 1;
 /// What was delivered waits to be taken, and nothing more has room.
 const HELD: u8 = 2;
-/// The connection publishes faster than others can send, see [`ahead`](crate::ahead).
+/// The connection publishes faster than others can send, see [`ahead`](crate::topic::ahead).
 const AHEAD: u8 = 4;
 
 /// Every connection at rest pays for each of these bytes: with the counts of its `Arc` it fills a block of the allocator's.
@@ -183,38 +180,6 @@ impl Link {
         }
     }
 
-    /// Hands over a message of a topic with such a policy. Nobody is told of one that finds no room, so it is counted. Returns
-    /// whether the connection's turn is late.
-    pub(crate) fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool {
-        let shared = self.lock();
-        match self.check_room(&shared) {
-            Ok(()) => {
-                let is_late = shared.traffic.as_ref().is_some_and(|traffic| traffic.is_late());
-                self.push_message(shared, message.message().len(), Command::Prepared(message));
-                return is_late;
-            }
-            Err(SendError::Full { .. }) => {
-                self.note_dropped_in(shared);
-                if policy.unwrap_or(self.overflow) != Overflow::Drop {
-                    self.push_close(self.lock(), Some(too_slow()));
-                }
-            }
-            // One that is closing does without.
-            Err(_) => {}
-        }
-        false
-    }
-
-    /// Wakes a publisher once the connection has had its turn; returns `true`, and does not, if that is not late.
-    pub(crate) fn wait_for_turn(&self, publisher: &Waker) -> bool {
-        let mut shared = self.lock();
-        let Some(traffic) = shared.traffic.as_mut().filter(|traffic| traffic.is_late()) else { return true };
-        if !traffic.publishers.iter().any(|known| known.will_wake(publisher)) {
-            traffic.publishers.push(publisher.clone());
-        }
-        false
-    }
-
     /// Hands over a message that was promised room before.
     pub(crate) fn send_promised(&self, message: Message) -> Result<(), SendError> {
         let shared = self.lock();
@@ -286,17 +251,17 @@ impl Link {
 
     pub(crate) fn subscribe(self: &Arc<Self>, topic: &Topic) {
         let mut shared = self.lock();
-        let is_known = |traffic: &Traffic| traffic.subscriptions.contains(topic);
+        let is_known = |traffic: &Traffic| traffic.subscriptions.contains(topic.table());
         if shared.is_over || shared.traffic.as_deref().is_some_and(is_known) {
             return;
         }
         #[cfg(unix)]
         let subscription = match &shared.mailbox {
-            Some(mailbox) => topic.table().admit_on_loop(mailbox, shared.key),
-            None => topic.table().admit(Arc::clone(self)),
+            Some(mailbox) => Subscription::on_loop(topic.table(), mailbox, shared.key),
+            None => Subscription::of_member(topic.table(), Arc::clone(self) as Arc<dyn Member>),
         };
         #[cfg(not(unix))]
-        let subscription = topic.table().admit(Arc::clone(self));
+        let subscription = Subscription::of_member(topic.table(), Arc::clone(self) as Arc<dyn Member>);
         shared.traffic().subscriptions.insert(subscription);
     }
 
@@ -308,12 +273,12 @@ impl Link {
         #[cfg(unix)]
         if may_be_behind {
             // Something that was published before may be on its way.
-            if traffic.subscriptions.leave(topic) {
+            if traffic.subscriptions.leave(topic.table()) {
                 self.push(shared, Command::Unsubscribe(topic.table().id()));
             }
             return;
         }
-        let subscription = traffic.subscriptions.remove(topic);
+        let subscription = traffic.subscriptions.remove(topic.table());
         drop(shared);
         subscription.into_iter().for_each(Subscription::end);
     }
@@ -604,5 +569,37 @@ impl std::task::Wake for Link {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.caught_up();
+    }
+}
+
+/// A subscriber, where no event loop drives the connection.
+impl Member for Link {
+    fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool {
+        let shared = self.lock();
+        match self.check_room(&shared) {
+            Ok(()) => {
+                let is_late = shared.traffic.as_ref().is_some_and(|traffic| traffic.is_late());
+                self.push_message(shared, message.message().len(), Command::Prepared(message));
+                return is_late;
+            }
+            Err(SendError::Full { .. }) => {
+                self.note_dropped_in(shared);
+                if policy.unwrap_or(self.overflow) != Overflow::Drop {
+                    self.push_close(self.lock(), Some(too_slow()));
+                }
+            }
+            // One that is closing does without.
+            Err(_) => {}
+        }
+        false
+    }
+
+    fn wait_for_turn(&self, publisher: &Waker) -> bool {
+        let mut shared = self.lock();
+        let Some(traffic) = shared.traffic.as_mut().filter(|traffic| traffic.is_late()) else { return true };
+        if !traffic.publishers.iter().any(|known| known.will_wake(publisher)) {
+            traffic.publishers.push(publisher.clone());
+        }
+        false
     }
 }

@@ -7,16 +7,11 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Connection, MessageRef, ReadyState, SendError};
 use tokio::time::Instant;
 
-use crate::command::{Asked, Command};
 #[cfg(unix)]
-use crate::event_loop;
-use crate::link::Link;
+use crate::event_loop::{self, Publication, Subscriber};
+use crate::handle::{Asked, Command, Link, Sender, with_commands};
 use crate::overflow::{Overflow, too_slow};
-use crate::scratch;
-use crate::sender::Sender;
 use crate::topic::Topic;
-#[cfg(unix)]
-use crate::topic::{Publication, Subscriber};
 
 /// A connection while an event of it is being handled. What is sent here leaves in one write with everything else that is
 /// sent while one read is being handled.
@@ -171,7 +166,7 @@ impl<'a> Ws<'a> {
     }
 
     fn run_commands_before(&mut self, publication: u64) {
-        scratch::with_commands(|commands| {
+        with_commands(|commands| {
             let delivered = self.link.take_commands(publication, commands);
             self.run_taken(commands, delivered);
         });
@@ -235,7 +230,7 @@ impl Ws<'_> {
     fn send_publication(&mut self, publication: &Publication) {
         if let Err(SendError::Full { .. }) = self.connection.send_prepared(&publication.message) {
             self.link.note_dropped();
-            if publication.table().overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {
+            if publication.audience.overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {
                 self.close_as_too_slow();
             }
         }

@@ -1,35 +1,21 @@
-//! The pull API: a connection that is asked for its messages.
+//! A connection as its user asks it for messages.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
-use ropeway_proto::{Cause, CloseCode, Closed, Message, MessageRef, ReadyState};
+use ropeway_proto::{Cause, CloseCode, Closed, Message, ReadyState};
 
-use crate::Error;
-use crate::handler::Handler;
-use crate::handshake::Handshake;
-use crate::scratch::{self, Batch};
-use crate::sender::Sender;
-use crate::ws::Ws;
-
-/// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait. As many as may wait
-/// for a peer that does not read, by default: a ping or close frame that comes behind some thousand messages is still seen.
-const INBOX_FULL: usize = 1024 * 1024;
-
-/// A message's share of the inbox besides its payload, so that empty messages fill it too.
-const MESSAGE_COST: usize = 64;
-
-/// The room for messages that is kept while there are none: enough not to ask for it message by message. So many are handed over
-/// at once, too.
-const KEPT: usize = 16;
+use super::inbox::{INBOX_FULL, Inbox, KEPT, lock, lost};
+use crate::error::Error;
+use crate::handle::Sender;
 
 /// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
 /// [`pull`](crate::Route::pull).
@@ -50,32 +36,11 @@ pub struct WebSocket {
     subprotocol: Option<String>,
 }
 
-/// Where the connection leaves messages for the user.
-#[derive(Debug, Default)]
-struct Inbox {
-    messages: VecDeque<Message>,
-    /// What the messages cost, see [`INBOX_FULL`].
-    cost: usize,
-    /// The user, waiting for a message.
-    waiting: Option<Waker>,
-    /// Nobody will ask any more.
-    deaf: bool,
-    /// Whether a message has ever come.
-    is_used: bool,
-    /// The peer has closed, or ended its half, and gets its answer once the messages are taken.
-    is_unanswered: bool,
-    /// Nothing before the end.
-    end: Option<Box<End>>,
-}
-
-/// How it ended, and whether the user has been told.
-#[derive(Debug)]
-struct End {
-    closed: Closed,
-    told: bool,
-}
-
 impl WebSocket {
+    pub(super) fn new(sender: Sender, inbox: Arc<Mutex<Inbox>>, subprotocol: Option<String>) -> Self {
+        Self { sender, inbox, batch: VecDeque::new(), subprotocol }
+    }
+
     /// The next message; `None` after a clean close.
     ///
     /// An unclean end is an error, once; after it comes `None` as well. All messages received before the end come first.
@@ -240,121 +205,9 @@ impl Sink<Message> for WebSocket {
     }
 }
 
-/// Leaves messages in the inbox of a [`WebSocket`]. `F` gets the socket once it is open.
-pub(crate) struct Pull<F> {
-    pub(crate) opened: F,
-}
-
-/// The task's end of the inbox.
-pub(crate) struct PullState {
-    inbox: Arc<Mutex<Inbox>>,
-    /// What one read has brought so far, so that the inbox's lock is taken once for many. The memory is the thread's, and one word
-    /// of it is the connection's.
-    batch: Option<Batch>,
-}
-
-impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
-    type State = PullState;
-
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> PullState {
-        let inbox = Arc::new(Mutex::new(Inbox::default()));
-        let socket = WebSocket {
-            sender: ws.sender(),
-            inbox: Arc::clone(&inbox),
-            batch: VecDeque::new(),
-            subprotocol: handshake.subprotocol.clone(),
-        };
-        (self.opened)(socket, handshake);
-        PullState { inbox, batch: None }
-    }
-
-    fn on_message(&self, ws: &mut Ws<'_>, state: &mut PullState, message: MessageRef<'_>) {
-        let batch = state.batch.get_or_insert_with(scratch::take_messages);
-        batch.push(message.into_owned());
-        if batch.len() >= KEPT {
-            state.leave(ws);
-        }
-    }
-
-    fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut PullState) {
-        state.leave(ws);
-    }
-
-    /// The user may have an answer to each message that came before, so the peer is answered when the user asks for the next
-    /// message behind the last, at once where that is so already.
-    fn on_peer_close(&self, ws: &mut Ws<'_>, state: &mut PullState) {
-        state.leave(ws);
-        let mut inbox = lock(&state.inbox);
-        let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
-        inbox.is_unanswered = !(is_done || inbox.deaf);
-        if !inbox.is_unanswered {
-            drop(inbox);
-            ws.answer_close();
-        }
-    }
-
-    fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
-        state.end(closed.clone());
-    }
-}
-
-impl PullState {
-    /// Leaves the batch to the user.
-    fn leave(&mut self, ws: &mut Ws<'_>) {
-        let Some(mut batch) = self.batch.take() else { return };
-        let mut inbox = lock(&self.inbox);
-        let waiting = if inbox.deaf {
-            batch.clear();
-            None
-        } else {
-            inbox.cost += batch.iter().map(|message| message.len() + MESSAGE_COST).sum::<usize>();
-            if inbox.cost >= INBOX_FULL {
-                ws.hold();
-            }
-            inbox.is_used = true;
-            inbox.messages.extend(batch.drain(..));
-            inbox.waiting.take()
-        };
-        drop(inbox);
-        scratch::keep_messages(batch);
-        wake(waiting);
-    }
-
-    fn end(&self, closed: Closed) {
-        let mut inbox = lock(&self.inbox);
-        if inbox.end.is_none() {
-            inbox.end = Some(Box::new(End { closed, told: false }));
-        }
-        let waiting = inbox.waiting.take();
-        drop(inbox);
-        wake(waiting);
-    }
-}
-
-/// The task was dropped with its runtime: a user on another one is told.
-impl Drop for PullState {
-    fn drop(&mut self) {
-        self.end(lost());
-    }
-}
-
 fn why(closed: &Closed) -> Error {
     match &closed.cause {
         Cause::Violation(violation) => Error::Violation(violation.clone()),
         _ => Error::Lost(closed.clone()),
-    }
-}
-
-fn lost() -> Closed {
-    Closed { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause: Cause::Terminated }
-}
-
-fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn wake(waiting: Option<Waker>) {
-    if let Some(waker) = waiting {
-        waker.wake();
     }
 }

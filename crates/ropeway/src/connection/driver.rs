@@ -12,18 +12,17 @@ use bytes::{Buf, BytesMut};
 use ropeway_proto::deflate;
 use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 
-use crate::Error;
-use crate::ahead::{self, InEvent};
-use crate::handler::Handler;
-use crate::handshake::Handshake;
-use crate::link::Link;
-use crate::log::{self, Rate};
-use crate::scratch;
-use crate::server::{Clients, Place};
+use super::clients::Place;
+use super::handler::Handler;
+use super::opened::{Endpoint, Opened};
+use super::ws::Ws;
+use crate::error::Error;
 #[cfg(unix)]
-use crate::topic::{Publication, Subscriber};
-use crate::transport::{Stream, Transport};
-use crate::ws::Ws;
+use crate::event_loop::{Publication, Subscriber};
+use crate::handle::Link;
+use crate::io::{Stream, Turn, scratch};
+use crate::log::{self, Rate};
+use crate::topic::ahead::{self, InEvent};
 
 /// How many bytes a connection may read before others have their turn.
 const BYTES_A_TURN: usize = 256 * 1024;
@@ -47,36 +46,6 @@ const LAST_WORK: usize = 1024;
 
 /// How many slices one `writev` takes: enough for eight large messages with their headers.
 const SLICES: usize = 16;
-
-/// What a connection is made of once its opening handshake is done.
-pub(crate) struct Opened<S = Transport> {
-    pub(crate) stream: S,
-    pub(crate) connection: Connection,
-    pub(crate) link: Arc<Link>,
-    pub(crate) handshake: Handshake,
-    /// What the peer sent right behind the handshake.
-    pub(crate) leftover: Vec<u8>,
-    /// Its place among the server's connections.
-    pub(crate) place: Option<Place>,
-}
-
-/// What many connections have in common: the handler of a route, and the server's list of its connections.
-pub(crate) struct Endpoint<H> {
-    pub(crate) handler: H,
-    /// `None` for a client.
-    pub(crate) clients: Option<Arc<Clients>>,
-}
-
-/// What has to happen after a connection's turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Nothing until the stream is ready, the deadline comes or a command does.
-    Parked,
-    /// There is more to do; others first.
-    Again,
-    /// The connection is closed: drop it.
-    Over,
-}
 
 /// A connection with its stream and its handler.
 ///

@@ -1,7 +1,16 @@
 //! What a [`Sender`](crate::Sender) asks of a connection, on its way there.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use ropeway_proto::{CloseFrame, Message, Prepared};
+
+/// The room for commands that is kept for the next ones to use. More than this was needed for a burst.
+pub(super) const MAX_SPARE_COMMANDS: usize = 16;
+
+thread_local! {
+    static COMMANDS: Cell<Vec<Asked>> = const { Cell::new(Vec::new()) };
+}
 
 /// What a sender asks of the connection.
 #[derive(Debug)]
@@ -39,5 +48,14 @@ impl Command {
             Self::Prepared(message) => message.message().len(),
             _ => 0,
         }
+    }
+}
+
+/// Lends the thread's list for commands, which is empty and has to be again.
+pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Asked>)) {
+    let mut commands = COMMANDS.take();
+    use_it(&mut commands);
+    if commands.capacity() <= MAX_SPARE_COMMANDS {
+        COMMANDS.set(commands);
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn complaint(error: &io::Error) -> Option<String> {
 
 /// Whether the complaint is about who signed a certificate: nobody known, another than it says, or it is an authority's,
 /// which nobody need have signed.
-pub(super) fn is_about_issuer(error: &CertificateError) -> bool {
+pub(crate) fn is_about_issuer(error: &CertificateError) -> bool {
     // An issuer whose signature is wrong is one of the same name as another that is trusted.
     matches!(error, CertificateError::UnknownIssuer | CertificateError::BadSignature) || is_authority(error)
 }

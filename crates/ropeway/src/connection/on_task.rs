@@ -2,22 +2,14 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::driver::{Driver, Turn};
-use crate::handler::Handler;
-use crate::transport::Stream;
-
-/// Has a task that has more to do go on once others had their turn.
-///
-/// To be woken at once would be before the runtime looks at its timers and its sockets, which it does only now and then while
-/// tasks are ready. Who yields goes on behind that.
-pub(crate) fn go_on_later(cx: &mut Context<'_>) {
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
-}
+use super::driver::Driver;
+use super::handler::Handler;
+use crate::io::{Stream, Turn, go_on_later};
 
 /// Drives one connection until it is closed.
 pub(crate) struct Task<H: Handler, S: Stream> {

@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Weak};
 
+use super::member::Member;
+use super::table::{Place, Table};
 #[cfg(unix)]
-use crate::event_loop::Mailbox;
-use crate::link::Link;
-#[cfg(unix)]
-use crate::topic::Publication;
-use crate::topic::{Table, Topic};
+use crate::event_loop::{Mailbox, Publication};
 
 /// A subscription. It does not keep the topic: one that nobody can publish at is gone, whoever subscribed.
 #[derive(Debug)]
@@ -19,27 +17,27 @@ pub(crate) struct Subscription {
     is_leaving: bool,
 }
 
-/// Where a topic keeps a subscriber.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    Other(usize),
-    #[cfg(unix)]
-    Loop {
-        index: u32,
-        key: u32,
-    },
-}
-
 /// The subscriptions of a connection, in the order of their topics' numbers. Of a topic there may be several, of which all but the
 /// last are leaving.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions(Vec<Subscription>);
 
 /// What is dropped when no lock is held, as it may lead to values of the user's.
-pub(crate) type Remains = Vec<(Option<Arc<Table>>, Option<Arc<Link>>)>;
+pub(crate) type Remains = Vec<(Option<Arc<Table>>, Option<Arc<dyn Member>>)>;
 
 impl Subscription {
-    pub(crate) fn new(table: &Arc<Table>, place: Place) -> Self {
+    /// Of a connection that no event loop drives, or not yet.
+    pub(crate) fn of_member(table: &Arc<Table>, member: Arc<dyn Member>) -> Self {
+        Self::new(table, table.admit(member))
+    }
+
+    /// Of a connection that an event loop drives.
+    #[cfg(unix)]
+    pub(crate) fn on_loop(table: &Arc<Table>, mailbox: &Arc<Mailbox>, key: u32) -> Self {
+        Self::new(table, table.admit_on_loop(mailbox, key))
+    }
+
+    fn new(table: &Arc<Table>, place: Place) -> Self {
         Self { id: table.id(), table: Arc::downgrade(table), place, is_leaving: false }
     }
 
@@ -57,8 +55,8 @@ impl Subscriptions {
     }
 
     /// Whether the connection is subscribed to a topic, and not leaving it.
-    pub(crate) fn contains(&self, topic: &Topic) -> bool {
-        self.find(topic.table().id()).is_some()
+    pub(crate) fn contains(&self, table: &Table) -> bool {
+        self.find(table.id()).is_some()
     }
 
     /// Adds one. Those of topics that are gone make room before more is asked for.
@@ -71,17 +69,17 @@ impl Subscriptions {
     }
 
     /// Takes out that of a topic, if there is one that is not leaving.
-    pub(crate) fn remove(&mut self, topic: &Topic) -> Option<Subscription> {
-        let index = self.find(topic.table().id())?;
+    pub(crate) fn remove(&mut self, table: &Table) -> Option<Subscription> {
+        let index = self.find(table.id())?;
         Some(self.0.remove(index))
     }
 
     /// Has the connection leave a topic once it was sent what was published before. `false` if it is not subscribed.
     #[cfg(unix)]
-    pub(crate) fn leave(&mut self, topic: &Topic) -> bool {
-        let Some(index) = self.find(topic.table().id()) else { return false };
+    pub(crate) fn leave(&mut self, table: &Table) -> bool {
+        let Some(index) = self.find(table.id()) else { return false };
         self.0[index].is_leaving = true;
-        topic.table().leave(self.0[index].place);
+        table.leave(self.0[index].place);
         true
     }
 
@@ -95,11 +93,14 @@ impl Subscriptions {
     /// Whether a publication is for the connection and was not yet sent to it. If so, it is sent now.
     #[cfg(unix)]
     pub(crate) fn hear(&self, publication: &Publication) -> bool {
-        let table = publication.table();
-        let start = self.0.partition_point(|known| known.id < table.id());
-        let of_topic = self.0[start..].iter().take_while(|known| known.id == table.id());
+        let id = publication.audience.id();
+        let start = self.0.partition_point(|known| known.id < id);
+        let of_topic = self.0[start..].iter().take_while(|known| known.id == id);
         // Each is asked, and the message counts as sent to each.
-        of_topic.filter(|known| table.hears(known.place, publication.number)).count() > 0
+        let hears = |known: &&Subscription| {
+            known.table.upgrade().is_some_and(|table| table.hears(known.place, publication.number))
+        };
+        of_topic.filter(hears).count() > 0
     }
 
     /// An event loop drives the connection from now on.
@@ -129,10 +130,11 @@ impl Subscriptions {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::topic::Topic;
 
     /// As a connection on a loop keeps them.
     fn subscribe(subscriptions: &mut Subscriptions, topic: &Topic, mailbox: &Arc<Mailbox>) {
-        subscriptions.insert(topic.table().admit_on_loop(mailbox, 7));
+        subscriptions.insert(Subscription::on_loop(topic.table(), mailbox, 7));
     }
 
     #[test]
@@ -144,7 +146,7 @@ mod tests {
             subscribe(&mut subscriptions, &Topic::new(), &mailbox);
         }
         assert!(subscriptions.0.capacity() <= 8, "room for {}", subscriptions.0.capacity());
-        assert!(subscriptions.contains(&stays));
+        assert!(subscriptions.contains(stays.table()));
         // The loop is known by the topic that is left alone.
         assert_eq!(Arc::strong_count(&mailbox), 2);
         subscriptions.end();
@@ -160,10 +162,10 @@ mod tests {
         }
         assert!(subscriptions.0.is_sorted_by_key(|subscription| subscription.id));
         for topic in topics.iter().step_by(2) {
-            subscriptions.remove(topic).expect("it is subscribed").end();
+            subscriptions.remove(topic.table()).expect("it is subscribed").end();
         }
         for (number, topic) in topics.iter().enumerate() {
-            assert_eq!((subscriptions.contains(topic), topic.len()), (number % 2 == 1, number % 2));
+            assert_eq!((subscriptions.contains(topic.table()), topic.len()), (number % 2 == 1, number % 2));
         }
     }
 
@@ -173,13 +175,13 @@ mod tests {
         let topic = Topic::new();
         let id = topic.table().id();
         subscribe(&mut subscriptions, &topic, &mailbox);
-        assert!(subscriptions.leave(&topic) && !subscriptions.leave(&topic));
-        assert!(!subscriptions.contains(&topic) && topic.is_empty());
+        assert!(subscriptions.leave(topic.table()) && !subscriptions.leave(topic.table()));
+        assert!(!subscriptions.contains(topic.table()) && topic.is_empty());
         subscribe(&mut subscriptions, &topic, &mailbox);
-        assert!(subscriptions.contains(&topic));
+        assert!(subscriptions.contains(topic.table()));
         assert_eq!(topic.len(), 1);
         subscriptions.left(id).expect("the first one").end();
-        assert!(subscriptions.left(id).is_none() && subscriptions.contains(&topic));
+        assert!(subscriptions.left(id).is_none() && subscriptions.contains(topic.table()));
         assert_eq!(topic.len(), 1);
     }
 }

@@ -5,9 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::member::Member;
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
-use crate::link::Link;
 
 thread_local! {
     /// Whether an event of a connection is being handled on this thread.
@@ -23,7 +23,7 @@ pub(crate) enum Behind {
     #[cfg(unix)]
     Loop(Arc<Mailbox>),
     /// A subscriber that is a task. Its own turn is late, its peer has nothing to do with it.
-    Task(Arc<Link>),
+    Task(Arc<dyn Member>),
 }
 
 impl Behind {
@@ -32,7 +32,7 @@ impl Behind {
         match self {
             #[cfg(unix)]
             Self::Loop(mailbox) => mailbox.wait_for_room(publisher),
-            Self::Task(link) => link.wait_for_turn(publisher),
+            Self::Task(member) => member.wait_for_turn(publisher),
         }
     }
 }

@@ -11,7 +11,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::transport::Stream;
+use super::transport::Stream;
 
 /// What a socket is ready for. Being told is edge-triggered: once for each change.
 #[derive(Clone, Copy, Debug)]

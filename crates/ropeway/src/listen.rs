@@ -5,11 +5,10 @@ use std::ops::Deref;
 
 use ropeway_proto::{Closed, MessageRef};
 
-use crate::Error;
-use crate::handler::Handler;
+use crate::connection::{Handler, Ws};
+use crate::error::Error;
+use crate::handle::Sender;
 use crate::handshake::Handshake;
-use crate::sender::Sender;
-use crate::ws::Ws;
 
 type OnMessage = Box<dyn FnMut(&mut Ws<'_>, MessageRef<'_>) + Send>;
 type OnControl = Box<dyn FnMut(&mut Ws<'_>, &[u8]) + Send>;

@@ -3,12 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::driver::{Driver, Endpoint, Opened};
-use crate::handler::Handler;
-use crate::log::guarded;
-use crate::task::Task;
+use super::driver::Driver;
+use super::handler::Handler;
+use super::on_task::Task;
+use super::opened::{Endpoint, Opened};
 #[cfg(unix)]
-use crate::{event_loop, transport::Transport};
+use crate::event_loop;
+#[cfg(unix)]
+use crate::io::{Socket, Transport};
+#[cfg(unix)]
+use crate::log::guarded;
 
 /// Tells the handler that the connection is open, and sees to it that it is driven until it is closed. Fails, and tells the
 /// handler nothing, if the socket cannot be taken from its runtime.
@@ -34,7 +38,7 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io:
             return Ok(Some(Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place }));
         }
     };
-    let stream = event_loop::Socket::new(tcp.into_std()?);
+    let stream = Socket::new(tcp.into_std()?);
     let opened = Opened { stream, connection, link, handshake, leftover, place };
     mailbox.adopt(Box::new(Driver::open(opened, Arc::clone(endpoint))));
     Ok(None)

@@ -2,9 +2,9 @@
 
 use ropeway_proto::{Closed, MessageRef};
 
-use crate::Error;
+use super::ws::Ws;
+use crate::error::Error;
 use crate::handshake::Handshake;
-use crate::ws::Ws;
 
 /// What happens on the connections of a server, or of a client.
 ///

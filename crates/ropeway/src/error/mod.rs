@@ -1,5 +1,8 @@
 //! What can go wrong, by blame.
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificate;
+
 use std::{fmt, io};
 
 use http::Response;
@@ -7,7 +10,7 @@ use ropeway_proto::handshake::ClientError;
 use ropeway_proto::{Closed, SendError, Violation};
 
 #[cfg(feature = "tls")]
-use crate::client::certificate::complaint;
+use certificate::complaint;
 
 /// What can go wrong with a connection.
 #[derive(Debug)]

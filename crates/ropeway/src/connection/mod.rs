@@ -1,0 +1,18 @@
+//! A connection at work: what it is made of, the handler that it calls, and what drives it.
+
+mod clients;
+mod driver;
+mod handler;
+#[cfg(unix)]
+mod on_loop;
+mod on_task;
+mod opened;
+mod start;
+mod ws;
+
+pub(crate) use clients::{Clients, Place};
+pub(crate) use driver::Driver;
+pub use handler::Handler;
+pub(crate) use opened::{Endpoint, Opened, Terms};
+pub(crate) use start::start;
+pub use ws::Ws;

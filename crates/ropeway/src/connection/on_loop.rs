@@ -1,0 +1,47 @@
+//! A connection on an event loop.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use mio::{Registry, Token};
+
+use super::driver::Driver;
+use super::handler::Handler;
+use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
+use crate::io::{Readiness, Socket, Turn};
+
+impl<H: Handler> Drive for Driver<H, Socket> {
+    fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.stream_mut().watch(registry, token)
+    }
+
+    fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {
+        self.link().set_event_loop(mailbox, key);
+    }
+
+    fn note(&mut self, readiness: Readiness) {
+        self.stream_mut().note(readiness);
+    }
+
+    fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>> {
+        self.turn(is_due, cx, now).widen()
+    }
+
+    fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
+        self.publish(publications, to, cx, now);
+    }
+
+    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
+        self.last_turn(is_first, now)
+    }
+
+    fn is_due_sooner(&self) -> bool {
+        self.is_due_sooner()
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        self.next_deadline()
+    }
+}

@@ -1,0 +1,64 @@
+//! A message that was published, on its way to the subscribers that an event loop carries.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use ropeway_proto::Prepared;
+
+use crate::overflow::Overflow;
+
+/// A message that was published, on its way to an event loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) audience: Arc<dyn Audience>,
+    /// Which message of the audience's topic it is.
+    pub(crate) number: u64,
+    /// Which publication of the loop it is.
+    pub(crate) sequence: u64,
+    pub(crate) message: Prepared,
+    /// What sending it to the loop's subscribers costs, in bytes: its own, and a price for each of them.
+    pub(crate) work: usize,
+}
+
+/// The subscribers of a topic, as an event loop asks for them.
+pub(crate) trait Audience: Debug + Send + Sync {
+    /// The number of the topic. No other has it.
+    fn id(&self) -> u64;
+
+    /// What happens to a message for which a subscriber has no room, if the topic says so.
+    fn overflow(&self) -> Option<Overflow>;
+
+    /// Finds at most `most` subscribers on the loop of this number, from a place on, that are sent the topic's messages up to number
+    /// `last` now. Returns where to go on; `None` after the last subscriber.
+    fn on_loop(&self, loop_: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize>;
+}
+
+/// A subscriber on an event loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subscriber {
+    /// Its key there.
+    pub(crate) key: u32,
+    /// The number of the last message that it was sent, or that was published before it came.
+    pub(crate) since: u64,
+    /// The number of the last message that it is to be sent: those published after it unsubscribed are not for it.
+    pub(crate) until: u64,
+}
+
+impl Publication {
+    /// Whether it is of the same topic.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.audience.id() == other.audience.id()
+    }
+
+    /// The length of its payload.
+    pub(crate) fn len(&self) -> usize {
+        self.message.message().len()
+    }
+}
+
+impl Subscriber {
+    /// Whether the message of this number is for it and was not yet sent to it.
+    pub(crate) fn hears(&self, number: u64) -> bool {
+        self.since < number && number <= self.until
+    }
+}

@@ -1,0 +1,38 @@
+//! The end of a turn: what has to happen next.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::task::Context;
+
+/// What has to happen after the turn of a connection, or of a client that is about to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn<T = Infallible> {
+    /// Nothing until the stream is ready, the deadline comes or a command does.
+    Parked,
+    /// There is more to do; others first.
+    Again,
+    /// It is over: drop it.
+    Over,
+    /// Its stream goes on as this.
+    Become(T),
+}
+
+impl Turn {
+    /// The same among turns after which a stream may go on as something else.
+    pub(crate) fn widen<T>(self) -> Turn<T> {
+        match self {
+            Self::Parked => Turn::Parked,
+            Self::Again => Turn::Again,
+            Self::Over => Turn::Over,
+        }
+    }
+}
+
+/// Schedules the current task behind those that are ready, by way of [`yield_now`](tokio::task::yield_now).
+///
+/// A task that wakes itself would run before tokio looks at its timers and sockets, which it seldom does while tasks are
+/// ready. A task that yields runs after that.
+pub(crate) fn go_on_later(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}

@@ -1,0 +1,123 @@
+//! The connection's end of an inbox, as a [`Handler`].
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
+
+use ropeway_proto::{Closed, Message, MessageRef};
+
+use super::inbox::{End, INBOX_FULL, Inbox, KEPT, MESSAGE_COST, lock, lost, wake};
+use super::websocket::WebSocket;
+use crate::connection::{Handler, Ws};
+use crate::handshake::Handshake;
+
+/// A list of messages in one word.
+type Batch = Box<Vec<Message>>;
+
+thread_local! {
+    static MESSAGES: Cell<Option<Batch>> = const { Cell::new(None) };
+}
+
+/// Leaves messages in the inbox of a [`WebSocket`]. `F` gets the socket once it is open.
+pub(crate) struct Pull<F> {
+    pub(crate) opened: F,
+}
+
+/// The task's end of the inbox.
+pub(crate) struct PullState {
+    inbox: Arc<Mutex<Inbox>>,
+    /// What one read has brought so far, so that the inbox's lock is taken once for many. The memory is the thread's, and one word
+    /// of it is the connection's.
+    batch: Option<Batch>,
+}
+
+impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
+    type State = PullState;
+
+    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> PullState {
+        let inbox = Arc::new(Mutex::new(Inbox::default()));
+        let socket = WebSocket::new(ws.sender(), Arc::clone(&inbox), handshake.subprotocol.clone());
+        (self.opened)(socket, handshake);
+        PullState { inbox, batch: None }
+    }
+
+    fn on_message(&self, ws: &mut Ws<'_>, state: &mut PullState, message: MessageRef<'_>) {
+        let batch = state.batch.get_or_insert_with(take_messages);
+        batch.push(message.into_owned());
+        if batch.len() >= KEPT {
+            state.leave(ws);
+        }
+    }
+
+    fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+        state.leave(ws);
+    }
+
+    /// The user may have an answer to each message that came before, so the peer is answered when the user asks for the next
+    /// message behind the last, at once where that is so already.
+    fn on_peer_close(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+        state.leave(ws);
+        let mut inbox = lock(&state.inbox);
+        let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
+        inbox.is_unanswered = !(is_done || inbox.deaf);
+        if !inbox.is_unanswered {
+            drop(inbox);
+            ws.answer_close();
+        }
+    }
+
+    fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
+        state.end(closed.clone());
+    }
+}
+
+impl PullState {
+    /// Leaves the batch to the user.
+    fn leave(&mut self, ws: &mut Ws<'_>) {
+        let Some(mut batch) = self.batch.take() else { return };
+        let mut inbox = lock(&self.inbox);
+        let waiting = if inbox.deaf {
+            batch.clear();
+            None
+        } else {
+            inbox.cost += batch.iter().map(|message| message.len() + MESSAGE_COST).sum::<usize>();
+            if inbox.cost >= INBOX_FULL {
+                ws.hold();
+            }
+            inbox.is_used = true;
+            inbox.messages.extend(batch.drain(..));
+            inbox.waiting.take()
+        };
+        drop(inbox);
+        keep_messages(batch);
+        wake(waiting);
+    }
+
+    fn end(&self, closed: Closed) {
+        let mut inbox = lock(&self.inbox);
+        if inbox.end.is_none() {
+            inbox.end = Some(Box::new(End { closed, told: false }));
+        }
+        let waiting = inbox.waiting.take();
+        drop(inbox);
+        wake(waiting);
+    }
+}
+
+/// The task was dropped with its runtime: a user on another one is told.
+impl Drop for PullState {
+    fn drop(&mut self) {
+        self.end(lost());
+    }
+}
+
+/// Takes the thread's list for messages.
+#[expect(clippy::unnecessary_box_returns, reason = "each connection has room for one word")]
+fn take_messages() -> Batch {
+    MESSAGES.take().unwrap_or_default()
+}
+
+/// Gives it back, empty.
+fn keep_messages(messages: Batch) {
+    debug_assert!(messages.is_empty(), "messages belong to one connection");
+    MESSAGES.set(Some(messages));
+}
