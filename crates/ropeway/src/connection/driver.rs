@@ -1,8 +1,8 @@
 //! A connection's work: reads into the thread's buffer, lets the core and the handler make of it what they will, and writes
-//! everything that came of it at once. Who calls it, and when, is the [`task`](crate::task)'s or the
+//! everything that came of it at once. Who calls it, and when, is `on_task`'s or the
 //! [event loop](crate::event_loop)'s.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -15,10 +15,9 @@ use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, Read
 use super::clients::Place;
 use super::handler::Handler;
 use super::opened::{Endpoint, Opened};
+use super::writing::Writing;
 use super::ws::Ws;
 use crate::error::Error;
-#[cfg(unix)]
-use crate::event_loop::{Publication, Subscriber};
 use crate::handle::Link;
 use crate::io::{Stream, Turn, scratch};
 use crate::log::{self, Rate};
@@ -33,28 +32,18 @@ const COMPRESSED_BYTES_A_TURN: usize = 64 * 1024;
 /// An event's share of those bytes besides its payload, so that empty messages come to an end too.
 const MESSAGE_COST: usize = 64;
 
-/// How much a peer has for certain once it was written, though the socket is dropped: what TCP sends without waiting for the
-/// peer's word (RFC 6928: ten segments).
-const ON_ITS_WAY: usize = 14 * 1024;
-
 /// How many large messages are compressed at once, of all connections: each holds a codec of 265 KiB, so this is 17 MiB. Another
 /// large message is sent uncompressed meanwhile.
 const MOST_CODECS: usize = 64;
-
-/// How many slices of a large message are compressed for a connection whose runtime ends: 16 MiB, half a second at most.
-const LAST_WORK: usize = 1024;
-
-/// How many slices one `writev` takes: enough for eight large messages with their headers.
-const SLICES: usize = 16;
 
 /// A connection with its stream and its handler.
 ///
 /// One turn: commands, one write of all that is queued, then a read and what it brings; again until there is nothing to
 /// do. What is queued while a read is being handled is so written together.
 pub(crate) struct Driver<H: Handler, S> {
-    stream: S,
-    connection: Connection,
-    link: Arc<Link>,
+    pub(super) stream: S,
+    pub(super) connection: Connection,
+    pub(super) link: Arc<Link>,
     endpoint: Arc<Endpoint<H>>,
     /// Its place among the endpoint's clients.
     place: u32,
@@ -62,31 +51,11 @@ pub(crate) struct Driver<H: Handler, S> {
     state: Option<H::State>,
     /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
     leftover: Option<Box<BytesMut>>,
-    writing: Writing,
+    pub(super) writing: Writing,
     /// Whether nothing was read for a while because the user did not want to.
     was_unread: bool,
     /// Whether the deadline that was told last holds until it comes, see [`Driver::is_due_sooner`].
     is_timed: bool,
-}
-
-/// What is to be done about the transport's writing half.
-///
-/// ```text
-///   Idle ── written ──► Unflushed ── flushed ──► Idle
-///     │                   ▲ │ full
-///     │           written │ ▼
-///     ├──────── full ──► Blocked
-///     └── told to end ──► Ending ──► Ended        any ── error ──► Ended
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Idle,
-    /// Something was written that a layer between, such as TLS, may still hold.
-    Unflushed,
-    /// The transport took no more.
-    Blocked,
-    Ending,
-    Ended,
 }
 
 impl<H: Handler, S: Stream> Driver<H, S> {
@@ -133,53 +102,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
-    /// Its runtime ends: does what was asked through senders and writes, as far as the stream takes it at once; the handler is not
-    /// called any more. Gives whether there is a reason to wait and do it again: where bytes are left, and then until the peer
-    /// has ended its half, which says that it has read them.
-    pub(crate) fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        if self.connection.outcome().is_some() || (is_first && self.buffered() == 0 && !self.link.has_commands()) {
-            return false;
-        }
-        let queued = scratch::with_spare(|spare| {
-            self.connection.lend(spare);
-            Ws::new(&mut self.connection, &self.link).run_commands();
-            for _ in 0..LAST_WORK {
-                // What has not begun goes as it is: there is no time any more.
-                self.connection.handle_work(false);
-            }
-            let queued = self.connection.buffered_amount();
-            self.write(&mut cx, now);
-            self.connection.reclaim(spare);
-            queued
-        });
-        if self.buffered() > 0 {
-            return true;
-        }
-        if self.writing != Writing::Ended {
-            let _ = self.stream.poll_shutdown(&mut cx);
-            self.writing = Writing::Ended;
-        }
-        !(self.read_off(&mut cx) || (is_first && queued <= ON_ITS_WAY))
-    }
-
     /// Bytes that wait to be written, here or in a layer between.
-    fn buffered(&self) -> usize {
+    pub(super) fn buffered(&self) -> usize {
         self.connection.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
-    }
-
-    /// Sends messages of a topic, and writes them at once as far as the transport takes them.
-    #[cfg(unix)]
-    pub(crate) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
-        scratch::with_spare(|spare| {
-            self.connection.lend(spare);
-            Ws::new(&mut self.connection, &self.link).send_published(publications, to);
-            self.write(cx, now);
-            self.connection.reclaim(spare);
-        });
-        if self.connection.buffered_amount() > 0 {
-            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
-        }
     }
 
     /// Whether the deadline may be sooner than the one that was told last. What it depends on is seldom other than it was then:
@@ -253,57 +178,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     /// Writes all that waits, as far as the transport takes it.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
         // What the transport does not take now it wakes the connection for; there is nothing to wait for here.
-        let _ = self.poll_write(cx, now);
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        while self.connection.buffered_amount() > 0 {
-            if self.writing == Writing::Ended {
-                // Nobody will take it. What was received before the transport broke is still delivered.
-                self.connection.handle_broken_pipe(now);
-            }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = self.connection.poll_transmit(&mut slices);
-            if count == 0 {
-                break;
-            }
-            match self.stream.poll_write(cx, &slices[..count]) {
-                Poll::Ready(Ok(0)) => self.broken(&io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => {
-                    self.connection.handle_transmitted(written);
-                    if self.writing == Writing::Blocked {
-                        self.connection.handle_taken(now);
-                    }
-                    self.writing = Writing::Unflushed;
-                }
-                Poll::Ready(Err(error)) => self.broken(&error),
-                Poll::Pending => {
-                    self.writing = Writing::Blocked;
-                    return Poll::Pending;
-                }
-            }
+        if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.connection, cx, now) {
+            self.broken(&error);
         }
-        if self.writing == Writing::Unflushed {
-            match ready!(self.stream.poll_flush(cx)) {
-                Ok(()) => self.writing = Writing::Idle,
-                Err(error) => self.broken(&error),
-            }
-        }
-        if matches!(self.writing, Writing::Idle | Writing::Ended) && self.connection.poll_shutdown() {
-            match self.writing {
-                Writing::Ended => self.connection.handle_shutdown(),
-                _ => self.writing = Writing::Ending,
-            }
-        }
-        if self.writing == Writing::Ending {
-            // An error here says that the peer was faster.
-            let _ = ready!(self.stream.poll_shutdown(cx));
-            self.writing = Writing::Ended;
-            self.connection.handle_shutdown();
-        }
-        Poll::Ready(())
     }
 
     fn broken(&mut self, error: &io::Error) {
@@ -419,7 +298,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     /// Reads and throws away what is there, of a peer that sends on a turn's worth. Gives whether the peer has ended its half.
-    fn read_off(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn read_off(&mut self, cx: &mut Context<'_>) -> bool {
         for _ in 0..BYTES_A_TURN / scratch::SIZE {
             match scratch::with(|buffer| self.stream.poll_read(cx, buffer)) {
                 Poll::Ready(Ok(1..)) => {}

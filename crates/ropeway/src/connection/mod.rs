@@ -3,11 +3,13 @@
 mod clients;
 mod driver;
 mod handler;
+mod last_turn;
 #[cfg(unix)]
 mod on_loop;
 mod on_task;
 mod opened;
 mod start;
+mod writing;
 mod ws;
 
 pub(crate) use clients::{Clients, Place};

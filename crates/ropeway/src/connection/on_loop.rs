@@ -9,8 +9,9 @@ use mio::{Registry, Token};
 
 use super::driver::Driver;
 use super::handler::Handler;
+use super::ws::Ws;
 use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
-use crate::io::{Readiness, Socket, Turn};
+use crate::io::{Readiness, Socket, Turn, scratch};
 
 impl<H: Handler> Drive for Driver<H, Socket> {
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -30,7 +31,15 @@ impl<H: Handler> Drive for Driver<H, Socket> {
     }
 
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
-        self.publish(publications, to, cx, now);
+        scratch::with_spare(|spare| {
+            self.connection.lend(spare);
+            Ws::new(&mut self.connection, &self.link).send_published(publications, to);
+            self.write(cx, now);
+            self.connection.reclaim(spare);
+        });
+        if self.connection.buffered_amount() > 0 {
+            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        }
     }
 
     fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {

@@ -1,15 +1,18 @@
 //! What a connection and its [`Sender`](crate::Sender)s share: commands on their way in, and the figures on their way
 //! out. One short lock; nothing of the user's runs under it.
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ropeway_proto::{CloseFrame, Message, Prepared, ReadyState, SendError};
 
+use super::addr::Addr;
 use super::command::{Asked, Command};
+use super::shared::Shared;
+use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use super::traffic::Traffic;
+use super::unread::{AHEAD, HELD, PAUSED, Unread};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
 use crate::log::guarded;
@@ -30,89 +33,42 @@ pub(crate) struct Link {
     /// Whether there are commands: asked without the lock, once an event.
     has_commands: AtomicBool,
     /// Why nothing is read for now: [`PAUSED`], [`HELD`] and [`AHEAD`], in one byte.
-    unread: AtomicU8,
+    unread: Unread,
 }
 
-/// The user wants nothing delivered.
-const PAUSED: u8 = 1;
-/// What was delivered waits to be taken, and nothing more has room.
-const HELD: u8 = 2;
-/// The connection publishes faster than others can send, see [`ahead`](crate::topic::ahead).
-const AHEAD: u8 = 4;
-
 /// Every connection at rest pays for each of these bytes: with the counts of its `Arc` it fills a block of the allocator's.
-#[cfg(all(unix, target_pointer_width = "64"))]
+#[cfg(all(unix, target_pointer_width = "64", not(ropeway_loom)))]
 const _: () = assert!(size_of::<Link>() <= 56);
 
 /// Four gigabytes that wait for one peer are as good as no limit.
 const UNLIMITED: u32 = u32::MAX;
 
-/// An address in two words.
-#[derive(Debug)]
-enum Addr {
-    Unknown,
-    V4(SocketAddrV4),
-    V6(Box<SocketAddrV6>),
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: ReadyState,
-    /// Whether the connection waits; nobody need wake it while it has its turn.
-    is_parked: bool,
-    /// Whether it is over, the close event included.
-    is_over: bool,
-    /// What the event loop knows it by.
-    key: u32,
-    /// The event loop that drives it, if one does.
-    #[cfg(unix)]
-    mailbox: Option<Arc<Mailbox>>,
-    /// Nothing where nothing waits, in either direction.
-    traffic: Option<Box<Traffic>>,
-}
-
 impl Link {
     pub(crate) fn new(remote_addr: Option<SocketAddr>, max_buffered: usize, overflow: Overflow) -> Self {
         Self {
-            shared: Mutex::new(Shared {
-                state: ReadyState::Open,
-                is_parked: false,
-                is_over: false,
-                key: 0,
-                #[cfg(unix)]
-                mailbox: None,
-                traffic: None,
-            }),
-            remote_addr: match remote_addr {
-                None => Addr::Unknown,
-                Some(SocketAddr::V4(addr)) => Addr::V4(addr),
-                Some(SocketAddr::V6(addr)) => Addr::V6(Box::new(addr)),
-            },
+            shared: Mutex::new(Shared::new()),
+            remote_addr: Addr::new(remote_addr),
             max_buffered: u32::try_from(max_buffered).unwrap_or(UNLIMITED),
             overflow,
             has_commands: AtomicBool::new(false),
-            unread: AtomicU8::new(0),
+            unread: Unread::new(),
         }
     }
 
     pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
-        match &self.remote_addr {
-            Addr::Unknown => None,
-            Addr::V4(addr) => Some(SocketAddr::V4(*addr)),
-            Addr::V6(addr) => Some(SocketAddr::V6(**addr)),
-        }
+        self.remote_addr.get()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) & PAUSED != 0
+        self.unread.has(PAUSED)
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) & HELD != 0
+        self.unread.has(HELD)
     }
 
     pub(crate) fn is_ahead(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) & AHEAD != 0
+        self.unread.has(AHEAD)
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -183,7 +139,7 @@ impl Link {
     /// Hands over a message that was promised room before.
     pub(crate) fn send_promised(&self, message: Message) -> Result<(), SendError> {
         let shared = self.lock();
-        check_open(&shared)?;
+        shared.check_open()?;
         self.push_message(shared, message.len(), Command::Message(message));
         Ok(())
     }
@@ -305,41 +261,31 @@ impl Link {
     }
 
     pub(crate) fn pause(&self, pause: bool) {
-        if self.set_unread(PAUSED, pause) && !pause {
+        if self.unread.set(PAUSED, pause) && !pause {
             self.lock().wake();
         }
     }
 
     /// Whether what was delivered waits to be taken.
     pub(crate) fn hold(&self, hold: bool) {
-        if self.set_unread(HELD, hold) && !hold {
+        if self.unread.set(HELD, hold) && !hold {
             self.lock().wake();
         }
     }
 
     /// Not read from until [`Link::caught_up`].
     pub(crate) fn set_ahead(&self) {
-        self.set_unread(AHEAD, true);
+        self.unread.set(AHEAD, true);
     }
 
     pub(crate) fn caught_up(&self) {
-        if self.set_unread(AHEAD, false) {
+        if self.unread.set(AHEAD, false) {
             self.lock().wake();
         }
     }
 
-    /// Sets or clears a reason; returns whether it was set.
-    fn set_unread(&self, reason: u8, is_so: bool) -> bool {
-        let before = if is_so {
-            self.unread.fetch_or(reason, Ordering::Relaxed)
-        } else {
-            self.unread.fetch_and(!reason, Ordering::Relaxed)
-        };
-        before & reason != 0
-    }
-
     fn check_room(&self, shared: &Shared) -> Result<(), SendError> {
-        check_open(shared)?;
+        shared.check_open()?;
         let buffered = shared.buffered_amount();
         if self.has_room(buffered) && shared.commands() < MOST_COMMANDS {
             Ok(())
@@ -467,7 +413,7 @@ impl Link {
     /// acted on: whether there was a reason not to read.
     pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool) -> bool {
         let mut shared = self.lock();
-        let is_wanted = was_unread && self.unread.load(Ordering::Relaxed) == 0;
+        let is_wanted = was_unread && self.unread.is_none();
         if shared.has_commands() || is_wanted {
             return false;
         }
@@ -516,49 +462,6 @@ impl Link {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Shared {
-    fn traffic(&mut self) -> &mut Traffic {
-        self.traffic.get_or_insert_with(Traffic::spare)
-    }
-
-    fn has_commands(&self) -> bool {
-        self.commands() > 0
-    }
-
-    fn commands(&self) -> usize {
-        self.traffic.as_ref().map_or(0, |traffic| traffic.commands.len())
-    }
-
-    fn buffered_amount(&self) -> usize {
-        self.traffic.as_ref().map_or(0, |traffic| traffic.buffered_amount())
-    }
-
-    /// Wakes the connection if it waits. None of the user's code runs here, so this may be done under the lock.
-    fn wake(&mut self) {
-        if !std::mem::take(&mut self.is_parked) {
-            return;
-        }
-        #[cfg(unix)]
-        if let Some(mailbox) = &self.mailbox {
-            return mailbox.call(self.key as usize);
-        }
-        if let Some(task) = self.traffic.as_ref().and_then(|traffic| traffic.task.as_ref()) {
-            task.wake_by_ref();
-        }
-    }
-
-    fn wait(&mut self, cx: &Context<'_>) {
-        let waiting = &mut self.traffic().waiting;
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-    }
-}
-
-fn check_open(shared: &Shared) -> Result<(), SendError> {
-    if shared.state == ReadyState::Open { Ok(()) } else { Err(SendError::NotOpen(shared.state)) }
 }
 
 /// A link wakes its connection where that waits as a publisher.

@@ -1,0 +1,96 @@
+//! The writing half of a connection's stream.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use ropeway_proto::Connection;
+
+use crate::io::Stream;
+
+/// How many slices one `writev` takes: enough for eight large messages with their headers.
+const SLICES: usize = 16;
+
+/// What is to be done about the stream's writing half.
+///
+/// ```text
+///   Idle ── written ──► Unflushed ── flushed ──► Idle
+///     │                   ▲ │ full
+///     │           written │ ▼
+///     ├──────── full ──► Blocked
+///     └── told to end ──► Ending ──► Ended        any ── error ──► Ended
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    Idle,
+    /// Something was written that a layer between, such as TLS, may still hold.
+    Unflushed,
+    /// The stream took no more.
+    Blocked,
+    Ending,
+    Ended,
+}
+
+impl Writing {
+    /// Writes what is queued, as far as the stream takes it, and ends the half once the connection says so. It is pending where
+    /// the stream wakes the connection when it takes more. An error is the stream's, and the half has ended with it.
+    pub(super) fn poll_write(
+        &mut self,
+        stream: &mut impl Stream,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> Poll<io::Result<()>> {
+        let mut broken = Ok(());
+        while connection.buffered_amount() > 0 {
+            if *self == Self::Ended {
+                // Nobody will take it. What was received before the stream broke is still delivered.
+                connection.handle_broken_pipe(now);
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = connection.poll_transmit(&mut slices);
+            if count == 0 {
+                break;
+            }
+            match stream.poll_write(cx, &slices[..count]) {
+                Poll::Ready(Ok(0)) => broken = self.end_with(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    connection.handle_transmitted(written);
+                    if *self == Self::Blocked {
+                        connection.handle_taken(now);
+                    }
+                    *self = Self::Unflushed;
+                }
+                Poll::Ready(Err(error)) => broken = self.end_with(error),
+                Poll::Pending => {
+                    *self = Self::Blocked;
+                    return Poll::Pending;
+                }
+            }
+        }
+        if *self == Self::Unflushed {
+            match ready!(stream.poll_flush(cx)) {
+                Ok(()) => *self = Self::Idle,
+                Err(error) => broken = self.end_with(error),
+            }
+        }
+        if matches!(self, Self::Idle | Self::Ended) && connection.poll_shutdown() {
+            match self {
+                Self::Ended => connection.handle_shutdown(),
+                _ => *self = Self::Ending,
+            }
+        }
+        if *self == Self::Ending {
+            // An error here says that the peer was faster.
+            let _ = ready!(stream.poll_shutdown(cx));
+            *self = Self::Ended;
+            connection.handle_shutdown();
+        }
+        Poll::Ready(broken)
+    }
+
+    fn end_with(&mut self, error: io::Error) -> io::Result<()> {
+        *self = Self::Ended;
+        Err(error)
+    }
+}

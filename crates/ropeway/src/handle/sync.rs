@@ -1,0 +1,11 @@
+//! The locks and counters of a link: the standard library's, or `loom`'s where the link is tried in every order.
+
+#[cfg(not(all(test, ropeway_loom)))]
+pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+#[cfg(not(all(test, ropeway_loom)))]
+pub(super) use std::sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, ropeway_loom))]
+pub(super) use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+#[cfg(all(test, ropeway_loom))]
+pub(super) use loom::sync::{Mutex, MutexGuard};

@@ -1,0 +1,38 @@
+//! Why nothing is read from a connection for now.
+
+use super::sync::{AtomicU8, Ordering};
+
+/// The reasons not to read, in one byte.
+#[derive(Debug)]
+pub(super) struct Unread(AtomicU8);
+
+/// The user wants nothing delivered.
+pub(super) const PAUSED: u8 = 1;
+/// What was delivered waits to be taken, and nothing more has room.
+pub(super) const HELD: u8 = 2;
+/// The connection publishes faster than others can send, see [`ahead`](crate::topic::ahead).
+pub(super) const AHEAD: u8 = 4;
+
+impl Unread {
+    pub(super) fn new() -> Self {
+        Self(AtomicU8::new(0))
+    }
+
+    pub(super) fn has(&self, reason: u8) -> bool {
+        self.0.load(Ordering::Relaxed) & reason != 0
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Sets or clears a reason; returns whether it was set.
+    pub(super) fn set(&self, reason: u8, is_so: bool) -> bool {
+        let before = if is_so {
+            self.0.fetch_or(reason, Ordering::Relaxed)
+        } else {
+            self.0.fetch_and(!reason, Ordering::Relaxed)
+        };
+        before & reason != 0
+    }
+}
