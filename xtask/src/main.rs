@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod kosoku;
 mod miri;
+mod missing;
 mod program;
 mod server_process;
 mod setup;
