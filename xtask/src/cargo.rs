@@ -9,11 +9,6 @@ use crate::workspace::Workspace;
 /// The crates that others depend on: each must build with any of its features alone.
 const PUBLISHED: [&str; 2] = ["ropeway-proto", "ropeway"];
 
-/// What needs Rust and nothing else.
-pub(crate) fn quick() -> Vec<Step> {
-    vec![fmt(), clippy(), unit()]
-}
-
 pub(crate) fn fmt() -> Step {
     Step::new("fmt", "every file is as rustfmt writes it", |workspace| {
         cargo(workspace, &["fmt", "--all", "--check"])?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::missing::Missing;
 use crate::program::Program;
-use crate::setup::Missing;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 

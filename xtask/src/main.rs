@@ -12,7 +12,9 @@ mod cargo;
 mod fuzz;
 mod interop;
 mod kosoku;
+mod layers;
 mod miri;
+mod missing;
 mod program;
 mod server_process;
 mod setup;
@@ -33,9 +35,13 @@ const HELP: &str = "\
 cargo xtask COMMAND: the commands that prove ropeway
 
   test                  everything below, cheap things first; what it needs goes to target/xtask and conformance/node_modules
-  test --quick          only what needs Rust alone: fmt, clippy and the tests
+  test --quick          only what needs Rust alone: fmt, layers, clippy and the tests
   fmt | clippy | unit | features | docs
                         one of the steps done by cargo itself
+  layers [CRATE...]     whether every import points down to a lower floor, and no files need each other in a circle;
+                        the floors are in xtask/layers.toml
+  layers --draw [CRATE...]
+                        the floors as text: each room with the rooms that it imports
   bench                 instructions of the micro-benchmarks under valgrind, held against bench/baseline.json
   bench --record        the same, made the new baseline
   fuzz [SECONDS]        every fuzz target for SECONDS each (30); needs a nightly toolchain
@@ -77,6 +83,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         print!("{HELP}");
         return Ok(true);
     }
+    if let ["layers", "--draw", names @ ..] = arguments.as_slice() {
+        layers::draw(&Workspace::find()?, names)?;
+        return Ok(true);
+    }
     let steps = steps_for(&arguments)?;
     Ok(steps::run(&Workspace::find()?, &steps))
 }
@@ -84,8 +94,9 @@ fn run(arguments: &[String]) -> Result<bool> {
 fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
     Ok(match arguments {
         ["test"] => everything(),
-        ["test", "--quick"] => cargo::quick(),
+        ["test", "--quick"] => quick(),
         ["fmt"] => vec![cargo::fmt()],
+        ["layers", names @ ..] => vec![layers::step(names)],
         ["clippy"] => vec![cargo::clippy()],
         ["unit"] => vec![cargo::unit()],
         ["features"] => vec![cargo::features()],
@@ -106,9 +117,14 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
     })
 }
 
+/// The steps that need Rust and nothing else.
+fn quick() -> Vec<Step> {
+    vec![cargo::fmt(), layers::step(&[]), cargo::clippy(), cargo::unit()]
+}
+
 /// Cheap steps first: what fails most often fails soonest.
 fn everything() -> Vec<Step> {
-    let mut steps = cargo::quick();
+    let mut steps = quick();
     steps.extend([cargo::features(), cargo::docs(), bench::compare()]);
     steps.extend(interop::steps());
     steps.extend([browser::page(), browser::examples()]);

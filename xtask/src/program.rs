@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::setup::Missing;
+use crate::missing::Missing;
 
 /// No single program of a healthy run comes near this: a cold build of everything on two cores takes a few minutes.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);

@@ -2,34 +2,13 @@
 //! the runner of its benchmarks. Each set-up of packages is stamped with what it was made from, so that a second run finds it ready.
 //! Toolchains and interpreters are the user's.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::missing::Missing;
 use crate::program::Program;
 use crate::workspace::Workspace;
-
-/// A tool that this machine lacks, and how to get it: `NOT RUN` on a developer's machine, a failure in CI.
-#[derive(Debug)]
-pub(crate) struct Missing {
-    tool: String,
-    remedy: String,
-}
-
-impl Missing {
-    pub(crate) fn new(tool: &str, remedy: &str) -> Self {
-        Self { tool: tool.into(), remedy: remedy.into() }
-    }
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is missing: {}", self.tool, self.remedy)
-    }
-}
-
-impl std::error::Error for Missing {}
 
 /// A venv with the packages of `conformance/requirements.txt`; returns the directory of its programs.
 pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {

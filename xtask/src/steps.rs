@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::setup::Missing;
+use crate::missing::Missing;
 use crate::workspace::Workspace;
 
 /// What a step does; on success it says in a few words what it saw.
