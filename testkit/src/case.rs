@@ -40,11 +40,13 @@ use serde::Deserialize;
 
 use crate::config::Config;
 use crate::deflate::Deflater;
-use crate::shorthand::{self, Words, Written};
+use crate::notation;
+use crate::role::Role;
+use crate::shorthand::{Words, Written};
 use crate::wire::{self, Frame};
 
-/// Files in `testdata/` that hold other kinds of rows: the opening handshake, and the negotiation of extensions.
-const OTHERS: [&str; 2] = ["handshake-", "deflate-negotiation"];
+/// What names of files in `testdata/` begin with that hold rows of the opening handshake, which [`load`] leaves out.
+const HANDSHAKE: &str = "handshake-";
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -71,28 +73,6 @@ pub struct Case {
     pub state: Option<State>,
     /// How the connection ended, if it has.
     pub closed: Option<Closed>,
-}
-
-/// Who we are in a case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The peer masks, we don't.
-    Server,
-    /// We mask, the peer doesn't.
-    Client,
-}
-
-impl Role {
-    /// The masking key of the frames that the peer sends.
-    pub fn peer_mask(self) -> Option<[u8; 4]> {
-        (self == Self::Server).then_some(wire::KEY)
-    }
-
-    /// The masking key of the frames that we send.
-    pub fn our_mask(self) -> Option<[u8; 4]> {
-        (self == Self::Client).then_some(wire::KEY)
-    }
 }
 
 /// Something that happens in a case.
@@ -202,7 +182,7 @@ pub fn load(dir: impl AsRef<Path>) -> Result<Vec<Case>, String> {
     let mut cases = Vec::new();
     for file in files {
         let Some(topic) = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".toml")) else { continue };
-        if OTHERS.iter().any(|other| topic.starts_with(other)) {
+        if topic.starts_with(HANDSHAKE) {
             continue;
         }
         let in_file = |error: &dyn fmt::Display| format!("{}: {error}", file.display());
@@ -382,12 +362,12 @@ impl fmt::Display for Event {
     /// As it is written in `events`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => write!(f, "text{}", shorthand::payload(text.as_bytes())),
-            Self::Binary(payload) => write!(f, "binary{}", shorthand::payload(payload)),
-            Self::Ping(payload) => write!(f, "ping{}", shorthand::payload(payload)),
-            Self::Pong(payload) => write!(f, "pong{}", shorthand::payload(payload)),
+            Self::Text(text) => write!(f, "text{}", notation::payload(text.as_bytes())),
+            Self::Binary(payload) => write!(f, "binary{}", notation::payload(payload)),
+            Self::Ping(payload) => write!(f, "ping{}", notation::payload(payload)),
+            Self::Pong(payload) => write!(f, "pong{}", notation::payload(payload)),
             Self::Close(None) => f.write_str("close"),
-            Self::Close(Some((code, reason))) => write!(f, "close {code}{}", shorthand::payload(reason.as_bytes())),
+            Self::Close(Some((code, reason))) => write!(f, "close {code}{}", notation::payload(reason.as_bytes())),
             Self::Violation(name) => write!(f, "violation {name}"),
             Self::Refused(name) => write!(f, "refused {name}"),
         }
@@ -424,7 +404,7 @@ impl fmt::Display for Sent {
 impl fmt::Display for Closed {
     /// As it is written in `closed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{} {}", self.code, shorthand::payload(self.reason.as_bytes()), self.how)
+        write!(f, "{}{} {}", self.code, notation::payload(self.reason.as_bytes()), self.how)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::case::Role;
+use crate::role::Role;
 
 /// What differs from the default configuration; the names are those of `ropeway_proto::Config`.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use ropeway_proto::{self as proto, Connection, Input, MessageRef, deflate};
 
-use crate::case::{Case, Closed, Command, Event, Role, State, Step};
+use crate::case::{Case, Closed, Command, Event, State, Step};
 use crate::config::{Config, Deflate};
 use crate::outcome::{Cut, Outcome};
+use crate::role::Role;
 use crate::wire;
 
 /// Runs a case through the core.

@@ -8,11 +8,14 @@ pub mod case;
 mod config;
 pub mod deflate;
 mod driver;
+mod notation;
 mod outcome;
+mod role;
 mod shorthand;
 pub mod wire;
 
-pub use case::{Case, Closed, Command, Event, Role, Sent, State, Step, load};
+pub use case::{Case, Closed, Command, Event, Sent, State, Step, load};
 pub use config::{Config, Deflate};
 pub use driver::{Driver, configure, run_core, variant};
 pub use outcome::{Cut, Outcome, sent_frames};
+pub use role::Role;

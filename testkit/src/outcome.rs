@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::case::{Case, Closed, Event, Role, Sent, State, Step};
+use crate::case::{Case, Closed, Event, Sent, State, Step};
 use crate::config::Config;
 use crate::deflate::Inflater;
+use crate::role::Role;
 use crate::wire::{self, Frame};
 
 /// How the bytes of the peer arrive.

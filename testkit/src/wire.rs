@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::shorthand;
+use crate::notation;
 
 /// The opcode of a frame that continues a fragmented message.
 pub const CONTINUATION: u8 = 0;
@@ -234,15 +234,15 @@ impl fmt::Display for Frame {
             f.write_str(" fragment")?;
         }
         match self.mask {
-            Some(key) if key != KEY => write!(f, " key {}", shorthand::hex(&key).replace(' ', ""))?,
+            Some(key) if key != KEY => write!(f, " key {}", notation::hex(&key).replace(' ', ""))?,
             Some(_) => f.write_str(" masked")?,
             None => {}
         }
         match (self.opcode, self.payload.as_slice()) {
             (CLOSE, &[high, low, ref reason @ ..]) => {
-                write!(f, " {}{}", u16::from_be_bytes([high, low]), shorthand::payload(reason))
+                write!(f, " {}{}", u16::from_be_bytes([high, low]), notation::payload(reason))
             }
-            (_, payload) => f.write_str(&shorthand::payload(payload)),
+            (_, payload) => f.write_str(&notation::payload(payload)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::recv::buffers::Buffers;
+use crate::buffers::Buffers;
 
 /// The limits and times of a connection. One is shared by all connections of a server.
 ///

@@ -7,7 +7,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::close::{Cause, CloseFrame, Closed};
+use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::deflate::{self, Compressor, Inflater, SLICE};
 use crate::error::{SendError, Violation};
@@ -18,6 +18,7 @@ use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
 use crate::life::{Other, Peer, State, Unanswered};
 use crate::message::{MessageRef, Payload};
+use crate::outcome::{Cause, Closed};
 use crate::recv::assembler::{Assembler, lend};
 use crate::recv::decoder::{Decoded, Decoder};
 use crate::role::Role;
@@ -103,10 +104,7 @@ impl Connection {
     /// The same with permessage-deflate as the handshake negotiated it from `options`.
     #[must_use]
     pub fn with_deflate(mut self, params: &deflate::Params, options: &deflate::Options) -> Self {
-        let side = match self.role() {
-            Role::Server => deflate::Side::Server,
-            Role::Client { .. } => deflate::Side::Client,
-        };
+        let side = deflate::Side::from(self.role());
         self.deflate = Some(Box::new(Deflate {
             compressor: Compressor::new(params, side, options),
             inflater: Inflater::new(params, side),

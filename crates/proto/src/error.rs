@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use crate::close::{CloseCode, CloseFrame};
+use crate::code::CloseCode;
 use crate::state::ReadyState;
+
+/// The most bytes of a close reason, [`CloseFrame::MAX_REASON`](crate::CloseFrame::MAX_REASON): close frames are above errors.
+pub(crate) const MAX_REASON: usize = 123;
 
 /// How the peer broke the protocol, or a limit of this endpoint.
 ///
@@ -210,11 +213,7 @@ impl fmt::Display for SendError {
                 code.as_u16()
             ),
             Self::ReasonTooLong(length) => {
-                write!(
-                    f,
-                    "a close reason has at most {} bytes, not {length} (RFC 6455 section 5.5)",
-                    CloseFrame::MAX_REASON
-                )
+                write!(f, "a close reason has at most {MAX_REASON} bytes, not {length} (RFC 6455 section 5.5)")
             }
         }
     }

@@ -56,7 +56,9 @@
 //! The example `blocking` in this crate's repository drives it over `std::net`, handshake included.
 
 mod append;
+mod buffers;
 mod close;
+mod code;
 mod config;
 mod connection;
 pub mod deflate;
@@ -68,16 +70,20 @@ mod input;
 mod keepalive;
 mod life;
 mod message;
+mod outcome;
 mod recv;
 mod role;
 mod send;
 mod state;
+mod token;
 mod utf8;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
-pub use close::{Cause, CloseCode, CloseFrame, Closed};
+pub use buffers::Buffers;
+pub use close::CloseFrame;
+pub use code::CloseCode;
 pub use config::Config;
 pub use connection::Connection;
 pub use error::{SendError, Violation};
@@ -85,7 +91,7 @@ pub use event::Event;
 pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
-pub use recv::buffers::Buffers;
+pub use outcome::{Cause, Closed};
 pub use role::Role;
 pub use send::prepared::Prepared;
 pub use send::queue::Spare;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::close::Closed;
 use crate::message::Message;
+use crate::outcome::Closed;
 
 /// ```text
 ///   Open ◄── send_fragment() ──► Fragmenting

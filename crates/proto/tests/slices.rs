@@ -168,10 +168,14 @@ fn a_message_holds_a_codec_from_its_first_slice_to_its_last() {
         server.send(slow(2 * SLICE)).unwrap();
     }
     assert!(deflate::begun() < many / 2, "nothing has begun");
-    servers.iter_mut().for_each(|server| server.handle_work(true));
+    for server in &mut servers {
+        server.handle_work(true);
+    }
     assert!(deflate::begun() >= many);
     let (finished, dropped) = servers.split_at_mut(many / 2);
-    finished.iter_mut().for_each(|server| server.handle_work(true));
+    for server in finished {
+        server.handle_work(true);
+    }
     dropped.iter_mut().for_each(Connection::terminate);
     assert!(deflate::begun() < many / 2);
 }

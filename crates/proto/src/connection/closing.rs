@@ -4,10 +4,11 @@
 use std::time::Instant;
 
 use super::Connection;
-use crate::close::{Cause, CloseFrame, Closed};
+use crate::close::CloseFrame;
 use crate::error::{SendError, Violation};
 use crate::event::Event;
 use crate::life::{Fragments, LEFT, Lingering, Other, Peer, Shutdown, State, Unanswered};
+use crate::outcome::{Cause, Closed};
 use crate::role::Role;
 use crate::send::queue::Queue;
 
@@ -72,7 +73,7 @@ impl Connection {
     /// peer that [is not answered](Connection::is_unanswered) is answered with this one. Where the connection is closing or
     /// closed already this does nothing.
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
-        let payload = frame.map_or(Ok(Vec::new()), close_payload)?;
+        let payload = frame.map_or(Ok(Vec::new()), CloseFrame::to_payload)?;
         if self.state.is_open() {
             self.queue_close(&payload);
             if self.is_unanswered() {
@@ -92,7 +93,7 @@ impl Connection {
             // RFC 6455 section 5.5.1: the answer "typically echos the status code it received". No code is answered with none,
             // and what was received can be sent.
             let frame = CloseFrame::new(outcome.code, outcome.reason.clone());
-            self.queue_close(&close_payload(&frame).unwrap_or_default());
+            self.queue_close(&frame.to_payload().unwrap_or_default());
         }
         self.linger_answered(now);
     }
@@ -128,7 +129,7 @@ impl Connection {
     pub(super) fn fail<'a>(&mut self, violation: Violation, now: Instant) -> Event<'a> {
         if self.state.is_open() {
             let frame = CloseFrame::new(violation.close_code(), violation.reason());
-            let payload = close_payload(&frame).unwrap_or_default();
+            let payload = frame.to_payload().unwrap_or_default();
             self.queue_close(&payload);
         }
         let outcome = Closed::abnormal(Cause::Violation(violation.clone()));
@@ -252,10 +253,4 @@ impl Connection {
     fn enter(&mut self, state: Other) {
         self.state = State::Other(Box::new(state));
     }
-}
-
-/// The payload of a close frame that this side sends.
-fn close_payload(frame: &CloseFrame) -> Result<Vec<u8>, SendError> {
-    frame.check()?;
-    Ok([&frame.code.as_u16().to_be_bytes(), str::as_bytes(&frame.reason)].concat())
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::TAIL;
 use super::deflater::{Deflater, Shape};
 use super::options::Options;
 use super::params::{Params, Side};
 use super::pool;
+use super::tail::TAIL;
 use super::window::Window;
 
 /// Compresses the messages that one side sends.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::ExtensionError;
+use crate::token::is_token_character;
 
 /// The most extensions in a header, and the most parameters of one. Browsers send one with one; each is cheap, but a
 /// header of nothing else is not from a client that wants a WebSocket.
@@ -77,7 +78,7 @@ impl<'a> Reader<'a> {
         let mut unescaped = String::new();
         while !self.eat(b'"') {
             self.eat(b'\\');
-            let Some(byte) = self.peek().filter(|&byte| is_token(byte)) else {
+            let Some(byte) = self.peek().filter(|&byte| is_token_character(byte)) else {
                 return Err(self.expected("a character of a token, or a closing quote"));
             };
             unescaped.push(char::from(byte));
@@ -91,7 +92,7 @@ impl<'a> Reader<'a> {
 
     fn token(&mut self, expected: &'static str) -> Result<&'a str, ExtensionError> {
         let rest = &self.text[self.at..];
-        let length = rest.bytes().take_while(|&byte| is_token(byte)).count();
+        let length = rest.bytes().take_while(|&byte| is_token_character(byte)).count();
         if length == 0 {
             return Err(self.expected(expected));
         }
@@ -118,15 +119,6 @@ impl<'a> Reader<'a> {
     const fn expected(&self, expected: &'static str) -> ExtensionError {
         ExtensionError::Syntax { at: self.at, expected }
     }
-}
-
-/// The characters of a token (RFC 9110 section 5.6.2).
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
 }
 
 #[cfg(test)]

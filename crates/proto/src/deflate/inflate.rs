@@ -5,10 +5,10 @@ use std::mem;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
-use super::TAIL;
 use super::error::InflateError;
 use super::params::{Params, Side};
 use super::pool;
+use super::tail::TAIL;
 use super::window::Window;
 
 /// The least room to inflate into at a time: zlib's fast loop wants 260 bytes.

@@ -29,6 +29,7 @@ mod negotiate;
 mod options;
 mod params;
 mod pool;
+mod tail;
 mod window;
 
 pub(crate) use compress::{Compressing, SLICE, compress_alone};
@@ -39,9 +40,3 @@ pub use inflate::Inflater;
 pub use negotiate::{accept_offers, check_answer, offer};
 pub use options::Options;
 pub use params::{Params, Side};
-
-/// What ends a flushed stream and is not sent.
-///
-/// RFC 7692 section 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end." They are the length, and its
-/// complement, of an empty stored block, whose header stays in the last byte that is sent.
-const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];

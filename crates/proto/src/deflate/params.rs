@@ -1,5 +1,7 @@
 //! The four parameters that both sides agreed on. How they came to agree is negotiation's.
 
+use crate::role::Role;
+
 /// The end of the connection that we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -7,6 +9,15 @@ pub enum Side {
     Server,
     /// We opened the connection.
     Client,
+}
+
+impl From<Role> for Side {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Server => Self::Server,
+            Role::Client { .. } => Self::Client,
+        }
+    }
 }
 
 /// The agreed parameters of permessage-deflate (RFC 7692 section 7.1).

@@ -10,12 +10,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 
-use super::Negotiated;
 use super::client_error::ClientError;
 use super::encode::encode_request;
-use super::fields::{self, Field};
+use super::fields::{self, Field, own_value};
 use super::head::{HeadReader, Limits};
 use super::key;
+use super::negotiated::Negotiated;
 use super::refused_body::RefusedBody;
 use super::target::Target;
 use crate::deflate;
@@ -260,19 +260,19 @@ fn check_subprotocols(subprotocols: &[String]) -> Result<(), ClientError> {
 /// The headers that section 4.1 asks for, and the caller's.
 fn headers(target: &Target, options: &ClientOptions, key: &str) -> Result<HeaderMap, ClientError> {
     let mut headers = HeaderMap::new();
-    headers.insert(HOST, value(&target.host_header()));
+    headers.insert(HOST, own_value(&target.host_header()));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    headers.insert(SEC_WEBSOCKET_KEY, value(key));
+    headers.insert(SEC_WEBSOCKET_KEY, own_value(key));
     if !options.subprotocols.is_empty() {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, value(&options.subprotocols.join(", ")));
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, own_value(&options.subprotocols.join(", ")));
     }
     if let Some(deflate) = &options.deflate {
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, value(&deflate::offer(deflate)));
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, own_value(&deflate::offer(deflate)));
     }
     if let Some(authorization) = target.authorization() {
-        headers.insert(AUTHORIZATION, value(&authorization));
+        headers.insert(AUTHORIZATION, own_value(&authorization));
     }
     for name in options.headers.keys() {
         headers.remove(name);
@@ -287,11 +287,6 @@ fn headers(target: &Target, options: &ClientOptions, key: &str) -> Result<Header
         headers.insert(ORIGIN, HeaderValue::from_str(origin).map_err(|_| ClientError::InvalidOrigin)?);
     }
     Ok(headers)
-}
-
-/// What is put into our own headers is ASCII: base64, tokens, extension parameters, and hosts that `Uri` or a URL parser has checked.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("tokens, base64 and hosts are header values")
 }
 
 #[cfg(test)]

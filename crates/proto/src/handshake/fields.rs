@@ -4,6 +4,8 @@
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::token::is_token_character;
+
 /// How often a field came that must come once.
 pub(super) enum Field<'a> {
     Missing,
@@ -96,8 +98,8 @@ pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool
 
 /// The text of a token, or `None` if it is none (RFC 9110 section 5.6.2).
 pub(super) fn token(bytes: &[u8]) -> Option<&str> {
-    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    (!bytes.is_empty() && bytes.iter().all(is_tchar)).then(|| std::str::from_utf8(bytes).ok())?
+    (!bytes.is_empty() && bytes.iter().all(|byte| is_token_character(*byte)))
+        .then(|| std::str::from_utf8(bytes).ok())?
 }
 
 /// The field's lines as text. What is not UTF-8 becomes U+FFFD, which no grammar of ours allows.
@@ -108,6 +110,11 @@ pub(super) fn texts(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
 /// A value as text, for messages and strict parsers: see [`texts`].
 pub(super) fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// A value of our own, which is ASCII: base64, tokens, extension parameters, or a host that `Uri` or a URL parser has checked.
+pub(super) fn own_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("tokens, base64 and hosts are header values")
 }
 
 /// What the peer sent, fit to be shown: in quotes, control characters escaped, and cut where it would only fill a log.

@@ -32,6 +32,7 @@ mod fields;
 mod forwarded;
 mod head;
 mod key;
+mod negotiated;
 mod origin;
 mod refusal;
 mod refused_body;
@@ -48,18 +49,8 @@ pub use destination::Destination;
 pub use encode::{encode_response, encode_response_to_head};
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use head::{HeadError, HeadReader, Limits};
+pub use negotiated::Negotiated;
 pub use origin::OriginPolicy;
 pub use refusal::{Fault, Refusal};
 pub use server::{Accepted, ServerOptions, accept, accept_from, is_upgrade};
 pub use target::{Target, TargetError};
-
-use crate::deflate;
-
-/// What both sides agreed on: all that the handshake hands over to the connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Negotiated {
-    /// The subprotocol, exactly as the client offered it. `None` if none was agreed on.
-    pub subprotocol: Option<String>,
-    /// The parameters of permessage-deflate. `None` if messages travel uncompressed.
-    pub deflate: Option<deflate::Params>,
-}

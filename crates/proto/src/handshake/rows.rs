@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
+use crate::deflate;
 
 /// What follows the head in the same packet and must not be touched.
 const AFTER: &[u8] = b"\x81\x00\r\n\r\n";

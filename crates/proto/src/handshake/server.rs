@@ -10,12 +10,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 
-use super::Negotiated;
 use super::destination::Destination;
 use super::encode::encode_head;
-use super::fields::{self, Field};
+use super::fields::{self, Field, own_value};
 use super::forwarded::Proxies;
 use super::key;
+use super::negotiated::Negotiated;
 use super::origin::OriginPolicy;
 use super::refusal::{Fault, Refusal};
 use crate::deflate;
@@ -100,12 +100,12 @@ pub fn accept_from<B>(
     let answer = response.headers_mut();
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer.insert(SEC_WEBSOCKET_ACCEPT, value(&key::accept_of(key)));
+    answer.insert(SEC_WEBSOCKET_ACCEPT, own_value(&key::accept_of(key)));
     if let Some(subprotocol) = &subprotocol {
-        answer.insert(SEC_WEBSOCKET_PROTOCOL, value(subprotocol));
+        answer.insert(SEC_WEBSOCKET_PROTOCOL, own_value(subprotocol));
     }
     let deflate = deflate.map(|(params, text)| {
-        answer.insert(SEC_WEBSOCKET_EXTENSIONS, value(&text));
+        answer.insert(SEC_WEBSOCKET_EXTENSIONS, own_value(&text));
         params
     });
     Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate }, destination })
@@ -200,11 +200,6 @@ fn deflate(
     let Some(options) = options else { return Ok(None) };
     let offers = fields::texts(headers, &SEC_WEBSOCKET_EXTENSIONS);
     deflate::accept_offers(offers.iter().map(String::as_str), options).map_err(Fault::Extensions)
-}
-
-/// What is put into our own headers is ASCII: base64, tokens, and extension parameters.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("tokens and base64 are header values")
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use bytestring::ByteString;
 
-use super::buffers::Buffers;
 use super::decoder::{Decoder, Part};
 use super::storage::Storage;
+use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::Violation;

@@ -1,6 +1,5 @@
 //! Receiving: bytes become parts of frames ([`decoder`]), those become messages and control frames ([`assembler`]).
 
 pub(crate) mod assembler;
-pub(crate) mod buffers;
 pub(crate) mod decoder;
 mod storage;

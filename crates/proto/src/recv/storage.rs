@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::buffers::{Buffers, LARGE};
 use crate::append::append;
+use crate::buffers::{Buffers, LARGE};
 
 /// How far ahead of the first bytes storage may be reserved, however much a header announces.
 const RESERVE_AHEAD: usize = 1024;

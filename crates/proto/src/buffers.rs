@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 /// From what size on a message's buffer is worth keeping. Allocators serve smaller ones from memory that they hold anyway.
-pub(super) const LARGE: usize = 64 * 1024;
+pub(crate) const LARGE: usize = 64 * 1024;
 
 /// How many bytes of unused buffers are kept.
 const KEPT: usize = 4 << 20;
@@ -26,7 +26,7 @@ struct Free {
 
 impl Buffers {
     /// A buffer that was used before, if there is one: initialised memory of no meaning.
-    pub(super) fn take(&self) -> Option<Vec<u8>> {
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let buffer = free.buffers.pop()?;
         free.capacity -= buffer.capacity();
@@ -34,7 +34,7 @@ impl Buffers {
     }
 
     /// Makes a message's payload of some bytes of a buffer, which comes back when the last of its users is done.
-    pub(super) fn payload(self: Arc<Self>, buffer: Vec<u8>, bytes: Range<usize>) -> Bytes {
+    pub(crate) fn payload(self: Arc<Self>, buffer: Vec<u8>, bytes: Range<usize>) -> Bytes {
         Bytes::from_owner(Lent { buffer, bytes, home: self })
     }
 

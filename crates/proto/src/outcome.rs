@@ -1,0 +1,95 @@
+//! How a connection ended, and why.
+
+use std::fmt;
+
+use bytestring::ByteString;
+
+use crate::close::CloseFrame;
+use crate::code::CloseCode;
+use crate::error::Violation;
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The code of the peer's close frame; [`CloseCode::NONE`] where that carried none, [`CloseCode::ABNORMAL`] where no
+    /// close frame came.
+    pub code: CloseCode,
+    /// The reason in the peer's close frame, or nothing.
+    pub reason: ByteString,
+    /// Whether close frames went both ways.
+    pub clean: bool,
+    /// What brought the end about.
+    pub cause: Cause,
+}
+
+impl Closed {
+    /// The closing handshake was done: the peer's close frame carried `frame`.
+    pub(crate) fn clean(frame: Option<CloseFrame>) -> Self {
+        let frame = frame.unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
+        Self { code: frame.code, reason: frame.reason, clean: true, cause: Cause::Handshake }
+    }
+
+    /// No close frame came from the peer (RFC 6455 section 7.1.5: such an end counts as 1006).
+    pub(crate) fn abnormal(cause: Cause) -> Self {
+        Self { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if !self.reason.is_empty() {
+            write!(f, " {:?}", &*self.reason)?;
+        }
+        if self.clean { Ok(()) } else { write!(f, ": {}", self.cause) }
+    }
+}
+
+/// What brought a connection's end about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The closing handshake.
+    Handshake,
+    /// The peer broke the protocol or a limit; it was sent the close code of the violation.
+    Violation(Violation),
+    /// The transport ended without a close frame from the peer.
+    Eof,
+    /// Nothing was heard from the peer, not even an answer to a ping.
+    KeepaliveTimeout,
+    /// The peer did not finish the closing handshake in time.
+    CloseTimeout,
+    /// This side gave the connection up without a closing handshake.
+    Terminated,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handshake => f.write_str("the closing handshake was done"),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Eof => {
+                f.write_str("the transport ended without a close frame from the peer (RFC 6455 section 7.1.5)")
+            }
+            Self::KeepaliveTimeout => {
+                f.write_str("the peer answered no ping in time (see `ping_interval` and `ping_timeout`)")
+            }
+            Self::CloseTimeout => {
+                f.write_str("the peer did not finish the closing handshake in time (see `close_timeout`)")
+            }
+            Self::Terminated => f.write_str("this side gave the connection up (terminate)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_reads_as_a_sentence() {
+        let closed = Closed::clean(Some(CloseFrame::new(4000, "bye")));
+        assert_eq!(closed.to_string(), "4000 (private use) \"bye\"");
+        assert!(Closed::abnormal(Cause::Eof).to_string().starts_with("1006 (abnormal closure): the transport ended"));
+    }
+}

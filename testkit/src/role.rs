@@ -1,0 +1,27 @@
+//! Which end of the connection a case is about.
+
+use serde::Deserialize;
+
+use crate::wire;
+
+/// Who we are in a case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The peer masks, we don't.
+    Server,
+    /// We mask, the peer doesn't.
+    Client,
+}
+
+impl Role {
+    /// The masking key of the frames that the peer sends.
+    pub fn peer_mask(self) -> Option<[u8; 4]> {
+        (self == Self::Server).then_some(wire::KEY)
+    }
+
+    /// The masking key of the frames that we send.
+    pub fn our_mask(self) -> Option<[u8; 4]> {
+        (self == Self::Client).then_some(wire::KEY)
+    }
+}
