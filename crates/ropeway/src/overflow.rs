@@ -4,14 +4,11 @@
 use ropeway_proto::SendError;
 use ropeway_proto::{CloseCode, CloseFrame};
 
-#[cfg(doc)]
-use crate::topic::Topic;
-
 /// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Sending it fails with [`SendError::Full`], and the sender decides. The default. A message of a [`Topic`] has no sender that
+    /// Sending it fails with [`SendError::Full`], and the sender decides. The default. A message of a [`Topic`](crate::Topic) has no sender that
     /// could be told, so there this is as good as [`Overflow::Close`].
     #[default]
     Refuse,
