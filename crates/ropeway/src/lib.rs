@@ -57,6 +57,10 @@
 //! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does, such as
 //! `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing their ports.
 
+// The behaviour tests name it so.
+#[cfg(test)]
+extern crate self as ropeway;
+
 mod client;
 mod connection;
 mod error;
@@ -67,6 +71,8 @@ mod handshake;
 mod io;
 mod listen;
 mod log;
+#[cfg(all(test, unix, not(ropeway_loom)))]
+mod on_loops;
 mod overflow;
 mod pull;
 mod random;

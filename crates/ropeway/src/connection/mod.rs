@@ -2,6 +2,8 @@
 
 mod clients;
 mod driver;
+#[cfg(all(test, unix))]
+mod guest;
 mod handler;
 mod last_turn;
 #[cfg(unix)]

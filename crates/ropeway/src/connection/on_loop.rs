@@ -11,7 +11,22 @@ use super::driver::Driver;
 use super::handler::Handler;
 use super::ws::Ws;
 use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
-use crate::io::{Readiness, Socket, Turn, scratch};
+use crate::io::{Readiness, Socket, Stream, Turn, scratch};
+
+impl<H: Handler, S: Stream> Driver<H, S> {
+    /// Sends messages of a topic, and writes them at once as far as the transport takes them.
+    pub(super) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
+        scratch::with_spare(|spare| {
+            self.connection.lend(spare);
+            Ws::new(&mut self.connection, &self.link).send_published(publications, to);
+            self.write(cx, now);
+            self.connection.reclaim(spare);
+        });
+        if self.connection.buffered_amount() > 0 {
+            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        }
+    }
+}
 
 impl<H: Handler> Drive for Driver<H, Socket> {
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -31,15 +46,7 @@ impl<H: Handler> Drive for Driver<H, Socket> {
     }
 
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
-        scratch::with_spare(|spare| {
-            self.connection.lend(spare);
-            Ws::new(&mut self.connection, &self.link).send_published(publications, to);
-            self.write(cx, now);
-            self.connection.reclaim(spare);
-        });
-        if self.connection.buffered_amount() > 0 {
-            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
-        }
+        self.publish(publications, to, cx, now);
     }
 
     fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {

@@ -27,6 +27,9 @@ pub(crate) fn start<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> 
 #[cfg(unix)]
 fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<Option<Opened>> {
     let Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place } = opened else {
+        #[cfg(test)]
+        return receive_guest(opened, endpoint);
+        #[cfg(not(test))]
         return Ok(Some(opened));
     };
     let mailbox = match event_loop::next_mailbox(&tokio::runtime::Handle::current()) {
@@ -41,5 +44,13 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io:
     let stream = Socket::new(tcp.into_std()?);
     let opened = Opened { stream, connection, link, handshake, leftover, place };
     mailbox.adopt(Box::new(Driver::open(opened, Arc::clone(endpoint))));
+    Ok(None)
+}
+
+/// Puts a connection on an event loop that would be a task of its own.
+#[cfg(all(test, unix))]
+fn receive_guest<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<Option<Opened>> {
+    let mailbox = event_loop::next_mailbox(&tokio::runtime::Handle::current())?;
+    mailbox.adopt(Box::new(super::guest::Guest::new(Driver::open(opened, Arc::clone(endpoint)))));
     Ok(None)
 }

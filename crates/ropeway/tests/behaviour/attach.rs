@@ -12,8 +12,8 @@ use testkit::wire::{Frame, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::handshake_rows::read_response;
-use crate::script::{Log, request, text};
+use super::handshake_rows::read_response;
+use super::script::{Log, request, text};
 
 /// An app with a page at `/` and at `/ws`, and a server that sends back what it gets, on one port.
 async fn serve(server: &Server) -> SocketAddr {

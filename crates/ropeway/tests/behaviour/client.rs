@@ -11,8 +11,8 @@ use testkit::wire::{CONTINUATION, Frame, PING, PONG, TEXT};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use crate::script::{Log, code_of, open_client, open_client_with};
-use crate::wire::{Wire, settle, wire};
+use super::script::{Log, code_of, open_client, open_client_with};
+use super::wire::{Wire, settle, wire};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -12,8 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep};
 
-use crate::script::{Log, binary, close, code_of, codes, connect, open, open_client, ping, request, text};
-use crate::wire::{Wire, settle};
+use super::LATE;
+use super::script::{Log, binary, close, code_of, codes, connect, open, open_client, ping, request, text};
+use super::wire::{Wire, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -113,7 +114,7 @@ async fn a_client_does_not_wait_for_ever_for_a_server_to_end_the_transport() {
     wire.send(&[Frame::close(Some((1001, "")))]);
     let start = Instant::now();
     assert_eq!(ws.recv().await.unwrap(), None);
-    assert_eq!(start.elapsed(), SECOND);
+    assert!((SECOND..=SECOND + LATE).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
     assert_eq!(codes(&wire), [1001]);
     assert!(wire.is_dropped());
@@ -152,7 +153,7 @@ async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout
     sleep(SECOND - MS).await;
     settle().await;
     assert!(!wire.is_dropped());
-    sleep(MS).await;
+    pass(MS).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(log.closed().cause, Cause::CloseTimeout);
@@ -165,7 +166,7 @@ async fn a_peer_that_reads_nothing_cannot_hold_up_a_close() {
     wire.set_room(Some(0));
     log.sender().send(vec![7; 100_000]).unwrap();
     log.sender().close(1000, "").unwrap();
-    sleep(10 * SECOND).await;
+    pass(10 * SECOND).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(log.closed().cause, Cause::CloseTimeout);
@@ -179,7 +180,7 @@ async fn a_peer_that_does_not_take_the_answer_to_its_close_is_dropped_after_the_
     sleep(10 * SECOND - MS).await;
     settle().await;
     assert!(!wire.is_dropped());
-    sleep(MS).await;
+    pass(MS).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(end(&log), (1000, String::new(), true), "its close frame came");
@@ -192,7 +193,7 @@ async fn a_peer_that_does_not_end_its_half_after_a_violation_is_dropped_after_th
     sleep(10 * SECOND - MS).await;
     settle().await;
     assert!(wire.is_ended() && !wire.is_dropped());
-    sleep(MS).await;
+    pass(MS).await;
     settle().await;
     assert!(wire.is_dropped());
     assert!(matches!(log.closed().cause, Cause::Violation(_)));
@@ -220,7 +221,7 @@ async fn a_paused_connection_that_closes_waits_no_longer_than_the_close_timeout(
     log.sender().pause();
     log.sender().close(1000, "").unwrap();
     wire.send(&[text("not wanted"), close(1000, "")]);
-    sleep(10 * SECOND).await;
+    pass(10 * SECOND).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(log.take_events(), []);
@@ -238,7 +239,7 @@ async fn a_paused_connection_whose_transport_is_broken_can_still_be_closed() {
     settle().await;
     assert_eq!(sender.ready_state(), ReadyState::Closing, "that much is known");
     sender.close(1000, "").unwrap();
-    sleep(10 * SECOND).await;
+    pass(10 * SECOND).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(end(&log), (1006, String::new(), false));

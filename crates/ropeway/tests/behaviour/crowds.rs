@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::script::{Log, request};
+use super::script::{Log, request};
 
 /// Handshakes may take longer than these tests, so that nobody goes because of the time.
 const HOUR: Duration = Duration::from_secs(3600);

@@ -12,8 +12,8 @@ use testkit::wire::Frame;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::eventually::eventually;
-use crate::script::{binary, request, text};
+use super::eventually::eventually;
+use super::script::{binary, request, text};
 
 /// Echoes; panics at the word.
 struct Echo;

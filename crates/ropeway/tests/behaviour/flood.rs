@@ -10,8 +10,8 @@ use testkit::deflate::Deflater;
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, RSV1, TEXT};
 use tokio::time::sleep;
 
-use crate::script::{Log, binary, code_of, connect, continuation, open, open_with, ping, pong, request, text};
-use crate::wire::{Wire, settle};
+use super::script::{Log, binary, code_of, connect, continuation, open, open_with, ping, pong, request, text};
+use super::wire::{Wire, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -286,7 +286,7 @@ async fn a_ping_of_a_flooded_server_still_goes_out() {
     wire.set_room(Some(0));
     let flood = vec![binary(vec![7; 10_000]); 200];
     wire.send(&flood);
-    sleep(20 * SECOND).await;
+    pass(20 * SECOND).await;
     settle().await;
     wire.set_room(None);
     settle().await;

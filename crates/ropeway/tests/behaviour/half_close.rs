@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
-use crate::receiving::{pull, try_recv};
-use crate::script::{binary, close, codes, open, request, text};
-use crate::wire::settle;
+use super::receiving::{pull, try_recv};
+use super::script::{binary, close, codes, open, request, text};
+use super::wire::{pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -105,7 +105,7 @@ async fn over_tcp_all_answers_come_to_a_peer_that_has_ended_its_half() {
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn over_tls_all_answers_come_to_a_peer_that_has_ended_its_half() {
-    use crate::tls::{client_config, server_config};
+    use super::tls::{client_config, server_config};
     for (pulls, closes) in [(false, true), (false, false), (true, true), (true, false)] {
         let (server, addr) = serve(pulls, Server::builder().tls(server_config())).await;
         let connector = tokio_rustls::TlsConnector::from(client_config());
@@ -203,7 +203,7 @@ async fn a_close_behind_messages_that_nobody_takes_is_answered_after_the_close_t
     wire.send(&[text("unread"), close(1000, "")]);
     sleep(3 * SECOND - Duration::from_millis(1)).await;
     assert!(codes(&wire).is_empty());
-    sleep(Duration::from_millis(1)).await;
+    pass(Duration::from_millis(1)).await;
     settle().await;
     assert_eq!(codes(&wire), [1000]);
     assert_eq!(ws.recv().await.unwrap(), Some("unread".into()), "it is kept all the same");

@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::handshake_rows::read_response;
-use crate::script::{Log, close, knock, open, open_with, ping, request, text};
-use crate::wire::{Wire, settle, wire};
+use super::handshake_rows::read_response;
+use super::script::{Log, close, knock, open, open_with, ping, request, text};
+use super::wire::{Wire, settle, wire};
 
 const SECOND: Duration = Duration::from_secs(1);
 

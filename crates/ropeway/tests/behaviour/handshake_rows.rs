@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::script::{Log, knock};
-use crate::wire::{settle, wire};
+use super::script::{Log, knock};
+use super::wire::{settle, wire};
 
 /// The answer to the key of the rows, which stands for the right one.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";

@@ -7,8 +7,8 @@ use testkit::Event;
 use testkit::wire::{BINARY, Frame, PING};
 use tokio::time::sleep;
 
-use crate::script::{binary, codes, connect, continuation, ping, pong, text};
-use crate::wire::settle;
+use super::script::{binary, codes, connect, continuation, ping, pong, text};
+use super::wire::{pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -19,14 +19,14 @@ async fn a_silent_peer_is_pinged_after_20_s_and_given_up_after_20_more() {
     sleep(20 * SECOND - MS).await;
     settle().await;
     assert_eq!(wire.take_frames(), []);
-    sleep(MS).await;
+    pass(MS).await;
     settle().await;
     let frames = wire.take_frames();
     assert_eq!((frames.len(), frames[0].opcode), (1, PING));
     sleep(20 * SECOND - MS).await;
     settle().await;
     assert!(!wire.is_dropped());
-    sleep(MS).await;
+    pass(MS).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
@@ -80,7 +80,7 @@ async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
     // One that takes nothing more is.
     wire.set_room(Some(0));
     log.sender().send(vec![7; 2_000_000]).unwrap();
-    sleep(40 * SECOND).await;
+    pass(40 * SECOND).await;
     settle().await;
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
 }
@@ -88,7 +88,8 @@ async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
 #[tokio::test(start_paused = true)]
 async fn keepalive_can_be_set_and_turned_off() {
     let (log, wire) = connect(Server::builder().ping_interval(SECOND).ping_timeout(2 * SECOND)).await;
-    sleep(3 * SECOND).await;
+    pass(SECOND).await;
+    pass(2 * SECOND).await;
     settle().await;
     assert_eq!(wire.take_frames().len(), 1);
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
@@ -111,7 +112,7 @@ async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
     sleep(SECOND - MS).await;
     settle().await;
     assert_eq!(wire.take_frames().len(), 1, "the pong");
-    sleep(MS).await;
+    pass(MS).await;
     settle().await;
     assert_eq!(codes(&wire), [1008]);
     assert_eq!(log.take_events().last(), Some(&Event::Violation("MessageTooSlow".into())));

@@ -3,6 +3,9 @@
 // Times of tests are constants, and the larger one comes first.
 #![allow(clippy::unchecked_time_subtraction)]
 
+/// How late a deadline may come: not at all where a connection is a task of its own.
+const LATE: std::time::Duration = std::time::Duration::ZERO;
+
 #[cfg(feature = "axum")]
 mod attach;
 mod client;

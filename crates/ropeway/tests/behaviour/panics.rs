@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use ropeway::{Closed, Handler, Handshake, MessageRef, ReadyState, Server, Ws};
 use testkit::wire::Frame;
 
-use crate::script::{Log, binary, close, code_of, codes, open, ping, request, text};
-use crate::wire::settle;
+use super::script::{Log, binary, close, code_of, codes, open, ping, request, text};
+use super::wire::settle;
 
 /// A handler that panics at the word.
 struct Panics(&'static str, Log);
@@ -50,7 +50,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
         let (server, log) = (Server::builder().build(), Log::default());
         server.handler(Panics(word, log.clone()));
         let wire = if word == "open" {
-            let wire = crate::script::knock(&server);
+            let wire = super::script::knock(&server);
             wire.send_bytes(request(""));
             settle().await;
             let written = wire.take_written();

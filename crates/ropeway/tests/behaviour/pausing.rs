@@ -8,8 +8,8 @@ use testkit::Event;
 use testkit::wire::{Frame, PING, TEXT};
 use tokio::time::sleep;
 
-use crate::script::{Log, code_of, continuation, open, ping, pong, text};
-use crate::wire::settle;
+use super::script::{Log, code_of, continuation, open, ping, pong, text};
+use super::wire::{pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -73,7 +73,7 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
     server.handler(log.clone());
     let wire = open(&server).await;
     let sender = log.sender();
-    sleep(20 * SECOND).await;
+    pass(20 * SECOND).await;
     settle().await;
     let asked = wire.take_frames().remove(0);
     // Its answer, and a message, come while the connection is paused for an hour.
@@ -85,7 +85,7 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
     assert_eq!(log.take_events(), [Event::Pong(asked.payload), Event::Text("here I am".into())]);
     assert_eq!(sender.ready_state(), ReadyState::Open);
     // After which silence counts again.
-    sleep(40 * SECOND).await;
+    pass(40 * SECOND).await;
     settle().await;
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
 }
@@ -133,7 +133,7 @@ async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
     assert!(wire.take_frames().iter().all(|frame| frame.opcode == PING));
     // The next has its own time.
     wire.send(&[text("begun ").unfinished()]);
-    sleep(5 * SECOND).await;
+    pass(5 * SECOND).await;
     settle().await;
     assert_eq!(log.take_events(), [Event::Violation("MessageTooSlow".into())]);
     assert_eq!(wire.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);

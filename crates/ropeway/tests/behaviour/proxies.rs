@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use ropeway::{Destination, ForwardedHeader, Server, ServerBuilder, Transport};
 
-use crate::handshake_rows::read_response;
-use crate::script::request;
-use crate::wire::{settle, wire};
+use super::handshake_rows::read_response;
+use super::script::request;
+use super::wire::{settle, wire};
 
 /// A server that trusts a network.
 fn behind() -> ServerBuilder {

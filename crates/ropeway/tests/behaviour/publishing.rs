@@ -14,11 +14,11 @@ use ropeway::{Handler, Handshake, MessageRef, Overflow, PublishError, ReadyState
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::event_loop::{masked, raw_client};
-use crate::eventually::eventually;
-use crate::script::{binary, code_of, connect, open, text};
-use crate::topics::House;
-use crate::wire::settle;
+use super::event_loop::{masked, raw_client};
+use super::eventually::eventually;
+use super::script::{binary, code_of, connect, open, text};
+use super::topics::House;
+use super::wire::settle;
 
 /// From how much work on a loop is behind, how much may wait for one at most, and what a subscriber counts as; see `mailbox` and
 /// `topic`.

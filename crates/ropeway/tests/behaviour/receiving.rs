@@ -14,8 +14,8 @@ use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
 
-use crate::script::{binary, close, code_of, continuation, open, ping, text};
-use crate::wire::{Wire, settle};
+use super::script::{binary, close, code_of, continuation, open, ping, text};
+use super::wire::{Wire, pass, settle};
 
 /// What one read brings at most; see `scratch`.
 const READ: usize = 128 * 1024;
@@ -222,13 +222,13 @@ async fn a_peer_is_pinged_while_nobody_takes_its_messages_and_missed_when_it_is_
     settle().await;
     assert!(wire.read() <= INBOX + 2 * READ, "{} bytes were read", wire.read());
     for _ in 0..10 {
-        sleep(Duration::from_secs(20)).await;
+        pass(Duration::from_secs(20)).await;
         settle().await;
         assert_eq!(wire.take_frames().len(), 1, "a ping");
     }
     assert_eq!(ws.ready_state(), ReadyState::Open, "what it has not been asked for it does not answer");
     wire.reset();
-    sleep(Duration::from_secs(20)).await;
+    pass(Duration::from_secs(20)).await;
     settle().await;
     // That is known though nobody asked, and all that came before is there.
     assert!(wire.is_dropped() && server.clients().is_empty());

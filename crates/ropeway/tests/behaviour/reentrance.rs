@@ -9,7 +9,7 @@ use ropeway::{Bytes, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::script::{Log, request};
+use super::script::{Log, request};
 
 /// Far longer than any of this takes. A lock that waits for itself would keep its thread for good, so each test has one of its
 /// own, which is not waited for any longer.

@@ -13,14 +13,15 @@ use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use ropeway::{Client, Error, ReadyState, SendError, Sender, Server, WebSocket};
 use ropeway_proto::{self as proto, CloseCode, deflate};
 use testkit::wire::{Frame, KEY, decode_all};
 use testkit::{Case, Closed, Command, Cut, Deflate, Event, Outcome, Role, State, Step, configure, variant};
 
-use crate::script::{Log, open_client_with, open_with, request};
-use crate::wire::{Wire, settle};
+use super::script::{Log, open_client_with, open_with, request};
+use super::wire::{Wire, pass, settle};
 
 const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
 
@@ -171,7 +172,16 @@ async fn take(step: &Step, next: Option<&Step>, wire: &Wire, sender: &Sender) ->
         Step::Reset => wire.reset(),
         Step::Stall => wire.set_room(Some(0)),
         Step::Drain(room) => wire.set_room(*room),
-        Step::Wait(time) => tokio::time::sleep(*time).await,
+        // A millisecond less than a time says that it has not come.
+        Step::Wait(time) if time.subsec_millis() == 999 => tokio::time::sleep(*time).await,
+        Step::Wait(time) => {
+            pass(*time).await;
+            if next.is_none() {
+                // Two deadlines may have come within it, one behind the other.
+                settle().await;
+                pass(Duration::ZERO).await;
+            }
+        }
         Step::Send(command) => result = send(sender, command),
     }
     if !matches!((step, next), (Step::Receive(_), Some(Step::Receive(_)))) {

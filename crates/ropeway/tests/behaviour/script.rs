@@ -8,7 +8,7 @@ use ropeway_proto::handshake::{HeadReader, Limits, OriginPolicy, ServerOptions, 
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, TEXT};
 use testkit::{Event, variant};
 
-use crate::wire::{Wire, settle, wire};
+use super::wire::{Wire, settle, wire};
 
 /// A client's opening handshake with these header lines more.
 pub(crate) fn request(headers: &str) -> String {

@@ -12,8 +12,8 @@ use ropeway::{
 use testkit::Event;
 use testkit::wire::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 
-use crate::script::{code_of, connect, open, open_client, ping, pong, request, text};
-use crate::wire::{Wire, settle, wire};
+use super::script::{code_of, connect, open, open_client, ping, pong, request, text};
+use super::wire::{Wire, settle, wire};
 
 /// A server that sends back what it gets.
 fn echo(builder: ServerBuilder) -> Server {
@@ -562,7 +562,7 @@ async fn the_ready_state_goes_from_open_over_closing_to_closed() {
     assert_eq!(sender.send("x"), Err(SendError::NotOpen(ReadyState::Closing)));
     settle().await;
     assert_eq!(sender.ready_state(), ReadyState::Closing);
-    wire.send(&[crate::script::close(1000, "")]);
+    wire.send(&[super::script::close(1000, "")]);
     settle().await;
     assert_eq!(sender.ready_state(), ReadyState::Closed);
     assert_eq!(wire.take_frames().iter().filter(|frame| frame.opcode == CLOSE).count(), 1);

@@ -13,9 +13,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use crate::handshake_rows::read_response;
-use crate::script::{Log, request};
-use crate::wire::{settle, wire};
+use super::handshake_rows::read_response;
+use super::script::{Log, request};
+use super::wire::{settle, wire};
 
 fn file(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/interop/tls").join(name)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ropeway::{CloseCode, Handler, Handshake, MessageRef, Server, Topic, WebSocket, Ws};
 use tokio::sync::mpsc;
 
-use crate::topics::{House, heard};
+use super::topics::{House, heard};
 
 /// Subscribes its clients; acts at the word "go".
 struct Acts<F> {

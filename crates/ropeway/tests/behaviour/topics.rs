@@ -7,7 +7,7 @@ use ropeway::deflate::Options;
 use ropeway::{Client, Handler, Handshake, MessageRef, Prepared, Server, ServerBuilder, Topic, WebSocket, Ws};
 use tokio::net::TcpListener;
 
-use crate::eventually::eventually;
+use super::eventually::eventually;
 
 /// Publishes what its clients say. A client that says "leave" or "come" does; one that says "quit" is closed; what begins with
 /// "echo" it alone hears.

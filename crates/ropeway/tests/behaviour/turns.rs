@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use ropeway::{Config, Server};
 
-use crate::eventually::eventually;
-use crate::script::{binary, code_of, continuation, open, text};
-use crate::wire::{Wire, settle};
+use super::LATE;
+use super::eventually::eventually;
+use super::script::{binary, code_of, continuation, open, text};
+use super::wire::{Wire, settle};
 
 /// What one read brings at most, and one turn of a connection; see `scratch` and `driver`.
 const READ: usize = 128 * 1024;
@@ -108,7 +109,7 @@ async fn a_deadline_comes_for_a_noisy_connection_too() {
         noisy.send(&[continuation(vec![7; READ]).unfinished()]);
     }
     eventually("it has begun to read", || noisy.read() > before).await;
-    tokio::time::advance(timeout).await;
+    tokio::time::advance(timeout + LATE).await;
     settle().await;
     assert_eq!(noisy.take_frames().iter().map(code_of).collect::<Vec<_>>(), [1008]);
     let read = noise.read().expect("the message took too long");

@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use testkit::wire::{Frame, decode_all};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -60,6 +61,11 @@ pub(crate) async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Lets a time pass, and as much more as a deadline of the connection may come late.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::sleep(time + super::LATE).await;
 }
 
 impl Wire {

@@ -1,0 +1,73 @@
+//! Any stream on an event loop, so that what tests prove of connections that are tasks is proved of those on loops too: rounds, mail,
+//! deadlines and turns are the loop's own. In place of a socket's readiness the stream's waker calls the connection.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Wake, Waker};
+use std::time::Instant;
+
+use mio::{Registry, Token};
+
+use super::driver::Driver;
+use super::handler::Handler;
+use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
+use crate::io::{Readiness, Transport, Turn};
+
+/// A connection on an event loop over a stream that the loop does not watch.
+pub(super) struct Guest<H: Handler> {
+    driver: Driver<H, Transport>,
+    bell: OnceLock<Waker>,
+}
+
+impl<H: Handler> Guest<H> {
+    pub(super) fn new(driver: Driver<H, Transport>) -> Self {
+        Self { driver, bell: OnceLock::new() }
+    }
+}
+
+/// Calls a connection of a loop.
+struct Bell {
+    mailbox: Arc<Mailbox>,
+    key: usize,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.mailbox.call(self.key);
+    }
+}
+
+impl<H: Handler> Drive for Guest<H> {
+    fn watch(&mut self, _registry: &Registry, _token: Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {
+        self.driver.link.set_event_loop(mailbox, key);
+        self.bell.get_or_init(|| Waker::from(Arc::new(Bell { mailbox: Arc::clone(mailbox), key })));
+    }
+
+    fn note(&mut self, _readiness: Readiness) {}
+
+    fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>> {
+        let mut called = Context::from_waker(self.bell.get().unwrap_or(cx.waker()));
+        self.driver.turn(is_due, &mut called, now).widen()
+    }
+
+    fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
+        let mut called = Context::from_waker(self.bell.get().unwrap_or(cx.waker()));
+        self.driver.publish(publications, to, &mut called, now);
+    }
+
+    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
+        self.driver.last_turn(is_first, now)
+    }
+
+    fn is_due_sooner(&self) -> bool {
+        self.driver.is_due_sooner()
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        self.driver.next_deadline()
+    }
+}

@@ -1,0 +1,41 @@
+//! What the behaviour tests prove of connections that are tasks, proved of connections on event loops: the same files, built into
+//! this crate, where every stream is carried by a loop.
+
+// Times of tests are constants, and the larger one comes first.
+#![allow(clippy::unchecked_time_subtraction)]
+
+/// How late a deadline may come: a loop counts milliseconds, and looks at all deadlines every 5 ms at most, see `deadlines`.
+const LATE: std::time::Duration = std::time::Duration::from_millis(7);
+
+#[path = "../tests/behaviour/closing.rs"]
+mod closing;
+#[path = "../tests/behaviour/eventually.rs"]
+mod eventually;
+#[path = "../tests/behaviour/flood.rs"]
+mod flood;
+#[path = "../tests/behaviour/half_close.rs"]
+mod half_close;
+#[cfg(feature = "tls")]
+#[path = "../tests/behaviour/handshake_rows.rs"]
+mod handshake_rows;
+#[path = "../tests/behaviour/keepalive.rs"]
+mod keepalive;
+#[path = "../tests/behaviour/panics.rs"]
+mod panics;
+#[path = "../tests/behaviour/pausing.rs"]
+mod pausing;
+#[path = "../tests/behaviour/receiving.rs"]
+mod receiving;
+#[path = "../tests/behaviour/rows.rs"]
+mod rows;
+#[path = "../tests/behaviour/script.rs"]
+mod script;
+#[path = "../tests/behaviour/sending.rs"]
+mod sending;
+#[cfg(feature = "tls")]
+#[path = "../tests/behaviour/tls.rs"]
+mod tls;
+#[path = "../tests/behaviour/turns.rs"]
+mod turns;
+#[path = "../tests/behaviour/wire.rs"]
+mod wire;
