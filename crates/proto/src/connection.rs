@@ -2,6 +2,7 @@
 //! written. Frames are [`crate::recv`]'s and [`crate::send`]'s; here is what they mean for the connection's life.
 
 mod closing;
+mod sending;
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -9,50 +10,24 @@ use std::time::{Duration, Instant};
 
 use crate::close::CloseFrame;
 use crate::config::Config;
-use crate::deflate::{self, Compressor, Inflater, SLICE};
-use crate::error::{SendError, Violation};
+use crate::control_rate::ControlRate;
+use crate::deflate::{self, Compressor, Inflater};
+use crate::error::Violation;
 use crate::event::Event;
 use crate::frame::Opcode;
-use crate::frame::header::{MAX_CONTROL_PAYLOAD, Rules};
+use crate::frame::header::Rules;
 use crate::input::Input;
 use crate::keepalive::{Due, Keepalive};
-use crate::life::{Other, Peer, State, Unanswered};
-use crate::message::{MessageRef, Payload};
+use crate::life::Life;
+use crate::message::Payload;
 use crate::outcome::{Cause, Closed};
 use crate::recv::assembler::{Assembler, lend};
 use crate::recv::decoder::{Decoded, Decoder};
 use crate::role::Role;
-use crate::send::encoder::{Encoder, split};
-use crate::send::job::{Behind, Done, Job};
-use crate::send::prepared::Prepared;
+use crate::send::encoder::Encoder;
+use crate::send::job::Job;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
-
-/// Control frames counted over a second.
-#[derive(Debug, Default)]
-struct ControlRate {
-    /// Which second of the connection's life.
-    second: u32,
-    /// How many came in it. Less than 0 by as many as may come besides: one pong for each keepalive ping that was sent, since the
-    /// pongs of a long pause come all at once.
-    count: i32,
-}
-
-impl ControlRate {
-    /// A ping was sent, and its pong may come at any time.
-    fn expect(&mut self) {
-        self.count = self.count.saturating_sub(1);
-    }
-
-    /// A control frame came in this second. Returns whether that is within the limit.
-    fn note(&mut self, second: u32, most: u32) -> bool {
-        if self.second != second {
-            *self = Self { second, count: self.count.min(0) };
-        }
-        self.count = self.count.saturating_add(1);
-        self.count <= 0 || self.count.unsigned_abs() <= most
-    }
-}
 
 /// Both halves of a negotiated permessage-deflate.
 #[derive(Debug)]
@@ -70,7 +45,7 @@ const INFLATED_A_CALL: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
-    state: State,
+    life: Life,
     decoder: Decoder,
     assembler: Assembler,
     encoder: Encoder,
@@ -90,7 +65,7 @@ impl Connection {
     pub fn new(role: Role, config: Arc<Config>, now: Instant) -> Self {
         Self {
             config,
-            state: State::Open,
+            life: Life::default(),
             decoder: Decoder::default(),
             assembler: Assembler::default(),
             encoder: Encoder::new(role),
@@ -127,60 +102,42 @@ impl Connection {
     ///
     /// [is not answered]: Connection::is_unanswered
     pub fn ready_state(&self) -> ReadyState {
-        match self.state.other() {
-            None | Some(Other::Fragmenting(_) | Other::Unanswered(_)) => ReadyState::Open,
-            Some(Other::CloseSent { .. } | Other::Lingering(_)) => ReadyState::Closing,
-            Some(Other::Closed(_)) => ReadyState::Closed,
-        }
+        self.life.ready_state()
     }
 
     /// Whether messages may still come. Once they may not, what the peer sends is thrown away.
     pub fn is_receiving(&self) -> bool {
-        matches!(self.state.other(), None | Some(Other::Fragmenting(_) | Other::CloseSent { .. }))
+        self.life.is_receiving()
     }
 
     /// Whether the driver is to read on: until it has told of the transport's end. What comes once messages may not is thrown
     /// away, but is read: ending a TCP connection with unread bytes resets it.
     pub fn is_reading(&self) -> bool {
-        match self.state.other() {
-            Some(Other::Unanswered(unanswered)) => !unanswered.is_ended,
-            Some(Other::Lingering(lingering)) => lingering.peer != Peer::Ended,
-            Some(Other::Closed(_)) => false,
-            None | Some(Other::Fragmenting(_) | Other::CloseSent { .. }) => true,
-        }
+        self.life.is_reading()
     }
 
     /// Whether the peer has closed or ended its half of the transport and this side has not answered, which is so only where
     /// [`Config::auto_close`] is off. Messages can be sent until [`Connection::answer_close`] or [`Connection::close`].
     pub fn is_unanswered(&self) -> bool {
-        matches!(self.state.other(), Some(Other::Unanswered(_)))
+        self.life.is_unanswered()
     }
 
     /// Whether it is open, in the middle of no message and not waiting for a pong: so only silence can become too long, and each
     /// read moves what [`Connection::poll_timeout`] gives later.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
-        self.state.other().is_none() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
+        self.life.is_plainly_open() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
     }
 
     /// Bytes that wait to be written, frame headers included. A message that waits for the end of a fragmented message, or for a large
     /// message to be compressed, counts with the memory of its place too.
     pub fn buffered_amount(&self) -> usize {
-        let held = match self.state.other() {
-            Some(Other::Fragmenting(fragments) | Other::Unanswered(Unanswered { fragments: Some(fragments), .. })) => {
-                fragments.held_bytes
-            }
-            _ => 0,
-        };
-        self.queue.len() + held + self.job().map_or(0, Job::len)
+        self.queue.len() + self.life.held_bytes() + self.job().map_or(0, Job::len)
     }
 
     /// How it ended, once it is closed. The driver then drops the transport.
     pub fn outcome(&self) -> Option<&Closed> {
-        match self.state.other() {
-            Some(Other::Closed(outcome)) => Some(outcome),
-            _ => None,
-        }
+        self.life.outcome()
     }
 
     /// The round-trip time of the newest keepalive ping that was answered.
@@ -282,8 +239,8 @@ impl Connection {
 
     /// The time that [`Connection::poll_timeout`] named has come; harmless at any other.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
-        if self.closing_deadline().is_some_and(|deadline| now >= deadline) {
-            self.close_timeout(now);
+        if self.life.deadline().is_some_and(|deadline| now >= deadline) {
+            self.closing_timeout(now);
         }
         if !self.is_receiving() {
             return None;
@@ -293,7 +250,7 @@ impl Connection {
         }
         match self.keepalive.due(&self.config, now) {
             Due::Gone => self.end(Cause::KeepaliveTimeout),
-            Due::Ping(payload) if self.state.is_open() => self.ask(payload),
+            Due::Ping(payload) if self.life.is_open() => self.ask(payload),
             Due::Ping(_) | Due::Nothing => {}
         }
         None
@@ -301,7 +258,7 @@ impl Connection {
 
     /// When [`Connection::handle_unread_timeout`] is to be called, while nothing is read because this side does not want to.
     pub fn poll_unread_timeout(&self) -> Option<Instant> {
-        if self.state.is_open() && !self.is_unanswered() {
+        if self.life.is_open() && !self.is_unanswered() {
             self.keepalive.deadline(&self.config)
         } else {
             self.poll_timeout()
@@ -311,7 +268,7 @@ impl Connection {
     /// What [`Connection::handle_timeout`] does, while nothing is read because this side does not want to: the peer's silence is not
     /// judged, but it is still pinged, so that the transport notices where it is gone.
     pub fn handle_unread_timeout(&mut self, now: Instant) {
-        if !self.state.is_open() || self.is_unanswered() {
+        if !self.life.is_open() || self.is_unanswered() {
             self.handle_timeout(now);
         } else if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now)
             && self.queue.is_empty()
@@ -338,115 +295,8 @@ impl Connection {
     }
 }
 
-/// Commands of the user.
-impl Connection {
-    /// Queues a message.
-    ///
-    /// It is refused with [`SendError::Full`] while [`Config::max_buffered`] bytes wait, and otherwise taken whole, however
-    /// large it is.
-    #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
-        self.send_message(message.into())
-    }
-
-    /// Queues a message that was promised room before: it is not refused for the lack of it.
-    pub fn send_promised<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
-        self.check_open()?;
-        self.queue_message(message.into());
-        Ok(())
-    }
-
-    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but what can be done once for all of
-    /// them is.
-    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
-        if !self.has_plain_room() {
-            self.check_room()?;
-        }
-        self.queue_prepared(message);
-        Ok(())
-    }
-
-    /// Queues a message that other connections send too, and that was promised room before.
-    pub fn send_prepared_promised(&mut self, message: &Prepared) -> Result<(), SendError> {
-        self.check_open()?;
-        self.queue_prepared(message);
-        Ok(())
-    }
-
-    /// Queues a part of a message whose length need not be known: a fragment. The first decides whether it is text or
-    /// binary. Fragments are not compressed. Messages that are sent before the `last` one wait for it (RFC 6455
-    /// section 5.4: fragments of different messages "MUST NOT be interleaved"). It is never refused for lack of room, as a
-    /// message once begun has to be finished: mind the [buffered amount](Connection::buffered_amount).
-    pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
-        self.check_open()?;
-        let first = self.state.fragments().is_none();
-        self.queue_fragment(part.into(), first, last);
-        match (first, last) {
-            (true, false) => self.state.start_fragments(),
-            (false, true) => {
-                let held = self.state.end_fragments().held;
-                for message in held {
-                    self.queue_message(message.into());
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.send_control(Opcode::Ping, payload)
-    }
-
-    /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`Config::auto_pong`] is off.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.send_control(Opcode::Pong, payload)
-    }
-}
-
 /// What the driver has to do.
 impl Connection {
-    /// Whether a large message is being compressed, for which [`Connection::handle_work`] is to be called.
-    #[inline]
-    pub fn has_work(&self) -> bool {
-        self.job().is_some()
-    }
-
-    /// Compresses the next 16 KiB of a large message: half a millisecond's work at most. The message and what was sent behind it
-    /// wait until all of it is compressed, and count as [buffered](Connection::buffered_amount) meanwhile; pings and pongs do not
-    /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
-    ///
-    /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. If it `may_begin` is the
-    /// driver's to say, by how many have: see [`begun`](deflate::begun). If not, a message that has not begun is sent as it is, which RFC
-    /// 7692 section 6.1 leaves to the sender.
-    pub fn handle_work(&mut self, may_begin: bool) {
-        let Some(deflate) = &mut self.deflate else { return };
-        let Some(mut job) = deflate.job.take() else { return };
-        if !job.step(&mut deflate.compressor, may_begin) {
-            deflate.job = Some(job);
-            return;
-        }
-        let Done { opcode, is_compressed, payload, mut behind } = job.finish();
-        self.encoder.frame(opcode, true, is_compressed, payload, &mut self.queue);
-        while let Some(next) = behind.pop() {
-            match next {
-                Behind::Message(message) => self.queue_whole(message.into()),
-                Behind::Prepared(prepared) => self.queue_prepared_whole(&prepared),
-                Behind::Fragment { part, first, last } => self.queue_fragment(part.into(), first, last),
-                Behind::Close(payload) => self.queue_close(&payload),
-            }
-            if let Some(job) = self.job_mut() {
-                // The rest waits for this one.
-                job.set_behind(behind);
-                break;
-            }
-        }
-        if !self.is_receiving() && !self.state.is_open() && !self.has_work() {
-            self.deflate = None;
-        }
-    }
-
     /// Fills `slices` with what is to be written, best in one `writev`; gives how many were filled, 0 when nothing waits.
     /// Then say how much was written: [`Connection::handle_transmitted`].
     #[inline]
@@ -469,15 +319,15 @@ impl Connection {
     /// When [`Connection::handle_timeout`] is to be called. A driver may keep its timer while the connection
     /// [is at rest](Connection::is_at_rest), and ask again when that fires.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.state.is_open() || self.is_unanswered() {
-            return self.closing_deadline();
+        if !self.life.is_open() || self.is_unanswered() {
+            return self.life.deadline();
         }
         [self.keepalive.deadline(&self.config), self.message_deadline()].into_iter().flatten().min()
     }
 }
 
 impl Connection {
-    /// What a whole control frame means.
+    /// Acts on a whole control frame.
     fn receive_control<'a>(
         &mut self,
         opcode: Opcode,
@@ -487,24 +337,29 @@ impl Connection {
         self.count_control(now)?;
         Ok(match opcode {
             Opcode::Ping => {
-                // Behind our close frame nothing may be sent; the peer knows that we are alive.
-                if self.config.auto_pong && self.state.is_open() {
+                // RFC 6455 section 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it
+                // already received a Close frame." Behind our own close frame nothing is sent either (section 5.5.1); the peer
+                // has heard that we are alive. Section 5.5.3: the pong "must have identical "Application data"".
+                if self.config.auto_pong && self.life.is_open() {
                     self.encoder.control(Opcode::Pong, &payload, &mut self.queue);
                 }
                 Event::Ping(payload)
             }
             Opcode::Pong => {
+                // RFC 6455 section 5.5.3: "A Pong frame MAY be sent unsolicited", so one that answers no ping of ours is no fault,
+                // and "a response to an unsolicited Pong frame is not expected".
                 self.keepalive.pong(&payload, now);
                 Event::Pong(payload)
             }
             _ => {
+                // RFC 6455 section 5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
+                // endpoint MUST send a Close frame in response." If both start the closing handshake at once, which section 1.4
+                // calls safe, each frame is the other's answer. Section 7.1.2: "Once an endpoint has both sent and received a
+                // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
+                // "a peer discards any further data received".
                 let frame = CloseFrame::parse(&payload)?;
-                let outcome = Closed::clean(frame.clone());
-                if self.state.is_open() {
-                    self.receive_end(outcome, now);
-                } else {
-                    self.linger_clean(outcome, false, now);
-                }
+                let answer = self.life.close_received(frame.clone(), self.terms(now));
+                self.follow(answer);
                 Event::Close(frame)
             }
         })
@@ -524,108 +379,6 @@ impl Connection {
     fn ask(&mut self, payload: [u8; 4]) {
         self.control_rate.expect();
         self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
-    }
-
-    fn send_message(&mut self, message: MessageRef<'_>) -> Result<(), SendError> {
-        if self.has_plain_room() {
-            self.encoder.message(message, &mut self.queue);
-            return Ok(());
-        }
-        self.check_room()?;
-        self.queue_message(message);
-        Ok(())
-    }
-
-    /// Whether a message can be queued without more ado. Most connections are open, compress nothing and are within no fragments:
-    /// all that waits is in the queue.
-    #[inline]
-    fn has_plain_room(&self) -> bool {
-        self.state.other().is_none() && self.deflate.is_none() && self.queue.len() < self.config.max_buffered
-    }
-
-    #[inline(never)]
-    fn queue_message(&mut self, message: MessageRef<'_>) {
-        if let Some(fragments) = self.state.fragments() {
-            return fragments.hold(message.into_owned());
-        }
-        self.queue_whole(message);
-    }
-
-    /// Queues a message whose turn has come, behind what is being compressed.
-    fn queue_whole(&mut self, message: MessageRef<'_>) {
-        let Some(deflate) = self.deflate.as_deref_mut() else {
-            let (opcode, payload) = split(message);
-            return self.encoder.frame(opcode, true, false, payload, &mut self.queue);
-        };
-        if let Some(job) = &mut deflate.job {
-            job.push(Behind::Message(message.into_owned()));
-        } else if message.len() > SLICE && deflate.compressor.wants(message.len()) {
-            let (opcode, payload) = split(message);
-            deflate.job = Some(Box::new(Job::new(opcode, payload.into_bytes())));
-        } else {
-            self.encoder.compressed(message, &mut deflate.compressor, &mut self.queue);
-        }
-    }
-
-    fn queue_fragment(&mut self, part: MessageRef<'_>, first: bool, last: bool) {
-        match self.job_mut() {
-            Some(job) => job.push(Behind::Fragment { part: part.into_owned(), first, last }),
-            None => self.encoder.fragment(part, first, last, &mut self.queue),
-        }
-    }
-
-    fn queue_close(&mut self, payload: &[u8]) {
-        match self.job_mut() {
-            Some(job) => job.push(Behind::Close(payload.to_vec())),
-            None => self.encoder.close(payload, &mut self.queue),
-        }
-    }
-
-    #[inline]
-    fn job(&self) -> Option<&Job> {
-        self.deflate.as_ref()?.job.as_deref()
-    }
-
-    fn job_mut(&mut self) -> Option<&mut Job> {
-        self.deflate.as_mut()?.job.as_deref_mut()
-    }
-
-    fn queue_prepared(&mut self, message: &Prepared) {
-        if self.state.fragments().is_some() {
-            // Its turn comes with that of all messages that are held.
-            return self.queue_message(message.message().clone().into());
-        }
-        self.queue_prepared_whole(message);
-    }
-
-    fn queue_prepared_whole(&mut self, message: &Prepared) {
-        if let Some(job) = self.job_mut() {
-            return job.push(Behind::Prepared(message.clone()));
-        }
-        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
-        self.encoder.prepared(message, compressor, &mut self.queue);
-    }
-
-    fn check_open(&self) -> Result<(), SendError> {
-        if self.state.is_open() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
-    }
-
-    fn check_room(&self) -> Result<(), SendError> {
-        self.check_open()?;
-        let buffered = self.buffered_amount();
-        if buffered >= self.config.max_buffered {
-            return Err(SendError::Full { buffered });
-        }
-        Ok(())
-    }
-
-    fn send_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
-        if payload.len() > MAX_CONTROL_PAYLOAD {
-            return Err(SendError::ControlTooLong(payload.len()));
-        }
-        self.check_room()?;
-        self.encoder.control(opcode, payload, &mut self.queue);
-        Ok(())
     }
 
     /// Starts a message's clock where there is one to keep.

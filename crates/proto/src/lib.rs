@@ -61,6 +61,7 @@ mod close;
 mod code;
 mod config;
 mod connection;
+mod control_rate;
 pub mod deflate;
 mod error;
 mod event;

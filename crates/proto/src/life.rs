@@ -1,190 +1,406 @@
-//! The states of a connection, drawn. What moves it from one to the next is [`Connection`](crate::Connection)'s.
+//! The states of a connection as a machine: one method for each input, each with all states. Writing close frames and releasing
+//! memory is left to [`Connection`](crate::Connection).
+
+mod lingering;
+#[cfg(test)]
+mod transitions;
 
 use std::time::Instant;
 
-use crate::message::Message;
-use crate::outcome::Closed;
+use crate::close::CloseFrame;
+use crate::error::Violation;
+use crate::outcome::{Cause, Closed};
+use crate::send::fragments::Fragments;
+use crate::state::ReadyState;
+
+use lingering::{LEFT, Lingering, Peer, Shutdown};
+
+pub(crate) use lingering::Terms;
+
+/// The state of a connection.
+///
+/// A connection is open for most of its life and costs one word then: [`State::Open`] is `None`, and never in the box.
+#[derive(Debug, Default)]
+pub(crate) struct Life(Option<Box<State>>);
 
 /// ```text
-///   Open ◄── send_fragment() ──► Fragmenting
-///    │                              │
-///    ├──────────────────────────────┘
-///    │                                              close(), answer_close(), or close_timeout
-///    ├── peer's close frame or EOF, told ──► Unanswered ──────────────────────────────────────────┐
-///    ├── close() ──► CloseSent ── peer's close frame, or EOF ───────────────────────────────────┐ │
-///    ├── peer's close frame, answered ────────────────────────────────────────────────────────┐ │ │
-///    ├── EOF ───────────────────────────────────────────────────────────────────────────────┐ │ │ │
-///    └── violation ── (close frame) ──────────────────────────────────────────────────────┐ │ │ │ │
-///                                                                                         ▼ ▼ ▼ ▼ ▼
-///   any ── terminate(), reset, keepalive or close_timeout over ──► Closed ◄─────────────── Lingering
+///            start_fragments()
+///   Open ─────────────────────► Fragmenting
+///    │ ◄───────────────────────    │
+///    │       end_fragments()       │
+///    ├─────────────────────────────┘
+///    │
+///    ├── close() ─────────────────► CloseSent ─── close_received(), eof(), fail() ────────────────┐
+///    ├── close_received(), eof() ─► Unanswered ── close(), answer(), timeout(), fail() ───────────┤
+///    └── fail() ──────────────────────────────────────────────────────────────────────────────────┤
+///                                                                                                 ▼
+///   any ── end(); timeout() in CloseSent ──► Closed ◄── shutdown_done(), eof(), timeout() ── Lingering
 /// ```
 ///
-/// `Unanswered` is entered where `auto_close` is off; where it is on, the peer's close frame is answered at once.
-///
-/// A connection is open for most of its life, so what the other states need is kept apart.
+/// If `auto_close` is on, [`close_received`](Life::close_received) and [`eof`](Life::eof) go through `Unanswered` at once.
 #[derive(Debug)]
-pub(crate) enum State {
+enum State {
+    /// Messages go both ways.
     Open,
-    Other(Box<Other>),
-}
-
-/// What is not [`State::Open`], or not just that.
-#[derive(Debug)]
-pub(crate) enum Other {
     /// Open, and within a message that is sent in fragments.
     Fragmenting(Fragments),
     /// The peer has closed or ended its half, and this side may still send.
     Unanswered(Unanswered),
     /// Our close frame is queued or sent, the peer's has not come. Messages may still come.
     CloseSent {
+        /// When the peer's close frame is waited for no longer.
         deadline: Instant,
     },
+    /// Nothing more is sent or received, and the transport has not ended.
     Lingering(Lingering),
+    /// The transport has ended or was given up.
     Closed(Closed),
 }
 
 /// The peer has said that it is done, and this side has not.
 #[derive(Debug)]
-pub(crate) struct Unanswered {
-    /// Clean where the peer's close frame came; where it ended its half without one it is not.
-    pub(crate) outcome: Closed,
+struct Unanswered {
+    /// Clean if the peer's close frame came, unclean if the peer ended its half without one.
+    outcome: Closed,
     /// When it is answered in any case.
-    pub(crate) deadline: Instant,
+    deadline: Instant,
     /// Whether the peer has ended its half of the transport.
-    pub(crate) is_ended: bool,
+    is_ended: bool,
     /// How many bytes may still come behind the close frame, see [`LEFT`].
-    pub(crate) left: usize,
+    left: usize,
     /// The message that this side is sending in fragments.
-    pub(crate) fragments: Option<Fragments>,
+    fragments: Option<Fragments>,
 }
 
-/// Nothing more is received. What is queued is written, then the transport is ended. What the peer still sends is thrown
-/// away rather than left unread: ending a TCP connection with unread bytes resets it, and the peer would lose our close frame.
-///
-/// ```text
-///              EOF, or end_timeout
-///   Awaiting ──────────────────────► Writing ── all written ──► Ending ── told that it is done ──► Ended
-/// ```
-///
-/// It is over in `Ended`, once the peer has ended its half where that is waited for.
-#[derive(Debug)]
-pub(crate) struct Lingering {
-    pub(crate) outcome: Closed,
-    pub(crate) shutdown: Shutdown,
-    pub(crate) peer: Peer,
-    /// When the state of `shutdown` has lasted long enough.
-    pub(crate) deadline: Instant,
-    /// When all has to be over.
-    pub(crate) last: Instant,
-    /// How many bytes may still come, see [`LEFT`].
-    pub(crate) left: usize,
+/// Inputs. The close frame that one returns is to be queued.
+impl Life {
+    /// The user closes the connection. Returns whether the user's close frame is to be queued.
+    pub(crate) fn close(&mut self, terms: Terms) -> bool {
+        let (next, is_sent) = match self.take() {
+            State::Open | State::Fragmenting(_) => {
+                (State::CloseSent { deadline: terms.now + terms.close_timeout }, true)
+            }
+            // The user's close frame is the answer.
+            State::Unanswered(unanswered) => (State::Lingering(unanswered.linger(terms)), true),
+            state @ (State::CloseSent { .. } | State::Lingering(_) | State::Closed(_)) => (state, false),
+        };
+        self.enter(next);
+        is_sent
+    }
+
+    /// The peer's close frame came, with this content.
+    pub(crate) fn close_received(&mut self, frame: Option<CloseFrame>, terms: Terms) -> Option<CloseFrame> {
+        let outcome = Closed::clean(frame);
+        let next = match self.take() {
+            State::Open => State::Unanswered(Unanswered::new(outcome, None, terms)),
+            State::Fragmenting(fragments) => State::Unanswered(Unanswered::new(outcome, Some(fragments), terms)),
+            State::CloseSent { .. } => State::Lingering(Lingering::clean(outcome, false, terms)),
+            // Nothing is received any more.
+            state @ (State::Unanswered(_) | State::Lingering(_) | State::Closed(_)) => state,
+        };
+        self.enter(next);
+        self.answer_at_once(terms)
+    }
+
+    /// The peer has ended its half of the transport.
+    pub(crate) fn eof(&mut self, terms: Terms) -> Option<CloseFrame> {
+        let outcome = Closed::abnormal(Cause::Eof);
+        let next = match self.take() {
+            State::Open => State::Unanswered(Unanswered::new(outcome, None, terms)),
+            State::Fragmenting(fragments) => State::Unanswered(Unanswered::new(outcome, Some(fragments), terms)),
+            State::Unanswered(unanswered) => State::Unanswered(Unanswered { is_ended: true, ..unanswered }),
+            State::CloseSent { .. } => State::Lingering(Lingering::unclean(outcome, terms)),
+            State::Lingering(mut lingering) => {
+                lingering.eof();
+                over_or(lingering)
+            }
+            State::Closed(outcome) => State::Closed(outcome),
+        };
+        self.enter(next);
+        self.answer_at_once(terms)
+    }
+
+    /// The user answers the peer's close frame, or the end of its half. Returns the close frame that answers the peer's.
+    pub(crate) fn answer(&mut self, terms: Terms) -> Option<CloseFrame> {
+        let (next, frame) = match self.take() {
+            State::Unanswered(unanswered) => {
+                let frame = unanswered.answer();
+                (State::Lingering(unanswered.linger(terms)), frame)
+            }
+            state @ (State::Open
+            | State::Fragmenting(_)
+            | State::CloseSent { .. }
+            | State::Lingering(_)
+            | State::Closed(_)) => (state, None),
+        };
+        self.enter(next);
+        frame
+    }
+
+    /// The peer broke the protocol or a limit. Returns the close frame that says so (RFC 6455 section 7.1.7).
+    #[cold]
+    pub(crate) fn fail(&mut self, violation: Violation, terms: Terms) -> Option<CloseFrame> {
+        let frame = CloseFrame::new(violation.close_code(), violation.reason());
+        let outcome = Closed::abnormal(Cause::Violation(violation));
+        let (next, frame) = match self.take() {
+            State::Open | State::Fragmenting(_) | State::Unanswered(_) => {
+                (State::Lingering(Lingering::failed(outcome, terms)), Some(frame))
+            }
+            // Our close frame is sent: RFC 6455 section 5.5.1 allows no second.
+            State::CloseSent { .. } => (State::Lingering(Lingering::failed(outcome, terms)), None),
+            state @ (State::Lingering(_) | State::Closed(_)) => (state, None),
+        };
+        self.enter(next);
+        frame
+    }
+
+    /// The writing half of the transport can be ended if all `is_written`. Returns whether to do so now: `true` once.
+    pub(crate) fn begin_shutdown(&mut self, is_written: bool) -> bool {
+        match self.0.as_deref_mut() {
+            Some(State::Lingering(lingering)) if is_written && lingering.shutdown == Shutdown::Writing => {
+                lingering.shutdown = Shutdown::Ending;
+                true
+            }
+            None
+            | Some(
+                State::Open
+                | State::Fragmenting(_)
+                | State::Unanswered(_)
+                | State::CloseSent { .. }
+                | State::Lingering(_)
+                | State::Closed(_),
+            ) => false,
+        }
+    }
+
+    /// The writing half of the transport was ended, as [`begin_shutdown`](Life::begin_shutdown) asked for.
+    pub(crate) fn shutdown_done(&mut self) {
+        let next = match self.take() {
+            State::Lingering(mut lingering) if lingering.shutdown == Shutdown::Ending => {
+                lingering.shutdown = Shutdown::Ended;
+                over_or(lingering)
+            }
+            state @ (State::Open
+            | State::Fragmenting(_)
+            | State::Unanswered(_)
+            | State::CloseSent { .. }
+            | State::Lingering(_)
+            | State::Closed(_)) => state,
+        };
+        self.enter(next);
+    }
+
+    /// The [`deadline`](Life::deadline) has passed, or so much was thrown away that it counts as passed.
+    #[cold]
+    pub(crate) fn timeout(&mut self, terms: Terms) -> Option<CloseFrame> {
+        let (next, frame) = match self.take() {
+            State::Unanswered(unanswered) => {
+                let frame = unanswered.answer();
+                (State::Lingering(unanswered.linger(terms)), frame)
+            }
+            State::CloseSent { .. } => (State::Closed(Closed::abnormal(Cause::CloseTimeout)), None),
+            State::Lingering(mut lingering) => {
+                let goes_on = lingering.timeout(terms.now);
+                (if goes_on { State::Lingering(lingering) } else { State::Closed(lingering.outcome) }, None)
+            }
+            // These have no deadline.
+            state @ (State::Open | State::Fragmenting(_) | State::Closed(_)) => (state, None),
+        };
+        self.enter(next);
+        frame
+    }
+
+    /// So many bytes came that are thrown away. Returns whether those were the last that may come.
+    pub(crate) fn throw_away(&mut self, count: usize) -> bool {
+        let left = match self.0.as_deref_mut() {
+            Some(State::Unanswered(unanswered)) => &mut unanswered.left,
+            Some(State::Lingering(lingering)) => &mut lingering.left,
+            None | Some(State::Open | State::Fragmenting(_) | State::CloseSent { .. } | State::Closed(_)) => {
+                return false;
+            }
+        };
+        *left = left.saturating_sub(count);
+        *left == 0
+    }
+
+    /// The transport is over, or given up for this cause. It does not replace an outcome that was decided before.
+    pub(crate) fn end(&mut self, cause: Cause) {
+        let outcome = match self.take() {
+            State::Open | State::Fragmenting(_) | State::CloseSent { .. } => Closed::abnormal(cause),
+            State::Unanswered(Unanswered { outcome, .. })
+            | State::Lingering(Lingering { outcome, .. })
+            | State::Closed(outcome) => outcome,
+        };
+        self.enter(State::Closed(outcome));
+    }
+
+    /// A message that is sent in fragments has begun.
+    pub(crate) fn start_fragments(&mut self) {
+        let next = match self.take() {
+            State::Open => State::Fragmenting(Fragments::default()),
+            State::Unanswered(unanswered) => {
+                State::Unanswered(Unanswered { fragments: Some(Fragments::default()), ..unanswered })
+            }
+            // It has begun before, or nothing can be sent.
+            state @ (State::Fragmenting(_) | State::CloseSent { .. } | State::Lingering(_) | State::Closed(_)) => state,
+        };
+        self.enter(next);
+    }
+
+    /// The last fragment of a message was sent. Returns what waited for it.
+    pub(crate) fn end_fragments(&mut self) -> Fragments {
+        let (next, fragments) = match self.take() {
+            State::Fragmenting(fragments) => (State::Open, Some(fragments)),
+            State::Unanswered(mut unanswered) => {
+                let fragments = unanswered.fragments.take();
+                (State::Unanswered(unanswered), fragments)
+            }
+            state @ (State::Open | State::CloseSent { .. } | State::Lingering(_) | State::Closed(_)) => (state, None),
+        };
+        self.enter(next);
+        fragments.unwrap_or_default()
+    }
+
+    fn answer_at_once(&mut self, terms: Terms) -> Option<CloseFrame> {
+        if terms.auto_close { self.answer(terms) } else { None }
+    }
+
+    fn take(&mut self) -> State {
+        self.0.take().map_or(State::Open, |state| *state)
+    }
+
+    fn enter(&mut self, state: State) {
+        self.0 = match state {
+            State::Open => None,
+            State::Fragmenting(_)
+            | State::Unanswered(_)
+            | State::CloseSent { .. }
+            | State::Lingering(_)
+            | State::Closed(_) => Some(Box::new(state)),
+        };
+    }
 }
 
-/// How far our half of the transport is from its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shutdown {
-    /// The peer ends its half first. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be
-    /// closed first by the server", so a client waits for that, unless the connection failed.
-    Awaiting,
-    /// What is queued goes first.
-    Writing,
-    /// The driver was told to end it.
-    Ending,
-    Ended,
-}
+/// What holds in a state.
+impl Life {
+    /// Open, and within no message that is sent in fragments.
+    #[inline]
+    pub(crate) fn is_plainly_open(&self) -> bool {
+        self.0.is_none()
+    }
 
-/// The peer's half of the transport, of a connection that lingers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Peer {
-    /// Its end is waited for: it may be in the middle of sending, and has to read our close frame first.
-    Awaited,
-    /// After both close frames it has nothing more to say (RFC 6455 section 5.5.1), so a server need not wait.
-    Done,
-    /// Its end came.
-    Ended,
-}
-
-/// How many bytes of a peer that was told to stop are read and thrown away: the largest message that a client takes by
-/// default, whose sender may read nothing before all of it is written. The time alone would bound nothing, as a peer can send
-/// some gigabytes a second.
-pub(crate) const LEFT: usize = 64 << 20;
-
-impl State {
+    /// Whether messages may be sent.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.other(), None | Some(Other::Fragmenting(_) | Other::Unanswered(_)))
+        matches!(self.0.as_deref(), None | Some(State::Open | State::Fragmenting(_) | State::Unanswered(_)))
+    }
+
+    /// Whether messages may come.
+    #[inline]
+    pub(crate) fn is_receiving(&self) -> bool {
+        matches!(self.0.as_deref(), None | Some(State::Open | State::Fragmenting(_) | State::CloseSent { .. }))
+    }
+
+    /// Whether the peer's end of the transport has not come, and nothing else has ended it.
+    pub(crate) fn is_reading(&self) -> bool {
+        match self.0.as_deref() {
+            None | Some(State::Open | State::Fragmenting(_) | State::CloseSent { .. }) => true,
+            Some(State::Unanswered(unanswered)) => !unanswered.is_ended,
+            Some(State::Lingering(lingering)) => lingering.peer != Peer::Ended,
+            Some(State::Closed(_)) => false,
+        }
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self.0.as_deref(), Some(State::Unanswered(_)))
+    }
+
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        match self.0.as_deref() {
+            None | Some(State::Open | State::Fragmenting(_) | State::Unanswered(_)) => ReadyState::Open,
+            Some(State::CloseSent { .. } | State::Lingering(_)) => ReadyState::Closing,
+            Some(State::Closed(_)) => ReadyState::Closed,
+        }
     }
 
     #[inline]
-    pub(crate) fn other(&self) -> Option<&Other> {
-        match self {
-            Self::Open => None,
-            Self::Other(other) => Some(other),
+    pub(crate) fn outcome(&self) -> Option<&Closed> {
+        match self.0.as_deref() {
+            Some(State::Closed(outcome)) => Some(outcome),
+            None
+            | Some(
+                State::Open
+                | State::Fragmenting(_)
+                | State::Unanswered(_)
+                | State::CloseSent { .. }
+                | State::Lingering(_),
+            ) => None,
+        }
+    }
+
+    /// When to call [`timeout`](Life::timeout).
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.0.as_deref() {
+            Some(
+                State::CloseSent { deadline }
+                | State::Unanswered(Unanswered { deadline, .. })
+                | State::Lingering(Lingering { deadline, .. }),
+            ) => Some(*deadline),
+            None | Some(State::Open | State::Fragmenting(_) | State::Closed(_)) => None,
         }
     }
 
     /// Within a message that is sent in fragments: what waits for its end.
     #[inline]
     pub(crate) fn fragments(&mut self) -> Option<&mut Fragments> {
-        match self {
-            Self::Other(other) => match &mut **other {
-                Other::Fragmenting(fragments) => Some(fragments),
-                Other::Unanswered(unanswered) => unanswered.fragments.as_mut(),
-                _ => None,
-            },
-            Self::Open => None,
+        match self.0.as_deref_mut()? {
+            State::Fragmenting(fragments) => Some(fragments),
+            State::Unanswered(unanswered) => unanswered.fragments.as_mut(),
+            State::Open | State::CloseSent { .. } | State::Lingering(_) | State::Closed(_) => None,
         }
     }
 
-    /// A message that is sent in fragments has begun.
-    pub(crate) fn start_fragments(&mut self) {
-        if let Self::Other(other) = self
-            && let Other::Unanswered(unanswered) = &mut **other
-        {
-            unanswered.fragments = Some(Fragments::default());
+    /// How many bytes wait for the end of a message in fragments.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self.0.as_deref() {
+            Some(State::Fragmenting(fragments) | State::Unanswered(Unanswered { fragments: Some(fragments), .. })) => {
+                fragments.held_bytes
+            }
+            None
+            | Some(
+                State::Open
+                | State::Unanswered(Unanswered { fragments: None, .. })
+                | State::CloseSent { .. }
+                | State::Lingering(_)
+                | State::Closed(_),
+            ) => 0,
+        }
+    }
+}
+
+impl Unanswered {
+    fn new(outcome: Closed, fragments: Option<Fragments>, terms: Terms) -> Self {
+        let is_ended = !outcome.clean;
+        Self { outcome, deadline: terms.now + terms.close_timeout, is_ended, left: LEFT, fragments }
+    }
+
+    /// The close frame that answers the peer's, if one came. RFC 6455 section 5.5.1: the answer "typically echos the status
+    /// code it received". A code of [`NONE`](crate::CloseCode::NONE) cannot be sent and is answered with no code.
+    fn answer(&self) -> Option<CloseFrame> {
+        self.outcome.clean.then(|| CloseFrame::new(self.outcome.code, self.outcome.reason.clone()))
+    }
+
+    /// It was answered.
+    fn linger(self, terms: Terms) -> Lingering {
+        if self.outcome.clean {
+            Lingering::clean(self.outcome, self.is_ended, terms)
         } else {
-            *self = Self::Other(Box::new(Other::Fragmenting(Fragments::default())));
-        }
-    }
-
-    /// It was sent to its end: gives what waited for that.
-    pub(crate) fn end_fragments(&mut self) -> Fragments {
-        if let Self::Other(other) = self
-            && let Other::Unanswered(unanswered) = &mut **other
-        {
-            return unanswered.fragments.take().unwrap_or_default();
-        }
-        match std::mem::replace(self, Self::Open) {
-            Self::Other(other) => match *other {
-                Other::Fragmenting(fragments) => fragments,
-                _ => Fragments::default(),
-            },
-            Self::Open => Fragments::default(),
+            Lingering::unclean(self.outcome, terms)
         }
     }
 }
 
-impl Lingering {
-    /// The peer need not be waited for any more: our half ends once all is written.
-    pub(crate) fn leave(&mut self) {
-        if self.shutdown == Shutdown::Awaiting {
-            self.shutdown = Shutdown::Writing;
-        }
-        self.deadline = self.last;
-    }
-}
-
-/// Messages that wait for the end of one in fragments.
-#[derive(Debug, Default)]
-pub(crate) struct Fragments {
-    pub(crate) held: Vec<Message>,
-    /// The bytes of their payloads and their places, so that empty messages are bounded too.
-    pub(crate) held_bytes: usize,
-}
-
-impl Fragments {
-    pub(crate) fn hold(&mut self, message: Message) {
-        self.held_bytes += message.len() + size_of::<Message>();
-        self.held.push(message);
-    }
+/// Closed if a lingering connection is over.
+fn over_or(lingering: Lingering) -> State {
+    if lingering.is_over() { State::Closed(lingering.outcome) } else { State::Lingering(lingering) }
 }

@@ -1,0 +1,224 @@
+//! Sending: what the user queues, and the order in which it goes. Messages wait for the end of one in fragments, and for a large one
+//! that is being compressed; frames are the encoder's.
+
+use super::Connection;
+use crate::deflate::SLICE;
+use crate::error::SendError;
+use crate::frame::Opcode;
+use crate::frame::header::MAX_CONTROL_PAYLOAD;
+use crate::message::MessageRef;
+use crate::send::encoder::split;
+use crate::send::job::{Behind, Done, Job};
+use crate::send::prepared::Prepared;
+
+/// Commands of the user.
+impl Connection {
+    /// Queues a message.
+    ///
+    /// It is refused with [`SendError::Full`] while [`Config::max_buffered`] bytes wait, and otherwise taken whole, however
+    /// large it is.
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.send_message(message.into())
+    }
+
+    /// Queues a message that was promised room before: it is not refused for the lack of it.
+    pub fn send_promised<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.check_open()?;
+        self.queue_message(message.into());
+        Ok(())
+    }
+
+    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but what can be done once for all of
+    /// them is.
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        if !self.has_plain_room() {
+            self.check_room()?;
+        }
+        self.queue_prepared(message);
+        Ok(())
+    }
+
+    /// Queues a message that other connections send too, and that was promised room before.
+    pub fn send_prepared_promised(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.check_open()?;
+        self.queue_prepared(message);
+        Ok(())
+    }
+
+    /// Queues a part of a message whose length need not be known: a fragment. The first decides whether it is text or
+    /// binary. Fragments are not compressed. Messages that are sent before the `last` one wait for it (RFC 6455
+    /// section 5.4: fragments of different messages "MUST NOT be interleaved"). It is never refused for lack of room, as a
+    /// message once begun has to be finished: mind the [buffered amount](Connection::buffered_amount).
+    pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
+        self.check_open()?;
+        let first = self.life.fragments().is_none();
+        self.queue_fragment(part.into(), first, last);
+        match (first, last) {
+            (true, false) => self.life.start_fragments(),
+            (false, true) => {
+                let held = self.life.end_fragments().held;
+                for message in held {
+                    self.queue_message(message.into());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_control(Opcode::Ping, payload)
+    }
+
+    /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`Config::auto_pong`] is off.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_control(Opcode::Pong, payload)
+    }
+}
+
+/// What the driver has to do.
+impl Connection {
+    /// Whether a large message is being compressed, for which [`Connection::handle_work`] is to be called.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.job().is_some()
+    }
+
+    /// Compresses the next 16 KiB of a large message: half a millisecond's work at most. The message and what was sent behind it
+    /// wait until all of it is compressed, and count as [buffered](Connection::buffered_amount) meanwhile; pings and pongs do not
+    /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
+    ///
+    /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. If it `may_begin` is the
+    /// driver's to say, by how many have: see [`begun`](deflate::begun). If not, a message that has not begun is sent as it is, which RFC
+    /// 7692 section 6.1 leaves to the sender.
+    pub fn handle_work(&mut self, may_begin: bool) {
+        let Some(deflate) = &mut self.deflate else { return };
+        let Some(mut job) = deflate.job.take() else { return };
+        if !job.step(&mut deflate.compressor, may_begin) {
+            deflate.job = Some(job);
+            return;
+        }
+        let Done { opcode, is_compressed, payload, mut behind } = job.finish();
+        self.encoder.frame(opcode, true, is_compressed, payload, &mut self.queue);
+        while let Some(next) = behind.pop() {
+            match next {
+                Behind::Message(message) => self.queue_whole(message.into()),
+                Behind::Prepared(prepared) => self.queue_prepared_whole(&prepared),
+                Behind::Fragment { part, first, last } => self.queue_fragment(part.into(), first, last),
+                Behind::Close(payload) => self.queue_close(&payload),
+            }
+            if let Some(job) = self.job_mut() {
+                // The rest waits for this one.
+                job.set_behind(behind);
+                break;
+            }
+        }
+        self.release();
+    }
+}
+
+impl Connection {
+    fn send_message(&mut self, message: MessageRef<'_>) -> Result<(), SendError> {
+        if self.has_plain_room() {
+            self.encoder.message(message, &mut self.queue);
+            return Ok(());
+        }
+        self.check_room()?;
+        self.queue_message(message);
+        Ok(())
+    }
+
+    /// Whether a message can be queued without more ado. Most connections are open, compress nothing and are within no fragments:
+    /// all that waits is in the queue.
+    #[inline]
+    fn has_plain_room(&self) -> bool {
+        self.life.is_plainly_open() && self.deflate.is_none() && self.queue.len() < self.config.max_buffered
+    }
+
+    #[inline(never)]
+    fn queue_message(&mut self, message: MessageRef<'_>) {
+        if let Some(fragments) = self.life.fragments() {
+            return fragments.hold(message.into_owned());
+        }
+        self.queue_whole(message);
+    }
+
+    /// Queues a message whose turn has come, behind what is being compressed.
+    fn queue_whole(&mut self, message: MessageRef<'_>) {
+        let Some(deflate) = self.deflate.as_deref_mut() else {
+            let (opcode, payload) = split(message);
+            return self.encoder.frame(opcode, true, false, payload, &mut self.queue);
+        };
+        if let Some(job) = &mut deflate.job {
+            job.push(Behind::Message(message.into_owned()));
+        } else if message.len() > SLICE && deflate.compressor.wants(message.len()) {
+            let (opcode, payload) = split(message);
+            deflate.job = Some(Box::new(Job::new(opcode, payload.into_bytes())));
+        } else {
+            self.encoder.compressed(message, &mut deflate.compressor, &mut self.queue);
+        }
+    }
+
+    fn queue_fragment(&mut self, part: MessageRef<'_>, first: bool, last: bool) {
+        match self.job_mut() {
+            Some(job) => job.push(Behind::Fragment { part: part.into_owned(), first, last }),
+            None => self.encoder.fragment(part, first, last, &mut self.queue),
+        }
+    }
+
+    pub(super) fn queue_close(&mut self, payload: &[u8]) {
+        match self.job_mut() {
+            Some(job) => job.push(Behind::Close(payload.to_vec())),
+            None => self.encoder.close(payload, &mut self.queue),
+        }
+    }
+
+    #[inline]
+    pub(super) fn job(&self) -> Option<&Job> {
+        self.deflate.as_ref()?.job.as_deref()
+    }
+
+    fn job_mut(&mut self) -> Option<&mut Job> {
+        self.deflate.as_mut()?.job.as_deref_mut()
+    }
+
+    fn queue_prepared(&mut self, message: &Prepared) {
+        if self.life.fragments().is_some() {
+            // Its turn comes with that of all messages that are held.
+            return self.queue_message(message.message().clone().into());
+        }
+        self.queue_prepared_whole(message);
+    }
+
+    fn queue_prepared_whole(&mut self, message: &Prepared) {
+        if let Some(job) = self.job_mut() {
+            return job.push(Behind::Prepared(message.clone()));
+        }
+        let compressor = self.deflate.as_mut().map(|deflate| &mut deflate.compressor);
+        self.encoder.prepared(message, compressor, &mut self.queue);
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.life.is_open() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
+    }
+
+    fn check_room(&self) -> Result<(), SendError> {
+        self.check_open()?;
+        let buffered = self.buffered_amount();
+        if buffered >= self.config.max_buffered {
+            return Err(SendError::Full { buffered });
+        }
+        Ok(())
+    }
+
+    fn send_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(SendError::ControlTooLong(payload.len()));
+        }
+        self.check_room()?;
+        self.encoder.control(opcode, payload, &mut self.queue);
+        Ok(())
+    }
+}
