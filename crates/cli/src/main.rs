@@ -1,10 +1,13 @@
 //! WebSockets at a shell: `ropeway serve`, `ropeway connect` and `ropeway bench`.
 
 mod bench;
+mod compression;
 mod connect;
 mod dial;
+mod exit;
 mod seconds;
 mod serve;
+mod signals;
 mod style;
 mod tls;
 mod visible;
@@ -12,9 +15,6 @@ mod visible;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// What a usage error exits with: `EX_USAGE` of sysexits.h, since `connect` gives 2 another meaning.
-const USAGE: u8 = 64;
 
 /// WebSockets at a shell.
 #[derive(Parser)]
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nowhere to print to is no reason for another exit code.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
         }
     };
     match cli.command {

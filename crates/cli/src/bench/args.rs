@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
+use crate::compression::Compression;
 use crate::dial::Dial;
 use crate::seconds::{positive_seconds, seconds};
 use crate::tls::Trust;
@@ -186,7 +187,7 @@ pub(super) struct Common {
 
     /// Offer compression, of each message by itself or with context takeover
     #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_value_t, default_missing_value = "on")]
-    pub(super) deflate: Deflate,
+    pub(super) deflate: Compression,
 
     /// Threads, each with a runtime of its own; half of the processors if not given
     #[arg(short, long, value_name = "N", default_value_t = threads(), hide_default_value = true)]
@@ -256,17 +257,6 @@ pub(super) struct Span {
     /// Send that many messages in all, and measure all, in place of --secs and --warmup
     #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
     pub(super) messages: Option<NonZero<u64>>,
-}
-
-/// Which compression is offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Deflate {
-    #[default]
-    Off,
-    /// Each message by itself
-    On,
-    /// Messages refer to those before them
-    Takeover,
 }
 
 fn threads() -> NonZero<usize> {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use ropeway::{Cause, ClientError, CloseCode, Closed, Error};
 
+use crate::exit::{INTERRUPTED, USAGE};
+
 /// Why a session ended. `connect --help` tells the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -23,10 +25,10 @@ pub(crate) enum Exit {
     Timeout = 5,
     /// Closed with another code, or lost.
     OtherCode = 6,
-    /// The user asked for what cannot be: `EX_USAGE` of sysexits.h.
-    Usage = 64,
-    /// Given up by the user: 128 and the number of SIGINT, as shells have it.
-    Interrupted = 130,
+    /// The user asked for what cannot be.
+    Usage = USAGE,
+    /// Given up by the user.
+    Interrupted = INTERRUPTED,
 }
 
 impl From<Exit> for ExitCode {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 #[cfg(unix)]
-use nix::sys::signal::{self, Signal};
+use nix::sys::signal;
 use ropeway::CloseFrame;
 use rustyline::config::Config;
 use rustyline::history::DefaultHistory;
@@ -22,7 +22,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::command::Command;
 use super::draft::{Draft, Watcher};
 use super::events::Event;
-use super::signals::Stop;
+use crate::signals::Signal;
 use crate::visible::escaped;
 
 /// What stands before the line that is edited. Colours are the editor's to leave out where they are not wanted.
@@ -53,7 +53,7 @@ impl Prompt {
     /// program.
     pub(crate) fn start(
         events: UnboundedSender<Event>,
-        stops: UnboundedSender<Stop>,
+        stops: UnboundedSender<Signal>,
         keep_history: bool,
     ) -> rustyline::Result<Self> {
         let config = Config::builder()
@@ -119,7 +119,7 @@ impl Prompt {
 /// it takes while a line is edited.
 #[cfg(unix)]
 fn interrupt(editor: &JoinHandle<()>) {
-    while !editor.is_finished() && signal::raise(Signal::SIGINT).is_ok() {
+    while !editor.is_finished() && signal::raise(signal::Signal::SIGINT).is_ok() {
         // It may be between two lines, when the signal is not meant for it.
         thread::sleep(Duration::from_millis(2));
     }
@@ -135,7 +135,7 @@ fn read(
     history: Option<&Path>,
     draft: &Draft,
     events: &UnboundedSender<Event>,
-    stops: &UnboundedSender<Stop>,
+    stops: &UnboundedSender<Signal>,
 ) {
     let prompt = (PROMPT, format!("{PROMPT_STYLE}{PROMPT}{PROMPT_STYLE:#}"));
     loop {
@@ -159,7 +159,7 @@ fn read(
                 }
                 draft.keep(unfinished);
                 // Nobody waits for it once the session is over.
-                let _ = stops.send(Stop::Interrupt);
+                let _ = stops.send(Signal::Interrupt);
                 return;
             }
             Err(ReadlineError::Io(error)) => (Event::InputFailed(error), true),

@@ -19,8 +19,8 @@ use super::lines::FIRST_LINE;
 use super::pings::Pings;
 use super::render::escaped_line;
 use super::screen::Screen;
-use super::signals::Stop;
 use super::wording::wording;
+use crate::signals::Signal;
 use crate::style::complain;
 use crate::visible::escaped;
 
@@ -53,7 +53,7 @@ pub(crate) struct Session<'a> {
     args: &'a Args,
     sender: Sender,
     events: Events,
-    stops: UnboundedReceiver<Stop>,
+    stops: UnboundedReceiver<Signal>,
     screen: Screen,
     pings: Pings,
     phase: Phase,
@@ -76,7 +76,7 @@ impl<'a> Session<'a> {
         args: &'a Args,
         sender: Sender,
         events: Events,
-        stops: UnboundedReceiver<Stop>,
+        stops: UnboundedReceiver<Signal>,
         screen: Screen,
     ) -> Self {
         Self {
@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
                     biased;
                     result = &mut end => break Some(result),
                     Some(stop) = self.stops.recv() => match limit {
-                        _ if is_interactive && stop == Stop::Interrupt => {}
+                        _ if is_interactive && stop == Signal::Interrupt => {}
                         None => limit = Some(Instant::now() + GRACE),
                         Some(_) => break None,
                     },
@@ -324,14 +324,14 @@ impl Session<'_> {
     }
 
     /// A signal came, or Ctrl-C.
-    fn stop(&mut self, stop: Stop) -> Option<Exit> {
+    fn stop(&mut self, stop: Signal) -> Option<Exit> {
         if matches!(self.phase, Phase::Closing { .. }) {
             self.sender.terminate();
             return Some(Exit::Interrupted);
         }
         self.mention(match stop {
-            Stop::Interrupt => "interrupted",
-            Stop::Terminate => "asked to terminate",
+            Signal::Interrupt => "interrupted",
+            Signal::Terminate => "asked to terminate",
         });
         self.is_stopped = true;
         self.close(CloseCode::GOING_AWAY);

@@ -10,7 +10,6 @@ mod log;
 mod names;
 mod notices;
 mod page;
-mod signals;
 mod tls;
 
 use std::convert::Infallible;
@@ -23,82 +22,73 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use http::HeaderName;
 use ropeway::{Server, deflate};
 use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-use crate::USAGE;
+use crate::compression::Compression;
+use crate::exit::{INTERRUPTED, USAGE};
+use crate::seconds::{positive_seconds, seconds};
+use crate::signals::Signals;
 use crate::style::complain;
 use log::Log;
 use names::Names;
-use signals::Signals;
 
 /// How long a thread may take to end that has nothing left to do but what blocks it.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// What a second Ctrl-C ends with: 128 and the number of SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
-
-/// Serve a page to try WebSockets with, and paths that echo, broadcast and chat.
+/// Serve a page to try WebSockets with, and paths that echo, broadcast and chat
 ///
 /// GET / is the page. WebSockets: / and /echo answer each message with itself, /broadcast sends it to everyone there, /chat does
 /// so with names (?name=Ada), /deflate echoes with compression if the client offers it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8005", value_name = "ADDRESS:PORT", value_parser = listen::address)]
     listen: String,
 
-    /// Threads, each with a runtime of its own.
+    /// Threads, each with a runtime of its own
     #[arg(long, value_name = "N", default_value_t = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))]
     threads: NonZero<usize>,
 
-    /// Compression on all paths but /deflate, which always offers it: none, each message by itself, or with context takeover.
-    #[arg(long, value_enum, default_value_t = Deflate::Off, value_name = "MODE")]
-    deflate: Deflate,
+    /// Compression on all paths but /deflate, which always offers it: none, each message by itself, or with context takeover
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    deflate: Compression,
 
-    /// A web origin whose pages may connect, besides this server's own; can be given more than once.
+    /// A web origin whose pages may connect, besides this server's own; can be given more than once
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
-    /// A name by which web pages may reach this server, besides its addresses and localhost; can be given more than once.
+    /// A name by which web pages may reach this server, besides its addresses and localhost; can be given more than once
     #[arg(long, value_name = "NAME", value_parser = names::name)]
     allow_host: Vec<String>,
 
-    /// Let pages of every origin connect.
+    /// Let pages of every origin connect
     #[arg(long, conflicts_with = "allow_origin")]
     allow_any_origin: bool,
 
-    /// The most bytes a message may have.
+    /// The most bytes a message may have
     #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
     max_payload: usize,
 
-    /// How long an opening handshake may take.
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
-    handshake_timeout: f64,
+    /// How long an opening handshake may take
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = positive_seconds)]
+    handshake_timeout: Duration,
 
     /// A subprotocol that it speaks, so to say: it is agreed on if the client offers it, and changes nothing else; can be given
-    /// more than once.
+    /// more than once
     #[arg(long, value_name = "NAME", value_parser = subprotocol)]
     subprotocol: Vec<String>,
 
-    /// How long connections have to close after Ctrl-C or SIGTERM. A second Ctrl-C ends it at once, with 130.
+    /// How long connections have to close after Ctrl-C or SIGTERM. A second Ctrl-C ends it at once, with 130
     // Containers are killed 10 seconds after SIGTERM (`docker stop`), and the rest takes 3 at most.
-    #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = crate::seconds::seconds)]
+    #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     drain: Duration,
 
     #[command(flatten)]
     certificate: tls::Certificate,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Deflate {
-    Off,
-    On,
-    Takeover,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -196,18 +186,12 @@ async fn serve(server: &Server, listener: TcpListener) {
 }
 
 fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: SocketAddr) -> Server {
-    let per_message = deflate::Options::no_context_takeover();
-    let everywhere = match args.deflate {
-        Deflate::Off => None,
-        Deflate::On => Some(per_message.clone()),
-        Deflate::Takeover => Some(deflate::Options::context_takeover()),
-    };
     let mut builder = Server::builder()
         .path("/")
         .max_payload(args.max_payload)
         .subprotocols(&args.subprotocol)
-        .handshake_timeout(Duration::from_secs_f64(args.handshake_timeout))
-        .per_message_deflate(everywhere);
+        .handshake_timeout(args.handshake_timeout)
+        .per_message_deflate(args.deflate.options());
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
@@ -227,7 +211,7 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     }
     server.handler(echo::Echo);
     server.at("/echo").handler(echo::Echo);
-    server.at("/deflate").per_message_deflate(per_message).handler(echo::Echo);
+    server.at("/deflate").per_message_deflate(deflate::Options::no_context_takeover()).handler(echo::Echo);
     server.at("/broadcast").handler(broadcast::Broadcast::default());
     server.at("/chat").handler(chat::Chat::default());
     server.on_http(page::answer);
@@ -250,12 +234,5 @@ fn subprotocol(text: &str) -> Result<String, String> {
         Err(_) => {
             Err("a subprotocol is a name of letters, digits and !#$%&'*+-.^_`|~ (RFC 6455 section 4.1)".to_owned())
         }
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("give a number of seconds between 0.001 and 86400".to_owned()),
     }
 }

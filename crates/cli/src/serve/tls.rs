@@ -14,16 +14,16 @@ const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Where the certificate comes from.
 #[derive(clap::Args)]
 pub(super) struct Certificate {
-    /// Serve wss:// and https://, with the certificate in this PEM file; the certificates that lead to a root follow it there.
+    /// Serve wss:// and https://, with the certificate in this PEM file; the certificates that lead to a root follow it there
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
-    /// The certificate's private key, a PEM file; it may be the same.
+    /// The certificate's private key, a PEM file; it may be the same
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
     /// Serve wss:// and https:// with a certificate for localhost that is made now, which clients accept if told to
-    /// (`ropeway connect --insecure`).
+    /// (`ropeway connect --insecure`)
     #[arg(long, conflicts_with_all = ["cert", "key"])]
     tls_self_signed: bool,
 }

@@ -10,6 +10,7 @@ use testkit::deflate::Deflater;
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, RSV1, TEXT};
 use tokio::time::sleep;
 
+use super::eventually::eventually;
 use super::script::{Log, binary, code_of, connect, continuation, open, open_with, ping, pong, request, text};
 use super::wire::{Wire, pass, settle};
 
@@ -106,6 +107,20 @@ async fn a_message_of_endless_empty_fragments_is_answered_with_1008() {
     assert_eq!(log.sender().ready_state(), ReadyState::Open);
     wire.send(&[continuation("").unfinished()]);
     assert_eq!(failed(&log, &wire).await, (Violation::TooManyFragments(100), 1008));
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_a_message_has_65_536_fragments_at_most() {
+    const MOST: usize = 1 << 16;
+    let (log, wire) = connect(Server::builder()).await;
+    wire.send(&[text("").unfinished()]);
+    wire.send(&vec![continuation("").unfinished(); MOST - 2]);
+    wire.send(&[continuation("whole")]);
+    eventually("it is whole", || log.take_texts() == ["whole"]).await;
+    wire.send(&[text("").unfinished()]);
+    wire.send(&vec![continuation("").unfinished(); MOST]);
+    eventually("it is answered", || wire.is_ended()).await;
+    assert_eq!(failed(&log, &wire).await, (Violation::TooManyFragments(1 << 16), 1008));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,9 @@ use ropeway::{Cause, Error, Handler, Handshake, Message, ReadyState, SendError, 
 use testkit::wire::{BINARY, Frame, TEXT, decode_all};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::eventually::eventually;
 use super::receiving::{pull, try_recv};
 use super::script::{binary, close, codes, open, request, text};
 use super::wire::{pass, settle};
@@ -256,4 +257,42 @@ async fn a_handler_can_leave_the_peers_close_for_later() {
     sleep(2 * SECOND).await;
     assert_eq!(wire.take_frames(), [Frame::new(TEXT, "the answer took its time"), Frame::close(Some((4000, "")))]);
     assert!(wire.is_dropped());
+}
+
+/// Leaves the peer's close frame to the close timeout.
+struct Never;
+
+impl Handler for Never {
+    type State = ();
+
+    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+
+    fn on_peer_close(&self, _ws: &mut Ws<'_>, (): &mut ()) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_frame_that_no_handler_answers_is_answered_after_ten_seconds_or_64_mib() {
+    let server = Server::builder().build();
+    server.handler(Never);
+    let wire = open(&server).await;
+    wire.send(&[close(4000, "")]);
+    sleep(10 * SECOND - Duration::from_millis(1)).await;
+    assert!(codes(&wire).is_empty());
+    pass(Duration::from_millis(1)).await;
+    settle().await;
+    assert_eq!(codes(&wire), [4000]);
+    assert!(wire.is_dropped());
+
+    let wire = open(&server).await;
+    let (before, start) = (wire.read(), Instant::now());
+    wire.send(&[close(4000, "")]);
+    for _ in 0..200 {
+        wire.send_bytes(vec![0; 1 << 20]);
+    }
+    eventually("the connection is dropped", || wire.is_dropped()).await;
+    let read = wire.read() - before;
+    // What one turn reads comes on top.
+    assert!((64 << 20..(64 << 20) + 300 * 1024).contains(&read), "{read} bytes were read");
+    assert_eq!(codes(&wire), [4000]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }

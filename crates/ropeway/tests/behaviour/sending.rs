@@ -163,6 +163,21 @@ async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn by_default_messages_are_refused_once_1_mib_waits() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    wire.set_room(Some(0));
+    let mut taken = 0;
+    while sender.send(vec![7; 1000]).is_ok() {
+        taken += 1;
+        assert!(taken <= 1 << 20, "no limit holds");
+        settle().await;
+    }
+    // Each has a header of 4 bytes.
+    assert_eq!(taken, usize::div_ceil(1 << 20, 1004));
+}
+
+#[tokio::test(start_paused = true)]
 async fn room_is_counted_before_the_connection_has_seen_the_messages() {
     let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
     let sender = log.sender();

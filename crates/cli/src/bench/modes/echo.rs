@@ -1,50 +1,99 @@
 //! `bench echo`: messages that are answered, in a closed loop ([`Window`]) or at a rate ([`Paced`]).
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender, Ws};
 
-use super::pace::{Schedule, Share, number_on};
-use super::payload;
-use super::run::{Count, Gauge};
-use super::tally;
-use super::timer::{LONGEST_WAIT, Timer};
-use super::worker::{Post, Worker};
+use super::mode::{Ending, Failure, Mode};
+use crate::bench::args::{self, Common, Shape};
+use crate::bench::measure::Unit;
+use crate::bench::measure::conduct::{Outcome, Terms};
+use crate::bench::measure::pace::{Schedule, Share, number_on};
+use crate::bench::measure::payload;
+use crate::bench::measure::run::{Count, Gauge};
+use crate::bench::measure::tally;
+use crate::bench::measure::timer::{LONGEST_WAIT, Timer};
+use crate::bench::measure::worker::{Post, Worker};
+use crate::bench::show::report::Report;
 
 /// How many messages are handed over before the connections have their turn.
 const BURST: u64 = 128;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) connections: usize,
-    pub(super) size: usize,
-    pub(super) is_text: bool,
-    pub(super) pace: Pace,
+pub(crate) struct Plan {
+    pub(crate) connections: usize,
+    pub(crate) size: usize,
+    pub(crate) is_text: bool,
+    pub(crate) pace: Pace,
     /// The most messages that are sent.
-    pub(super) messages: Option<u64>,
+    pub(crate) messages: Option<u64>,
 }
 
 /// When messages are sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     /// Each as soon as there is room in the window: so many in flight on each connection.
     Window(u64),
     /// So many a second in all, whether or not the ones before were answered.
     Rate(f64),
 }
 
-/// One thread's part.
-pub(super) async fn work(worker: Worker, plan: &Plan) {
-    // A copy for each thread, so that none touches what belongs to another.
-    let job = Arc::new(Job { post: worker.post(), message: payload::message(plan.size, plan.is_text) });
-    let part = worker.part(plan.connections);
-    match plan.pace {
-        Pace::Window(size) => windowed(&worker, plan, job, part, size).await,
-        Pace::Rate(rate) => paced(&worker, plan, job, part, rate).await,
+impl Mode for args::Echo {
+    const NAME: &'static str = "echo";
+    const UNIT: Unit = Unit::Messages;
+
+    type Plan = Plan;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn connections(&self) -> Option<u64> {
+        Some(self.conns.get() as u64)
+    }
+
+    fn shape(&self) -> Option<&Shape> {
+        Some(&self.shape)
+    }
+
+    fn span(&self) -> (Duration, Option<Duration>) {
+        self.span.time.unless_counted(self.span.messages.map(NonZero::get))
+    }
+
+    fn in_flight(&self) -> usize {
+        self.shape.size.saturating_mul(self.window as usize)
+    }
+
+    fn plan(&self, _terms: &Terms) -> Result<Plan, Failure> {
+        Ok(Plan {
+            connections: self.conns.get(),
+            size: self.shape.size,
+            is_text: self.shape.text,
+            pace: self.rate.map_or(Pace::Window(self.window), Pace::Rate),
+            messages: self.span.messages.map(NonZero::get),
+        })
+    }
+
+    async fn work(worker: Worker, plan: &Plan) {
+        // A copy for each thread, so that none touches what belongs to another.
+        let job = Arc::new(Job { post: worker.post(), message: payload::message(plan.size, plan.is_text) });
+        let part = worker.part(plan.connections);
+        match plan.pace {
+            Pace::Window(size) => windowed(&worker, plan, job, part, size).await,
+            Pace::Rate(rate) => paced(&worker, plan, job, part, rate).await,
+        }
+    }
+
+    fn complete(&self, plan: &Plan, outcome: &Outcome, report: &mut Report) -> Ending {
+        report.settings.window = self.rate.is_none().then_some(self.window);
+        report.rate_per_s.asked = self.rate;
+        let is_complete = plan.messages.is_some_and(|messages| outcome.answered >= messages);
+        Ending { is_complete, trouble: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 /// The resident memory of a process, in bytes.
-pub(super) fn resident(pid: u32) -> io::Result<u64> {
+pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     // It is exact, where `status` may lag behind; but one needs the right to look.
     let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| field(&text, "Rss:"));
     if let Some(bytes) = exact {

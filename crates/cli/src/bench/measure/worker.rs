@@ -18,38 +18,38 @@ use super::tally::{self, kind_of_end, kind_of_error};
 const TOGETHER: usize = 64;
 
 /// How often is looked whether all was answered.
-pub(super) const LOOK: Duration = Duration::from_millis(2);
+pub(crate) const LOOK: Duration = Duration::from_millis(2);
 
 /// A thread of the load.
-pub(super) struct Worker {
-    pub(super) index: usize,
-    pub(super) run: Arc<Run>,
-    pub(super) client: Arc<Client>,
-    pub(super) url: Arc<str>,
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) run: Arc<Run>,
+    pub(crate) client: Arc<Client>,
+    pub(crate) url: Arc<str>,
     /// How long the last answers may take, and the closing handshakes.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// What a worker's handlers know of it.
 #[derive(Clone)]
-pub(super) struct Post {
-    pub(super) run: Arc<Run>,
+pub(crate) struct Post {
+    pub(crate) run: Arc<Run>,
     index: usize,
 }
 
 impl Post {
     /// Which thread it is.
-    pub(super) fn index(&self) -> usize {
+    pub(crate) fn index(&self) -> usize {
         self.index
     }
 
     #[inline]
-    pub(super) fn gauge(&self) -> &Gauge {
+    pub(crate) fn gauge(&self) -> &Gauge {
         &self.run.gauges[self.index]
     }
 
     /// A connection is open.
-    pub(super) fn opened(&self, handshake: &Handshake) {
+    pub(crate) fn opened(&self, handshake: &Handshake) {
         self.gauge().open.add(1);
         self.gauge().opened.add(1);
         // The only extension there is.
@@ -59,7 +59,7 @@ impl Post {
     }
 
     /// A connection is closed.
-    pub(super) fn closed(&self, closed: &Closed) {
+    pub(crate) fn closed(&self, closed: &Closed) {
         let gauge = self.gauge();
         gauge.open.set(gauge.open.get() - 1);
         if !gauge.is_closing.load(std::sync::atomic::Ordering::Relaxed) {
@@ -69,41 +69,41 @@ impl Post {
     }
 
     /// A connection could not be opened.
-    pub(super) fn failed(&self, error: &Error) {
+    pub(crate) fn failed(&self, error: &Error) {
         self.error(&kind_of_error(error), || error.to_string());
     }
 
     #[cold]
-    pub(super) fn error(&self, kind: &str, said: impl FnOnce() -> String) {
+    pub(crate) fn error(&self, kind: &str, said: impl FnOnce() -> String) {
         self.gauge().errors.add(1);
         tally::with(|tally| tally.errors.note(kind, said));
     }
 }
 
 impl Worker {
-    pub(super) fn post(&self) -> Post {
+    pub(crate) fn post(&self) -> Post {
         Post { run: Arc::clone(&self.run), index: self.index }
     }
 
-    pub(super) fn gauge(&self) -> &Gauge {
+    pub(crate) fn gauge(&self) -> &Gauge {
         &self.run.gauges[self.index]
     }
 
     /// How much of something to be spread over the threads is this one's.
-    pub(super) fn part(&self, of: usize) -> usize {
+    pub(crate) fn part(&self, of: usize) -> usize {
         let threads = self.run.gauges.len();
         of / threads + usize::from(self.index < of % threads)
     }
 
     /// This thread's part of the connections, once all threads have opened theirs.
-    pub(super) fn share(&self) -> Share {
+    pub(crate) fn share(&self) -> Share {
         let first = self.run.gauges[..self.index].iter().map(|gauge| gauge.opened.get()).sum();
         Share { first, count: self.gauge().opened.get(), of: self.run.sum(|gauge| &gauge.opened) }
     }
 
     /// Opens so many connections, as far as that can be done before the run ends. `make` gives each its handler, and what is
     /// to be known of it later. At a rate, if there is one, of so many a second.
-    pub(super) async fn open<H: Handler, L: Send + 'static>(
+    pub(crate) async fn open<H: Handler, L: Send + 'static>(
         &self,
         count: usize,
         rate: Option<f64>,
@@ -158,7 +158,7 @@ impl Worker {
     }
 
     /// Waits until all threads have opened their connections; `false` if the run ends before anything begins.
-    pub(super) async fn begin(&self) -> bool {
+    pub(crate) async fn begin(&self) -> bool {
         self.run.pass(Milestone::Opened);
         self.run.wait_for(Phase::Running).await;
         self.run.phase() == Phase::Running
@@ -166,7 +166,7 @@ impl Worker {
 
     /// Waits until all there is to do is done, or the run's end; and then for what is under way. A run without an end that is
     /// not answered for as long as the last answers may take is over too.
-    pub(super) async fn finish(&self, is_done: impl Fn() -> bool) {
+    pub(crate) async fn finish(&self, is_done: impl Fn() -> bool) {
         let gauge = self.gauge();
         let done = async {
             let (mut answered, mut since) = (gauge.answered.get(), Instant::now());
@@ -192,12 +192,12 @@ impl Worker {
     }
 
     /// There is nothing to wait for.
-    pub(super) fn pass_answered(&self) {
+    pub(crate) fn pass_answered(&self) {
         self.run.pass(Milestone::Answered);
     }
 
     /// Does this, but no longer than until the run ends; `false` if it did.
-    pub(super) async fn unless_ending(&self, work: impl Future<Output = ()>) -> bool {
+    pub(crate) async fn unless_ending(&self, work: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
             () = self.run.wait_for(Phase::Ending) => false,
@@ -206,7 +206,7 @@ impl Worker {
     }
 
     /// Closes all connections: cleanly, if the server takes part.
-    pub(super) async fn close(&self, connections: impl IntoIterator<Item = Sender>) {
+    pub(crate) async fn close(&self, connections: impl IntoIterator<Item = Sender>) {
         self.gauge().is_closing.store(true, std::sync::atomic::Ordering::Relaxed);
         let connections: Vec<Sender> = connections.into_iter().collect();
         for sender in &connections {

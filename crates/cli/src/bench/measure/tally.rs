@@ -10,20 +10,20 @@ use ropeway::{Cause, ClientError, Closed, Error};
 const LONGEST: u64 = 600_000_000_000;
 
 /// What a thread has measured, or all of them.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// In nanoseconds.
-    pub(super) latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
     /// How late messages were sent that had a time, in nanoseconds.
-    pub(super) lateness: Histogram<u64>,
+    pub(crate) lateness: Histogram<u64>,
     /// How long connections took to open that were opened beforehand, in nanoseconds.
-    pub(super) opening: Histogram<u64>,
+    pub(crate) opening: Histogram<u64>,
     /// When something counted last came, in nanoseconds of the run's clock.
-    pub(super) last: u64,
+    pub(crate) last: u64,
     /// Connections on which compression was agreed.
-    pub(super) compressed: u64,
+    pub(crate) compressed: u64,
     /// Connections that ended before this side closed them.
-    pub(super) dropped: u64,
-    pub(super) errors: Errors,
+    pub(crate) dropped: u64,
+    pub(crate) errors: Errors,
 }
 
 impl Default for Tally {
@@ -48,25 +48,25 @@ thread_local! {
 
 /// The thread's tally.
 #[inline]
-pub(super) fn with<R>(use_it: impl FnOnce(&mut Tally) -> R) -> R {
+pub(crate) fn with<R>(use_it: impl FnOnce(&mut Tally) -> R) -> R {
     TALLY.with_borrow_mut(use_it)
 }
 
 impl Tally {
     /// Takes the thread's tally.
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         TALLY.take()
     }
 
     /// Notes a latency that counts, of so many messages, and when it was known.
     #[inline]
-    pub(super) fn record(&mut self, latency: u64, times: u64, now: u64) {
+    pub(crate) fn record(&mut self, latency: u64, times: u64, now: u64) {
         self.latency.saturating_record_n(latency, times);
         self.last = now;
     }
 
     /// Adds what another thread measured.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.latency.add(&other.latency).expect("the bounds are the same");
         self.lateness.add(&other.lateness).expect("the bounds are the same");
         self.opening.add(&other.opening).expect("the bounds are the same");
@@ -79,19 +79,19 @@ impl Tally {
 
 /// What went wrong, by kind: how often, and what was said of it the first time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Errors(BTreeMap<String, (u64, String)>);
+pub(crate) struct Errors(BTreeMap<String, (u64, String)>);
 
 impl Errors {
-    pub(super) fn note(&mut self, kind: impl Into<String>, said: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, kind: impl Into<String>, said: impl FnOnce() -> String) {
         self.0.entry(kind.into()).or_insert_with(|| (0, said())).0 += 1;
     }
 
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.0.values().map(|(times, _)| times).sum()
     }
 
     /// Kind, how often, and what was said; the most frequent first.
-    pub(super) fn by_frequency(&self) -> Vec<(&str, u64, &str)> {
+    pub(crate) fn by_frequency(&self) -> Vec<(&str, u64, &str)> {
         let mut kinds: Vec<_> =
             self.0.iter().map(|(kind, (times, said))| (kind.as_str(), *times, said.as_str())).collect();
         kinds.sort_by_key(|(_, times, _)| std::cmp::Reverse(*times));
@@ -106,7 +106,7 @@ impl Errors {
 }
 
 /// The kind of an error of connecting: its names are stable, programs read them.
-pub(super) fn kind_of_error(error: &Error) -> String {
+pub(crate) fn kind_of_error(error: &Error) -> String {
     match error {
         Error::Connect(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "connect_refused".into(),
@@ -128,7 +128,7 @@ pub(super) fn kind_of_error(error: &Error) -> String {
 }
 
 /// The kind of a connection's end that this side did not ask for.
-pub(super) fn kind_of_end(closed: &Closed) -> String {
+pub(crate) fn kind_of_end(closed: &Closed) -> String {
     match closed.cause {
         Cause::Handshake => format!("closed_{}", closed.code.as_u16()),
         Cause::Violation(_) => "protocol_violation".into(),

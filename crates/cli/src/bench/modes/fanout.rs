@@ -2,29 +2,35 @@
 //! long it took.
 
 use std::io;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ropeway::{Closed, Handler, Handshake, Message, MessageRef, ReadyState, SendError, Sender, Ws};
 
-use super::pace::Schedule;
-use super::payload;
-use super::run::{Count, Run};
-use super::tally;
-use super::timer::{LONGEST_WAIT, Timer};
-use super::worker::{Post, Worker};
+use super::mode::{Ending, Failure, Mode};
+use crate::bench::args::{self, Common, Shape};
+use crate::bench::measure::Unit;
+use crate::bench::measure::conduct::{Outcome, Terms};
+use crate::bench::measure::pace::Schedule;
+use crate::bench::measure::payload;
+use crate::bench::measure::run::{Count, Run};
+use crate::bench::measure::tally;
+use crate::bench::measure::timer::{LONGEST_WAIT, Timer};
+use crate::bench::measure::worker::{Post, Worker};
+use crate::bench::show::report::Report;
 
 /// How long after all connections are open the first message is published: a server may still be about to subscribe the last.
 const SUBSCRIBING: Duration = Duration::from_millis(100);
 
 /// What is to be done, and how far it is: one for all threads.
-pub(super) struct Stage {
-    pub(super) subscribers: usize,
-    pub(super) is_text: bool,
-    pub(super) pace: Pace,
+pub(crate) struct Stage {
+    pub(crate) subscribers: usize,
+    pub(crate) is_text: bool,
+    pub(crate) pace: Pace,
     /// The most messages that are published.
-    pub(super) messages: u64,
+    pub(crate) messages: u64,
     payload: String,
     publisher: OnceLock<Sender>,
     is_publisher_lost: AtomicBool,
@@ -36,7 +42,7 @@ pub(super) struct Stage {
 
 /// When messages are published.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     /// Each as soon as fewer than so many are on their way.
     Depth(u64),
     /// So many a second.
@@ -44,7 +50,7 @@ pub(super) enum Pace {
 }
 
 impl Stage {
-    pub(super) fn new(
+    pub(crate) fn new(
         subscribers: usize,
         (size, is_text): (usize, bool),
         pace: Pace,
@@ -65,7 +71,7 @@ impl Stage {
     }
 
     /// Whether the connection that publishes ended before the run did.
-    pub(super) fn is_publisher_lost(&self) -> bool {
+    pub(crate) fn is_publisher_lost(&self) -> bool {
         self.is_publisher_lost.load(Ordering::Relaxed)
     }
 
@@ -98,7 +104,7 @@ impl Stage {
 }
 
 /// How many bytes of a message say when it was published.
-pub(super) fn stamp_length(is_text: bool) -> usize {
+pub(crate) fn stamp_length(is_text: bool) -> usize {
     // Text carries it in hexadecimal digits, as any bytes would not be UTF-8.
     if is_text { 16 } else { 8 }
 }
@@ -125,55 +131,112 @@ fn stamp(message: &MessageRef<'_>) -> Option<u64> {
     }
 }
 
-/// One thread's part.
-pub(super) async fn work(worker: Worker, stage: &Arc<Stage>) {
-    let crowd = Arc::new(Crowd::default());
-    let post = worker.post();
-    let make = || ((), Subscriber { post: post.clone(), stage: Arc::clone(stage), crowd: Arc::clone(&crowd) });
-    let is_first = worker.index == 0;
-    // The publisher is one more.
-    let connections = worker.open(worker.part(stage.subscribers) + usize::from(is_first), None, make).await;
-    if is_first && let Some(((), publisher)) = connections.first() {
-        // Nobody else sets it.
-        let _ = stage.publisher.set(publisher.clone());
+impl Mode for args::Fanout {
+    const NAME: &'static str = "fanout";
+    const UNIT: Unit = Unit::Deliveries;
+
+    type Plan = Arc<Stage>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    if worker.begin().await {
-        if worker.gauge().open.get() == 0 {
-            // A thread without connections holds nobody up.
-            stage.delivered[worker.index].store(u64::MAX / 2, Ordering::SeqCst);
+
+    fn connections(&self) -> Option<u64> {
+        // The publisher is one more.
+        Some(self.conns.get() as u64 + 1)
+    }
+
+    fn shape(&self) -> Option<&Shape> {
+        Some(&self.shape)
+    }
+
+    fn span(&self) -> (Duration, Option<Duration>) {
+        self.span.time.unless_counted(self.span.messages.map(NonZero::get))
+    }
+
+    fn in_flight(&self) -> usize {
+        self.shape.size.saturating_mul(self.depth.get() as usize)
+    }
+
+    fn plan(&self, terms: &Terms) -> Result<Arc<Stage>, Failure> {
+        let least = stamp_length(self.shape.text);
+        if self.shape.size < least {
+            return Err(Failure::Usage(format!("each message carries its time: --size has to be {least} at least")));
         }
-        if is_first {
-            tokio::time::sleep(SUBSCRIBING).await;
-            match stage.pace {
-                Pace::Depth(_) => stage.publish_more(&worker.run, worker.run.now()),
-                Pace::Rate(rate) => {
-                    let publish = async {
-                        if let Err(error) = publish_at(rate, &worker, stage).await {
-                            post.error("timer_failed", || error.to_string());
-                        }
-                    };
-                    worker.unless_ending(publish).await;
+        let pace = self.rate.map_or(Pace::Depth(self.depth.get()), Pace::Rate);
+        let shape = (self.shape.size, self.shape.text);
+        let messages = self.span.messages.map(NonZero::get);
+        Ok(Arc::new(Stage::new(self.conns.get(), shape, pace, messages, terms.threads)))
+    }
+
+    async fn work(worker: Worker, stage: &Arc<Stage>) {
+        let crowd = Arc::new(Crowd::default());
+        let post = worker.post();
+        let make = || ((), Subscriber { post: post.clone(), stage: Arc::clone(stage), crowd: Arc::clone(&crowd) });
+        let is_first = worker.index == 0;
+        // The publisher is one more.
+        let connections = worker.open(worker.part(stage.subscribers) + usize::from(is_first), None, make).await;
+        if is_first && let Some(((), publisher)) = connections.first() {
+            // Nobody else sets it.
+            let _ = stage.publisher.set(publisher.clone());
+        }
+        if worker.begin().await {
+            if worker.gauge().open.get() == 0 {
+                // A thread without connections holds nobody up.
+                stage.delivered[worker.index].store(u64::MAX / 2, Ordering::SeqCst);
+            }
+            if is_first {
+                tokio::time::sleep(SUBSCRIBING).await;
+                match stage.pace {
+                    Pace::Depth(_) => stage.publish_more(&worker.run, worker.run.now()),
+                    Pace::Rate(rate) => {
+                        let publish = async {
+                            if let Err(error) = publish_at(rate, &worker, stage).await {
+                                post.error("timer_failed", || error.to_string());
+                            }
+                        };
+                        worker.unless_ending(publish).await;
+                    }
                 }
             }
+            let gauge = worker.gauge();
+            let expected = || stage.published.load(Ordering::SeqCst) * gauge.opened.get();
+            let is_done = || {
+                gauge.open.get() == 0
+                    || (stage.published.load(Ordering::SeqCst) == stage.messages && gauge.is_settled())
+            };
+            worker
+                .finish(|| {
+                    gauge.sent.set(expected());
+                    is_done()
+                })
+                .await;
+            gauge.sent.set(expected());
+            if is_first {
+                let is_open = |publisher: &Sender| publisher.ready_state() == ReadyState::Open;
+                stage.is_publisher_lost.store(!stage.publisher.get().is_some_and(is_open), Ordering::Relaxed);
+            }
         }
-        let gauge = worker.gauge();
-        let expected = || stage.published.load(Ordering::SeqCst) * gauge.opened.get();
-        let is_done = || {
-            gauge.open.get() == 0 || (stage.published.load(Ordering::SeqCst) == stage.messages && gauge.is_settled())
-        };
-        worker
-            .finish(|| {
-                gauge.sent.set(expected());
-                is_done()
-            })
-            .await;
-        gauge.sent.set(expected());
-        if is_first {
-            let is_open = |publisher: &Sender| publisher.ready_state() == ReadyState::Open;
-            stage.is_publisher_lost.store(!stage.publisher.get().is_some_and(is_open), Ordering::Relaxed);
-        }
+        worker.close(connections.into_iter().map(|((), sender)| sender)).await;
     }
-    worker.close(connections.into_iter().map(|((), sender)| sender)).await;
+
+    fn complete(&self, stage: &Arc<Stage>, outcome: &Outcome, report: &mut Report) -> Ending {
+        report.settings.window = self.rate.is_none().then_some(self.depth.get());
+        report.rate_per_s.asked = self.rate.map(|rate| rate * outcome.opened as f64);
+        let is_complete = self.span.messages.is_some() && report.drops == 0;
+        let only_the_publisher = outcome.opened > 1
+            && outcome.tally.dropped == 0
+            && outcome.answered > 0
+            && outcome.answered * outcome.opened == outcome.sent;
+        let trouble = if only_the_publisher {
+            Some("only the publisher gets what it publishes: is it the right path?")
+        } else if stage.is_publisher_lost() && !is_complete && outcome.open_at_end > 0 {
+            Some("the connection that publishes ended before the run did; the figures are of the time until then")
+        } else {
+            None
+        };
+        Ending { is_complete, trouble: trouble.map(str::to_owned) }
+    }
 }
 
 /// Publishes messages when they are due.

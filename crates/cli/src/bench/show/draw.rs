@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::buckets::Bucket;
-use super::units::{duration, percent, whole};
+use crate::bench::units::{duration, percent, whole};
 use crate::style::FAINT;
 
 const BAR: Style = AnsiColor::Cyan.on_default();
@@ -14,7 +14,7 @@ const NARROWEST: usize = 8;
 /// A line a bucket: its range, a bar, how many, what share that is, and the percentiles that lie in it.
 ///
 /// `marks` are names and values in nanoseconds, in order. No line is wider than `width`, unless that leaves no room for bars.
-pub(super) fn draw(buckets: &[Bucket], marks: &[(&str, f64)], width: usize) -> Vec<String> {
+pub(crate) fn draw(buckets: &[Bucket], marks: &[(&str, f64)], width: usize) -> Vec<String> {
     let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
     let edges: Vec<(String, String)> =

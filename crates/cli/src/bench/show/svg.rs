@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::buckets::Bucket;
 use super::report::Report;
 use super::table::settings;
-use super::units::{count, duration, percent, whole};
+use crate::bench::units::{count, duration, percent, whole};
 
 /// The picture, and where in it the bars are.
 const WIDTH: f64 = 880.0;
@@ -39,7 +39,7 @@ const STYLE: &str = "
 ";
 
 /// The picture of a result.
-pub(super) fn picture(report: &Report, buckets: &[Bucket]) -> String {
+pub(crate) fn picture(report: &Report, buckets: &[Bucket]) -> String {
     let mut svg = String::new();
     write(&mut svg, report, buckets).expect("writing to a string does not fail");
     svg

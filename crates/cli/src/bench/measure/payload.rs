@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ropeway::Message;
 
 /// Text of so many bytes, the same at every call: JSON of trades.
-pub(super) fn text(size: usize) -> String {
+pub(crate) fn text(size: usize) -> String {
     const SYMBOLS: [&str; 5] = ["BTC", "ETH", "SOL", "ADA", "XRP"];
     let mut text = String::with_capacity(size + 128);
     text.push('[');
@@ -32,7 +32,7 @@ pub(super) fn text(size: usize) -> String {
 }
 
 /// A message of so many bytes.
-pub(super) fn message(size: usize, is_text: bool) -> Message {
+pub(crate) fn message(size: usize, is_text: bool) -> Message {
     let text = text(size);
     if is_text { Message::from(text) } else { Message::from(text.into_bytes()) }
 }

@@ -1,13 +1,13 @@
 //! Whether a run measured what it was for: the words for where it did not, with the advice that fits. What `--assert` asks is
 //! [`super::assertion`]'s.
 
-use super::conduct::Outcome;
 use super::report::{ErrorKind, Report};
-use super::units::whole;
+use crate::bench::measure::conduct::Outcome;
+use crate::bench::units::whole;
 
 /// Why a run is a failure whatever its figures; `None` if it is none. `is_complete` says that all that was asked for was done, and
 /// `of_mode` is a reason that only the mode knows.
-pub(super) fn trouble(
+pub(crate) fn trouble(
     report: &Report,
     outcome: &Outcome,
     is_complete: bool,

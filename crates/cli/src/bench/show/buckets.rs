@@ -2,14 +2,18 @@
 
 use hdrhistogram::Histogram;
 
+/// How many buckets a histogram has at most: on a terminal, and where there is more room.
+pub(crate) const ROWS: usize = 20;
+pub(crate) const BARS: usize = 64;
+
 /// A range of latencies, and how many were in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// In nanoseconds.
-    pub(super) from: f64,
+    pub(crate) from: f64,
     /// In nanoseconds; the next bucket begins there.
-    pub(super) to: f64,
-    pub(super) count: u64,
+    pub(crate) to: f64,
+    pub(crate) count: u64,
 }
 
 /// Steps a decade that can be used, with what is in each decade: the preferred numbers of ISO 3, and 1-2-5.
@@ -26,14 +30,14 @@ const SERIES: [&[f64]; 6] = [
 ];
 
 /// The latencies in at most `most` buckets, without empty ones at the ends; nothing if there are none.
-pub(super) fn of(histogram: &Histogram<u64>, most: usize) -> Vec<Bucket> {
+pub(crate) fn of(histogram: &Histogram<u64>, most: usize) -> Vec<Bucket> {
     let values: Vec<(u64, u64)> =
         histogram.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value())).collect();
     from_counts(&values, most)
 }
 
 /// The same of values in order, each with how often it was.
-pub(super) fn from_counts(values: &[(u64, u64)], most: usize) -> Vec<Bucket> {
+pub(crate) fn from_counts(values: &[(u64, u64)], most: usize) -> Vec<Bucket> {
     let (Some(&(least, _)), Some(&(greatest, _))) = (values.first(), values.last()) else { return Vec::new() };
     let edges = SERIES
         .iter()

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 ///      └──────────────────────── none could be opened, or Ctrl-C ──────────────────────────────────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Connections are opened, where they are before anything is measured.
     Opening,
     /// Messages go both ways.
@@ -24,7 +24,7 @@ pub(super) enum Phase {
 
 /// What a thread tells.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Milestone {
+pub(crate) enum Milestone {
     /// Its connections are open, as far as they could be opened.
     Opened,
     /// It has nothing left to do but to close its connections.
@@ -34,7 +34,7 @@ pub(super) enum Milestone {
 }
 
 /// A run.
-pub(super) struct Run {
+pub(crate) struct Run {
     epoch: Instant,
     /// When messages begin, in nanoseconds since the epoch as all times of the run. The three are set before
     /// [`Phase::Running`]; the last moves if the run is ended early.
@@ -44,60 +44,60 @@ pub(super) struct Run {
     phase: watch::Sender<Phase>,
     /// How many threads are past each milestone.
     milestones: watch::Sender<[usize; 3]>,
-    pub(super) gauges: Box<[Gauge]>,
+    pub(crate) gauges: Box<[Gauge]>,
 }
 
 /// The figures of a thread that others look at. Each has cache lines of its own, and only its thread writes.
 #[derive(Default)]
 #[repr(align(128))]
-pub(super) struct Gauge {
+pub(crate) struct Gauge {
     /// Connections that are open.
-    pub(super) open: Count,
+    pub(crate) open: Count,
     /// Connections that were opened.
-    pub(super) opened: Count,
+    pub(crate) opened: Count,
     /// What was sent, or should have been, and is to be answered.
-    pub(super) sent: Count,
+    pub(crate) sent: Count,
     /// What was answered.
-    pub(super) answered: Count,
+    pub(crate) answered: Count,
     /// What was answered while it counted.
-    pub(super) counted: Count,
+    pub(crate) counted: Count,
     /// What can be answered no more, since its connection is closed.
-    pub(super) lost: Count,
-    pub(super) errors: Count,
+    pub(crate) lost: Count,
+    pub(crate) errors: Count,
     /// Whether this side closes its connections: their ends are no errors then.
-    pub(super) is_closing: AtomicBool,
+    pub(crate) is_closing: AtomicBool,
 }
 
 impl Gauge {
     /// Whether nothing is under way.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.answered.get() + self.lost.get() >= self.sent.get()
     }
 }
 
 /// A number that one thread writes and others read: no more than a plain number costs.
 #[derive(Default)]
-pub(super) struct Count(AtomicU64);
+pub(crate) struct Count(AtomicU64);
 
 impl Count {
     #[inline]
-    pub(super) fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(super) fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
     #[inline]
-    pub(super) fn add(&self, value: u64) {
+    pub(crate) fn add(&self, value: u64) {
         self.set(self.get() + value);
     }
 }
 
 impl Run {
-    pub(super) fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
             epoch: Instant::now(),
             begin: AtomicU64::new(u64::MAX),
@@ -111,65 +111,65 @@ impl Run {
 
     /// Nanoseconds since the run was made.
     #[inline]
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn begin(&self) -> u64 {
+    pub(crate) fn begin(&self) -> u64 {
         self.begin.load(Ordering::Relaxed)
     }
 
     /// From when on it counts.
     #[inline]
-    pub(super) fn from(&self) -> u64 {
+    pub(crate) fn from(&self) -> u64 {
         self.from.load(Ordering::Relaxed)
     }
 
     /// When nothing new is begun any more, and what comes does not count.
     #[inline]
-    pub(super) fn until(&self) -> u64 {
+    pub(crate) fn until(&self) -> u64 {
         self.until.load(Ordering::Relaxed)
     }
 
     /// Whether it goes on until all is done.
-    pub(super) fn is_endless(&self) -> bool {
+    pub(crate) fn is_endless(&self) -> bool {
         self.until() == u64::MAX
     }
 
     /// Whether what happens at this time counts.
     #[inline]
-    pub(super) fn counts(&self, time: u64) -> bool {
+    pub(crate) fn counts(&self, time: u64) -> bool {
         (self.from()..self.until()).contains(&time)
     }
 
     /// A figure of all threads.
-    pub(super) fn sum(&self, figure: impl Fn(&Gauge) -> &Count) -> u64 {
+    pub(crate) fn sum(&self, figure: impl Fn(&Gauge) -> &Count) -> u64 {
         self.gauges.iter().map(|gauge| figure(gauge).get()).sum()
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
 
     /// Waits until the run is that far. Cancel safe.
-    pub(super) async fn wait_for(&self, phase: Phase) {
+    pub(crate) async fn wait_for(&self, phase: Phase) {
         // It lives as long as the run, so it does not fail.
         let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
     }
 
     /// Waits until all threads are past a milestone. Cancel safe.
-    pub(super) async fn wait_for_all(&self, milestone: Milestone) {
+    pub(crate) async fn wait_for_all(&self, milestone: Milestone) {
         let all = self.gauges.len();
         let _ = self.milestones.subscribe().wait_for(|passed| passed[milestone as usize] == all).await;
     }
 
     /// A thread is past a milestone.
-    pub(super) fn pass(&self, milestone: Milestone) {
+    pub(crate) fn pass(&self, milestone: Milestone) {
         self.milestones.send_modify(|passed| passed[milestone as usize] += 1);
     }
 
     /// Lets messages begin, for so long; it counts after the warm-up.
-    pub(super) fn start(&self, warmup: Duration, time: Option<Duration>) {
+    pub(crate) fn start(&self, warmup: Duration, time: Option<Duration>) {
         let begin = self.now();
         let from = begin + nanoseconds(warmup);
         let until = time.map_or(u64::MAX, |time| from + nanoseconds(time));
@@ -180,14 +180,14 @@ impl Run {
     }
 
     /// Counts from now on, for so long.
-    pub(super) fn count_for(&self, time: Duration) {
+    pub(crate) fn count_for(&self, time: Duration) {
         let from = self.now();
         self.from.store(from, Ordering::Relaxed);
         self.until.store(from + nanoseconds(time), Ordering::Relaxed);
     }
 
     /// Lets nothing new begin.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.until.fetch_min(self.now(), Ordering::Relaxed);
         self.phase.send_replace(Phase::Ending);
     }

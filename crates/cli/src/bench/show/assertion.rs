@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::units::{count, duration};
+use crate::bench::units::{count, duration};
 
 /// How an assertion is written.
 const GRAMMAR: &str = "\
@@ -13,7 +13,7 @@ An assertion is a metric, one of < <= > >=, and a value:
 
 /// What is measured that can be asserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Metric {
+pub(crate) enum Metric {
     P50,
     P90,
     P99,
@@ -52,7 +52,7 @@ enum Comparison {
 
 /// What a result has to be.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Assertion {
+pub(crate) struct Assertion {
     /// As it was written.
     text: String,
     metric: Metric,
@@ -64,7 +64,7 @@ pub(super) struct Assertion {
 impl Assertion {
     /// Whether a result is so, and else what to say. `measured` gives times in nanoseconds, and `None` where nothing was
     /// measured, of which no assertion holds.
-    pub(super) fn check(&self, measured: impl Fn(Metric) -> Option<f64>) -> Result<(), Broken> {
+    pub(crate) fn check(&self, measured: impl Fn(Metric) -> Option<f64>) -> Result<(), Broken> {
         let value = measured(self.metric);
         let holds = value.is_some_and(|value| match self.comparison {
             Comparison::Less => value < self.limit,
@@ -84,7 +84,7 @@ impl fmt::Display for Assertion {
 
 /// An assertion that does not hold.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub(crate) struct Broken {
     assertion: Assertion,
     value: Option<f64>,
 }

@@ -14,41 +14,43 @@ use super::progress::{Progress, Unit};
 use super::run::{Milestone, Run};
 use super::tally::Tally;
 use super::worker::Worker;
+use crate::exit::INTERRUPTED;
+use crate::signals::interrupted;
 
 /// What all modes have in common.
-pub(super) struct Terms {
-    pub(super) threads: usize,
-    pub(super) client: Arc<Client>,
-    pub(super) url: Arc<str>,
-    pub(super) timeout: Duration,
-    pub(super) warmup: Duration,
+pub(crate) struct Terms {
+    pub(crate) threads: usize,
+    pub(crate) client: Arc<Client>,
+    pub(crate) url: Arc<str>,
+    pub(crate) timeout: Duration,
+    pub(crate) warmup: Duration,
     /// How long it counts; `None` until all is done.
-    pub(super) time: Option<Duration>,
+    pub(crate) time: Option<Duration>,
     /// Whether there is anything to do without connections that were opened before.
-    pub(super) needs_connections: bool,
-    pub(super) unit: Unit,
+    pub(crate) needs_connections: bool,
+    pub(crate) unit: Unit,
 }
 
 /// What came of a run.
-pub(super) struct Outcome {
-    pub(super) tally: Tally,
+pub(crate) struct Outcome {
+    pub(crate) tally: Tally,
     /// How long it counted.
-    pub(super) elapsed: Duration,
-    pub(super) opened: u64,
-    pub(super) sent: u64,
-    pub(super) answered: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) opened: u64,
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
     /// What was answered while it counted.
-    pub(super) counted: u64,
+    pub(crate) counted: u64,
     /// Connections that were open when the run ended, before this side closed them.
-    pub(super) open_at_end: u64,
+    pub(crate) open_at_end: u64,
     /// How long it took to open the connections.
-    pub(super) opening: Duration,
+    pub(crate) opening: Duration,
     /// Whether it was ended by Ctrl-C.
-    pub(super) is_interrupted: bool,
+    pub(crate) is_interrupted: bool,
 }
 
 /// Runs `work` on each thread.
-pub(super) fn conduct<F, Fut>(terms: &Terms, work: F) -> io::Result<Outcome>
+pub(crate) fn conduct<F, Fut>(terms: &Terms, work: F) -> io::Result<Outcome>
 where
     F: Fn(Worker) -> Fut + Sync,
     Fut: Future<Output = ()>,
@@ -134,16 +136,8 @@ async fn lead(terms: &Terms, run: &Run) -> Led {
         () = run.wait_for_all(Milestone::Closed) => {}
         () = interrupted() => {
             super::progress::clear();
-            // 128 and the number of SIGINT, as shells have it.
-            std::process::exit(130);
+            std::process::exit(INTERRUPTED.into());
         }
     }
     Led { opening, open_at_end, is_interrupted }
-}
-
-/// Waits for Ctrl-C. Where that cannot be waited for it does what it always did.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

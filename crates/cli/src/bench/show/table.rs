@@ -7,14 +7,14 @@ use anstyle::{AnsiColor, Style};
 use super::buckets::Bucket;
 use super::draw::draw;
 use super::report::{Quantiles, Report};
-use super::units::{bytes, count, duration, percent, whole};
+use crate::bench::units::{bytes, count, duration, percent, whole};
 use crate::style::{ERROR, FAINT};
 
 const STRONG: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 
 /// The result, for a terminal of this width; styled.
-pub(super) fn show(report: &Report, buckets: &[Bucket], width: usize) -> String {
+pub(crate) fn show(report: &Report, buckets: &[Bucket], width: usize) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = head(&mut text, report);
@@ -40,7 +40,7 @@ fn head(text: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 /// What was asked for, in words.
-pub(super) fn settings(report: &Report) -> Vec<String> {
+pub(crate) fn settings(report: &Report) -> Vec<String> {
     let (settings, connections) = (&report.settings, &report.connections);
     let mut words = Vec::new();
     words.extend(connections.asked.map(|asked| format!("{} connections", whole(asked))));

@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::run::{Phase, Run};
-use super::units::whole;
+use crate::bench::units::whole;
 use crate::style::FAINT;
 
 /// How often the line changes.
@@ -23,7 +23,7 @@ const CHART_COLOUR: Style = AnsiColor::Cyan.on_default();
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Messages,
     Deliveries,
     Handshakes,
@@ -31,7 +31,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::Deliveries => "deliveries",
@@ -41,7 +41,7 @@ impl Unit {
     }
 }
 
-pub(super) struct Progress {
+pub(crate) struct Progress {
     unit: Unit,
     is_shown: bool,
     /// How much was answered in each of the last ticks.
@@ -50,12 +50,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(unit: Unit) -> Self {
+    pub(crate) fn new(unit: Unit) -> Self {
         Self { unit, is_shown: stderr().is_terminal(), ticks: VecDeque::new(), answered: 0 }
     }
 
     /// Shows the line until it is called off.
-    pub(super) async fn show(mut self, run: &Run) -> Infallible {
+    pub(crate) async fn show(mut self, run: &Run) -> Infallible {
         if !self.is_shown {
             return std::future::pending().await;
         }
@@ -65,7 +65,7 @@ impl Progress {
         loop {
             tick.tick().await;
             let line = self.line(run);
-            let width = super::width::of_stderr();
+            let width = crate::bench::width::of_stderr();
             // What does not fit would start a line that is never taken back.
             let mut stderr = anstream::stderr();
             // A terminal that has gone is no reason to end a run.
@@ -152,7 +152,7 @@ fn cut(line: &str, width: usize) -> String {
 }
 
 /// Takes the line away.
-pub(super) fn clear() {
+pub(crate) fn clear() {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K");
     }

@@ -5,142 +5,142 @@ use serde::Serialize;
 
 use super::assertion::Metric;
 use super::buckets::Bucket;
-use super::tally::Errors;
+use crate::bench::measure::tally::Errors;
 
 /// What came of a run. The names are stable: fields may be added, and none is renamed or taken away.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// `echo`, `fanout`, `connect` or `idle`.
-    pub(super) mode: &'static str,
-    pub(super) url: String,
+    pub(crate) mode: &'static str,
+    pub(crate) url: String,
     /// The version of ropeway that measured.
-    pub(super) version: &'static str,
-    pub(super) settings: Settings,
-    pub(super) connections: Connections,
+    pub(crate) version: &'static str,
+    pub(crate) settings: Settings,
+    pub(crate) connections: Connections,
     /// What is counted: `messages` (answered), `deliveries`, `handshakes` or `connections`.
-    pub(super) counted: &'static str,
+    pub(crate) counted: &'static str,
     /// How many there were while it counted.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// How long it counted.
-    pub(super) elapsed_s: f64,
-    pub(super) rate_per_s: Rate,
+    pub(crate) elapsed_s: f64,
+    pub(crate) rate_per_s: Rate,
     /// Payload bytes a second each way; for deliveries those that came.
-    pub(super) payload_bytes_per_s: Option<f64>,
+    pub(crate) payload_bytes_per_s: Option<f64>,
     /// What was sent and never answered, or should have been delivered and was not.
-    pub(super) drops: u64,
-    pub(super) errors: ErrorCounts,
+    pub(crate) drops: u64,
+    pub(crate) errors: ErrorCounts,
     /// From sending to the answer; at a rate, from when it should have been sent. `null` where nothing was measured.
-    pub(super) latency_us: Option<Quantiles>,
+    pub(crate) latency_us: Option<Quantiles>,
     /// How late messages were sent that had a time: this machine's doing, and part of the latency.
-    pub(super) sent_late_us: Option<Quantiles>,
+    pub(crate) sent_late_us: Option<Quantiles>,
     /// The server's memory, with `--pid`.
-    pub(super) server_memory: Option<Memory>,
-    pub(super) histogram: Vec<BucketUs>,
+    pub(crate) server_memory: Option<Memory>,
+    pub(crate) histogram: Vec<BucketUs>,
     /// Whether Ctrl-C ended it early.
-    pub(super) interrupted: bool,
+    pub(crate) interrupted: bool,
     /// What `--assert` said, and whether it holds.
-    pub(super) assertions: Vec<Asserted>,
+    pub(crate) assertions: Vec<Asserted>,
 }
 
 /// What was asked for; `null` where the mode has no such setting.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Settings {
-    pub(super) threads: usize,
-    pub(super) size_bytes: Option<usize>,
+pub(crate) struct Settings {
+    pub(crate) threads: usize,
+    pub(crate) size_bytes: Option<usize>,
     /// `text` or `binary`.
-    pub(super) payload: Option<&'static str>,
+    pub(crate) payload: Option<&'static str>,
     /// Messages in flight on each connection; publishes in flight.
-    pub(super) window: Option<u64>,
+    pub(crate) window: Option<u64>,
     /// Opening handshakes at a time.
-    pub(super) parallel: Option<usize>,
-    pub(super) warmup_s: Option<f64>,
+    pub(crate) parallel: Option<usize>,
+    pub(crate) warmup_s: Option<f64>,
     /// The compression offered: `off`, `on` or `takeover`.
-    pub(super) deflate: &'static str,
+    pub(crate) deflate: &'static str,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     /// `null` where there is no number to ask for.
-    pub(super) asked: Option<u64>,
-    pub(super) opened: u64,
+    pub(crate) asked: Option<u64>,
+    pub(crate) opened: u64,
     /// Ended before this side closed them.
-    pub(super) dropped: u64,
+    pub(crate) dropped: u64,
     /// Where compression was agreed.
-    pub(super) compressed: u64,
+    pub(crate) compressed: u64,
     /// How long it took to open them, where that comes before measuring.
-    pub(super) opening_s: Option<f64>,
+    pub(crate) opening_s: Option<f64>,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// What was asked for; `null` where it was as much as possible.
-    pub(super) asked: Option<f64>,
-    pub(super) achieved: f64,
+    pub(crate) asked: Option<f64>,
+    pub(crate) achieved: f64,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct ErrorCounts {
-    pub(super) total: u64,
+pub(crate) struct ErrorCounts {
+    pub(crate) total: u64,
     /// The most frequent first.
-    pub(super) kinds: Vec<ErrorKind>,
+    pub(crate) kinds: Vec<ErrorKind>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ErrorKind {
+pub(crate) struct ErrorKind {
     /// A stable name, such as `connect_refused`, `handshake_status_503` or `closed_1001`.
-    pub(super) kind: String,
-    pub(super) count: u64,
+    pub(crate) kind: String,
+    pub(crate) count: u64,
     /// What was said of the first one.
-    pub(super) first: String,
+    pub(crate) first: String,
 }
 
 /// Latencies in microseconds.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Quantiles {
-    pub(super) count: u64,
-    pub(super) min: f64,
-    pub(super) mean: f64,
-    pub(super) p50: f64,
-    pub(super) p90: f64,
-    pub(super) p99: f64,
+pub(crate) struct Quantiles {
+    pub(crate) count: u64,
+    pub(crate) min: f64,
+    pub(crate) mean: f64,
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
     #[serde(rename = "p99.9")]
-    pub(super) p99_9: f64,
+    pub(crate) p99_9: f64,
     #[serde(rename = "p99.99")]
-    pub(super) p99_99: f64,
-    pub(super) max: f64,
+    pub(crate) p99_99: f64,
+    pub(crate) max: f64,
 }
 
 /// The resident memory of the server's process.
 #[expect(clippy::struct_field_names, reason = "the names are those in the JSON, with their units")]
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Memory {
-    pub(super) before_bytes: u64,
+pub(crate) struct Memory {
+    pub(crate) before_bytes: u64,
     /// With all connections open.
-    pub(super) open_bytes: u64,
+    pub(crate) open_bytes: u64,
     /// After one message each; `null` where it came to no end.
-    pub(super) used_bytes: Option<u64>,
+    pub(crate) used_bytes: Option<u64>,
     /// `null` where the server has no more than before: it has used memory again that it had, and what a connection takes of
     /// that cannot be seen. So too below.
-    pub(super) per_connection_open_bytes: Option<f64>,
-    pub(super) per_connection_used_bytes: Option<f64>,
+    pub(crate) per_connection_open_bytes: Option<f64>,
+    pub(crate) per_connection_used_bytes: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct BucketUs {
-    pub(super) from_us: f64,
-    pub(super) to_us: f64,
-    pub(super) count: u64,
+pub(crate) struct BucketUs {
+    pub(crate) from_us: f64,
+    pub(crate) to_us: f64,
+    pub(crate) count: u64,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Asserted {
-    pub(super) assertion: String,
-    pub(super) holds: bool,
+pub(crate) struct Asserted {
+    pub(crate) assertion: String,
+    pub(crate) holds: bool,
 }
 
 impl Quantiles {
     /// Of nanoseconds; `None` of none.
-    pub(super) fn of(histogram: &Histogram<u64>) -> Option<Self> {
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
         let at = |quantile| us(histogram.value_at_quantile(quantile));
         (!histogram.is_empty()).then(|| Self {
@@ -157,7 +157,7 @@ impl Quantiles {
     }
 
     /// Names and values in nanoseconds, in order.
-    pub(super) fn marks(&self) -> [(&'static str, f64); 6] {
+    pub(crate) fn marks(&self) -> [(&'static str, f64); 6] {
         [
             ("p50", self.p50 * 1e3),
             ("p90", self.p90 * 1e3),
@@ -186,7 +186,7 @@ impl From<&Bucket> for BucketUs {
 
 impl Report {
     /// What an assertion is checked with: times in nanoseconds.
-    pub(super) fn metric(&self, metric: Metric) -> Option<f64> {
+    pub(crate) fn metric(&self, metric: Metric) -> Option<f64> {
         let latency = self.latency_us.as_ref();
         let time = |of: fn(&Quantiles) -> f64| latency.map(|latency| of(latency) * 1e3);
         match metric {

@@ -4,7 +4,7 @@
 ///
 /// Times are in nanoseconds of the run's clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     begin: u64,
     /// Nanoseconds from one message to the next. A float is exact enough: after a day it is off by some picoseconds.
     interval: f64,
@@ -12,7 +12,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// A message every 1/`per_second` s, the first at `begin`.
-    pub(super) fn new(begin: u64, per_second: f64) -> Self {
+    pub(crate) fn new(begin: u64, per_second: f64) -> Self {
         Self { begin, interval: 1e9 / per_second }
     }
 
@@ -20,7 +20,7 @@ impl Schedule {
     /// held it up, and so are those behind it.
     #[inline]
     #[expect(clippy::cast_sign_loss, reason = "numbers stay below 2^53, times above 0")]
-    pub(super) fn due(&self, number: u64) -> u64 {
+    pub(crate) fn due(&self, number: u64) -> u64 {
         self.begin + (number as f64 * self.interval) as u64
     }
 }
@@ -35,30 +35,30 @@ impl Schedule {
 /// thread      a a a b b a a a b b ...      a: first = 0, count = 3; b: first = 3, count = 2
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     /// The thread's first connection.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// How many connections the thread has: at least one.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// How many connections there are.
-    pub(super) of: u64,
+    pub(crate) of: u64,
 }
 
 impl Share {
     /// The number of the thread's `nth` message.
-    pub(super) fn number(&self, nth: u64) -> u64 {
+    pub(crate) fn number(&self, nth: u64) -> u64 {
         (nth / self.count) * self.of + self.first + nth % self.count
     }
 
     /// Which of `total` messages, spread over all connections, fall to the thread's connection `index`.
-    pub(super) fn quota(&self, index: u64, total: u64) -> u64 {
+    pub(crate) fn quota(&self, index: u64, total: u64) -> u64 {
         total / self.of + u64::from(self.first + index < total % self.of)
     }
 }
 
 /// The number of a connection's `nth` message, where each of `of` connections has one a round.
 #[inline]
-pub(super) fn number_on(connection: u64, nth: u64, of: u64) -> u64 {
+pub(crate) fn number_on(connection: u64, nth: u64, of: u64) -> u64 {
     nth * of + connection
 }
 

@@ -1,5 +1,6 @@
 //! `bench connect`: connections that are opened and closed again.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,20 +9,25 @@ use ropeway::{Closed, Handler, Handshake, Ws};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::tally;
-use super::worker::{Post, Worker};
+use super::mode::{Ending, Failure, Mode};
+use crate::bench::args::{self, Common};
+use crate::bench::measure::Unit;
+use crate::bench::measure::conduct::{Outcome, Terms};
+use crate::bench::measure::tally;
+use crate::bench::measure::worker::{Post, Worker};
+use crate::bench::show::report::Report;
 
 /// How long a connection that failed is waited with before the next: a server that refuses at once is not to be flooded.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is to be done, and how much of it has begun: one for all threads.
-pub(super) struct Plan {
-    pub(super) parallel: usize,
+pub(crate) struct Plan {
+    pub(crate) parallel: usize,
     /// The most connections that are opened.
-    pub(super) handshakes: u64,
-    pub(super) begun: AtomicU64,
+    pub(crate) handshakes: u64,
+    pub(crate) begun: AtomicU64,
     /// How many have failed since one did not.
-    pub(super) failed_in_a_row: AtomicU64,
+    pub(crate) failed_in_a_row: AtomicU64,
 }
 
 /// So many failures in a row, on each of the places where connections are opened, are a server that is gone rather than one that
@@ -30,24 +36,60 @@ const GONE: u64 = 10;
 
 impl Plan {
     /// Whether the last connections failed, one and all.
-    pub(super) fn is_server_gone(&self) -> bool {
+    pub(crate) fn is_server_gone(&self) -> bool {
         self.failed_in_a_row.load(Ordering::Relaxed) >= GONE * self.parallel as u64
     }
 }
 
-/// One thread's part.
-pub(super) async fn work(worker: Worker, plan: &Arc<Plan>) {
-    let worker = Arc::new(worker);
-    if worker.begin().await {
-        // Each connection is closed from here at once: that it ends is no error, only how.
-        worker.gauge().is_closing.store(true, Ordering::Relaxed);
-        let mut slots = JoinSet::new();
-        for _ in 0..worker.part(plan.parallel) {
-            slots.spawn(slot(Arc::clone(&worker), Arc::clone(plan)));
-        }
-        while slots.join_next().await.is_some() {}
+impl Mode for args::Connect {
+    const NAME: &'static str = "connect";
+    const UNIT: Unit = Unit::Handshakes;
+
+    type Plan = Arc<Plan>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    worker.pass_answered();
+
+    fn connections(&self) -> Option<u64> {
+        None
+    }
+
+    fn span(&self) -> (Duration, Option<Duration>) {
+        self.time.unless_counted(self.handshakes.map(NonZero::get))
+    }
+
+    fn plan(&self, _terms: &Terms) -> Result<Arc<Plan>, Failure> {
+        Ok(Arc::new(Plan {
+            parallel: self.parallel.get(),
+            handshakes: self.handshakes.map_or(u64::MAX, NonZero::get),
+            begun: AtomicU64::new(0),
+            failed_in_a_row: AtomicU64::new(0),
+        }))
+    }
+
+    async fn work(worker: Worker, plan: &Arc<Plan>) {
+        let worker = Arc::new(worker);
+        if worker.begin().await {
+            // Each connection is closed from here at once: that it ends is no error, only how.
+            worker.gauge().is_closing.store(true, Ordering::Relaxed);
+            let mut slots = JoinSet::new();
+            for _ in 0..worker.part(plan.parallel) {
+                slots.spawn(slot(Arc::clone(&worker), Arc::clone(plan)));
+            }
+            while slots.join_next().await.is_some() {}
+        }
+        worker.pass_answered();
+    }
+
+    fn complete(&self, plan: &Arc<Plan>, _outcome: &Outcome, report: &mut Report) -> Ending {
+        report.settings.parallel = Some(self.parallel.get());
+        let trouble = plan.is_server_gone().then(|| {
+            "the last handshakes all failed: the server took connections no more; the figures are of the time until then"
+                .to_owned()
+        });
+        Ending { is_complete: false, trouble }
+    }
 }
 
 /// Opens one connection after the other.

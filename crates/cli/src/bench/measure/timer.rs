@@ -4,11 +4,11 @@ use std::io;
 use std::time::Duration;
 
 /// The longest wait for a message that is due: then is looked whether the run has ended.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(50);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// A thread's timer. On Linux it is a file descriptor of the kernel's high-resolution timers.
 #[cfg(target_os = "linux")]
-pub(super) struct Timer(tokio::io::unix::AsyncFd<Fd>);
+pub(crate) struct Timer(tokio::io::unix::AsyncFd<Fd>);
 
 #[cfg(target_os = "linux")]
 struct Fd(nix::sys::timerfd::TimerFd);
@@ -23,7 +23,7 @@ impl std::os::fd::AsRawFd for Fd {
 #[cfg(target_os = "linux")]
 impl Timer {
     /// A timer of the current runtime.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
         let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         // `register`, which takes its place, is unsafe: it has to be promised that the file descriptor stays the same one and
@@ -34,7 +34,7 @@ impl Timer {
     }
 
     /// Waits so long.
-    pub(super) async fn wait(&self, time: Duration) -> io::Result<()> {
+    pub(crate) async fn wait(&self, time: Duration) -> io::Result<()> {
         use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
         // No time at all would stop the timer.
         let time = time.max(Duration::from_nanos(1));
@@ -50,15 +50,15 @@ impl Timer {
 
 /// Elsewhere it is tokio's, and messages that are due within a millisecond go out together at its end.
 #[cfg(not(target_os = "linux"))]
-pub(super) struct Timer;
+pub(crate) struct Timer;
 
 #[cfg(not(target_os = "linux"))]
 impl Timer {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self)
     }
 
-    pub(super) async fn wait(&self, time: Duration) -> io::Result<()> {
+    pub(crate) async fn wait(&self, time: Duration) -> io::Result<()> {
         tokio::time::sleep(time).await;
         Ok(())
     }

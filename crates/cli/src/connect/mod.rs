@@ -15,7 +15,6 @@ mod prompt;
 mod render;
 mod screen;
 mod session;
-mod signals;
 mod wording;
 
 use std::io::{self, IsTerminal, stdin, stdout};
@@ -33,6 +32,7 @@ use prompt::Prompt;
 use screen::Screen;
 use session::Session;
 
+use crate::signals::Signals;
 use crate::style::complain;
 
 /// Talks to a server until the end, and says by its exit code why it ended.
@@ -66,7 +66,11 @@ async fn talk(args: &Args) -> Exit {
         Err(error) => return failure::report(&error, args.verbose),
     };
     let (stop, stops) = unbounded_channel();
-    signals::watch(&stop);
+    // Where signals cannot be waited for they end the program, as before.
+    if let Ok(mut signals) = Signals::watch() {
+        let stop = stop.clone();
+        tokio::spawn(async move { while stop.send(signals.next().await).is_ok() {} });
+    }
     if let Some(interval) = args.ping {
         tokio::spawn(pings::remind(interval, give.clone()));
     }
