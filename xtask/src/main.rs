@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod kosoku;
 mod layers;
+mod loom;
 mod miri;
 mod missing;
 mod program;
@@ -45,6 +46,7 @@ cargo xtask COMMAND: the commands that prove ropeway
   bench                 instructions of the micro-benchmarks under valgrind, held against bench/baseline.json
   bench --record        the same, made the new baseline
   fuzz [SECONDS]        every fuzz target for SECONDS each (30); needs a nightly toolchain
+  loom                  what connections and senders share, in every order of two threads, by loom
   miri                  the core's tests under Miri; needs a nightly toolchain with the components miri and rust-src
   autobahn server|client [CASES...]
                         the Autobahn cases against `ropeway serve` or against the client;
@@ -108,6 +110,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
             let seconds = seconds.parse().with_context(|| format!("`{seconds}` is not a number of seconds"))?;
             vec![fuzz::step(Duration::from_secs(seconds))]
         }
+        ["loom"] => vec![loom::step()],
         ["miri"] => vec![miri::step()],
         ["autobahn", role, cases @ ..] => vec![autobahn::step(role.parse()?, cases)],
         ["torture"] => vec![torture::step()],
@@ -128,7 +131,7 @@ fn everything() -> Vec<Step> {
     steps.extend([cargo::features(), cargo::docs(), bench::compare()]);
     steps.extend(interop::steps());
     steps.extend([browser::page(), browser::examples()]);
-    steps.extend([fuzz::step(FUZZ_FOR), miri::step()]);
+    steps.extend([loom::step(), fuzz::step(FUZZ_FOR), miri::step()]);
     steps.extend([autobahn::step(Role::Server, &[]), autobahn::step(Role::Client, &[])]);
     steps
 }
