@@ -17,10 +17,10 @@ use crate::bench::measure::tally;
 use crate::bench::measure::worker::{Post, Worker};
 use crate::bench::show::report::Report;
 
-/// How long a connection that failed is waited with before the next: a server that refuses at once is not to be flooded.
+/// The wait after a connection that failed: a server that refuses at once should not be flooded.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is to be done, and how much of it has begun: one for all threads.
+/// The task, and how much of it has begun: one for all threads.
 pub(crate) struct Plan {
     pub(crate) parallel: usize,
     /// The most connections that are opened.
@@ -30,8 +30,8 @@ pub(crate) struct Plan {
     pub(crate) failed_in_a_row: AtomicU64,
 }
 
-/// So many failures in a row, on each of the places where connections are opened, are a server that is gone rather than one that
-/// refuses some.
+/// If the last ten connections failed on each of the places where connections are opened, the server has gone: it does not just
+/// refuse some.
 const GONE: u64 = 10;
 
 impl Plan {

@@ -24,7 +24,7 @@ use crate::bench::show::report::Report;
 /// How long after all connections are open the first message is published: a server may still be about to subscribe the last.
 const SUBSCRIBING: Duration = Duration::from_millis(100);
 
-/// What is to be done, and how far it is: one for all threads.
+/// The task and its progress: one for all threads.
 pub(crate) struct Stage {
     pub(crate) subscribers: usize,
     pub(crate) is_text: bool,

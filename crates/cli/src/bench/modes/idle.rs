@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_millis(1500);
 /// How many messages are on their way at a time: as many as a server has to hold at once.
 const TOGETHER: u64 = 64;
 
-/// What is to be done, and how far it is: one for all threads.
+/// The task and its progress: one for all threads.
 pub(crate) struct Plan {
     pub(crate) connections: usize,
     pub(crate) rate: Option<f64>,
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     used: AtomicU64,
 }
 
-/// What the threads do once the connections are open. The first thread leads.
+/// The steps of the threads once the connections are open. The first thread leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Step {
