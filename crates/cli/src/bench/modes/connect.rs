@@ -21,13 +21,13 @@ use crate::bench::show::report::Report;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The task, and how much of it has begun: one for all threads.
-pub(crate) struct Plan {
-    pub(crate) parallel: usize,
+pub(super) struct Plan {
+    parallel: usize,
     /// The most connections that are opened.
-    pub(crate) handshakes: u64,
-    pub(crate) begun: AtomicU64,
+    handshakes: u64,
+    begun: AtomicU64,
     /// How many have failed since one did not.
-    pub(crate) failed_in_a_row: AtomicU64,
+    failed_in_a_row: AtomicU64,
 }
 
 /// If the last ten connections failed on each of the places where connections are opened, the server has gone: it does not just
@@ -36,7 +36,7 @@ const GONE: u64 = 10;
 
 impl Plan {
     /// Whether the last connections failed, one and all.
-    pub(crate) fn is_server_gone(&self) -> bool {
+    fn is_server_gone(&self) -> bool {
         self.failed_in_a_row.load(Ordering::Relaxed) >= GONE * self.parallel as u64
     }
 }

@@ -25,18 +25,18 @@ const BURST: u64 = 128;
 
 /// The task.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) connections: usize,
-    pub(crate) size: usize,
-    pub(crate) is_text: bool,
-    pub(crate) pace: Pace,
+pub(super) struct Plan {
+    connections: usize,
+    size: usize,
+    is_text: bool,
+    pace: Pace,
     /// The most messages that are sent.
-    pub(crate) messages: Option<u64>,
+    messages: Option<u64>,
 }
 
 /// When messages are sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
+enum Pace {
     /// Each as soon as there is room in the window: so many in flight on each connection.
     Window(u64),
     /// So many a second in all, whether or not the ones before were answered.
