@@ -62,7 +62,7 @@ fn complaint(file: &Path, error: &dyn Display) -> String {
     format!("no certificate could be read from {}: {error}", file.display())
 }
 
-/// Trusts anyone, who must still have the key of the certificate shown.
+/// Trusts every certificate. The server still has to prove that it has the key.
 #[derive(Debug)]
 struct Anyone(WebPkiSupportedAlgorithms);
 

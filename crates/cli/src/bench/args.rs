@@ -1,4 +1,4 @@
-//! The options of `ropeway bench`, and what they ask for together. What comes of them is decided elsewhere.
+//! The options of `ropeway bench`, and their meaning together. The modes act on them.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -213,7 +213,7 @@ pub(super) struct Common {
     pub(super) svg: Option<PathBuf>,
 }
 
-/// What messages are like.
+/// The size and kind of messages.
 #[derive(clap::Args)]
 pub(super) struct Shape {
     /// Payload bytes of a message

@@ -1,4 +1,4 @@
-//! `ropeway bench`: puts load on a server, and shows the result. The kinds of load are in [`modes`], what a run is made of in
+//! `ropeway bench`: puts load on a server, and shows the result. The kinds of load are in [`modes`], the parts of a run in
 //! [`measure`], and the ways to show its result in [`show`].
 
 #![allow(

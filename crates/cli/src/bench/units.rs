@@ -3,7 +3,7 @@
 /// A time in nanoseconds, with three digits that count.
 pub(super) fn duration(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
-        // What would be rounded to 1000 of a unit is 1 of the next.
+        // A value that would round to 1000 of a unit is 1 of the next.
         n if n < 999.5 => return format!("{n:.0} ns"),
         n if n < 999.5e3 => (n / 1e3, "µs"),
         n if n < 999.5e6 => (n / 1e6, "ms"),

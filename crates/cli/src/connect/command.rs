@@ -1,4 +1,4 @@
-//! What a line means that was typed at the prompt.
+//! The meaning of a line that was typed at the prompt.
 
 use ropeway::{Bytes, CloseCode, CloseFrame, Message};
 
@@ -10,7 +10,7 @@ pub(crate) const HELP: &str = "\
 /quit                  the same as /close, and as Ctrl-D
 //TEXT                 send a text that begins with a slash";
 
-/// What the user wants.
+/// A command of the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Send a message.

@@ -1,5 +1,5 @@
-//! All that happens in a session, in one queue: what comes from the connection is put there by its handler, the rest by
-//! whoever watches for it.
+//! All events of a session, in one queue. The handler puts in those of the connection; the prompt, the pipe and the timers put
+//! in theirs.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub(crate) fn channel() -> (Inbox, Events) {
     (Inbox { give, backlog: Arc::clone(&backlog) }, Events { take, backlog })
 }
 
-/// What the messages in the queue cost. The lock keeps a pause and the resumption after it in order.
+/// The cost of the messages in the queue. The lock keeps a pause and the resumption after it in order.
 #[derive(Debug, Default)]
 struct Backlog(Mutex<usize>);
 

@@ -50,7 +50,7 @@ impl Exit {
                 ClientError::Refused(_) => Self::Refused,
                 ClientError::Timeout => Self::Timeout,
                 ClientError::Closed { .. } => Self::Unreachable,
-                // What is left is about an answer that no WebSocket server gives.
+                // The others are about an answer that no WebSocket server gives.
                 _ => Self::Protocol,
             },
             Error::Connect(error) | Error::Tls(error) if error.kind() == ErrorKind::TimedOut => Self::Timeout,

@@ -1,4 +1,4 @@
-//! What is said on stderr when something fails before there is a session, and how.
+//! The error messages for failures before there is a session.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(crate) fn report(error: &Error, verbose: bool) -> Exit {
     Exit::of_error(error)
 }
 
-/// What to do about a TLS handshake that failed.
+/// Advice for a TLS handshake that failed.
 fn advice(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(error)) => match error {

@@ -7,7 +7,7 @@ use tokio::task::coop::consume_budget;
 
 use super::events::Event;
 
-/// What the ping before the first line carries. Its answer divides what the server said by itself from what may be replies:
+/// The payload of the ping before the first line. Its answer divides the server's own messages from those that may be replies:
 /// a server answers "as soon as is practical" (RFC 6455 section 5.5.2), so what comes before the pong was said before the
 /// first line was read.
 pub(crate) const FIRST_LINE: &[u8] = b"the first line follows";

@@ -38,7 +38,7 @@ pub(crate) enum Target {
     Terminal { prompt: Prompt, colour: bool },
 }
 
-/// What the thread is to do.
+/// A job for the thread.
 enum Job {
     Show(Vec<Piece>),
     /// To take the prompt away, to write these, and to end.
@@ -191,7 +191,7 @@ fn wait_out(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
 }
 
-/// Tells of the end of whoever reads the output, also while there is nothing to write.
+/// Reports that the reader of the output has gone, also while there is nothing to write.
 #[cfg(unix)]
 fn watch_reader(failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {
     use std::os::fd::AsFd;
@@ -206,7 +206,7 @@ fn watch_reader(failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {
         loop {
             match poll(&mut fds, PollTimeout::NONE) {
                 Err(Errno::EINTR) => {}
-                // What cannot be watched, such as a terminal on some systems, is noticed by writing.
+                // An output that cannot be watched, such as a terminal on some systems, shows its end when it is written to.
                 Err(_) => return,
                 Ok(_) => break,
             }

@@ -25,7 +25,7 @@ use super::events::Event;
 use crate::signals::Signal;
 use crate::visible::escaped;
 
-/// What stands before the line that is edited. Colours are the editor's to leave out where they are not wanted.
+/// The text before the line that is edited. Colours are the editor's to leave out where they are not wanted.
 const PROMPT: &str = "> ";
 const PROMPT_STYLE: Style = AnsiColor::Cyan.on_default().bold();
 

@@ -1,4 +1,4 @@
-//! What messages and notes look like, on a terminal with a prompt or in a pipe. Writing them is the output's.
+//! The looks of messages and notes, on a terminal with a prompt or in a pipe. Writing them is the output's.
 
 use std::io::{self, IsTerminal, stdout};
 
@@ -14,7 +14,7 @@ use super::render::{beginning, digits};
 use crate::style::{FAINT, error, faint};
 use crate::visible::escaped;
 
-/// What is before a message that came.
+/// The mark before a message that came.
 const INCOMING: Style = AnsiColor::Green.on_default().bold();
 
 /// How much is gathered while the output is busy before there is no room for more.
@@ -24,7 +24,7 @@ const ENOUGH: usize = 64 * 1024;
 const MOST_OF_TEXT: usize = 4 * 1024;
 const MOST_OF_BINARY: usize = 400;
 
-/// What messages and notes look like. They are gathered until the output takes them.
+/// Styles messages and notes, and gathers them until the output takes them.
 pub(crate) struct Screen {
     kind: Kind,
     binary: Binary,
@@ -39,7 +39,7 @@ pub(crate) struct Screen {
     mode: Option<Mode>,
 }
 
-/// Who looks.
+/// The reader of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// A person at a prompt.

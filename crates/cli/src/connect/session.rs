@@ -67,7 +67,7 @@ pub(crate) struct Session<'a> {
     dropped: usize,
     /// The close code that the user asked for.
     asked: Option<CloseCode>,
-    /// What to exit with, if not with what the close says.
+    /// The exit code, unless the close decides it.
     exit: Option<Exit>,
 }
 
@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
         None
     }
 
-    /// Waits until all is written, and the prompt is gone. A user who wants to stop does not wait for a reader that stalls.
+    /// Waits until all is written, and the prompt is gone. A reader that stalls does not keep a user from stopping.
     async fn finish(mut self, exit: Exit) -> Exit {
         let mut limit = match exit {
             Exit::Interrupted => Some(Instant::now() + AT_ONCE),
@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What the server does.
+/// The server's events.
 impl Session<'_> {
     fn greet(&mut self, handshake: &Handshake) {
         if self.args.verbose {
@@ -300,7 +300,7 @@ impl Session<'_> {
     }
 }
 
-/// What the user wants.
+/// The user's commands.
 impl Session<'_> {
     fn obey(&mut self, command: Command) {
         let sent = match command {
@@ -421,7 +421,7 @@ impl Session<'_> {
     }
 }
 
-/// Says what went wrong, unless that takes long: whoever reads stderr may be the one who reads nothing.
+/// Prints an error, unless that takes long: the reader of stderr may have stalled too.
 fn complain_briefly(what: String) {
     let (tell, told) = channel();
     thread::spawn(move || {

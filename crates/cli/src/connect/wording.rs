@@ -14,7 +14,7 @@ const OPTIONS: [(&str, &str); 8] = [
     ("`close_timeout`", "--close-timeout"),
 ];
 
-/// What something of the library's says, for a terminal. Some of it is a server's, such as the reason of a close.
+/// The text of an error or a close of the library, for a terminal. Some of it is a server's, such as the reason of a close.
 pub(crate) fn wording(what: &impl ToString) -> String {
     let mut text = escaped_line(&what.to_string());
     for (setting, option) in OPTIONS {

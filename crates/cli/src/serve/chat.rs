@@ -1,4 +1,4 @@
-//! Each message goes to everyone at the path, with the name of who sent it; guests who come and go are told of.
+//! Each message goes to everyone at the path, with its sender's name; a notice tells of guests that come and go.
 //! Names are [`guests`](super::guests)', and the time to tell is [`notices`](super::notices)'.
 //!
 //! A line of text is a notice if it begins with `* `, one that goes on if it begins with a blank, and else the beginning of a

@@ -49,7 +49,7 @@ impl Log {
     pub(super) fn finish(mut self) {
         let start = Instant::now();
         while start.elapsed() < LAST {
-            // An empty line stands for no line: whoever writes it says so. It is lost if there is no room for it.
+            // An empty line is none: the thread that writes it reports that it came so far. It is lost if there is no room for it.
             let _ = self.lines.write(&[]);
             if self.flushed.recv_timeout(LAST / 20).is_ok() {
                 return;
@@ -58,7 +58,7 @@ impl Log {
     }
 }
 
-/// What the thread writes with.
+/// The thread's writer.
 struct Writer {
     stderr: Stderr,
     /// The lines for which there was no room.

@@ -125,8 +125,8 @@ enum End {
     Interrupted,
 }
 
-/// Has threads serve until a signal comes. This thread serves nobody, so that it hears of signals and keeps to times also where the
-/// others are busy.
+/// Serves on other threads until a signal comes. This thread serves no connection, so that signals and deadlines reach it while
+/// the others are busy.
 fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
     let (listener, addr) = listen::bind(&args.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -154,7 +154,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
     }
     drop((serving, running, listener));
     let end = conductor.block_on(async {
-        // Heard from before the announcement on: whoever waits for that may interrupt at once.
+        // Watched before the announcement: a program that waits for the announcement may interrupt at once.
         let mut signals = Signals::watch().map_err(cannot)?;
         announce(scheme, addr);
         tokio::select! {

@@ -1,5 +1,5 @@
-//! Notices that guests came to a chat, or left it. One for each guest to each guest is the square of their number, so notices
-//! are at most so many messages a second. Guests who come faster than that are told of together.
+//! Notices that guests came to a chat, or left it. A notice of each guest to each guest would be the square of their number, so
+//! the messages a second are limited. Guests that come faster than that share a notice.
 
 use std::time::{Duration, Instant};
 

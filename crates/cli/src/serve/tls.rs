@@ -8,7 +8,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 
-/// What a self-signed certificate is good for: whatever leads to this machine from itself.
+/// The names in a self-signed certificate: those by which this machine reaches itself.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Where the certificate comes from.

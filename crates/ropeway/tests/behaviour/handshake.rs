@@ -382,6 +382,19 @@ async fn other_paths_than_the_servers_are_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_debug_form_of_a_handshake_shows_no_cookie_and_no_authorization() {
+    let (server, shown) = (Server::builder().build(), Arc::new(Mutex::new(String::new())));
+    server.on_connection({
+        let shown = Arc::clone(&shown);
+        move |_, handshake| *shown.lock().unwrap() = format!("{handshake:?}")
+    });
+    let secrets = "Cookie: secret\r\nAuthorization: secret\r\nProxy-Authorization: secret\r\nX-Other: shown\r\n";
+    open_with(&server, request(secrets)).await;
+    let shown = shown.lock().unwrap();
+    assert!(shown.contains("shown") && !shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_of_another_origin_is_refused() {
     let (server, _log) = server();
     let (response, body) = ask(&server, request("Origin: https://evil.example\r\n")).await;

@@ -17,7 +17,7 @@ use super::worker::Worker;
 use crate::exit::INTERRUPTED;
 use crate::signals::interrupted;
 
-/// What all modes have in common.
+/// The settings that all modes have.
 pub(crate) struct Terms {
     pub(crate) threads: usize,
     pub(crate) client: Arc<Client>,
@@ -31,7 +31,7 @@ pub(crate) struct Terms {
     pub(crate) unit: Unit,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 pub(crate) struct Outcome {
     pub(crate) tally: Tally,
     /// How long it counted.
@@ -39,7 +39,7 @@ pub(crate) struct Outcome {
     pub(crate) opened: u64,
     pub(crate) sent: u64,
     pub(crate) answered: u64,
-    /// What was answered while it counted.
+    /// Messages that were answered while it counted.
     pub(crate) counted: u64,
     /// Connections that were open when the run ended, before this side closed them.
     pub(crate) open_at_end: u64,
@@ -101,14 +101,14 @@ where
     })
 }
 
-/// What is known of a run that is over besides what the threads measured.
+/// The part of the outcome that the conductor knows, not the threads.
 struct Led {
     opening: Duration,
     open_at_end: u64,
     is_interrupted: bool,
 }
 
-/// From phase to phase.
+/// Leads the threads from phase to phase.
 async fn lead(terms: &Terms, run: &Run) -> Led {
     let mut is_interrupted = tokio::select! {
         () = run.wait_for_all(Milestone::Opened) => false,

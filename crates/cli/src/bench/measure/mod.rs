@@ -1,5 +1,5 @@
-//! What a run is made of: threads that put load on a server, what they measure, and the conductor that leads them. What each
-//! kind of load sends is not known here.
+//! The parts of a run: threads that put load on a server, their measurements, and the conductor that leads them. The kinds of
+//! load are not known here.
 
 pub(super) mod conduct;
 pub(super) mod memory;

@@ -1,10 +1,10 @@
-//! What is sent: text that looks like what applications say, so that compression has to do with it what it has to do there.
+//! The payload that is sent: text like that of applications, so that compression has as much work as there.
 
 use std::fmt::Write;
 
 use ropeway::Message;
 
-/// Text of so many bytes, the same at every call: JSON of trades.
+/// Text of `size` bytes, the same at every call: JSON of trades.
 pub(crate) fn text(size: usize) -> String {
     const SYMBOLS: [&str; 5] = ["BTC", "ETH", "SOL", "ADA", "XRP"];
     let mut text = String::with_capacity(size + 128);

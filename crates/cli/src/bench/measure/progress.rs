@@ -21,7 +21,7 @@ const CHART: usize = 16;
 
 const CHART_COLOUR: Style = AnsiColor::Cyan.on_default();
 
-/// What is counted.
+/// The things that a run counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Messages,
@@ -66,7 +66,7 @@ impl Progress {
             tick.tick().await;
             let line = self.line(run);
             let width = crate::bench::width::of_stderr();
-            // What does not fit would start a line that is never taken back.
+            // A part that does not fit would start a line that is never taken back.
             let mut stderr = anstream::stderr();
             // A terminal that has gone is no reason to end a run.
             let _ = write!(stderr, "\r\x1b[K{}", cut(&line, width.saturating_sub(1)));

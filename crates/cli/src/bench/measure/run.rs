@@ -1,5 +1,5 @@
-//! What the threads of a run share: its clock, its phases, and the figures that are shown while it goes on. What they find
-//! out for themselves is in [`super::tally`].
+//! The state that the threads of a run share: its clock, its phases, and the figures that are shown while it goes on. Their own
+//! measurements are in [`super::tally`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     Ending,
 }
 
-/// What a thread tells.
+/// A report of a thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Milestone {
     /// Its connections are open, as far as they could be opened.
@@ -55,13 +55,13 @@ pub(crate) struct Gauge {
     pub(crate) open: Count,
     /// Connections that were opened.
     pub(crate) opened: Count,
-    /// What was sent, or should have been, and is to be answered.
+    /// Messages that were sent, or should have been, and are to be answered.
     pub(crate) sent: Count,
-    /// What was answered.
+    /// Messages that were answered.
     pub(crate) answered: Count,
-    /// What was answered while it counted.
+    /// Messages that were answered while it counted.
     pub(crate) counted: Count,
-    /// What can be answered no more, since its connection is closed.
+    /// Messages that can no longer be answered, since their connection is closed.
     pub(crate) lost: Count,
     pub(crate) errors: Count,
     /// Whether this side closes its connections: their ends are no errors then.

@@ -1,4 +1,4 @@
-//! What a thread has measured. It is the thread's own, so writing it down takes no lock; the tallies are added up at the end.
+//! The measurements of a thread. They are the thread's own, so recording takes no lock; they are added up at the end.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use ropeway::{Cause, ClientError, Closed, Error};
 /// The longest latency that is told from longer ones, in nanoseconds: 10 minutes.
 const LONGEST: u64 = 600_000_000_000;
 
-/// What a thread has measured, or all of them.
+/// The measurements of a thread, or of all of them.
 pub(crate) struct Tally {
     /// In nanoseconds.
     pub(crate) latency: Histogram<u64>,
@@ -77,7 +77,7 @@ impl Tally {
     }
 }
 
-/// What went wrong, by kind: how often, and what was said of it the first time.
+/// Errors by kind: how often each came, and the text of the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Errors(BTreeMap<String, (u64, String)>);
 

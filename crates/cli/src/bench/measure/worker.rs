@@ -17,7 +17,7 @@ use super::tally::{self, kind_of_end, kind_of_error};
 /// and fewer than the shortest backlog that servers listen with (128).
 const TOGETHER: usize = 64;
 
-/// How often is looked whether all was answered.
+/// The pause between two looks whether all was answered.
 pub(crate) const LOOK: Duration = Duration::from_millis(2);
 
 /// A thread of the load.
@@ -30,7 +30,7 @@ pub(crate) struct Worker {
     pub(crate) timeout: Duration,
 }
 
-/// What a worker's handlers know of it.
+/// The part of a worker that its handlers have.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) run: Arc<Run>,
@@ -186,7 +186,7 @@ impl Worker {
                 sleep(LOOK).await;
             }
         };
-        // What is not answered by then counts as dropped.
+        // A message that is not answered by then counts as dropped.
         let _ = timeout(self.timeout, settled).await;
         self.run.pass(Milestone::Answered);
     }

@@ -17,26 +17,26 @@ use crate::bench::measure::tally;
 use crate::bench::measure::worker::{Post, Worker};
 use crate::bench::show::report::Report;
 
-/// How long a connection that failed is waited with before the next: a server that refuses at once is not to be flooded.
+/// The wait after a connection that failed: a server that refuses at once should not be flooded.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is to be done, and how much of it has begun: one for all threads.
-pub(crate) struct Plan {
-    pub(crate) parallel: usize,
+/// The task, and how much of it has begun: one for all threads.
+pub(super) struct Plan {
+    parallel: usize,
     /// The most connections that are opened.
-    pub(crate) handshakes: u64,
-    pub(crate) begun: AtomicU64,
+    handshakes: u64,
+    begun: AtomicU64,
     /// How many have failed since one did not.
-    pub(crate) failed_in_a_row: AtomicU64,
+    failed_in_a_row: AtomicU64,
 }
 
-/// So many failures in a row, on each of the places where connections are opened, are a server that is gone rather than one that
-/// refuses some.
+/// If the last ten connections failed on each of the places where connections are opened, the server has gone: it does not just
+/// refuse some.
 const GONE: u64 = 10;
 
 impl Plan {
     /// Whether the last connections failed, one and all.
-    pub(crate) fn is_server_gone(&self) -> bool {
+    fn is_server_gone(&self) -> bool {
         self.failed_in_a_row.load(Ordering::Relaxed) >= GONE * self.parallel as u64
     }
 }

@@ -23,20 +23,20 @@ use crate::bench::show::report::Report;
 /// How many messages are handed over before the connections have their turn.
 const BURST: u64 = 128;
 
-/// What is to be done.
+/// The task.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) connections: usize,
-    pub(crate) size: usize,
-    pub(crate) is_text: bool,
-    pub(crate) pace: Pace,
+pub(super) struct Plan {
+    connections: usize,
+    size: usize,
+    is_text: bool,
+    pace: Pace,
     /// The most messages that are sent.
-    pub(crate) messages: Option<u64>,
+    messages: Option<u64>,
 }
 
 /// When messages are sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
+enum Pace {
     /// Each as soon as there is room in the window: so many in flight on each connection.
     Window(u64),
     /// So many a second in all, whether or not the ones before were answered.
@@ -97,7 +97,7 @@ impl Mode for args::Echo {
     }
 }
 
-/// What a thread's handlers have in common.
+/// The state that a thread's handlers share.
 struct Job {
     post: Post,
     message: Message,
@@ -118,8 +118,8 @@ impl Job {
         is_it
     }
 
-    /// Tells of answers to nothing. They have no latency, and nothing is sent for them: else who answers twice is sent twice as
-    /// much each time.
+    /// Counts answers to nothing as errors. They have no latency, and no message is sent for them: else a server that answers twice
+    /// would be sent twice as much each time.
     #[cold]
     fn answers_to_nothing(&self, times: u64) {
         for _ in 0..times {
@@ -130,7 +130,7 @@ impl Job {
     }
 }
 
-/// What is told to a connection's handler once it is open.
+/// The orders for a connection's handler, set once all connections are open.
 #[derive(Default)]
 struct Lane {
     /// Which connection of the run it is.

@@ -24,13 +24,13 @@ use crate::bench::show::report::Report;
 /// How long after all connections are open the first message is published: a server may still be about to subscribe the last.
 const SUBSCRIBING: Duration = Duration::from_millis(100);
 
-/// What is to be done, and how far it is: one for all threads.
-pub(crate) struct Stage {
-    pub(crate) subscribers: usize,
-    pub(crate) is_text: bool,
-    pub(crate) pace: Pace,
+/// The task and its progress: one for all threads.
+pub(super) struct Stage {
+    subscribers: usize,
+    is_text: bool,
+    pace: Pace,
     /// The most messages that are published.
-    pub(crate) messages: u64,
+    messages: u64,
     payload: String,
     publisher: OnceLock<Sender>,
     is_publisher_lost: AtomicBool,
@@ -42,7 +42,7 @@ pub(crate) struct Stage {
 
 /// When messages are published.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
+enum Pace {
     /// Each as soon as fewer than so many are on their way.
     Depth(u64),
     /// So many a second.
@@ -50,7 +50,7 @@ pub(crate) enum Pace {
 }
 
 impl Stage {
-    pub(crate) fn new(
+    fn new(
         subscribers: usize,
         (size, is_text): (usize, bool),
         pace: Pace,
@@ -71,7 +71,7 @@ impl Stage {
     }
 
     /// Whether the connection that publishes ended before the run did.
-    pub(crate) fn is_publisher_lost(&self) -> bool {
+    fn is_publisher_lost(&self) -> bool {
         self.is_publisher_lost.load(Ordering::Relaxed)
     }
 
@@ -104,7 +104,7 @@ impl Stage {
 }
 
 /// How many bytes of a message say when it was published.
-pub(crate) fn stamp_length(is_text: bool) -> usize {
+fn stamp_length(is_text: bool) -> usize {
     // Text carries it in hexadecimal digits, as any bytes would not be UTF-8.
     if is_text { 16 } else { 8 }
 }

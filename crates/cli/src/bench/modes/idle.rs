@@ -24,13 +24,13 @@ const REST: Duration = Duration::from_millis(1500);
 /// How many messages are on their way at a time: as many as a server has to hold at once.
 const TOGETHER: u64 = 64;
 
-/// What is to be done, and how far it is: one for all threads.
-pub(crate) struct Plan {
-    pub(crate) connections: usize,
-    pub(crate) rate: Option<f64>,
-    pub(crate) hold: Duration,
-    pub(crate) message: Message,
-    pub(crate) pid: Option<u32>,
+/// The task and its progress: one for all threads.
+pub(super) struct Plan {
+    connections: usize,
+    rate: Option<f64>,
+    hold: Duration,
+    message: Message,
+    pid: Option<u32>,
     step: AtomicU8,
     /// The server's resident memory in bytes before the run; 0 if not known.
     before: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     used: AtomicU64,
 }
 
-/// What the threads do once the connections are open. The first thread leads.
+/// The steps of the threads once the connections are open. The first thread leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Step {
@@ -52,7 +52,7 @@ enum Step {
 }
 
 impl Plan {
-    pub(crate) fn new(
+    fn new(
         connections: usize,
         rate: Option<f64>,
         hold: Duration,
@@ -103,7 +103,7 @@ impl Plan {
 
 /// The server's memory before the connections are opened. One comes and goes first, with a message, so that what a server
 /// allocates once is not counted.
-pub(crate) fn memory_before(pid: u32, client: &Client, url: &str, plan: &Plan, patience: Duration) -> io::Result<u64> {
+fn memory_before(pid: u32, client: &Client, url: &str, plan: &Plan, patience: Duration) -> io::Result<u64> {
     // Whether there is such a process is known before anything is done to it.
     resident(pid).map_err(|error| {
         io::Error::new(error.kind(), format!("the memory of process {pid} cannot be read (--pid): {error}"))

@@ -1,4 +1,4 @@
-//! The kinds of load. Here is what they have in common: from the options to a run that is [`Done`].
+//! The kinds of load, and the part that they have in common: from the options to a run that is [`Done`].
 
 mod connect;
 mod echo;

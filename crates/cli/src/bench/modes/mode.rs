@@ -12,12 +12,12 @@ use crate::bench::show::report::Report;
 pub(super) trait Mode {
     /// Its name in the report.
     const NAME: &'static str;
-    /// What it counts.
+    /// The things that it counts.
     const UNIT: Unit;
     /// Whether its latencies are the times that connections took to open.
     const MEASURES_OPENING: bool = false;
 
-    /// What all its threads share.
+    /// The state that all its threads share.
     type Plan: Sync;
 
     fn common(&self) -> &Common;
@@ -46,7 +46,7 @@ pub(super) trait Mode {
     /// One thread's part of the load.
     async fn work(worker: Worker, plan: &Self::Plan);
 
-    /// Completes the report with what only this mode knows.
+    /// Completes the report with the figures of this mode alone.
     fn complete(&self, plan: &Self::Plan, outcome: &Outcome, report: &mut Report) -> Ending;
 }
 

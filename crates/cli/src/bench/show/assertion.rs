@@ -1,4 +1,4 @@
-//! `--assert`: what a result has to be, as `p99<5ms`.
+//! `--assert`: a condition on the result, such as `p99<5ms`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ An assertion is a metric, one of < <= > >=, and a value:
   p50 p90 p99 p99.9 p99.99 max mean   a time with its unit, us, ms or s:   p99<5ms   max<=1.5s
   rate errors drops                   a number; the rate is a second's:    rate>=50000   errors<1";
 
-/// What is measured that can be asserted.
+/// A figure that can be asserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
     P50,
@@ -50,7 +50,7 @@ enum Comparison {
     AtLeast,
 }
 
-/// What a result has to be.
+/// A condition on the result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Assertion {
     /// As it was written.

@@ -7,7 +7,7 @@ use super::assertion::Metric;
 use super::buckets::Bucket;
 use crate::bench::measure::tally::Errors;
 
-/// What came of a run. The names are stable: fields may be added, and none is renamed or taken away.
+/// The result of a run. The names are stable: fields may be added, and none is renamed or taken away.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     /// `echo`, `fanout`, `connect` or `idle`.
@@ -17,7 +17,7 @@ pub(crate) struct Report {
     pub(crate) version: &'static str,
     pub(crate) settings: Settings,
     pub(crate) connections: Connections,
-    /// What is counted: `messages` (answered), `deliveries`, `handshakes` or `connections`.
+    /// The unit of `count`: `messages` (answered), `deliveries`, `handshakes` or `connections`.
     pub(crate) counted: &'static str,
     /// How many there were while it counted.
     pub(crate) count: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) rate_per_s: Rate,
     /// Payload bytes a second each way; for deliveries those that came.
     pub(crate) payload_bytes_per_s: Option<f64>,
-    /// What was sent and never answered, or should have been delivered and was not.
+    /// Messages that were sent and never answered, or were published and not delivered.
     pub(crate) drops: u64,
     pub(crate) errors: ErrorCounts,
     /// From sending to the answer; at a rate, from when it should have been sent. `null` where nothing was measured.
@@ -38,11 +38,11 @@ pub(crate) struct Report {
     pub(crate) histogram: Vec<BucketUs>,
     /// Whether Ctrl-C ended it early.
     pub(crate) interrupted: bool,
-    /// What `--assert` said, and whether it holds.
+    /// Each `--assert`, and whether it holds.
     pub(crate) assertions: Vec<Asserted>,
 }
 
-/// What was asked for; `null` where the mode has no such setting.
+/// The settings; `null` where the mode has no such setting.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Settings {
     pub(crate) threads: usize,
@@ -73,7 +73,7 @@ pub(crate) struct Connections {
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rate {
-    /// What was asked for; `null` where it was as much as possible.
+    /// The rate asked for; `null` if it was as much as possible.
     pub(crate) asked: Option<f64>,
     pub(crate) achieved: f64,
 }
@@ -90,7 +90,7 @@ pub(crate) struct ErrorKind {
     /// A stable name, such as `connect_refused`, `handshake_status_503` or `closed_1001`.
     pub(crate) kind: String,
     pub(crate) count: u64,
-    /// What was said of the first one.
+    /// The text of the first one.
     pub(crate) first: String,
 }
 
@@ -185,7 +185,7 @@ impl From<&Bucket> for BucketUs {
 }
 
 impl Report {
-    /// What an assertion is checked with: times in nanoseconds.
+    /// The value that an assertion is checked with: times in nanoseconds.
     pub(crate) fn metric(&self, metric: Metric) -> Option<f64> {
         let latency = self.latency_us.as_ref();
         let time = |of: fn(&Quantiles) -> f64| latency.map(|latency| of(latency) * 1e3);

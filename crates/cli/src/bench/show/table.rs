@@ -39,7 +39,7 @@ fn head(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(text, "{FAINT}{}{FAINT:#}\n", settings(report).join(", "))
 }
 
-/// What was asked for, in words.
+/// The settings, in words.
 pub(crate) fn settings(report: &Report) -> Vec<String> {
     let (settings, connections) = (&report.settings, &report.connections);
     let mut words = Vec::new();
