@@ -22,6 +22,6 @@ impl ControlRate {
             *self = Self { second, count: self.count.min(0) };
         }
         self.count = self.count.saturating_add(1);
-        self.count <= 0 || self.count.unsigned_abs() <= most
+        i64::from(self.count) <= i64::from(most)
     }
 }

@@ -192,7 +192,7 @@ impl ServerBuilder {
     }
 
     /// Whether peers without an address are trusted proxies too. Right where a proxy alone can reach the server's Unix
-    /// socket, and where all streams that are given to [`Server::serve_stream`] without an address come from one. Off by
+    /// socket, and where all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream) without an address come from one. Off by
     /// default.
     pub fn trust_peers_without_address(mut self, on: bool) -> Self {
         self.settings.options.proxies.unaddressed = on;
