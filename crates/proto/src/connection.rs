@@ -358,8 +358,7 @@ impl Connection {
                 // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
                 // "a peer discards any further data received".
                 let frame = CloseFrame::parse(&payload)?;
-                let answer = self.life.close_received(frame.clone(), self.terms(now));
-                self.follow(answer);
+                self.close_received(frame.clone(), now);
                 Event::Close(frame)
             }
         })
