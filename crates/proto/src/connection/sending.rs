@@ -1,5 +1,5 @@
-//! Sending: what the user queues, and the order in which it goes. Messages wait for the end of one in fragments, and for a large one
-//! that is being compressed; frames are the encoder's.
+//! Sending: the user's messages, pings and pongs, and their order. Messages wait while one is sent in fragments, and while a large
+//! one is compressed. Making frames of them is left to the encoder.
 
 use super::Connection;
 use crate::deflate::SLICE;
@@ -29,8 +29,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but what can be done once for all of
-    /// them is.
+    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but work that is the same for all of
+    /// them is done once.
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         if !self.has_plain_room() {
             self.check_room()?;
@@ -145,7 +145,7 @@ impl Connection {
         self.queue_whole(message);
     }
 
-    /// Queues a message whose turn has come, behind what is being compressed.
+    /// Queues a message whose turn has come. It waits if another is being compressed.
     fn queue_whole(&mut self, message: MessageRef<'_>) {
         let Some(deflate) = self.deflate.as_deref_mut() else {
             let (opcode, payload) = split(message);
