@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// From what size on a message's buffer is worth keeping. Allocators serve smaller ones from memory that they hold anyway.
+/// Buffers of at least this size are kept. Allocators serve smaller ones from memory that they hold anyway.
 pub(crate) const LARGE: usize = 64 * 1024;
 
 /// How many bytes of unused buffers are kept.
 const KEPT: usize = 4 << 20;
 
-/// Buffers of large messages that are in nobody's hands, to be shared by connections: one set a server, or a thread.
+/// Unused buffers of large messages, shared by connections: one set for a server, or for a thread.
 #[derive(Debug, Default)]
 pub struct Buffers {
     free: Mutex<Free>,
@@ -25,7 +25,7 @@ struct Free {
 }
 
 impl Buffers {
-    /// A buffer that was used before, if there is one: initialised memory of no meaning.
+    /// Returns a buffer that was used before, if there is one. Its bytes are initialised and have no meaning.
     pub(crate) fn take(&self) -> Option<Vec<u8>> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let buffer = free.buffers.pop()?;
@@ -33,7 +33,7 @@ impl Buffers {
         Some(buffer)
     }
 
-    /// Makes a message's payload of some bytes of a buffer, which comes back when the last of its users is done.
+    /// Makes a payload of a range of a buffer. The buffer comes back when the payload's last clone is dropped.
     pub(crate) fn payload(self: Arc<Self>, buffer: Vec<u8>, bytes: Range<usize>) -> Bytes {
         Bytes::from_owner(Lent { buffer, bytes, home: self })
     }
@@ -47,7 +47,7 @@ impl Buffers {
     }
 }
 
-/// A payload in a buffer that has a home.
+/// A payload in a buffer that returns to its set.
 struct Lent {
     buffer: Vec<u8>,
     bytes: Range<usize>,

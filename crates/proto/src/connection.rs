@@ -1,5 +1,5 @@
-//! A connection after the opening handshake: what it is told by the network, the clock and the user, and what it wants
-//! written. Frames are [`crate::recv`]'s and [`crate::send`]'s; here is what they mean for the connection's life.
+//! A connection after the opening handshake: its getters, its input from the network and the clock, and the meaning of control
+//! frames. Bytes and frames are left to [`crate::recv`] and [`crate::send`].
 
 mod closing;
 mod sending;
@@ -29,7 +29,7 @@ use crate::send::job::Job;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
-/// Both halves of a negotiated permessage-deflate.
+/// Both directions of a negotiated permessage-deflate.
 #[derive(Debug)]
 struct Deflate {
     compressor: Compressor,
@@ -123,7 +123,7 @@ impl Connection {
     }
 
     /// Whether it is open, in the middle of no message and not waiting for a pong: so only silence can become too long, and each
-    /// read moves what [`Connection::poll_timeout`] gives later.
+    /// read moves the time that [`Connection::poll_timeout`] returns.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.life.is_plainly_open() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
@@ -158,9 +158,9 @@ impl Connection {
 
 /// From the network and the clock.
 impl Connection {
-    /// Takes bytes that were read, up to the next event; call it until it gives `None`, when the input is used up.
+    /// Takes bytes that were read, up to the next event. Call it until it returns `None`: the input is used up then.
     ///
-    /// It also gives `None` when some 256 KiB were inflated, and leaves the rest of the input: then others may have their turn
+    /// It also returns `None` when some 256 KiB were inflated, and leaves the rest of the input: other connections may have their turn
     /// before it is called with that.
     ///
     /// The event borrows the input, or owns what it carries; it never borrows the connection.
@@ -219,8 +219,8 @@ impl Connection {
         }
     }
 
-    /// Where the driver should read next, in the middle of a large message: the bytes then need not be copied. Whatever was
-    /// read there has to be told of with [`Connection::handle_read_in_place`]; reading elsewhere is always right too.
+    /// The memory to read into next, in the middle of a large message: bytes that are read there are not copied again. Report them
+    /// with [`Connection::handle_read_in_place`]. Reading elsewhere is always right too.
     pub fn poll_read_buffer(&mut self) -> Option<&mut [u8]> {
         if !self.is_receiving() {
             return None;
@@ -228,7 +228,7 @@ impl Connection {
         self.assembler.room(self.decoder.data_left()?, &self.config)
     }
 
-    /// Takes the first `count` bytes of what [`Connection::poll_read_buffer`] gave last: they were read.
+    /// Takes the first `count` bytes of the memory that [`Connection::poll_read_buffer`] returned last: they were read.
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
         match self.assembler.push_in_place(count, &mut self.decoder, &self.config) {
@@ -289,7 +289,7 @@ impl Connection {
         self.keepalive.heard(now);
     }
 
-    /// The next `count` bytes of what [`Connection::poll_transmit`] gave were written.
+    /// The next `count` bytes of the slices that [`Connection::poll_transmit`] filled were written.
     pub fn handle_transmitted(&mut self, count: usize) {
         self.queue.advance(count);
     }
@@ -297,7 +297,7 @@ impl Connection {
 
 /// What the driver has to do.
 impl Connection {
-    /// Fills `slices` with what is to be written, best in one `writev`; gives how many were filled, 0 when nothing waits.
+    /// Fills `slices` with the bytes that wait to be written, best in one `writev`. Returns how many slices were filled, 0 if nothing waits.
     /// Then say how much was written: [`Connection::handle_transmitted`].
     #[inline]
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -310,7 +310,7 @@ impl Connection {
         self.queue.lend(spare);
     }
 
-    /// Gives back what was lent, once there is nothing more to do. What is still unwritten keeps it.
+    /// Takes back the memory that was lent, once there is nothing more to do. Bytes that are not written yet keep theirs.
     #[inline]
     pub fn reclaim(&mut self, spare: &mut Spare) {
         self.queue.reclaim(spare);
@@ -358,8 +358,7 @@ impl Connection {
                 // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
                 // "a peer discards any further data received".
                 let frame = CloseFrame::parse(&payload)?;
-                let answer = self.life.close_received(frame.clone(), self.terms(now));
-                self.follow(answer);
+                self.close_received(frame.clone(), now);
                 Event::Close(frame)
             }
         })

@@ -1,4 +1,4 @@
-//! Errors by blame: a [`Violation`] is the peer's, a [`SendError`] the caller's. The transport's belong to whoever drives it.
+//! Errors by blame: a [`Violation`] is the peer's, a [`SendError`] the caller's. Errors of the transport belong to its driver.
 
 use std::fmt;
 

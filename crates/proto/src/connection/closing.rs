@@ -86,6 +86,13 @@ impl Connection {
 }
 
 impl Connection {
+    /// The peer's close frame came, with this content.
+    #[cold]
+    pub(super) fn close_received(&mut self, frame: Option<CloseFrame>, now: Instant) {
+        let answer = self.life.close_received(frame, self.terms(now));
+        self.follow(answer);
+    }
+
     /// The peer broke the protocol or a limit: its close frame goes behind what is queued.
     #[cold]
     pub(super) fn fail<'a>(&mut self, violation: Violation, now: Instant) -> Event<'a> {

@@ -1,5 +1,5 @@
-//! Sending: what the user queues, and the order in which it goes. Messages wait for the end of one in fragments, and for a large one
-//! that is being compressed; frames are the encoder's.
+//! Sending: the user's messages, pings and pongs, and their order. Messages wait while one is sent in fragments, and while a large
+//! one is compressed. Making frames of them is left to the encoder.
 
 use super::Connection;
 use crate::deflate::SLICE;
@@ -15,7 +15,7 @@ use crate::send::prepared::Prepared;
 impl Connection {
     /// Queues a message.
     ///
-    /// It is refused with [`SendError::Full`] while [`Config::max_buffered`] bytes wait, and otherwise taken whole, however
+    /// It is refused with [`SendError::Full`] while [`max_buffered`](crate::Config::max_buffered) bytes wait, and otherwise taken whole, however
     /// large it is.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
@@ -29,8 +29,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but what can be done once for all of
-    /// them is.
+    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but work that is the same for all of
+    /// them is done once.
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         if !self.has_plain_room() {
             self.check_room()?;
@@ -72,7 +72,7 @@ impl Connection {
         self.send_control(Opcode::Ping, payload)
     }
 
-    /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`Config::auto_pong`] is off.
+    /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`auto_pong`](crate::Config::auto_pong) is off.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, payload)
     }
@@ -91,7 +91,7 @@ impl Connection {
     /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
     ///
     /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. If it `may_begin` is the
-    /// driver's to say, by how many have: see [`begun`](deflate::begun). If not, a message that has not begun is sent as it is, which RFC
+    /// driver's to say, by how many have: see [`begun`](crate::deflate::begun). If not, a message that has not begun is sent as it is, which RFC
     /// 7692 section 6.1 leaves to the sender.
     pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
@@ -145,7 +145,7 @@ impl Connection {
         self.queue_whole(message);
     }
 
-    /// Queues a message whose turn has come, behind what is being compressed.
+    /// Queues a message whose turn has come. It waits if another is being compressed.
     fn queue_whole(&mut self, message: MessageRef<'_>) {
         let Some(deflate) = self.deflate.as_deref_mut() else {
             let (opcode, payload) = split(message);

@@ -1,4 +1,4 @@
-//! The end of a connection after all was said: what is queued is written, and both halves of the transport end.
+//! The last state before a connection is closed: the queue is written, and both halves of the transport end.
 
 use std::time::{Duration, Instant};
 
