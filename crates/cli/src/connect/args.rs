@@ -130,7 +130,8 @@ pub(crate) struct Args {
     pub(crate) verbose: bool,
 }
 
-/// How long after a ping of --ping the server counts as gone, unless told otherwise: such a ping is to find that out soon.
+/// How long after a ping of --ping the server counts as gone, unless an option says otherwise: the user who asks for pings wants
+/// to know soon.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Args {

@@ -29,7 +29,7 @@ impl Draft {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
-    /// Keeps a line, and gives the one before if it was another.
+    /// Keeps a line, and returns the one before if it was another.
     fn replace(&self, line: &str) -> Option<String> {
         let mut draft = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (*draft != line).then(|| std::mem::replace(&mut *draft, line.to_owned()))

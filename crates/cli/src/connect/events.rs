@@ -27,7 +27,7 @@ pub(crate) enum Event {
     Closed(Closed),
     /// A line was typed; an error says what is wrong with it.
     Typed(Result<Command, String>),
-    /// There is no more input, and so many messages were sent.
+    /// There is no more input; this number of messages was sent.
     InputEnded {
         sent: u64,
     },

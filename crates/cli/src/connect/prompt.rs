@@ -93,7 +93,7 @@ impl Prompt {
         stdout.flush()
     }
 
-    /// Takes the prompt away, and gives the terminal its mode back. What is printed from now on is the last.
+    /// Takes the prompt away, and gives the terminal its mode back. The caller prints the last text after this.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         let Some(mut printer) = self.printer.take() else { return Ok(()) };
         if self.editor.is_finished() {

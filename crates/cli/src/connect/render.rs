@@ -11,7 +11,7 @@ pub(crate) fn escaped_line(text: &str) -> String {
     escaped(text).replace('\n', "\\n")
 }
 
-/// The beginning of text, at most so many bytes of it, and how many bytes more there are.
+/// The beginning of text, at most `most` bytes of it, and the number of bytes left out.
 pub(crate) fn beginning(text: &str, most: usize) -> (&str, usize) {
     let shown = &text[..text.floor_char_boundary(most)];
     (shown, text.len() - shown.len())

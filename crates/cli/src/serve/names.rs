@@ -1,5 +1,5 @@
 //! DNS rebinding: a page of a stranger's makes its own name point at this server, so that browser and server both take it for the
-//! server's own page. What gives it away is the name.
+//! server's own page. The name shows it.
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;

@@ -31,7 +31,7 @@ pub(crate) fn text(size: usize) -> String {
     text
 }
 
-/// A message of so many bytes.
+/// A message of `size` bytes.
 pub(crate) fn message(size: usize, is_text: bool) -> Message {
     let text = text(size);
     if is_text { Message::from(text) } else { Message::from(text.into_bytes()) }

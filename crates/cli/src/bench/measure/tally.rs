@@ -58,7 +58,7 @@ impl Tally {
         TALLY.take()
     }
 
-    /// Notes a latency that counts, of so many messages, and when it was known.
+    /// Notes a latency that counts, the number of messages that had it, and when it was known.
     #[inline]
     pub(crate) fn record(&mut self, latency: u64, times: u64, now: u64) {
         self.latency.saturating_record_n(latency, times);

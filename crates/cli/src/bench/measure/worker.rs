@@ -101,8 +101,8 @@ impl Worker {
         Share { first, count: self.gauge().opened.get(), of: self.run.sum(|gauge| &gauge.opened) }
     }
 
-    /// Opens so many connections, as far as that can be done before the run ends. `make` gives each its handler, and what is
-    /// to be known of it later. At a rate, if there is one, of so many a second.
+    /// Opens `count` connections, as far as that can be done before the run ends; with a rate, that many a second. `make` returns
+    /// the handler of each, and the part of it that is needed later.
     pub(crate) async fn open<H: Handler, L: Send + 'static>(
         &self,
         count: usize,

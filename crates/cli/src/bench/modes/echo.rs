@@ -37,7 +37,7 @@ pub(super) struct Plan {
 /// When messages are sent.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// Each as soon as there is room in the window: so many in flight on each connection.
+    /// Each as soon as there is room in the window, which is the number in flight on each connection.
     Window(u64),
     /// So many a second in all, whether or not the ones before were answered.
     Rate(f64),
@@ -200,7 +200,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    /// Takes so many answers, and says when their messages were sent.
+    /// Takes `answers` answers, and tells when their messages were sent, and how many at that time.
     #[inline]
     fn land(&mut self, mut answers: u64, mut tell: impl FnMut(u64, u64)) {
         self.answered += answers;

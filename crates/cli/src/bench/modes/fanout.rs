@@ -43,7 +43,7 @@ pub(super) struct Stage {
 /// When messages are published.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// Each as soon as fewer than so many are on their way.
+    /// Each as soon as fewer than this number are on their way.
     Depth(u64),
     /// So many a second.
     Rate(f64),

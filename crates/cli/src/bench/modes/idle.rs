@@ -104,7 +104,7 @@ impl Plan {
 /// The server's memory before the connections are opened. One comes and goes first, with a message, so that what a server
 /// allocates once is not counted.
 fn memory_before(pid: u32, client: &Client, url: &str, plan: &Plan, patience: Duration) -> io::Result<u64> {
-    // Whether there is such a process is known before anything is done to it.
+    // A process that does not exist is an error before anything is connected.
     resident(pid).map_err(|error| {
         io::Error::new(error.kind(), format!("the memory of process {pid} cannot be read (--pid): {error}"))
     })?;

@@ -62,7 +62,7 @@ pub(crate) struct Assertion {
 }
 
 impl Assertion {
-    /// Whether a result is so, and else what to say. `measured` gives times in nanoseconds, and `None` where nothing was
+    /// Whether a result is so, and else what to say. `measured` returns times in nanoseconds, and `None` where nothing was
     /// measured, of which no assertion holds.
     pub(crate) fn check(&self, measured: impl Fn(Metric) -> Option<f64>) -> Result<(), Broken> {
         let value = measured(self.metric);
