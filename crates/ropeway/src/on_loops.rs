@@ -39,3 +39,11 @@ mod tls;
 mod turns;
 #[path = "../tests/behaviour/wire.rs"]
 mod wire;
+
+/// The tests are also built without this crate's private numbers, so they have copies of some.
+#[test]
+fn numbers_that_tests_copy_are_those_of_the_code() {
+    use crate::connection::numbers::{BYTES_A_TURN, MOST_CODECS};
+    assert_eq!((turns::READ, turns::TURN), (crate::io::scratch::SIZE, BYTES_A_TURN));
+    assert_eq!((receiving::INBOX, flood::MOST_CODECS), (crate::pull::INBOX_FULL, MOST_CODECS));
+}

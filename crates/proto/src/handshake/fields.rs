@@ -28,6 +28,14 @@ pub(super) fn is_secret(name: &HeaderName) -> bool {
     [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
 }
 
+/// Marks the values of `Cookie`, `Set-Cookie`, `Authorization` and `Proxy-Authorization` as sensitive, so that `Debug` does not
+/// print them. A head that a [`HeadReader`](super::HeadReader) read is marked already.
+pub fn hide_secrets(headers: &mut HeaderMap) {
+    for (_, value) in headers.iter_mut().filter(|(name, _)| is_secret(name)) {
+        value.set_sensitive(true);
+    }
+}
+
 /// The elements of a list field.
 ///
 /// RFC 9110 section 5.3: a list may be spread over several field lines, which mean the same as one line with all

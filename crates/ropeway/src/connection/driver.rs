@@ -24,7 +24,7 @@ use crate::log::{self, Rate};
 use crate::topic::ahead::{self, InEvent};
 
 /// How many bytes a connection may read before others have their turn.
-const BYTES_A_TURN: usize = 256 * 1024;
+pub(crate) const BYTES_A_TURN: usize = 256 * 1024;
 
 /// How many where messages are compressed: to inflate and compress them takes up to 30 ns a byte, 2 ms in all.
 const COMPRESSED_BYTES_A_TURN: usize = 64 * 1024;
@@ -34,7 +34,7 @@ const MESSAGE_COST: usize = 64;
 
 /// How many large messages are compressed at once, of all connections: each holds a codec of 265 KiB, so this is 17 MiB. Another
 /// large message is sent uncompressed meanwhile.
-const MOST_CODECS: usize = 64;
+pub(crate) const MOST_CODECS: usize = 64;
 
 /// A connection with its stream and its handler.
 ///

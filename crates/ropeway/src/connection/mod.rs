@@ -20,3 +20,9 @@ pub use handler::Handler;
 pub(crate) use opened::{Endpoint, Opened, Terms};
 pub(crate) use start::start;
 pub use ws::Ws;
+
+/// For tests that have copies of them.
+#[cfg(test)]
+pub(crate) mod numbers {
+    pub(crate) use super::driver::{BYTES_A_TURN, MOST_CODECS};
+}

@@ -9,7 +9,7 @@ use ropeway_proto::{Cause, CloseCode, Closed, Message};
 
 /// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait. As many as may wait
 /// for a peer that does not read, by default: a ping or close frame that comes behind some thousand messages is still seen.
-pub(super) const INBOX_FULL: usize = 1024 * 1024;
+pub(crate) const INBOX_FULL: usize = 1024 * 1024;
 
 /// A message's share of the inbox besides its payload, so that empty messages fill it too.
 pub(super) const MESSAGE_COST: usize = 64;

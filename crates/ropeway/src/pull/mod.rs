@@ -5,4 +5,6 @@ mod inbox;
 mod websocket;
 
 pub(crate) use handler::Pull;
+#[cfg(test)]
+pub(crate) use inbox::INBOX_FULL;
 pub use websocket::WebSocket;

@@ -137,6 +137,8 @@ pub(super) fn head_of<B>(request: &Request<B>) -> Request<()> {
     *head.uri_mut() = request.uri().clone();
     *head.version_mut() = request.version();
     *head.headers_mut() = request.headers().clone();
+    // Another HTTP server has not marked them.
+    handshake::hide_secrets(head.headers_mut());
     *head.extensions_mut() = request.extensions().clone();
     head
 }

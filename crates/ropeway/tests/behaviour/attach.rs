@@ -12,6 +12,7 @@ use testkit::wire::{Frame, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::eventually::eventually;
 use super::handshake_rows::read_response;
 use super::script::{Log, request, text};
 
@@ -74,6 +75,24 @@ async fn an_app_that_did_not_ask_for_http_2_does_not_speak_it() {
     let mut answer = [0; 9];
     let read = tcp.read(&mut answer).await.unwrap_or(0);
     assert!(b"HTTP/1.1 ".starts_with(&answer[..read]), "{:?}", String::from_utf8_lossy(&answer[..read]));
+}
+
+#[tokio::test]
+async fn the_debug_form_of_a_handshake_on_an_apps_port_shows_no_cookie_either() {
+    let (server, shown) = (Server::builder().path("/ws").build(), Arc::new(Mutex::new(String::new())));
+    server.on_connection({
+        let shown = Arc::clone(&shown);
+        move |_, handshake| *shown.lock().unwrap() = format!("{handshake:?}")
+    });
+    let addr = serve_app(Router::new().layer(server.layer())).await;
+    let mut client = Client::new();
+    for (name, value) in [("cookie", "secret"), ("authorization", "secret"), ("x-other", "is shown")] {
+        client = client.header(name.parse().unwrap(), value.parse().unwrap());
+    }
+    let _ws = client.connect(&format!("ws://{addr}/ws")).await.unwrap();
+    eventually("it is open", || !shown.lock().unwrap().is_empty()).await;
+    let shown = shown.lock().unwrap();
+    assert!(shown.contains("is shown") && !shown.contains("secret"), "{shown}");
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use super::wire::{Wire, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// How many large messages are compressed at once, see `driver`.
+pub(crate) const MOST_CODECS: usize = 64;
+
 /// The violation that ended the one connection of a log, and the close code that the peer got.
 async fn failed(log: &Log, wire: &Wire) -> (Violation, u16) {
     settle().await;
@@ -259,7 +262,6 @@ async fn compressed_messages_go_both_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn large_replies_beyond_those_that_have_a_codec_go_uncompressed() {
-    const MOST_CODECS: usize = 64;
     let server = Server::builder().per_message_deflate(deflate::Options::default()).build();
     server.on_connection(|ws, _| {
         ws.on_message(|ws, message| ws.send(message).unwrap());

@@ -21,7 +21,7 @@ use super::wire::{Wire, pass, settle};
 const READ: usize = 128 * 1024;
 
 /// What a pull user's inbox holds before the peer has to wait; see `websocket`.
-const INBOX: usize = 1024 * 1024;
+pub(crate) const INBOX: usize = 1024 * 1024;
 
 /// A server whose connections are given to the test.
 fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {

@@ -11,8 +11,8 @@ use super::script::{binary, code_of, continuation, open, text};
 use super::wire::{Wire, settle};
 
 /// What one read brings at most, and one turn of a connection; see `scratch` and `driver`.
-const READ: usize = 128 * 1024;
-const TURN: usize = 256 * 1024;
+pub(crate) const READ: usize = 128 * 1024;
+pub(crate) const TURN: usize = 256 * 1024;
 
 /// A connection on which much is sent, and how much of it was read when something was told.
 #[derive(Clone, Default)]

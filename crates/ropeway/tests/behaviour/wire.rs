@@ -56,7 +56,8 @@ pub(crate) fn wire() -> (Wire, End) {
 }
 
 /// Lets all tasks go as far as they can without more from the wire or the clock. Tests run on one thread, so each round
-/// here is one for whoever was woken in the last.
+/// here is one for the tasks that were woken in the last. Ten rounds are twice the longest way: a read, the event loop's turn, a
+/// user's task that awaits the message, its answer through a handle, the turn that writes it.
 pub(crate) async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
