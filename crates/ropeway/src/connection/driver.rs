@@ -85,6 +85,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         &self.link
     }
 
+    #[cfg(unix)]
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
@@ -109,6 +110,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Whether the deadline may be sooner than the one that was told last. What it depends on is seldom other than it was then:
     /// a connection at rest is due later with every byte that comes, and that is seen when the old deadline has come.
+    #[cfg(unix)]
     pub(crate) fn is_due_sooner(&self) -> bool {
         !(self.is_timed && self.connection.is_at_rest())
     }

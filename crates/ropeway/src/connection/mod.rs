@@ -15,6 +15,7 @@ mod writing;
 mod ws;
 
 pub(crate) use clients::{Clients, Place};
+#[cfg(unix)]
 pub(crate) use driver::Driver;
 pub use handler::Handler;
 pub(crate) use opened::{Endpoint, Opened, Terms};

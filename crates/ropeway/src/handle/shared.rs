@@ -19,6 +19,7 @@ pub(super) struct Shared {
     /// Whether it is over, the close event included.
     pub(super) is_over: bool,
     /// What the event loop knows it by.
+    #[cfg(unix)]
     pub(super) key: u32,
     /// The event loop that drives it, if one does.
     #[cfg(unix)]
@@ -33,6 +34,7 @@ impl Shared {
             state: ReadyState::Open,
             is_parked: false,
             is_over: false,
+            #[cfg(unix)]
             key: 0,
             #[cfg(unix)]
             mailbox: None,

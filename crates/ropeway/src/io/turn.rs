@@ -18,6 +18,7 @@ pub(crate) enum Turn<T = Infallible> {
     Become(T),
 }
 
+#[cfg(unix)]
 impl Turn {
     /// The same among turns after which a stream may go on as something else.
     pub(crate) fn widen<T>(self) -> Turn<T> {

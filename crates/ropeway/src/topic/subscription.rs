@@ -23,6 +23,7 @@ pub(crate) struct Subscription {
 pub(crate) struct Subscriptions(Vec<Subscription>);
 
 /// What is dropped when no lock is held, as it may lead to values of the user's.
+#[cfg(unix)]
 pub(crate) type Remains = Vec<(Option<Arc<Table>>, Option<Arc<dyn Member>>)>;
 
 impl Subscription {

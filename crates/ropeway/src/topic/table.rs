@@ -51,6 +51,7 @@ pub(crate) struct Table {
 #[derive(Debug, Default)]
 struct Subscribers {
     /// How many messages were published.
+    #[cfg(unix)]
     published: u64,
     /// Those on event loops that have any: a message is handed to each loop once.
     #[cfg(unix)]
@@ -91,6 +92,7 @@ impl Table {
 
     pub(super) fn publish(self: &Arc<Self>, message: &Prepared) -> Result<usize, PublishError> {
         let waits = ahead::can_wait();
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "only loops are counted"))]
         let mut subscribers = self.lock();
         #[cfg(unix)]
         {
