@@ -23,6 +23,11 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// Whether the connection was lost: it ended without the peer's close frame, and not because this side terminated it.
+    pub fn is_lost(&self) -> bool {
+        !self.clean && self.cause != Cause::Terminated
+    }
+
     /// The closing handshake was done: the peer's close frame carried `frame`.
     pub(crate) fn clean(frame: Option<CloseFrame>) -> Self {
         let frame = frame.unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
@@ -61,6 +66,8 @@ pub enum Cause {
     CloseTimeout,
     /// This side gave the connection up without a closing handshake.
     Terminated,
+    /// The runtime that drove the connection has ended, or could not take it.
+    Abandoned,
 }
 
 impl fmt::Display for Cause {
@@ -78,6 +85,9 @@ impl fmt::Display for Cause {
                 f.write_str("the peer did not finish the closing handshake in time (see `close_timeout`)")
             }
             Self::Terminated => f.write_str("this side gave the connection up (terminate)"),
+            Self::Abandoned => f.write_str(
+                "the runtime that drove the connection has ended; keep it running until its connections are closed",
+            ),
         }
     }
 }

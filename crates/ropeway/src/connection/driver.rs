@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use ropeway_proto::deflate;
-use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
+use ropeway_proto::{CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 
 use super::clients::Place;
 use super::handler::Handler;
@@ -427,8 +427,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
             if let Some(mut state) = this.state.take() {
-                if closed.cause == Cause::KeepaliveTimeout {
-                    this.endpoint.handler.on_error(&mut ws, &mut state, &Error::Lost(closed.clone()));
+                // A violation was told when it was found.
+                if let Some(error @ Error::Lost(_)) = Error::of_end(&closed) {
+                    this.endpoint.handler.on_error(&mut ws, &mut state, &error);
                 }
                 this.endpoint.handler.on_close(&mut ws, state, &closed);
             }

@@ -73,7 +73,9 @@ pub trait Handler: Send + Sync + 'static {
         ws.answer_close();
     }
 
-    /// The connection fails. [`Handler::on_close`] follows.
+    /// The connection fails: the peer broke the protocol or a limit ([`Error::Violation`]), or the connection was lost
+    /// ([`Error::Lost`]), which is every end without the peer's close frame that this side did not ask for with
+    /// [`terminate`](Ws::terminate). It is called once, and [`Handler::on_close`] follows.
     fn on_error(&self, ws: &mut Ws<'_>, state: &mut Self::State, error: &Error) {
         let _ = (ws, state, error);
     }

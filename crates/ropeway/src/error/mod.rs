@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use http::Response;
 use ropeway_proto::handshake::ClientError;
-use ropeway_proto::{Closed, SendError, Violation};
+use ropeway_proto::{Cause, Closed, SendError, Violation};
 
 #[cfg(feature = "tls")]
 use certificate::complaint;
@@ -24,13 +24,21 @@ pub enum Error {
     Handshake(ClientError),
     /// The peer broke the protocol or a limit. It was sent a close frame that says so.
     Violation(Violation),
-    /// The connection ended without a closing handshake.
+    /// The connection ended without the peer's close frame, and this side did not terminate it: [`Closed::cause`] says why.
     Lost(Closed),
     /// Something could not be sent.
     Send(SendError),
 }
 
 impl Error {
+    /// What is wrong about an end: nothing if the peer has closed, or if this side terminated the connection.
+    pub(crate) fn of_end(closed: &Closed) -> Option<Self> {
+        closed.is_lost().then(|| match &closed.cause {
+            Cause::Violation(violation) => Self::Violation(violation.clone()),
+            _ => Self::Lost(closed.clone()),
+        })
+    }
+
     /// The answer of a server that refused the opening handshake, with its body.
     pub fn response(&self) -> Option<&Response<Vec<u8>>> {
         match self {

@@ -45,7 +45,7 @@ pub(super) struct End {
 
 /// How a connection ends whose runtime has ended.
 pub(super) fn lost() -> Closed {
-    Closed { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause: Cause::Terminated }
+    Closed { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause: Cause::Abandoned }
 }
 
 pub(super) fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {

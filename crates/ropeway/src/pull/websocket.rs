@@ -11,7 +11,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
-use ropeway_proto::{Cause, CloseCode, Closed, Message, ReadyState};
+use ropeway_proto::{CloseCode, Closed, Message, ReadyState};
 
 use super::inbox::{INBOX_FULL, Inbox, KEPT, lock, lost};
 use crate::error::Error;
@@ -41,9 +41,9 @@ impl WebSocket {
         Self { sender, inbox, batch: VecDeque::new(), subprotocol }
     }
 
-    /// The next message; `None` after a clean close.
+    /// The next message; `None` once the peer has closed, or this side has terminated the connection.
     ///
-    /// An unclean end is an error, once; after it comes `None` as well. All messages received before the end come first.
+    /// Every other end is an error, once; after it comes `None` as well. All messages received before the end come first.
     /// Cancel safe: no message is lost when the future is dropped.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_recv(cx)).await
@@ -144,12 +144,8 @@ impl WebSocket {
             }
             Some(end) => {
                 let told = std::mem::replace(&mut end.told, true);
-                let closed = &end.closed;
-                Poll::Ready(if closed.clean || told || closed.cause == Cause::Terminated {
-                    Ok(None)
-                } else {
-                    Err(why(closed))
-                })
+                let error = if told { None } else { Error::of_end(&end.closed) };
+                Poll::Ready(error.map_or(Ok(None), Err))
             }
         }
     }
@@ -202,12 +198,5 @@ impl Sink<Message> for WebSocket {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.sender.close(CloseCode::NORMAL, "")?;
         self.sender.link().poll_closed(cx).map(Ok)
-    }
-}
-
-fn why(closed: &Closed) -> Error {
-    match &closed.cause {
-        Cause::Violation(violation) => Error::Violation(violation.clone()),
-        _ => Error::Lost(closed.clone()),
     }
 }

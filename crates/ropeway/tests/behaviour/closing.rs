@@ -4,16 +4,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{Cause, Client, CloseCode, ReadyState, Server};
-use testkit::Event;
+use ropeway::{Cause, Client, CloseCode, Error, ReadyState, Sender, Server};
 use testkit::wire::{BINARY, Frame, TEXT, decode_all};
+use testkit::{Event, variant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep};
 
 use super::LATE;
-use super::script::{Log, binary, close, code_of, codes, connect, open, open_client, ping, request, text};
+use super::receiving::pull;
+use super::script::{
+    Log, binary, close, code_of, codes, connect, continuation, open, open_client, ping, request, text,
+};
 use super::wire::{Wire, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,6 +26,65 @@ const MS: Duration = Duration::from_millis(1);
 fn end(log: &Log) -> (u16, String, bool) {
     let closed = log.closed();
     (closed.code.as_u16(), closed.reason.to_string(), closed.clean)
+}
+
+// What is an error, for both APIs.
+
+/// Brings an end about.
+type Ending = fn(&Wire, &Sender);
+
+/// Ends, with what both APIs are to tell as an error, by its cause.
+const ENDINGS: [(&str, Ending, Option<&str>); 8] = [
+    ("the peer closes", |wire, _| wire.send(&[close(1000, "")]), None),
+    ("this side terminates", |_, sender| sender.terminate(), None),
+    ("the peer's half ends without a close frame", |wire, _| wire.end(), Some("Eof")),
+    ("the transport is reset", |wire, _| wire.reset(), Some("Eof")),
+    ("the peer breaks the protocol", |wire, _| wire.send(&[continuation("")]), Some("NothingToContinue")),
+    ("the peer is silent", |_, _| {}, Some("KeepaliveTimeout")),
+    ("our close is not answered", |_, sender| sender.close(1000, "").unwrap(), Some("CloseTimeout")),
+    (
+        "our close is answered by an end",
+        |wire, sender| {
+            sender.close(1000, "").unwrap();
+            wire.end();
+        },
+        Some("Eof"),
+    ),
+];
+
+fn cause_of(error: &Error) -> String {
+    match error {
+        Error::Violation(violation) => variant(violation),
+        Error::Lost(closed) => variant(&closed.cause),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_nobody_asked_for_is_an_error_once_and_both_apis_agree() {
+    for (name, bring_about, expected) in ENDINGS {
+        let (log, wire) = connect(Server::builder()).await;
+        let (mut ws, pulled) = pull(Server::builder()).await;
+        bring_about(&wire, &log.sender());
+        bring_about(&pulled, &ws.sender());
+        // Keepalive gives up after twice 20 s.
+        for _ in 0..2 {
+            pass(20 * SECOND).await;
+            settle().await;
+        }
+        let mut told: Vec<String> = log.told().lost.iter().map(|closed| variant(&closed.cause)).collect();
+        told.extend(log.take_events().into_iter().filter_map(|event| match event {
+            Event::Violation(violation) => Some(violation),
+            _ => None,
+        }));
+        assert_eq!(told, expected.map(String::from).into_iter().collect::<Vec<_>>(), "{name}, to a handler");
+        assert_eq!(log.told().closed.len(), 1, "{name}");
+        match expected {
+            Some(expected) => assert_eq!(cause_of(&ws.recv().await.unwrap_err()), expected, "{name}, when pulled"),
+            None => assert_eq!(ws.recv().await.unwrap(), None, "{name}, when pulled"),
+        }
+        assert_eq!(ws.recv().await.unwrap(), None, "{name}: an error is told once");
+    }
 }
 
 // The closing handshake.

@@ -511,7 +511,9 @@ fn a_user_on_another_runtime_is_told_when_the_connections_own_is_gone() {
     drop(theirs);
     ours.block_on(async {
         assert_eq!(ws.recv().await.unwrap(), Some("before".into()));
-        assert!(matches!(ws.recv().await, Ok(None)));
+        let Err(Error::Lost(closed)) = ws.recv().await else { panic!("a runtime that is gone is no goodbye") };
+        assert_eq!(closed.cause, Cause::Abandoned);
+        assert_eq!(ws.recv().await.unwrap(), None, "an error is told once");
         assert!(ws.send("x").await.is_err());
         ws.sender().closed().await;
         ws.close(1000, "").await.unwrap();
