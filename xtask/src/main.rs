@@ -21,6 +21,7 @@ mod server_process;
 mod setup;
 mod steps;
 mod torture;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ cargo xtask COMMAND: the commands that prove ropeway
                         the floors are in xtask/layers.toml
   layers --draw [CRATE...]
                         the floors as text: each room with the rooms that it imports
+  windows               the published crates and the program compile for Windows, without a warning
   bench                 instructions of the micro-benchmarks under valgrind, held against bench/baseline.json
   bench --record        the same, made the new baseline
   fuzz [SECONDS]        every fuzz target for SECONDS each (30); needs a nightly toolchain
@@ -103,6 +105,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["unit"] => vec![cargo::unit()],
         ["features"] => vec![cargo::features()],
         ["docs"] => vec![cargo::docs()],
+        ["windows"] => vec![windows::step()],
         ["bench"] => vec![bench::compare()],
         ["bench", "--record"] => vec![bench::record()],
         ["fuzz"] => vec![fuzz::step(FUZZ_FOR)],
@@ -128,7 +131,7 @@ fn quick() -> Vec<Step> {
 /// Cheap steps first: what fails most often fails soonest.
 fn everything() -> Vec<Step> {
     let mut steps = quick();
-    steps.extend([cargo::features(), cargo::docs(), bench::compare()]);
+    steps.extend([cargo::features(), cargo::docs(), windows::step(), bench::compare()]);
     steps.extend(interop::steps());
     steps.extend([browser::page(), browser::examples()]);
     steps.extend([loom::step(), fuzz::step(FUZZ_FOR), miri::step()]);

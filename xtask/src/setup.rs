@@ -1,5 +1,6 @@
-//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx and `HAProxy`, valgrind and
-//! the runner of its benchmarks. Each set-up of packages is stamped with what it was made from, so that a second run finds it ready.
+//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx and `HAProxy`, a C compiler
+//! for Windows, valgrind and the runner of its benchmarks. Each set-up of packages is stamped with what it was made from, so that
+//! a second run finds it ready.
 //! Toolchains and interpreters are the user's.
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,35 @@ pub(crate) fn miri(workspace: &Workspace) -> Result<()> {
     }
     let remedy = "install it: rustup toolchain install nightly --profile minimal --component miri,rust-src";
     Err(Missing::new("Miri", remedy).into())
+}
+
+/// The target that Rust compiles for on Windows, and the C compiler that ring asks for there.
+pub(crate) fn windows(workspace: &Workspace, target: &str) -> Result<()> {
+    let add = format!("rustup target add {target}");
+    if !has_target(target)? && workspace.ci {
+        let log = workspace.state("logs")?.join("windows.log");
+        // If it fails, the error below tells what is missing.
+        let _ = Program::new("rustup").args(["target", "add", target]).run_into(&log);
+    }
+    if !has_target(target)? {
+        return Err(
+            Missing::new(&format!("Rust's standard library for {target}"), &format!("install it: {add}")).into()
+        );
+    }
+    let compiles = || Program::new("x86_64-w64-mingw32-gcc").arg("--version").succeeds();
+    if !compiles() {
+        install_if_debian(workspace, &["gcc-mingw-w64-x86-64"])?;
+    }
+    if compiles() {
+        return Ok(());
+    }
+    let remedy = "ring is partly in C; install it (Debian: apt-get install gcc-mingw-w64-x86-64)";
+    Err(Missing::new("x86_64-w64-mingw32-gcc", remedy).into())
+}
+
+fn has_target(target: &str) -> Result<bool> {
+    let folder = Program::new("rustc").args(["--print", "target-libdir", "--target", target]).output()?;
+    Ok(Path::new(folder.trim()).is_dir())
 }
 
 /// The npm packages of `conformance/package-lock.json`, in `conformance/node_modules`, where Node looks for them.
