@@ -186,7 +186,7 @@ impl Connection {
         self.handle_any_input(input, rules, now)
     }
 
-    /// The same, for frames of all kinds.
+    /// What `handle_input` does for frames of all kinds; the plain ones are handled there.
     #[inline(never)]
     fn handle_any_input<'a>(&mut self, input: &mut Input<'a>, rules: Rules, now: Instant) -> Option<Event<'a>> {
         let before = self.assembler.len();

@@ -7,7 +7,7 @@ pub enum Role {
     Server,
     /// The end that connected. RFC 6455 section 5.3 asks for a fresh key for each frame, from a strong source of entropy.
     Client {
-        /// Gives the key for the next frame.
+        /// Returns the key for the next frame.
         mask: fn() -> [u8; 4],
     },
 }

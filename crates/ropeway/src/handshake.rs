@@ -1,4 +1,4 @@
-//! What the opening handshake said, for whoever handles the connection.
+//! The opening handshake, as the handler of the connection gets it.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,5 +1,5 @@
 //! One deflater, used for one message after another, of whichever connections. What comes out depends on the window and the
-//! message alone. Who has it meanwhile is the pool's.
+//! message alone. Lending it is the pool's.
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Strategy};
 
@@ -25,13 +25,13 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// For a window of so many bits.
+    /// For a window of this many bits.
     pub(super) fn new(options: &Options, window_bits: u8) -> Self {
         // 9 keeps to an agreed 8, as the module's documentation explains.
         Self { level: options.level, mem_level: options.mem_level, window_bits: window_bits.clamp(9, 15) }
     }
 
-    /// For a message of so many bytes: a short one gets a smaller codec.
+    /// For a message of this many bytes: a short one gets a smaller codec.
     ///
     /// A block has up to 2^(memory level + 6) − 1 symbols, and zlib-rs zeroes the room for them, 3 bytes each, before and after
     /// every block: 48 KiB at level 8. At level 6 it is 12, and a message of under 4 KiB still is one block, the same one. That

@@ -1,4 +1,4 @@
-//! Who agrees to what: the client's offer, the server's answer, and the client's check of it (RFC 7692 section 7.1).
+//! Agreeing on parameters: the client's offer, the server's answer, and the client's check of it (RFC 7692 section 7.1).
 
 use std::mem;
 

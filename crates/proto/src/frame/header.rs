@@ -107,7 +107,7 @@ impl PlainHeader {
 }
 
 impl Header {
-    /// Reads the header that `bytes` start with; gives it with its size, or `None` where bytes are missing. What is wrong
+    /// Reads the header that `bytes` start with; returns it with its size, or `None` if bytes are missing. What is wrong
     /// with the bytes that are there is told at once, missing ones or not.
     #[inline]
     pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {

@@ -28,7 +28,7 @@ pub fn encode_response_to_head<B: AsRef<[u8]>>(response: &Response<B>) -> Vec<u8
     encode_head(response, response.body().as_ref().len())
 }
 
-/// The head of an answer with a body of so many bytes.
+/// The head of an answer with a body of this many bytes.
 pub(super) fn encode_head<B>(response: &Response<B>, body_length: usize) -> Vec<u8> {
     let status = response.status();
     // RFC 9112 section 4: the space after the code stays even where there is no reason phrase.

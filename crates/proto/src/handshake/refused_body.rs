@@ -103,7 +103,7 @@ fn after_line(line: &[u8]) -> Framing {
     }
 }
 
-/// Takes up to so many bytes off the front.
+/// Takes at most this many bytes off the front.
 fn split_off<'a>(bytes: &mut &'a [u8], most: u64) -> &'a [u8] {
     let count = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
     let (taken, rest) = bytes.split_at(count);

@@ -45,7 +45,7 @@ impl Storage {
         self.memory.len() > self.end
     }
 
-    /// Keeps bytes that came; so many more are announced behind them. With the last of a message `is_end` is set.
+    /// Keeps bytes that came; `announced` more follow in the same frame. `is_end` is set with the last bytes of a message.
     pub(super) fn extend(&mut self, bytes: &[u8], announced: u64, is_end: bool, buffers: Option<&Buffers>) {
         if self.memory.len() == self.end {
             self.begin(bytes.len() as u64 + announced, buffers);

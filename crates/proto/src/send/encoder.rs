@@ -29,7 +29,7 @@ impl Encoder {
         queue.push_data(self.header(opcode, true, false, payload.len()), payload);
     }
 
-    /// The same, compressed where that is worth it.
+    /// Queues a message, compressed if that is worth it.
     pub(crate) fn compressed(&self, message: MessageRef<'_>, compressor: &mut Compressor, queue: &mut Queue) {
         let (opcode, payload) = split(message);
         if !compressor.wants(payload.len()) {

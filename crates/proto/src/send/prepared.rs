@@ -11,7 +11,7 @@ use crate::deflate::{self, Shape};
 use crate::frame::{Header, Opcode};
 use crate::message::{Message, Payload};
 
-/// A longer message for many is sent as it is: whoever sends it first would compress all of it at once.
+/// A longer message for many is sent as it is: the first connection to send it would have to compress all of it at once.
 pub(super) const MAX_COMPRESSED: usize = 64 * 1024;
 
 /// A message for many connections, which is compressed and framed once for all of them. Cloning it is cheap: clones share everything.
@@ -53,7 +53,7 @@ struct Shared {
 
 /// What connections write for the message: one form as it is, one for each shape of codec that it is compressed with.
 ///
-/// They are a list that only grows. Taking one from it takes no lock; whoever comes while it is being made waits for it, which
+/// They are a list that only grows. Taking one from it takes no lock; a thread that comes while it is being made waits for it, which
 /// is not longer than making it.
 #[derive(Debug)]
 pub(crate) struct Form {

@@ -94,7 +94,7 @@ impl Queue {
         self.waiting.get_or_insert_default().push_control(header, payload);
     }
 
-    /// Fills `slices` with what is to be written next; gives how many it filled.
+    /// Fills `slices` with what is to be written next; returns how many it filled.
     #[inline]
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.slices(slices))

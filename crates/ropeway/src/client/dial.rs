@@ -124,7 +124,7 @@ impl Tried {
 #[derive(Debug)]
 struct NoneConnected {
     list: String,
-    /// The error of the address that was tried first, for those who look for the system's error number.
+    /// The error of the address that was tried first: the source of the error that the user gets, with the system's error number.
     first: io::Error,
 }
 

@@ -236,7 +236,7 @@ impl Client {
         Ok(self.connect_full(url).await?.0)
     }
 
-    /// The same, with what the opening handshake said.
+    /// Connects as [`connect`](Client::connect) does, and returns the opening handshake too.
     pub async fn connect_full(&self, url: &str) -> Result<(WebSocket, Handshake), Error> {
         pull(self.open(url, Route::Dial).await?).await
     }
@@ -369,7 +369,7 @@ async fn pull(opened: Opened) -> Result<(WebSocket, Handshake), Error> {
             opened: move |socket, handshake| {
                 let give = give.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(give) = give {
-                    // Whoever connected has given up waiting: the socket closes as it is dropped.
+                    // If the caller has given up waiting, the socket closes as it is dropped.
                     let _ = give.send((socket, handshake));
                 }
             },

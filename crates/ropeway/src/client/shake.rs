@@ -31,7 +31,7 @@ pub(super) async fn shake_hands(
     Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, terms) })
 }
 
-/// Reads the server's answer; gives it with what came behind it.
+/// Reads the server's answer; returns it with the bytes that came behind it.
 async fn read_answer(
     client: &mut ClientHandshake,
     stream: &mut Transport,

@@ -1,4 +1,4 @@
-//! Whom a client trusts that was given certificates: authorities, and servers by their own certificate.
+//! The trust of a client that was given certificates: in authorities, and in servers by their own certificate.
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub(crate) struct Place {
 }
 
 impl Clients {
-    /// Takes one of so many places; `None` if there is none left, or once stopped.
+    /// Takes one of `most` places; `None` if there is none left, or once stopped.
     pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let mut shared = self.lock();
         if shared.stopped || shared.places.len() >= most {
@@ -90,7 +90,7 @@ impl Clients {
 }
 
 impl Place {
-    /// The connection is open. `false` if the word to stop has come meanwhile: whoever closes all connections then may have
+    /// The connection is open. `false` if the word to stop has come meanwhile: the shutdown that closes all connections may have
     /// missed this one.
     pub(crate) fn open(&self, sender: Sender) -> bool {
         let Some(clients) = &self.clients else { return false };

@@ -1,6 +1,6 @@
 //! A connection's work: reads into the thread's buffer, lets the core and the handler make of it what they will, and writes
-//! everything that came of it at once. Who calls it, and when, is `on_task`'s or the
-//! [event loop](crate::event_loop)'s.
+//! everything that came of it at once. It is called by `on_task` or by the
+//! [event loop](crate::event_loop).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -108,8 +108,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.connection.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
     }
 
-    /// Whether the deadline may be sooner than the one that was told last. What it depends on is seldom other than it was then:
-    /// a connection at rest is due later with every byte that comes, and that is seen when the old deadline has come.
+    /// Whether [`next_deadline`](Driver::next_deadline) is to be asked again. At rest every byte that comes only moves the deadline later,
+    /// so the old one is kept until it fires.
     #[cfg(unix)]
     pub(crate) fn is_due_sooner(&self) -> bool {
         !(self.is_timed && self.connection.is_at_rest())
@@ -196,7 +196,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.link.report(0, ReadyState::Closing);
     }
 
-    /// Has the core know of a pause that is over.
+    /// Tells the core of a pause that is over.
     fn note_unread(&mut self, now: Instant) {
         if self.is_unread() {
             self.was_unread = true;
@@ -299,7 +299,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.read_off(cx);
     }
 
-    /// Reads and throws away what is there, of a peer that sends on a turn's worth. Gives whether the peer has ended its half.
+    /// Reads and throws away what is there, of a peer that sends on a turn's worth. Returns whether the peer has ended its half.
     pub(super) fn read_off(&mut self, cx: &mut Context<'_>) -> bool {
         for _ in 0..BYTES_A_TURN / scratch::SIZE {
             match scratch::with(|buffer| self.stream.poll_read(cx, buffer)) {
@@ -311,7 +311,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         false
     }
 
-    /// Handles input, event by event, until it is used up or the rest has to wait. Gives how many bytes that was, counted as
+    /// Handles input, event by event, until it is used up or the rest has to wait. Returns how many bytes that was, counted as
     /// they inflate where that is more, and how many are left.
     fn deliver(&mut self, bytes: &mut [u8], now: Instant) -> (usize, usize) {
         let length = bytes.len();
@@ -322,7 +322,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             this.complete_read();
         });
         if !is_handled {
-            // The rest is nobody's, but the peer's close frame may be in it, and the next read goes on where it ends.
+            // The handler is gone, but the rest is parsed: the peer's close frame may be in it, and the decoder must not lose its place.
             self.guarded(|this| this.handle(&mut input, now, &mut inflated));
         }
         let rest = input.remaining().len();
@@ -422,7 +422,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     fn finish(&mut self) {
         let Some(closed) = self.connection.outcome().cloned() else { return };
         log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
-        // Nobody sends any more once the close event is told; who waits for the end waits until it was.
+        // Nothing is sent any more once the close event is told; those that await the end wait until then.
         self.link.report(0, ReadyState::Closed);
         self.guarded(|this| {
             let mut ws = Ws::new(&mut this.connection, &this.link);
@@ -450,7 +450,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         result.is_ok()
     }
 
-    /// Has it wait until what it has published is sent.
+    /// Stops reading until what the connection has published is sent.
     #[cold]
     fn wait_as_publisher(&mut self) {
         let Some(behind) = ahead::take() else { return };
@@ -470,7 +470,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             );
         });
         self.state = None;
-        // Whoever paused is gone, and the peer's close frame is to be read.
+        // The handler that paused is gone, and the peer's close frame is to be read.
         self.link.pause(false);
         self.link.hold(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
@@ -484,7 +484,7 @@ fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
     (!bytes.is_empty()).then(|| Box::new(BytesMut::from(bytes)))
 }
 
-/// Whether it ended or its runtime did: those who wait for the end are told.
+/// The connection has ended, or its runtime has: those that await the end are told.
 impl<H: Handler, S> Drop for Driver<H, S> {
     fn drop(&mut self) {
         self.link.end();

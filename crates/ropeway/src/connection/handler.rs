@@ -47,8 +47,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// A read was handled, with all messages that it brought, if any; what was sent meanwhile is written after this. For what is
-    /// better done once for many messages: one answer to all of them, one lock, one look at the clock. What is sent here may find
-    /// no room, other than an answer in [`Handler::on_message`].
+    /// better done once for many messages: one answer to all of them, one lock, one look at the clock. Unlike an answer in
+    /// [`Handler::on_message`], what is sent here may find no room.
     fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut Self::State) {
         let _ = (ws, state);
     }

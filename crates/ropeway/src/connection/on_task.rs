@@ -69,7 +69,7 @@ impl<H: Handler, S: Stream> Future for Task<H, S> {
             if turn == Turn::Over {
                 return Poll::Ready(());
             }
-            // It comes for a connection that is never done, too.
+            // The deadline is looked at even if the turn ended with `Again`: a busy connection times out too.
             is_due = this.poll_deadline(cx).is_ready();
             if !is_due {
                 if turn == Turn::Again {

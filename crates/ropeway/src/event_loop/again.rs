@@ -1,4 +1,4 @@
-//! Who had a turn and has more to do: each once, however often it was ready meanwhile, and all before anyone twice.
+//! Connections whose turn ended before their work did. Each is listed once, and all get a turn before any gets a second.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ impl Again {
         self.keys.is_empty()
     }
 
-    /// Takes the next ones, so many at most.
+    /// Takes the next ones, at most `most`.
     pub(super) fn take(&mut self, most: usize) -> Vec<usize> {
         if self.keys.len() <= most {
             self.next = 0;

@@ -12,10 +12,10 @@ const TOGETHER: usize = 64;
 /// How much one slice costs, in messages appended to a queue, at about 100 ns each.
 const SLICE: usize = 4096;
 
-/// A write costs as much as appending so many messages.
+/// A write costs as much as appending this many messages.
 const WRITE: usize = 8;
 
-/// Copying so many bytes costs as much as appending a message.
+/// Copying this many bytes costs as much as appending a message.
 const BYTES: usize = 256;
 
 thread_local! {
@@ -190,7 +190,7 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let topic = Topic::new();
         let [first, second] = [0, 1].map(|key| Subscription::on_loop(topic.table(), &mailbox, key));
-        // The place of the first is free for whoever comes next.
+        // The place of the first is free for the next subscriber.
         first.end();
         let _ = topic.publish("heard before it left");
         let mut subscriptions = Subscriptions::default();

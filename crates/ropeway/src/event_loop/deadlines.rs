@@ -1,7 +1,7 @@
 //! When connections are due though nothing comes: keepalive, timeouts. One clock for all of them, and four bytes each.
 //!
 //! A deadline mostly moves later, with every byte that comes, so they are not kept in order. What is kept is a time before
-//! which nobody is due; when that has come, all are looked at.
+//! which no connection is due; when that has come, all are looked at.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +16,8 @@ type Tick = u32;
 /// The tick of a connection that has no deadline.
 const NEVER: Tick = 0;
 
-/// How far ahead a tick may be, 12 days: much further it could not be told from one that is past. Who is due later has a turn
-/// then, which does nothing.
+/// How far ahead a tick may be, 12 days: a tick that is much further ahead looks like one that is past. A connection that is due
+/// later has a turn then, which does nothing.
 const HORIZON: Duration = Duration::from_millis(1 << 30);
 
 /// How long all are left alone once they were looked at, and how much longer for each of them: looking takes a nanosecond or
@@ -70,7 +70,7 @@ impl Deadlines {
         }
     }
 
-    /// Waits until somebody may be due.
+    /// Waits until a connection may be due.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.next.is_none() {
             return Poll::Pending;
@@ -80,7 +80,7 @@ impl Deadlines {
         Poll::Ready(())
     }
 
-    /// Who is due. Each has to have its next deadline noted.
+    /// The keys of the connections that are due. The caller notes the next deadline of each.
     pub(super) fn due(&mut self, now: Instant) -> Vec<usize> {
         let now_tick = self.tick_at(now);
         let mut due = Vec::new();

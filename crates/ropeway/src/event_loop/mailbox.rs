@@ -19,12 +19,12 @@ const BEHIND: usize = 1 << 20;
 /// The most work that may wait for a loop because of publishers that nobody can make wait.
 const MOST_WORK: usize = 8 << 20;
 
-/// The most payload bytes that may wait for a loop, whoever publishes them.
+/// The most payload bytes that may wait for a loop, from all publishers together.
 const MOST_BYTES: usize = 64 << 20;
 
 /// A connection as the loop sees it, whatever its handler; or a client that is about to be one.
 pub(crate) trait Drive: Send {
-    /// Has the socket watched.
+    /// Registers the socket with the loop's poller.
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
     /// It is driven by the loop of this mailbox, as this key.
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
@@ -98,7 +98,7 @@ impl Mailbox {
         self.leave(|mail| mail.newcomers.push(newcomer));
     }
 
-    /// Has a connection look for commands.
+    /// Tells a connection that it has commands.
     pub(crate) fn call(&self, key: usize) {
         self.leave(|mail| mail.called.push(key));
     }
@@ -228,7 +228,7 @@ impl Mailbox {
         backlog.missed(key, up_to, hears)
     }
 
-    /// Has the next one who leaves something wake the loop, unless something is there already; then it is `false`.
+    /// Keeps the loop's waker for the next item that is left here. Returns `false`, and does not, if something is there already.
     pub(super) fn sleep(&self, waker: &Waker) -> bool {
         let mut inside = self.lock();
         if !inside.mail.is_empty() {

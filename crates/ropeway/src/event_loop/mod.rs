@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   tokio's poller ──► the loop's poller ──► readiness of sockets ──┐
-//!                      mailbox: newcomers, and who has commands ────┼──► Drive::turn
+//!                      mailbox: newcomers, connections with commands ┼──► Drive::turn
 //!                      deadlines ───────────────────────────────────┘
 //! ```
 

@@ -29,7 +29,7 @@ const EVENTS: usize = 256;
 /// long as 256 KiB take, about 200 µs for an echo.
 const GO_ON: usize = 16;
 
-/// So many ready sockets take long enough to handle for others to be ready then. The loop's poller is asked again at once, which
+/// With this many ready sockets, others become ready while they are handled. The loop's poller is then asked again directly, which
 /// spares a turn by way of tokio's.
 const BUSY: usize = 4;
 
@@ -72,7 +72,7 @@ impl EventLoop {
         })
     }
 
-    /// Takes in newcomers, sends a slice of what was published, and has those act for whom there are commands.
+    /// Takes in newcomers, sends a slice of the backlog, and gives each connection that has commands a turn.
     fn read_mail(&mut self, cx: &mut Context<'_>, now: Instant) {
         let mail = self.connections.mailbox.take();
         for newcomer in mail.newcomers {
@@ -111,7 +111,7 @@ impl EventLoop {
         self.connections.turn(key, false, cx, now);
     }
 
-    /// Has those act whose sockets are ready. Gives whether more of them may be.
+    /// Gives each connection whose socket is ready a turn. Returns whether more sockets may be ready.
     fn read_events(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut left = EVENTS;
         loop {
@@ -195,7 +195,7 @@ impl Connections {
         }
     }
 
-    /// Has the deadlines act that have come.
+    /// Gives each connection whose deadline has come a turn.
     fn expire(&mut self, cx: &mut Context<'_>) {
         while self.deadlines.poll(cx).is_ready() {
             // What came before took its time, and by an older one the clock would be set to what is past.

@@ -409,8 +409,8 @@ impl Link {
         self.report_in(self.lock(), buffered, state);
     }
 
-    /// The same, and waits to be woken, unless there is something to do: then the connection has to go on. `was_unread` is what it
-    /// acted on: whether there was a reason not to read.
+    /// Reports and parks. Returns `false` without parking if a command has come, or if the reasons not to read that the caller acted on
+    /// (`was_unread`) are gone: the connection then goes on.
     pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool) -> bool {
         let mut shared = self.lock();
         let is_wanted = was_unread && self.unread.is_none();

@@ -109,13 +109,13 @@ impl Sender {
         self.link.dropped()
     }
 
-    /// Has the connection hear what is published at a topic from now on: see [`Topic`]. Doing so twice is once; a connection that is
-    /// closed hears nothing.
+    /// Subscribes the connection to a topic: it is sent what is published there from now on, see [`Topic`]. Subscribing twice is the same as
+    /// once; a connection that is closed is sent nothing.
     pub fn subscribe(&self, topic: &Topic) {
         self.link.subscribe(topic);
     }
 
-    /// Has the connection hear nothing more of a topic than what was published before.
+    /// Ends the connection's subscription: it is still sent what was published before, and nothing after.
     pub fn unsubscribe(&self, topic: &Topic) {
         self.link.unsubscribe(topic);
     }

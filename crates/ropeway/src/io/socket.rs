@@ -63,7 +63,7 @@ impl Socket {
         Self { tcp, readiness: Readiness { readable: false, writable: true, end: End::Nothing }, is_timed: false }
     }
 
-    /// Has its readiness told under this token.
+    /// Registers it: its readiness is told under this token.
     pub(crate) fn watch(&self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.tcp.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)
     }

@@ -178,7 +178,7 @@ async fn open_upgraded(gate: Arc<Gate>, accepted: Accepted, request: Request<()>
             let _ = tcp.set_nodelay(true);
             tcp.peer_addr().ok()
         }
-        // Whoever serves another transport may know the address.
+        // The program that serves another transport may know the address.
         Transport::Other(_) => request.extensions().get::<SocketAddr>().copied(),
     };
     gate.start(Upgrade { accepted, request, leftover }, stream, remote_addr);

@@ -1,5 +1,5 @@
-//! One request on a port of the server's own, and its answer: an opening handshake, or HTTP. Who calls it, and when, is
-//! `port`'s or, for plain TCP, `newcomer`'s.
+//! One request on a port of the server's own, and its answer: an opening handshake, or HTTP. `port` drives it or, for plain
+//! TCP, `newcomer`.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ enum State {
     /// The 101 is being written.
     Accepting(Answer, Box<Upgrade>),
     Answering(Answer),
-    /// What the client still sends, up to so many bytes, is read and thrown away: unread bytes would reset the connection, and
+    /// The rest that the client sends, up to this many bytes, is read and thrown away: unread bytes would reset the connection, and
     /// the client might lose the answer.
     Lingering(usize),
 }
@@ -141,8 +141,8 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// The handshake took too long: gives whether the client is told. One that has sent nothing, such as a browser that
-    /// connects ahead of need, is not; nor is one that does not read its answer, of which it would take this for a part.
+    /// The handshake took too long: queues a 408 and returns `true` if a part of a request came. A client that has sent nothing is not
+    /// answered, such as a browser that connects ahead of need; nor is one behind an answer that is half written.
     fn refuse_late(&mut self, now: Instant) -> bool {
         let State::Reading(reader) = &self.state else { return false };
         if reader.is_empty() {
@@ -184,7 +184,7 @@ impl<S: Stream> Exchange<S> {
     }
 }
 
-/// Logs that a silent client is dropped. Whoever opens such connections opens many, so not at `info`.
+/// Logs that a silent client is dropped. Such connections come in large numbers, so it is not logged at `info`.
 pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
     guarded(|| {
         tracing::debug!(

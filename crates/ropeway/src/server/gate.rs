@@ -86,7 +86,7 @@ impl Gate {
         service.endpoint.start(opened);
     }
 
-    /// What the connection is made of, once the 101 is on its way, and whom it is for.
+    /// Makes the connection, once the 101 is on its way, and returns it with the service of its path.
     pub(super) fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
         let Upgrade { accepted, mut request, leftover } = upgrade;
         let Accepted { response, negotiated, destination, service, place } = accepted;

@@ -25,12 +25,12 @@ pub(super) struct Handshakes {
 struct Shared {
     /// Places that are taken: at most `most`.
     taken: usize,
-    /// Those who have a place, and those who lost theirs and are not gone yet: at most twice as many. Else sockets would pile up
+    /// Clients that have a place, and those that lost theirs and are not gone yet: at most twice as many. Else sockets would pile up
     /// in front of an event loop that is late.
     present: usize,
     /// The number of the next to come.
     next: u64,
-    /// Those who have sent nothing yet, the oldest first, and how to reach each.
+    /// Clients that have sent nothing yet, the oldest first, and how to reach each.
     silent: BTreeMap<u64, Option<Caller>>,
 }
 
@@ -101,7 +101,7 @@ impl Handshakes {
             Some((_, Some(Caller::Task(waker)))) => waker.wake(),
             #[cfg(unix)]
             Some((_, Some(Caller::Loop(mailbox, key)))) => mailbox.call(key),
-            // Who has had no turn yet finds out in the first one.
+            // A client that has had no turn yet finds out in its first.
             Some((_, None)) | None => {}
         }
         Some(Handshaking { handshakes: Arc::clone(self), number, state: State::Silent })

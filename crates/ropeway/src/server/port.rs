@@ -1,4 +1,4 @@
-//! A port of the server's own: accepting, and who sees to the [`exchange`](super::exchange) with each client.
+//! A port of the server's own: accepting clients, and driving the [`exchange`](super::exchange) with each.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -80,7 +80,7 @@ async fn serve_stream_until(gate: &Arc<Gate>, stream: Transport, remote_addr: Op
     exchange(Exchange::new(Arc::clone(gate), stream, remote_addr, deadline.into_std())).await;
 }
 
-/// Has an exchange done, and what comes of it.
+/// Drives an exchange to its end, and starts the connection if it becomes one.
 async fn exchange(mut exchange: Exchange<Transport>) {
     let mut timer = pin!(sleep_until(exchange.deadline().into()));
     let upgrade = poll_fn(|cx| {
@@ -105,7 +105,7 @@ async fn exchange(mut exchange: Exchange<Transport>) {
     }
 }
 
-/// Has a runtime see to a client.
+/// Hands a client to a runtime.
 fn meet(gate: &Arc<Gate>, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, mut place: Handshaking) {
     // Without it a small message waits for the acknowledgement of the one before it. A socket that refuses is broken, and
     // reading from it says so.
@@ -140,7 +140,7 @@ async fn is_heard(tcp: &TcpStream, remote_addr: SocketAddr, place: &mut Handshak
         tokio::time::timeout_at(deadline, unless(lost, tcp.readable())).await
     };
     match first {
-        // An end or an error is readable too, and whoever reads it next sees to it.
+        // An end or an error is readable too, and the next read tells which.
         Ok(Some(_)) => {
             place.heard();
             true

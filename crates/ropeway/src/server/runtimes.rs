@@ -1,6 +1,6 @@
-//! The runtimes that serve a server's ports: clients are dealt out among them, whoever accepted them.
+//! The runtimes that serve a server's ports: clients are dealt out among them, whichever accepted them.
 //!
-//! Where several runtimes wait for one port, the one that wakes first accepts all who are there, and would carry them all.
+//! Where several runtimes wait for one port, the one that wakes first accepts all clients that are there, and would carry them all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -7,7 +7,7 @@ use super::table::{Place, Table};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
 
-/// A subscription. It does not keep the topic: one that nobody can publish at is gone, whoever subscribed.
+/// A subscription. It does not keep the topic alive: without a handle to publish with there is nothing to hear.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     id: u64,
@@ -75,7 +75,8 @@ impl Subscriptions {
         Some(self.0.remove(index))
     }
 
-    /// Has the connection leave a topic once it was sent what was published before. `false` if it is not subscribed.
+    /// Marks the connection as leaving a topic, which it does once it was sent what was published before. Returns `false` if it is not
+    /// subscribed.
     #[cfg(unix)]
     pub(crate) fn leave(&mut self, table: &Table) -> bool {
         let Some(index) = self.find(table.id()) else { return false };

@@ -1,4 +1,4 @@
-//! The subscribers of a topic, by who drives them: of each event loop those that it carries, and all others one by one.
+//! The subscribers of a topic: those that an event loop carries by loop, and all others one by one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +56,7 @@ struct Subscribers {
     /// Those on event loops that have any: a message is handed to each loop once.
     #[cfg(unix)]
     loops: Slab<OnLoop>,
-    /// All others, each of whom is sent the message.
+    /// All others: each is handed the message by itself.
     others: Slab<Arc<dyn Member>>,
 }
 
