@@ -200,7 +200,8 @@ impl From<proto::Event<'_>> for Event {
 
 impl From<&proto::Closed> for Closed {
     fn from(closed: &proto::Closed) -> Self {
-        let cause = variant(&closed.cause);
+        // The core is told of no error; where a driver knows one, it is an end all the same.
+        let cause = variant(&closed.cause).replace("Broken", "Eof");
         let how = match (closed.clean, cause.as_str()) {
             (true, "Handshake") => "clean".to_owned(),
             (true, cause) => format!("clean{cause}"),

@@ -59,7 +59,7 @@ cargo xtask COMMAND: the commands that prove ropeway
   help                  this text
 
 Environment:
-  CI=true               a missing tool (python3, node, Chromium, nightly, Miri, valgrind) is a failure; without it that step is NOT RUN
+  CI=true               a missing tool (python3, node, Chromium, nightly, Miri, mingw, valgrind) is a failure; without it that step is NOT RUN
   ROPEWAY=PATH          test this `ropeway` binary instead of building one
   CHROMIUM=PATH         use this browser
 ";

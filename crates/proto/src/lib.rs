@@ -92,7 +92,7 @@ pub use event::Event;
 pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
-pub use outcome::{Cause, Closed};
+pub use outcome::{Broken, Cause, Closed};
 pub use role::Role;
 pub use send::prepared::Prepared;
 pub use send::queue::Spare;

@@ -1,6 +1,7 @@
 //! How a connection ended, and why.
 
-use std::fmt;
+use std::sync::Arc;
+use std::{fmt, io};
 
 use bytestring::ByteString;
 
@@ -60,6 +61,9 @@ pub enum Cause {
     Violation(Violation),
     /// The transport ended without a close frame from the peer.
     Eof,
+    /// The transport broke with this error, before a close frame came from the peer. The core is told of no error and says
+    /// [`Eof`](Cause::Eof); a driver that knows the error says this.
+    Broken(Broken),
     /// Nothing was heard from the peer, not even an answer to a ping.
     KeepaliveTimeout,
     /// The peer did not finish the closing handshake in time.
@@ -70,6 +74,32 @@ pub enum Cause {
     Abandoned,
 }
 
+/// The error of a transport that broke.
+#[derive(Clone, Debug)]
+pub struct Broken(Arc<io::Error>);
+
+impl Broken {
+    /// The operating system's error, or that of a layer between such as TLS.
+    pub fn error(&self) -> &io::Error {
+        &self.0
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+/// Two are equal if their errors are of one kind and have one number of the operating system's.
+impl PartialEq for Broken {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0.kind(), self.0.raw_os_error()) == (other.0.kind(), other.0.raw_os_error())
+    }
+}
+
+impl Eq for Broken {}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,6 +107,9 @@ impl fmt::Display for Cause {
             Self::Violation(violation) => violation.fmt(f),
             Self::Eof => {
                 f.write_str("the transport ended without a close frame from the peer (RFC 6455 section 7.1.5)")
+            }
+            Self::Broken(_) => {
+                f.write_str("the transport broke before a close frame came from the peer (RFC 6455 section 7.1.5)")
             }
             Self::KeepaliveTimeout => {
                 f.write_str("the peer answered no ping in time (see `ping_interval` and `ping_timeout`)")

@@ -100,8 +100,8 @@ pub use ropeway_proto::handshake::{
     Cidr, ClientError, Destination, ForwardedHeader, HeadError, Limits as HeadLimits, Refusal, Target,
 };
 pub use ropeway_proto::{
-    Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState, SendError, Text,
-    Violation, deflate,
+    Broken, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,
+    SendError, Text, Violation, deflate,
 };
 /// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
 #[cfg(feature = "tls")]

@@ -19,7 +19,7 @@ use super::lines::FIRST_LINE;
 use super::pings::Pings;
 use super::render::escaped_line;
 use super::screen::Screen;
-use super::wording::wording;
+use super::wording::{wording, wording_of_end};
 use crate::signals::Signal;
 use crate::style::complain;
 use crate::visible::escaped;
@@ -284,17 +284,17 @@ impl Session<'_> {
             // The user knows.
             Cause::Terminated => {}
             _ if self.args.one && self.received == 0 && exit == Exit::Normal && !self.is_stopped => {
-                self.complain_of_none(&format!(": closed: {}", wording(closed)));
+                self.complain_of_none(&format!(": closed: {}", wording_of_end(closed)));
             }
             _ if exit == Exit::Normal => {
                 if self.screen.is_interactive() || self.args.verbose {
-                    self.screen.note(&format!("closed: {}", wording(closed)));
+                    self.screen.note(&format!("closed: {}", wording_of_end(closed)));
                 }
             }
             Cause::Violation(violation) => {
                 self.screen.complain(&format!("{}; closed with {}", wording(violation), violation.close_code()));
             }
-            _ => self.screen.complain(&format!("closed: {}", wording(closed))),
+            _ => self.screen.complain(&format!("closed: {}", wording_of_end(closed))),
         }
         self.exit.unwrap_or(exit)
     }

@@ -1,5 +1,7 @@
 //! The library's words with this program's options in them, where the library names its settings.
 
+use ropeway::{Cause, Closed};
+
 use super::render::escaped_line;
 
 /// The library's settings, and what they are called here.
@@ -21,6 +23,14 @@ pub(crate) fn wording(what: &impl ToString) -> String {
         text = text.replace(setting, option);
     }
     text
+}
+
+/// How a connection ended, with the error of a transport that broke.
+pub(crate) fn wording_of_end(closed: &Closed) -> String {
+    match &closed.cause {
+        Cause::Broken(broken) => format!("{}: {}", wording(closed), broken.error()),
+        _ => wording(closed),
+    }
 }
 
 #[cfg(test)]

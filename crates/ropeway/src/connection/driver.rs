@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use ropeway_proto::deflate;
-use ropeway_proto::{CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
+use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
 
 use super::clients::Place;
 use super::handler::Handler;
@@ -183,17 +183,17 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
         // What the transport does not take now it wakes the connection for; there is nothing to wait for here.
         if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.connection, cx, now) {
-            self.broken(&error);
+            self.broken(error);
         }
     }
 
-    fn broken(&mut self, error: &io::Error) {
+    fn broken(&mut self, error: io::Error) {
         log::guarded(|| {
             tracing::debug!(remote_addr = self.link.remote_addr().map(display), %error, "the transport broke");
         });
         self.writing = Writing::Ended;
-        // Nothing can be sent any more. The end itself comes with what is read, for which a user who paused may not ask.
-        self.link.report(0, ReadyState::Closing);
+        // The end itself comes with what is read, for which a user who paused may not ask.
+        self.link.report_broken(error);
     }
 
     /// Tells the core of a pause that is over.
@@ -271,7 +271,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             }
             Ok(count) => count,
             Err(error) => {
-                self.broken(&error);
+                self.broken(error);
                 self.connection.handle_reset();
                 0
             }
@@ -420,7 +420,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn finish(&mut self) {
-        let Some(closed) = self.connection.outcome().cloned() else { return };
+        let Some(mut closed) = self.connection.outcome().cloned() else { return };
+        if let (Cause::Eof, Some(broken)) = (&closed.cause, self.link.take_broken()) {
+            closed.cause = Cause::Broken(broken);
+        }
         log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
         // Nothing is sent any more once the close event is told; those that await the end wait until then.
         self.link.report(0, ReadyState::Closed);

@@ -70,6 +70,7 @@ impl std::error::Error for Error {
             Self::Connect(error) | Self::Tls(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Violation(violation) => Some(violation),
+            Self::Lost(Closed { cause: Cause::Broken(broken), .. }) => Some(broken.error()),
             Self::Lost(_) => None,
             Self::Send(error) => Some(error),
         }

@@ -1,11 +1,12 @@
 //! What a connection and its [`Sender`](crate::Sender)s share: commands on their way in, and the figures on their way
 //! out. One short lock; nothing of the user's runs under it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ropeway_proto::{CloseFrame, Message, Prepared, ReadyState, SendError};
+use ropeway_proto::{Broken, CloseFrame, Message, Prepared, ReadyState, SendError};
 
 use super::addr::Addr;
 use super::command::{Asked, Command};
@@ -402,6 +403,18 @@ impl Link {
         let moved = shared.traffic.as_mut().map(|traffic| traffic.subscriptions.move_to_loop(mailbox, key as u32));
         drop(shared);
         drop(moved);
+    }
+
+    /// The transport broke: nothing can be sent any more. The first error is kept for the end.
+    pub(crate) fn report_broken(&self, error: io::Error) {
+        let mut shared = self.lock();
+        shared.traffic().broken.get_or_insert_with(|| error.into());
+        self.report_in(shared, 0, ReadyState::Closing);
+    }
+
+    /// Takes the error with which the transport broke, if it did.
+    pub(crate) fn take_broken(&self) -> Option<Broken> {
+        self.lock().traffic.as_mut()?.broken.take()
     }
 
     /// Reports what the connection holds, and its state.

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
+use ropeway_proto::Broken;
+
 use super::command::{Asked, MAX_SPARE_COMMANDS};
 use crate::topic::Subscriptions;
 
@@ -38,6 +40,8 @@ pub(crate) struct Traffic {
     /// Messages that were dropped for lack of room, and whose sender was not told.
     pub(crate) dropped: u64,
     pub(crate) subscriptions: Subscriptions,
+    /// The error with which the transport broke, until the end is told.
+    pub(crate) broken: Option<Broken>,
 }
 
 impl Traffic {
@@ -82,5 +86,6 @@ impl Traffic {
             && self.task.is_none()
             && self.subscriptions.is_empty()
             && self.dropped == 0
+            && self.broken.is_none()
     }
 }

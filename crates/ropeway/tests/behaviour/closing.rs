@@ -38,7 +38,7 @@ const ENDINGS: [(&str, Ending, Option<&str>); 8] = [
     ("the peer closes", |wire, _| wire.send(&[close(1000, "")]), None),
     ("this side terminates", |_, sender| sender.terminate(), None),
     ("the peer's half ends without a close frame", |wire, _| wire.end(), Some("Eof")),
-    ("the transport is reset", |wire, _| wire.reset(), Some("Eof")),
+    ("the transport is reset", |wire, _| wire.reset(), Some("Broken")),
     ("the peer breaks the protocol", |wire, _| wire.send(&[continuation("")]), Some("NothingToContinue")),
     ("the peer is silent", |_, _| {}, Some("KeepaliveTimeout")),
     ("our close is not answered", |_, sender| sender.close(1000, "").unwrap(), Some("CloseTimeout")),

@@ -435,15 +435,21 @@ async fn messages_before_a_violation_come_first_and_then_what_it_was_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unclean_end_is_told_once() {
-    for ends in [Wire::end as fn(&Wire), Wire::reset] {
+    let reset = Cause::Broken(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+    for (ends, cause) in [(Wire::end as fn(&Wire), Cause::Eof), (Wire::reset, reset)] {
         let (mut ws, wire) = pull(Server::builder()).await;
         wire.send(&[text("before")]);
         wire.send_bytes(&text("never whole").encode()[..9]);
         ends(&wire);
         settle().await;
         assert_eq!(next(&mut ws).await, "before");
-        let Err(Error::Lost(closed)) = ws.recv().await else { panic!("it is told") };
-        assert_eq!((closed.code, closed.cause), (CloseCode::ABNORMAL, Cause::Eof));
+        let error = ws.recv().await.unwrap_err();
+        // The error of the transport is its source, which the text does not repeat.
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(source.is_some(), cause != Cause::Eof, "{error}");
+        assert!(source.is_none_or(|source| !error.to_string().contains(&source)), "{error}");
+        let Error::Lost(closed) = error else { panic!("{error}") };
+        assert_eq!((closed.code, closed.cause), (CloseCode::ABNORMAL, cause));
         for _ in 0..3 {
             assert!(matches!(ws.recv().await, Ok(None)));
         }
