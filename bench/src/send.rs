@@ -10,7 +10,7 @@ use ropeway_proto::{Connection, MessageRef, Prepared, Role, Spare};
 
 use crate::sample;
 
-/// How many slices the driver writes at once (`driver.rs` of the `ropeway` crate).
+/// How many slices the driver writes at once (`connection/writing.rs` of the `ropeway` crate).
 const SLICES: usize = 16;
 
 /// Messages of `length` bytes that are copied to behind the ones before, `count` of them in one write.

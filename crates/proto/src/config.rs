@@ -25,7 +25,7 @@ pub struct Config {
     /// largest message in pieces of 128 bytes.
     pub max_fragments: u32,
     /// The most control frames a peer may send within a second before it is closed with 1008. No honest peer is near the
-    /// default of 1,000.
+    /// default of 1,000. The pongs that answer pings of a pause are not counted: they come all at once.
     pub max_control_rate: u32,
     /// From how many bytes waiting to be written on messages are refused. One message is always accepted while less waits,
     /// so this plus one message is the most a slow reader can hold. 1 MiB: a second of a fast mobile link.

@@ -250,7 +250,9 @@ impl Connection {
         }
         match self.keepalive.due(&self.config, now) {
             Due::Gone => self.end(Cause::KeepaliveTimeout),
-            Due::Ping(payload) if self.life.is_open() => self.ask(payload),
+            Due::Ping(payload) if self.life.is_open() => {
+                self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
+            }
             Due::Ping(_) | Due::Nothing => {}
         }
         None
@@ -273,7 +275,9 @@ impl Connection {
         } else if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now)
             && self.queue.is_empty()
         {
-            self.ask(payload);
+            // Its pong waits with all the others of a pause, however long that is.
+            self.control_rate.expect();
+            self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
         }
     }
 
@@ -372,12 +376,6 @@ impl Connection {
         } else {
             Err(Violation::ControlFlood(most))
         }
-    }
-
-    /// Queues a keepalive ping.
-    fn ask(&mut self, payload: [u8; 4]) {
-        self.control_rate.expect();
-        self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
     }
 
     /// Starts a message's clock where there is one to keep.

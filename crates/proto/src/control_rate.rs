@@ -5,13 +5,13 @@
 pub(crate) struct ControlRate {
     /// Which second of the connection's life.
     second: u32,
-    /// How many came in it. Each keepalive ping that was sent takes one off, as the pongs of a long pause come all at once; so it
-    /// may be below 0.
+    /// How many came in it. Each ping that was sent while nothing was read takes one off, as the pongs of a long pause come all
+    /// at once; so it may be below 0.
     count: i32,
 }
 
 impl ControlRate {
-    /// A ping was sent, and its pong may come at any time.
+    /// A ping was sent while nothing is read, and its pong may come at any time.
     pub(crate) fn expect(&mut self) {
         self.count = self.count.saturating_sub(1);
     }

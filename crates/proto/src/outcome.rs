@@ -70,7 +70,7 @@ pub enum Cause {
     CloseTimeout,
     /// This side gave the connection up without a closing handshake.
     Terminated,
-    /// The runtime that drove the connection has ended, or could not take it.
+    /// What drove the connection has ended before it: its runtime, or its task by a panic that was not a handler's.
     Abandoned,
 }
 
@@ -119,7 +119,7 @@ impl fmt::Display for Cause {
             }
             Self::Terminated => f.write_str("this side gave the connection up (terminate)"),
             Self::Abandoned => f.write_str(
-                "the runtime that drove the connection has ended; keep it running until its connections are closed",
+                "its runtime, or the task that drove it, has ended first; keep the runtime running until its connections are closed",
             ),
         }
     }

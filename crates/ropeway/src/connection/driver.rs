@@ -173,7 +173,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 return Turn::Again;
             }
             let (buffered, state) = (self.buffered(), self.connection.ready_state());
-            if self.link.park(buffered, state, self.was_unread) {
+            if self.link.park(buffered, state, self.was_unread, self.is_broken()) {
                 return Turn::Parked;
             }
         }
@@ -213,7 +213,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             self.was_unread = true;
             return Poll::Pending;
         }
-        if self.is_stopped() {
+        // It is not asked again whether to read: a pause between the two answers would not be acted on, and its end be missed.
+        if self.has_no_room() {
             return Poll::Pending;
         }
         if let Some(mut bytes) = self.leftover.take() {
@@ -391,11 +392,17 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
     }
 
-    /// Whether to leave unread what comes.
+    /// Whether to leave what comes in the middle of a read.
     fn is_stopped(&self) -> bool {
+        self.is_unread() || self.has_no_room()
+    }
+
+    /// Whether nothing can be read, or handled, for now: this side does not take a reply or a publication more, or reads no more at
+    /// all. None of it is lifted by another thread.
+    fn has_no_room(&self) -> bool {
         // The event that is being handled may have published too much, of which the link is told behind it.
         let is_ahead = ahead::is_ahead() && self.connection.is_receiving();
-        is_ahead || self.is_unread() || self.is_full() || !self.connection.is_reading()
+        is_ahead || self.is_full() || !self.connection.is_reading()
     }
 
     /// Whether nobody is at the other end any more. What it sent before is left to the user then, so that the end can be told.

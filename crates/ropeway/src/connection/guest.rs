@@ -59,8 +59,8 @@ impl<H: Handler> Drive for Guest<H> {
         self.driver.publish(publications, to, &mut called, now);
     }
 
-    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
-        self.driver.last_turn(is_first, now)
+    fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool {
+        self.driver.last_turn(is_first, deadline)
     }
 
     fn is_due_sooner(&self) -> bool {

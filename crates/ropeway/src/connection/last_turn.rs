@@ -13,14 +13,14 @@ use crate::io::{Stream, scratch};
 /// peer's word (RFC 6928: ten segments).
 const ON_ITS_WAY: usize = 14 * 1024;
 
-/// How many slices of a large message are compressed for it: 16 MiB, half a second at most.
-const LAST_WORK: usize = 1024;
-
 impl<H: Handler, S: Stream> Driver<H, S> {
     /// Its runtime ends: does what was asked through senders and writes, as far as the stream takes it at once; the handler is not
     /// called any more. Returns whether there is a reason to wait and do it again: where bytes are left, and then until the peer
     /// has ended its half, which says that it has read them.
-    pub(crate) fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
+    ///
+    /// A large message that is being compressed is finished if that is possible before the deadline.
+    pub(crate) fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool {
+        let now = tokio::time::Instant::now().into_std();
         let mut cx = Context::from_waker(Waker::noop());
         if self.connection.outcome().is_some() || (is_first && self.buffered() == 0 && !self.link.has_commands()) {
             return false;
@@ -28,7 +28,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         let queued = scratch::with_spare(|spare| {
             self.connection.lend(spare);
             Ws::new(&mut self.connection, &self.link).run_commands();
-            for _ in 0..LAST_WORK {
+            while self.connection.has_work() && Instant::now() < deadline {
                 // A message that has not begun goes as it is: there is no time to compress it.
                 self.connection.handle_work(false);
             }

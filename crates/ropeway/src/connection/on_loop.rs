@@ -49,8 +49,8 @@ impl<H: Handler> Drive for Driver<H, Socket> {
         self.publish(publications, to, cx, now);
     }
 
-    fn last_turn(&mut self, is_first: bool, now: Instant) -> bool {
-        self.last_turn(is_first, now)
+    fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool {
+        self.last_turn(is_first, deadline)
     }
 
     fn is_due_sooner(&self) -> bool {

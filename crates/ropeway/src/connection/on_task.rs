@@ -4,12 +4,16 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::driver::Driver;
 use super::handler::Handler;
 use crate::io::{Stream, Turn, go_on_later};
+
+/// How long a connection whose runtime ends may go on compressing what it has begun.
+const HURRY: Duration = Duration::from_millis(100);
 
 /// Drives one connection until it is closed.
 pub(crate) struct Task<H: Handler, S: Stream> {
@@ -47,7 +51,7 @@ impl<H: Handler, S: Stream> Task<H, S> {
 /// Its runtime ends, or it is over and has nothing to write: one try, as nobody tells any more when the stream takes more.
 impl<H: Handler, S: Stream> Drop for Task<H, S> {
     fn drop(&mut self) {
-        let last = AssertUnwindSafe(|| self.driver.last_turn(true, Instant::now().into_std()));
+        let last = AssertUnwindSafe(|| self.driver.last_turn(true, std::time::Instant::now() + HURRY));
         if catch_unwind(last).unwrap_or(false) {
             tracing::warn!("the runtime ends before a connection has written all that was sent");
         }

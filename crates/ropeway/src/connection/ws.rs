@@ -131,7 +131,8 @@ impl<'a> Ws<'a> {
         self.connection.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system.
+    /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
+    /// compressed one counts with some bytes for its place.
     pub fn buffered_amount(&self) -> usize {
         self.connection.buffered_amount()
     }

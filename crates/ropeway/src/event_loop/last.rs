@@ -25,7 +25,7 @@ impl EventLoop {
         }
         let mut waiting = vec![false; self.connections.entries.capacity()];
         for (key, connection) in &mut self.connections.entries {
-            waiting[key] = last_turn(connection, true, now);
+            waiting[key] = last_turn(connection, true, deadline);
         }
         self.wait(waiting, deadline);
     }
@@ -48,7 +48,7 @@ impl EventLoop {
                 if let Some(connection) = self.connections.entries.get_mut(key) {
                     connection.note(Readiness::from(event));
                     if waiting[key] {
-                        waiting[key] = last_turn(connection, false, Instant::now());
+                        waiting[key] = last_turn(connection, false, deadline);
                     }
                 }
             }
@@ -56,6 +56,6 @@ impl EventLoop {
     }
 }
 
-fn last_turn(connection: &mut Box<dyn Drive>, is_first: bool, now: Instant) -> bool {
-    catch_unwind(AssertUnwindSafe(|| connection.last_turn(is_first, now))).unwrap_or(false)
+fn last_turn(connection: &mut Box<dyn Drive>, is_first: bool, deadline: Instant) -> bool {
+    catch_unwind(AssertUnwindSafe(|| connection.last_turn(is_first, deadline))).unwrap_or(false)
 }

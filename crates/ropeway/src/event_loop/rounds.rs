@@ -287,7 +287,7 @@ mod tests {
             panic!("this is meant to panic");
         }
 
-        fn last_turn(&mut self, _is_first: bool, _now: Instant) -> bool {
+        fn last_turn(&mut self, _is_first: bool, _deadline: Instant) -> bool {
             false
         }
 

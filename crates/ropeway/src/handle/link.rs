@@ -424,9 +424,11 @@ impl Link {
 
     /// Reports and parks. Returns `false` without parking if a command has come, or if the reasons not to read that the caller acted on
     /// (`was_unread`) are gone: the connection then goes on.
-    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool) -> bool {
+    pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool, is_broken: bool) -> bool {
         let mut shared = self.lock();
-        let is_wanted = was_unread && self.unread.is_none();
+        // Of a stream that is broken the rest is read, though what was delivered is not taken.
+        let reasons = if is_broken { PAUSED | AHEAD } else { PAUSED | AHEAD | HELD };
+        let is_wanted = was_unread && !self.unread.has(reasons);
         if shared.has_commands() || is_wanted {
             return false;
         }

@@ -42,7 +42,7 @@ fn take(link: &Link, wait: &Wait, count: usize) -> Vec<Asked> {
             let mut commands = Vec::new();
             link.take_commands(u64::MAX, &mut commands);
             taken.append(&mut commands);
-        } else if link.park(0, ReadyState::Open, false) {
+        } else if link.park(0, ReadyState::Open, false, false) {
             wait.0.wait();
         }
     }
@@ -87,7 +87,7 @@ fn a_connection_that_parks_while_it_is_resumed_reads_on() {
             if !was_unread {
                 break;
             }
-            if link.park(0, ReadyState::Open, was_unread) {
+            if link.park(0, ReadyState::Open, was_unread, false) {
                 wait.0.wait();
             }
         }
@@ -115,7 +115,7 @@ fn one_of_two_reasons_not_to_read_does_not_hide_the_other() {
             }),
         ];
         while link.is_paused() || link.is_held() {
-            if link.park(0, ReadyState::Open, true) {
+            if link.park(0, ReadyState::Open, true, false) {
                 wait.0.wait();
             }
         }

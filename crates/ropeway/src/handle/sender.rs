@@ -98,7 +98,8 @@ impl Sender {
         self.link.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system.
+    /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
+    /// compressed one counts with some bytes for its place.
     pub fn buffered_amount(&self) -> usize {
         self.link.buffered_amount()
     }

@@ -18,12 +18,9 @@ impl Unread {
         Self(AtomicU8::new(0))
     }
 
-    pub(super) fn has(&self, reason: u8) -> bool {
-        self.0.load(Ordering::Relaxed) & reason != 0
-    }
-
-    pub(super) fn is_none(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+    /// Whether one of these reasons is set.
+    pub(super) fn has(&self, reasons: u8) -> bool {
+        self.0.load(Ordering::Relaxed) & reasons != 0
     }
 
     /// Sets or clears a reason; returns whether it was set.

@@ -90,7 +90,8 @@ impl WebSocket {
         self.sender.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system.
+    /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
+    /// compressed one counts with some bytes for its place.
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
     }

@@ -65,7 +65,7 @@ impl Drive for Newcomer {
 
     fn publish(&mut self, _publications: &[Publication], _to: Subscriber, _cx: &mut Context<'_>, _now: Instant) {}
 
-    fn last_turn(&mut self, _is_first: bool, _now: Instant) -> bool {
+    fn last_turn(&mut self, _is_first: bool, _deadline: Instant) -> bool {
         false
     }
 
