@@ -1,5 +1,5 @@
-//! What the behaviour tests prove of connections that are tasks, proved of connections on event loops: the same files, built into
-//! this crate, where every stream is carried by a loop.
+//! The behaviour tests on event loops: the files of `tests/behaviour`, where connections are tasks, built into this crate once more,
+//! where a loop carries every stream.
 
 // Times of tests are constants, and the larger one comes first.
 #![allow(clippy::unchecked_time_subtraction)]
@@ -13,6 +13,8 @@ mod closing;
 mod eventually;
 #[path = "../tests/behaviour/flood.rs"]
 mod flood;
+#[path = "../tests/behaviour/fragments.rs"]
+mod fragments;
 #[path = "../tests/behaviour/half_close.rs"]
 mod half_close;
 #[cfg(feature = "tls")]

@@ -14,6 +14,7 @@ mod crowds;
 mod event_loop;
 mod eventually;
 mod flood;
+mod fragments;
 mod half_close;
 mod handshake;
 mod handshake_rows;

@@ -10,7 +10,7 @@ use ropeway::{
     Bytes, Cause, Client, CloseCode, Error, Message, Overflow, ReadyState, SendError, Server, ServerBuilder, Transport,
 };
 use testkit::Event;
-use testkit::wire::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
+use testkit::wire::{BINARY, CLOSE, Frame, PING, PONG, TEXT};
 
 use super::script::{code_of, connect, open, open_client, ping, pong, request, text};
 use super::wire::{Wire, settle, wire};
@@ -391,53 +391,6 @@ fn what_a_runtime_leaves_behind_is_not_kept() {
     assert_eq!(sender.ready_state(), ReadyState::Closed);
     assert_eq!(sender.buffered_amount(), 0);
     assert!(payload.is_unique());
-}
-
-// Fragments.
-
-#[tokio::test(start_paused = true)]
-async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
-    let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
-    sender.send_fragment("one ", false).unwrap();
-    sender.send("waits").unwrap();
-    settle().await;
-    sender.ping("does not").unwrap();
-    settle().await;
-    assert_eq!(wire.take_frames(), [unmasked(TEXT, "one ").unfinished(), unmasked(PING, "does not")]);
-    // The message, and the place that it waits in.
-    assert!((5..100).contains(&sender.buffered_amount()), "{} bytes", sender.buffered_amount());
-    sender.send_fragment("two ", false).unwrap();
-    sender.send(vec![1; 10_000]).unwrap();
-    sender.send_fragment("three", true).unwrap();
-    sender.send("behind").unwrap();
-    settle().await;
-    let expected = [
-        unmasked(CONTINUATION, "two ").unfinished(),
-        unmasked(CONTINUATION, "three"),
-        unmasked(TEXT, "waits"),
-        unmasked(BINARY, vec![1; 10_000]),
-        unmasked(TEXT, "behind"),
-    ];
-    assert_eq!(wire.take_frames(), expected);
-    assert_eq!(sender.buffered_amount(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_can_send_in_fragments() {
-    let server = Server::builder().build();
-    server.on_connection(|ws, _| {
-        ws.on_message(|ws, message| {
-            ws.send_fragment(message.as_bytes(), false).unwrap();
-            ws.send("waits").unwrap();
-            ws.send_fragment("", true).unwrap();
-        });
-    });
-    let wire = open(&server).await;
-    wire.send(&[text("x")]);
-    settle().await;
-    let expected = [unmasked(BINARY, "x").unfinished(), unmasked(CONTINUATION, ""), unmasked(TEXT, "waits")];
-    assert_eq!(wire.take_frames(), expected);
 }
 
 // Pings.

@@ -1,0 +1,52 @@
+//! Messages that are sent in fragments, and the messages that wait for their ends.
+
+use ropeway::Server;
+use testkit::wire::{BINARY, CONTINUATION, Frame, PING, TEXT};
+
+use super::script::{connect, open, text};
+use super::wire::settle;
+
+#[tokio::test(start_paused = true)]
+async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
+    let (log, wire) = connect(Server::builder()).await;
+    let sender = log.sender();
+    sender.send_fragment("one ", false).unwrap();
+    sender.send("waits").unwrap();
+    settle().await;
+    sender.ping("does not").unwrap();
+    settle().await;
+    assert_eq!(wire.take_frames(), [Frame::new(TEXT, "one ").unfinished(), Frame::new(PING, "does not")]);
+    // The message, and the place that it waits in.
+    assert!((5..100).contains(&sender.buffered_amount()), "{} bytes", sender.buffered_amount());
+    sender.send_fragment("two ", false).unwrap();
+    sender.send(vec![1; 10_000]).unwrap();
+    sender.send_fragment("three", true).unwrap();
+    sender.send("behind").unwrap();
+    settle().await;
+    let expected = [
+        Frame::new(CONTINUATION, "two ").unfinished(),
+        Frame::new(CONTINUATION, "three"),
+        Frame::new(TEXT, "waits"),
+        Frame::new(BINARY, vec![1; 10_000]),
+        Frame::new(TEXT, "behind"),
+    ];
+    assert_eq!(wire.take_frames(), expected);
+    assert_eq!(sender.buffered_amount(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_can_send_in_fragments() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| {
+            ws.send_fragment(message.as_bytes(), false).unwrap();
+            ws.send("waits").unwrap();
+            ws.send_fragment("", true).unwrap();
+        });
+    });
+    let wire = open(&server).await;
+    wire.send(&[text("x")]);
+    settle().await;
+    let expected = [Frame::new(BINARY, "x").unfinished(), Frame::new(CONTINUATION, ""), Frame::new(TEXT, "waits")];
+    assert_eq!(wire.take_frames(), expected);
+}
