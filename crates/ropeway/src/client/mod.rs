@@ -16,7 +16,7 @@ use ropeway_proto::handshake::{ClientError, ClientHandshake, ClientOptions, Limi
 use ropeway_proto::{Config, Role, deflate};
 use tokio::time::timeout;
 
-use crate::connection::{self, Endpoint, Handler, Opened, Terms};
+use crate::connection::{self, Endpoint, Handler, Opened, Setup};
 use crate::error::Error;
 use crate::handle::Sender;
 use crate::handshake::Handshake;
@@ -283,12 +283,11 @@ impl Client {
         let target: Target = url.parse().map_err(ClientError::from)?;
         // What the caller got wrong is known before anything is connected.
         let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
-        let mut stage = Stage::Dialling(Tried::default());
+        let (mut tried, mut stage) = (Tried::default(), Stage::Dialling);
         let opened = timeout(self.handshake_timeout, async {
             let stream = match route {
                 Route::Dial => {
-                    let Stage::Dialling(tried) = &mut stage else { unreachable!("it begins with that") };
-                    let tcp = dial::connect(target.host(), target.port(), tried).await.map_err(Error::Connect)?;
+                    let tcp = dial::connect(target.host(), target.port(), &mut tried).await.map_err(Error::Connect)?;
                     self.secure(tcp.into(), &target, &mut stage).await?
                 }
                 Route::Over(stream) => self.secure(stream, &target, &mut stage).await?,
@@ -298,10 +297,10 @@ impl Client {
             // Whether the peer's close frame is answered at once is the handler's to say.
             let config = Arc::new(Config { auto_close: false, ..self.config.clone() });
             let role = Role::Client { mask: self.mask };
-            let terms = Terms { role, config, deflate: self.options.deflate.as_ref(), overflow: self.overflow };
-            shake_hands(&mut client, stream, terms).await
+            let setup = Setup { role, config, deflate: self.options.deflate.as_ref(), overflow: self.overflow };
+            shake_hands(&mut client, stream, setup).await
         });
-        opened.await.unwrap_or_else(|_| Err(stage.into_timeout(&target, &mut client)))
+        opened.await.unwrap_or_else(|_| Err(stage.into_timeout(tried, &target, &mut client)))
     }
 
     /// Does TLS if the URL asks for it.
@@ -336,15 +335,15 @@ enum Route {
 
 /// How far connecting has come, for the error if the time is up.
 enum Stage {
-    Dialling(Tried),
+    Dialling,
     Securing,
     ShakingHands,
 }
 
 impl Stage {
-    fn into_timeout(self, target: &Target, client: &mut ClientHandshake) -> Error {
+    fn into_timeout(self, tried: Tried, target: &Target, client: &mut ClientHandshake) -> Error {
         match self {
-            Self::Dialling(tried) => Error::Connect(tried.into_timeout(target.host())),
+            Self::Dialling => Error::Connect(tried.into_timeout(target.host())),
             Self::Securing => Error::Tls(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the server did not finish it in time (RFC 6455 section 4.1); check that the port speaks TLS, or allow more time",
