@@ -123,10 +123,7 @@ impl Life {
     /// The user answers the peer's close frame, or the end of its half. Returns the close frame that answers the peer's.
     pub(crate) fn answer(&mut self, terms: Terms) -> Option<CloseFrame> {
         let (next, frame) = match self.take() {
-            State::Unanswered(unanswered) => {
-                let frame = unanswered.answer();
-                (State::Lingering(unanswered.linger(terms)), frame)
-            }
+            State::Unanswered(unanswered) => unanswered.answered(terms),
             state @ (State::Open
             | State::Fragmenting(_)
             | State::CloseSent { .. }
@@ -190,14 +187,11 @@ impl Life {
         self.enter(next);
     }
 
-    /// The [`deadline`](Life::deadline) has passed, or so much was thrown away that it counts as passed.
+    /// The [`deadline`](Life::deadline) has passed, or [`throw_away`](Life::throw_away) has returned `true`.
     #[cold]
     pub(crate) fn timeout(&mut self, terms: Terms) -> Option<CloseFrame> {
         let (next, frame) = match self.take() {
-            State::Unanswered(unanswered) => {
-                let frame = unanswered.answer();
-                (State::Lingering(unanswered.linger(terms)), frame)
-            }
+            State::Unanswered(unanswered) => unanswered.answered(terms),
             State::CloseSent { .. } => (State::Closed(Closed::abnormal(Cause::CloseTimeout)), None),
             State::Lingering(mut lingering) => {
                 let goes_on = lingering.timeout(terms.now);
@@ -210,7 +204,7 @@ impl Life {
         frame
     }
 
-    /// So many bytes came that are thrown away. Returns whether those were the last that may come.
+    /// `count` bytes came and are thrown away. Returns whether they were the last that may come.
     pub(crate) fn throw_away(&mut self, count: usize) -> bool {
         let left = match self.0.as_deref_mut() {
             Some(State::Unanswered(unanswered)) => &mut unanswered.left,
@@ -281,7 +275,7 @@ impl Life {
     }
 }
 
-/// What holds in a state.
+/// Facts about the state.
 impl Life {
     /// Open, and within no message that is sent in fragments.
     #[inline]
@@ -390,7 +384,12 @@ impl Unanswered {
         self.outcome.clean.then(|| CloseFrame::new(self.outcome.code, self.outcome.reason.clone()))
     }
 
-    /// It was answered.
+    /// It is answered: the next state, and the close frame to queue.
+    fn answered(self, terms: Terms) -> (State, Option<CloseFrame>) {
+        let frame = self.answer();
+        (State::Lingering(self.linger(terms)), frame)
+    }
+
     fn linger(self, terms: Terms) -> Lingering {
         if self.outcome.clean {
             Lingering::clean(self.outcome, self.is_ended, terms)
