@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::wire;
 
-/// Who we are in a case.
+/// The end that is tested in a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -186,7 +186,7 @@ impl Connection {
         self.handle_any_input(input, rules, now)
     }
 
-    /// What `handle_input` does for frames of all kinds; the plain ones are handled there.
+    /// Handles frames of all kinds; `handle_input` handles the plain ones itself.
     #[inline(never)]
     fn handle_any_input<'a>(&mut self, input: &mut Input<'a>, rules: Rules, now: Instant) -> Option<Event<'a>> {
         let before = self.assembler.len();
@@ -299,7 +299,7 @@ impl Connection {
     }
 }
 
-/// What the driver has to do.
+/// The work of the driver.
 impl Connection {
     /// Fills `slices` with the bytes that wait to be written, best in one `writev`. Returns how many slices were filled, 0 if nothing waits.
     /// Then say how much was written: [`Connection::handle_transmitted`].

@@ -19,7 +19,7 @@ pub struct Closed {
     pub reason: ByteString,
     /// Whether close frames went both ways.
     pub clean: bool,
-    /// What brought the end about.
+    /// Why it ended.
     pub cause: Cause,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Closed {
     }
 }
 
-/// What brought a connection's end about.
+/// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -70,7 +70,7 @@ pub enum Cause {
     CloseTimeout,
     /// This side gave the connection up without a closing handshake.
     Terminated,
-    /// What drove the connection has ended before it: its runtime, or its task by a panic that was not a handler's.
+    /// The runtime of the connection has ended before it, or its task has, by a panic that was not a handler's.
     Abandoned,
 }
 

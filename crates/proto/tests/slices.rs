@@ -167,17 +167,17 @@ fn a_message_holds_a_codec_from_its_first_slice_to_its_last() {
     for server in &mut servers {
         server.send(slow(2 * SLICE)).unwrap();
     }
-    assert!(deflate::begun() < many / 2, "nothing has begun");
+    assert!(deflate::codecs_in_use() < many / 2, "nothing has begun");
     for server in &mut servers {
         server.handle_work(true);
     }
-    assert!(deflate::begun() >= many);
+    assert!(deflate::codecs_in_use() >= many);
     let (finished, dropped) = servers.split_at_mut(many / 2);
     for server in finished {
         server.handle_work(true);
     }
     dropped.iter_mut().for_each(Connection::terminate);
-    assert!(deflate::begun() < many / 2);
+    assert!(deflate::codecs_in_use() < many / 2);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What can be wrong with a house, and what to do about each.
+//! The faults of a house, each with what to do about it.
 
 use std::fmt;
 

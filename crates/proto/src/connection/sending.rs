@@ -90,8 +90,8 @@ impl Connection {
     /// wait until all of it is compressed, and count as [buffered](Connection::buffered_amount) meanwhile; pings and pongs do not
     /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
     ///
-    /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. If it `may_begin` is the
-    /// driver's to say, by how many have: see [`begun`](crate::deflate::begun). If not, a message that has not begun is sent as it is, which RFC
+    /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. The driver says if it
+    /// `may_begin`, by how many are [in use](crate::deflate::codecs_in_use). If not, a message that has not begun is sent as it is, which RFC
     /// 7692 section 6.1 leaves to the sender.
     pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };

@@ -82,12 +82,12 @@ impl fmt::Debug for Compressor {
 /// How much is compressed at once. zlib takes up to 30 ns a byte on text made to be slow, so this is half a millisecond.
 pub(crate) const SLICE: usize = 16 * 1024;
 
-/// How many codecs the messages hold that are being compressed, of all threads.
-static BEGUN: AtomicUsize = AtomicUsize::new(0);
+/// Codecs of messages that are being compressed, on all threads.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// How many messages this process is in the middle of compressing. Each holds a codec, of some 265 KiB.
-pub fn begun() -> usize {
-    BEGUN.load(Ordering::Relaxed)
+/// How many codecs, of some 265 KiB each, this process has lent to messages that are being compressed.
+pub fn codecs_in_use() -> usize {
+    IN_USE.load(Ordering::Relaxed)
 }
 
 /// A message that is being compressed, slice by slice. It holds a codec until it is finished.
@@ -102,12 +102,12 @@ struct Lent(Box<Deflater>);
 
 impl Lent {
     fn new(deflater: Box<Deflater>) -> Self {
-        BEGUN.fetch_add(1, Ordering::Relaxed);
+        IN_USE.fetch_add(1, Ordering::Relaxed);
         Self(deflater)
     }
 
     fn give_back(self) {
-        BEGUN.fetch_sub(1, Ordering::Relaxed);
+        IN_USE.fetch_sub(1, Ordering::Relaxed);
         pool::take_back_deflater(self.0);
     }
 }

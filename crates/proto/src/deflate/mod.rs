@@ -33,7 +33,7 @@ mod tail;
 mod window;
 
 pub(crate) use compress::{Compressing, SLICE, compress_alone};
-pub use compress::{Compressor, begun};
+pub use compress::{Compressor, codecs_in_use};
 pub(crate) use deflater::Shape;
 pub use error::{ExtensionError, InflateError};
 pub use inflate::Inflater;

@@ -2,7 +2,7 @@
 
 use crate::deflate;
 
-/// What both sides agreed on: all that the handshake hands over to the connection.
+/// The terms that both sides agreed on: all that the handshake hands over to the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Negotiated {
     /// The subprotocol, exactly as the client offered it. `None` if none was agreed on.

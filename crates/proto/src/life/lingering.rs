@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::outcome::Closed;
 use crate::role::Role;
 
-/// What the endings depend on beside the state: the time, the end that this is, and [`Config`](crate::Config)'s part.
+/// The time, the end that this is, and a part of [`Config`](crate::Config): with the state they decide how a connection ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) now: Instant,
@@ -43,7 +43,7 @@ pub(super) enum Shutdown {
     /// The peer ends its half first. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be
     /// closed first by the server", so a client waits for that, unless the connection failed.
     Awaiting,
-    /// What is queued goes first.
+    /// The queue is written first.
     Writing,
     /// The driver was told to end it.
     Ending,

@@ -1,4 +1,4 @@
-//! What waits while a message is sent in fragments (RFC 6455 section 5.4: fragments of different messages "MUST NOT be
+//! Messages that wait while one is sent in fragments (RFC 6455 section 5.4: fragments of different messages "MUST NOT be
 //! interleaved").
 
 use crate::message::Message;

@@ -29,15 +29,15 @@ pub(crate) struct Job {
     behind: Line,
 }
 
-/// What is sent after a job, in order.
+/// The sends that wait behind a job, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     entries: VecDeque<Behind>,
-    /// What the entries count as: see [`Behind::len`].
+    /// The sum of [`Behind::len`].
     bytes: usize,
 }
 
-/// What waits for a message to be compressed.
+/// One send that waits for a message to be compressed.
 #[derive(Debug)]
 pub(crate) enum Behind {
     Message(Message),
@@ -46,7 +46,7 @@ pub(crate) enum Behind {
     Close(Vec<u8>),
 }
 
-/// What is to be queued once a job is done.
+/// A job that is done: its payload, and the sends to be queued behind it.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) opcode: Opcode,
@@ -108,7 +108,7 @@ impl Line {
 }
 
 impl Behind {
-    /// What it counts as while it waits: its payload and its place, so that empty messages are bounded too.
+    /// The bytes that it counts as while it waits: its payload and its place, so that empty messages are bounded too.
     fn len(&self) -> usize {
         let payload = match self {
             Self::Message(message) | Self::Fragment { part: message, .. } => message.len(),

@@ -8,7 +8,7 @@ use std::task::{Poll, ready};
 use ropeway_proto::handshake::{self, ClientHandshake};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-use crate::connection::{Opened, Terms};
+use crate::connection::{Opened, Setup};
 use crate::error::Error;
 use crate::io::{Transport, scratch};
 
@@ -16,7 +16,7 @@ use crate::io::{Transport, scratch};
 pub(super) async fn shake_hands(
     client: &mut ClientHandshake,
     mut stream: Transport,
-    terms: Terms<'_>,
+    setup: Setup<'_>,
 ) -> Result<Opened, Error> {
     let request = client.request_bytes();
     stream.write_all(&request).await.map_err(Error::Connect)?;
@@ -28,7 +28,7 @@ pub(super) async fn shake_hands(
     };
     let handshake::Opened { negotiated, response, .. } = answer;
     let heads = (client.request().clone(), response);
-    Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, terms) })
+    Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, setup) })
 }
 
 /// Reads the server's answer; returns it with the bytes that came behind it.

@@ -151,7 +151,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         loop {
             Ws::new(&mut self.connection, &self.link).run_commands();
             if !std::mem::replace(&mut has_worked, true) {
-                self.connection.handle_work(deflate::begun() < MOST_CODECS);
+                self.connection.handle_work(deflate::codecs_in_use() < MOST_CODECS);
             }
             self.write(cx, now);
             if self.connection.outcome().is_some() {
@@ -214,7 +214,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             return Poll::Pending;
         }
         // It is not asked again whether to read: a pause between the two answers would not be acted on, and its end be missed.
-        if self.has_no_room() {
+        if self.cannot_deliver() {
             return Poll::Pending;
         }
         if let Some(mut bytes) = self.leftover.take() {
@@ -394,12 +394,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// Whether to leave what comes in the middle of a read.
     fn is_stopped(&self) -> bool {
-        self.is_unread() || self.has_no_room()
+        self.is_unread() || self.cannot_deliver()
     }
 
-    /// Whether nothing can be read, or handled, for now: this side does not take a reply or a publication more, or reads no more at
-    /// all. None of it is lifted by another thread.
-    fn has_no_room(&self) -> bool {
+    /// Whether nothing can be delivered for now: there is no room for a reply or a publication more, or nothing is read any more. No
+    /// other thread changes that.
+    fn cannot_deliver(&self) -> bool {
         // The event that is being handled may have published too much, of which the link is told behind it.
         let is_ahead = ahead::is_ahead() && self.connection.is_receiving();
         is_ahead || self.is_full() || !self.connection.is_reading()

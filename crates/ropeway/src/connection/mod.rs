@@ -18,7 +18,7 @@ pub(crate) use clients::{Clients, Place};
 #[cfg(unix)]
 pub(crate) use driver::Driver;
 pub use handler::Handler;
-pub(crate) use opened::{Endpoint, Opened, Terms};
+pub(crate) use opened::{Endpoint, Opened, Setup};
 pub(crate) use start::start;
 pub use ws::Ws;
 

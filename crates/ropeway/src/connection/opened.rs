@@ -1,4 +1,4 @@
-//! What a connection is made of once its opening handshake is done, in one place for both ends.
+//! A connection whose opening handshake is done, put together for server and client alike.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use crate::handshake::Handshake;
 use crate::io::Transport;
 use crate::overflow::Overflow;
 
-/// What a connection is made of once its opening handshake is done.
+/// A connection whose opening handshake is done, before it is set to work.
 pub(crate) struct Opened<S = Transport> {
     pub(crate) stream: S,
     pub(crate) connection: Connection,
     pub(crate) link: Arc<Link>,
     pub(crate) handshake: Handshake,
-    /// What the peer sent right behind the handshake.
+    /// Bytes that the peer sent right behind the handshake.
     pub(crate) leftover: Vec<u8>,
     /// Its place among the server's connections.
     pub(crate) place: Option<Place>,
 }
 
-/// What many connections have in common: the handler of a route, and the server's list of its connections.
+/// Shared by many connections: the handler of a route, and the server's list of its connections.
 pub(crate) struct Endpoint<H> {
     pub(crate) handler: H,
     /// `None` for a client.
     pub(crate) clients: Option<Arc<Clients>>,
 }
 
-/// How this end carries its part of the connection.
-pub(crate) struct Terms<'a> {
+/// The part of a connection that this end decides.
+pub(crate) struct Setup<'a> {
     pub(crate) role: Role,
     pub(crate) config: Arc<Config>,
-    /// What compression was negotiated from.
+    /// The options that compression was negotiated from.
     pub(crate) deflate: Option<&'a deflate::Options>,
     pub(crate) overflow: Overflow,
 }
@@ -49,11 +49,11 @@ impl<S> Opened<S> {
         remote_addr: Option<SocketAddr>,
         (request, response): (Request<()>, Response<()>),
         negotiated: Negotiated,
-        terms: Terms<'_>,
+        setup: Setup<'_>,
     ) -> Self {
-        let link = Arc::new(Link::new(remote_addr, terms.config.max_buffered, terms.overflow));
-        let mut connection = Connection::new(terms.role, terms.config, Instant::now().into_std());
-        if let (Some(params), Some(options)) = (&negotiated.deflate, terms.deflate) {
+        let link = Arc::new(Link::new(remote_addr, setup.config.max_buffered, setup.overflow));
+        let mut connection = Connection::new(setup.role, setup.config, Instant::now().into_std());
+        if let (Some(params), Some(options)) = (&negotiated.deflate, setup.deflate) {
             connection = connection.with_deflate(params, options);
         }
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);

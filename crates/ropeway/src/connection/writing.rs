@@ -11,7 +11,7 @@ use crate::io::Stream;
 /// How many slices one `writev` takes: enough for eight large messages with their headers.
 const SLICES: usize = 16;
 
-/// What is to be done about the stream's writing half.
+/// The state of a stream's writing half.
 ///
 /// ```text
 ///   Idle ── written ──► Unflushed ── flushed ──► Idle

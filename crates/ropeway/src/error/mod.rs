@@ -31,7 +31,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What is wrong about an end: nothing if the peer has closed, or if this side terminated the connection.
+    /// Returns the error that an end is: none if the peer has closed, or if this side terminated the connection.
     pub(crate) fn of_end(closed: &Closed) -> Option<Self> {
         closed.is_lost().then(|| match &closed.cause {
             Cause::Violation(violation) => Self::Violation(violation.clone()),

@@ -85,7 +85,7 @@ impl Backlog {
     /// with it.
     pub(super) fn next_slice(
         &mut self,
-        loop_: u64,
+        loop_id: u64,
         publications: &mut Vec<Publication>,
         subscribers: &mut Vec<Subscriber>,
     ) -> Vec<Publication> {
@@ -98,7 +98,7 @@ impl Backlog {
         publications.extend(waiting.iter().take(*sending).cloned());
         let each = WRITE + publications.iter().map(|publication| 1 + publication.len() / BYTES).sum::<usize>();
         let last = publications.last().map_or(0, |publication| publication.number);
-        match first.audience.on_loop(loop_, *next, last, (SLICE / each).max(1), subscribers) {
+        match first.audience.on_loop(loop_id, *next, last, (SLICE / each).max(1), subscribers) {
             Some(place) => {
                 *next = place;
                 Vec::new()

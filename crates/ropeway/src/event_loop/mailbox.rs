@@ -28,7 +28,7 @@ pub(crate) trait Drive: Send {
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
     /// It is driven by the loop of this mailbox, as this key.
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
-    /// What the socket is ready for besides what it was.
+    /// The socket has become ready for this.
     fn note(&mut self, readiness: Readiness);
     /// Does what there is to do; also what its deadline asks for, if that has come.
     fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>>;

@@ -16,7 +16,7 @@ pub(crate) struct Publication {
     /// Which publication of the loop it is.
     pub(crate) sequence: u64,
     pub(crate) message: Prepared,
-    /// What sending it to the loop's subscribers costs, in bytes: its own, and a price for each of them.
+    /// The cost of sending it to the loop's subscribers, in bytes: its own, and a price for each of them.
     pub(crate) work: usize,
 }
 
@@ -25,12 +25,12 @@ pub(crate) trait Audience: Debug + Send + Sync {
     /// The number of the topic. No other has it.
     fn id(&self) -> u64;
 
-    /// What happens to a message for which a subscriber has no room, if the topic says so.
+    /// The policy for a message for which a subscriber has no room, if the topic has one.
     fn overflow(&self) -> Option<Overflow>;
 
     /// Finds at most `most` subscribers on the loop of this number, from a place on, that are sent the topic's messages up to number
     /// `last` now. Returns where to go on; `None` after the last subscriber.
-    fn on_loop(&self, loop_: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize>;
+    fn on_loop(&self, loop_id: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize>;
 }
 
 /// A subscriber on an event loop.

@@ -151,7 +151,7 @@ impl Future for EventLoop {
         this.read_mail(cx, now);
         let has_more = this.read_events(cx, now);
         this.connections.expire(cx);
-        // What those have said to one another leaves at once.
+        // Messages that those connections have sent to one another leave at once.
         this.read_mail(cx, now);
         let mailbox = &this.connections.mailbox;
         if has_more || !this.connections.again.is_empty() || mailbox.has_backlog() || !mailbox.sleep(cx.waker()) {
@@ -198,7 +198,7 @@ impl Connections {
     /// Gives each connection whose deadline has come a turn.
     fn expire(&mut self, cx: &mut Context<'_>) {
         while self.deadlines.poll(cx).is_ready() {
-            // What came before took its time, and by an older one the clock would be set to what is past.
+            // The work before this took time, and by an older `now` the clock would be set to the past.
             let now = tokio::time::Instant::now().into_std();
             for key in self.deadlines.due(now) {
                 self.turn(key, true, cx, now);

@@ -12,7 +12,7 @@ use super::command::{Asked, Command};
 use super::link::Link;
 use crate::overflow::Overflow;
 
-/// What a thread waits on.
+/// A waker that a thread waits on.
 struct Wait(Notify);
 
 impl Wake for Wait {

@@ -1,4 +1,4 @@
-//! What a connection and its senders share under the lock of their link.
+//! The state that a connection and its senders share, under the lock of their link.
 
 #[cfg(unix)]
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::traffic::Traffic;
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
 
-/// What the lock of a link holds.
+/// The state under the lock of a link.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: ReadyState,
@@ -18,7 +18,7 @@ pub(super) struct Shared {
     pub(super) is_parked: bool,
     /// Whether it is over, the close event included.
     pub(super) is_over: bool,
-    /// What the event loop knows it by.
+    /// Its key on the event loop.
     #[cfg(unix)]
     pub(super) key: u32,
     /// The event loop that drives it, if one does.

@@ -8,7 +8,7 @@ pub(super) struct Unread(AtomicU8);
 
 /// The user wants nothing delivered.
 pub(super) const PAUSED: u8 = 1;
-/// What was delivered waits to be taken, and nothing more has room.
+/// The inbox is full of messages that wait to be taken.
 pub(super) const HELD: u8 = 2;
 /// The connection publishes faster than others can send, see [`ahead`](crate::topic::ahead).
 pub(super) const AHEAD: u8 = 4;

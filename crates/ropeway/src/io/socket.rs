@@ -21,7 +21,7 @@ pub(crate) struct Readiness {
     end: End,
 }
 
-/// What of a socket is over.
+/// The part of a socket that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Nothing,

@@ -42,7 +42,7 @@ impl From<TcpStream> for Transport {
     }
 }
 
-/// What a [`Driver`](crate::connection::Driver) needs of a byte stream.
+/// A byte stream, as a connection is driven over it.
 pub(crate) trait Stream: Send {
     /// Reads what there is; 0 bytes are the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;

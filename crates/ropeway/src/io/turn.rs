@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Context;
 
-/// What has to happen after the turn of a connection, or of a client that is about to be one.
+/// The result of a turn of a connection, or of a client that is about to be one: what has to happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn<T = Infallible> {
     /// Nothing until the stream is ready, the deadline comes or a command does.

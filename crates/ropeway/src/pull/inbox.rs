@@ -22,7 +22,7 @@ pub(super) const KEPT: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) messages: VecDeque<Message>,
-    /// What the messages cost, see [`INBOX_FULL`].
+    /// The cost of the messages, see [`INBOX_FULL`].
     pub(super) cost: usize,
     /// The user, waiting for a message.
     pub(super) waiting: Option<Waker>,

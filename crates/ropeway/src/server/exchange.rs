@@ -89,7 +89,7 @@ impl<S: Stream> Exchange<S> {
         &mut self.stream
     }
 
-    /// What a [`Turn::Become`] needs besides.
+    /// The gate, the stream and the address, for a [`Turn::Become`].
     pub(super) fn into_parts(self) -> (Arc<Gate>, S, Option<SocketAddr>) {
         (self.gate, self.stream, self.remote_addr)
     }

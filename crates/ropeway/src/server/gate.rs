@@ -14,7 +14,7 @@ use super::handshakes::Handshakes;
 use super::routes::{Routes, Service};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
-use crate::connection::{Clients, Opened, Place, Terms};
+use crate::connection::{Clients, Opened, Place, Setup};
 use crate::handle::Sender;
 use crate::io::Transport;
 use crate::log::{Rate, guarded, one_line};
@@ -42,7 +42,7 @@ pub(super) struct Gate {
 pub(super) struct Upgrade {
     pub(super) accepted: Accepted,
     pub(super) request: Request<()>,
-    /// What came right behind the request.
+    /// Bytes that came right behind the request.
     pub(super) leftover: Vec<u8>,
 }
 
@@ -91,13 +91,13 @@ impl Gate {
         let Upgrade { accepted, mut request, leftover } = upgrade;
         let Accepted { response, negotiated, destination, service, place } = accepted;
         request.extensions_mut().insert(destination);
-        let terms = Terms {
+        let setup = Setup {
             role: Role::Server,
             config: Arc::clone(&self.settings.config),
             deflate: service.options.deflate.as_ref(),
             overflow: service.overflow,
         };
-        let opened = Opened::new(stream, remote_addr, (request, response), negotiated, terms);
+        let opened = Opened::new(stream, remote_addr, (request, response), negotiated, setup);
         let Opened { stream, connection, link, mut handshake, .. } = opened;
         let proxies = &service.options.proxies;
         handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());

@@ -66,12 +66,12 @@ use settings::Settings;
 #[derive(Clone)]
 pub struct Server {
     gate: Arc<Gate>,
-    port: Arc<Port>,
+    port: Arc<OwnPort>,
 }
 
 /// The port of its own, if it has one.
-struct Port {
-    /// What listens there, until [`Server::run`] takes it.
+struct OwnPort {
+    /// Its listener, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
 }
@@ -227,7 +227,7 @@ impl ServerBuilder {
                 handshakes: Arc::new(Handshakes::new(max_handshakes)),
                 told_of_subprotocols: AtomicBool::new(false),
             }),
-            port: Arc::new(Port {
+            port: Arc::new(OwnPort {
                 local_addr: listener.as_ref().and_then(|listener| listener.local_addr().ok()),
                 listener: Mutex::new(listener),
             }),

@@ -13,7 +13,7 @@ use crate::event_loop::Drive;
 use crate::io::Socket;
 use crate::overflow::Overflow;
 
-/// What happens at a path.
+/// The service of a path.
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) endpoint: Arc<dyn Start>,
@@ -25,7 +25,7 @@ pub(super) struct Service {
 /// Starts a connection, whatever its handler.
 pub(super) trait Start: Send + Sync {
     fn start(&self, opened: Opened);
-    /// What an event loop is to carry.
+    /// Opens a connection for an event loop to carry.
     #[cfg(unix)]
     fn drive(&self, opened: Opened<Socket>) -> Box<dyn Drive>;
 }
@@ -47,7 +47,7 @@ impl<H: Handler> Start for Arc<Endpoint<H>> {
 #[derive(Default)]
 pub(super) struct Routes {
     paths: Vec<(String, Service)>,
-    /// What happens at every other path.
+    /// The service of every other path.
     everywhere: Option<Service>,
 }
 

@@ -1,4 +1,4 @@
-//! What a server's builder settled.
+//! The settings of a server, as its builder leaves them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use ropeway_proto::handshake::{Limits, ServerOptions};
 
 use crate::overflow::Overflow;
 
-/// What the builder settled.
+/// The settings of a server.
 pub(super) struct Settings {
     /// Path of the default route; `None` for every path.
     pub(super) path: Option<String>,

@@ -35,7 +35,7 @@ impl fmt::Display for PublishError {
 
 impl std::error::Error for PublishError {}
 
-/// What sending a message to a subscriber costs, in bytes that could have been copied in its place.
+/// The cost of sending a message to a subscriber, in bytes that could have been copied in the same time.
 #[cfg(unix)]
 const WORK: usize = 64;
 
@@ -266,9 +266,9 @@ impl Audience for Table {
         self.overflow
     }
 
-    fn on_loop(&self, loop_: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize> {
+    fn on_loop(&self, loop_id: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize> {
         let mut subscribers = self.lock();
-        let (_, on_loop) = subscribers.loops.iter_mut().find(|(_, on_loop)| on_loop.mailbox.id() == loop_)?;
+        let (_, on_loop) = subscribers.loops.iter_mut().find(|(_, on_loop)| on_loop.mailbox.id() == loop_id)?;
         if from == 0 && on_loop.leaving > 0 {
             // A connection that has unsubscribed and come back is there twice, and what it hears for the first time comes first.
             let leaving = on_loop.subscribers.iter_mut().map(|(_, subscriber)| subscriber);
