@@ -19,14 +19,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("client {ip}");
         }
 
-        let sender = ws.sender();
+        let handle = ws.handle();
         let timer = tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(3));
             loop {
                 every.tick().await;
-                if sender.ready_state() == ReadyState::Open {
+                if handle.ready_state() == ReadyState::Open {
                     // Full or just closed: the next one will do.
-                    let _ = sender.send("hello from the server");
+                    let _ = handle.send("hello from the server");
                 }
             }
         });

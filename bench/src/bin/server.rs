@@ -9,7 +9,7 @@ use std::thread;
 use axum::Router;
 use axum::routing::get;
 use clap::{Parser, ValueEnum};
-use ropeway::{Handler, Handshake, MessageRef, Server, WebSocket, Ws, deflate};
+use ropeway::{Connection, Handler, Handshake, MessageRef, Server, WebSocket, deflate};
 use tokio::runtime;
 
 /// Answers each message with itself, on / and on every other path.
@@ -70,9 +70,9 @@ struct Echo;
 impl Handler for Echo {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         // It fails once the connection closes, and then nobody waits for it.
         let _ = ws.send(message);
     }

@@ -36,7 +36,7 @@
 //!
 //! # Two ways to use a connection
 //!
-//! **Events.** A [`Handler`], or listeners on a [`Socket`], are called with each message as it comes. The message is lent from
+//! **Events.** A [`Handler`], or listeners on a [`Listeners`], are called with each message as it comes. The message is lent from
 //! the buffer that it was read into, and what is sent meanwhile leaves in one write. This is the fast way.
 //!
 //! **Pull.** A [`WebSocket`] is asked for its messages. They are owned, and wait in order; a user who asks slowly makes the
@@ -44,12 +44,12 @@
 //!
 //! Either way a connection is driven without your doing: it reads, writes, answers pings and keeps its deadlines, on an event
 //! loop that it shares with others, or as a task where there is TLS. It may have any number of
-//! [`Sender`]s that send from anywhere.
+//! [`Handle`]s that send from anywhere.
 //!
 //! # What is bounded
 //!
 //! A message by `max_payload`, what waits to be written by `max_buffered` plus one message. While a peer does not take what is
-//! queued for it, nothing more is read from it, so a reply always finds room; messages sent through a [`Sender`] meet the
+//! queued for it, nothing more is read from it, so a reply always finds room; messages sent through a [`Handle`] meet the
 //! [`Overflow`] policy. [`Config`] has every limit and time, each with its reason.
 //!
 //! # Features
@@ -80,12 +80,12 @@ mod server;
 mod topic;
 
 pub use client::{Client, connect};
-pub use connection::{Handler, Ws};
+pub use connection::{Connection, Handler};
 pub use error::Error;
-pub use handle::Sender;
+pub use handle::Handle;
 pub use handshake::Handshake;
 pub use io::{Io, Transport};
-pub use listen::Socket;
+pub use listen::Listeners;
 pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]

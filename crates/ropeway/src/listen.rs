@@ -1,90 +1,93 @@
-//! Listeners: closures for the events of one connection, as a [`Handler`].
+//! Callbacks: closures for the events of one connection, as a [`Handler`].
 
 use std::fmt;
 use std::ops::Deref;
 
 use ropeway_proto::{Closed, MessageRef};
 
-use crate::connection::{Handler, Ws};
+use crate::connection::{Connection, Handler};
 use crate::error::Error;
-use crate::handle::Sender;
+use crate::handle::Handle;
 use crate::handshake::Handshake;
 
-type OnMessage = Box<dyn FnMut(&mut Ws<'_>, MessageRef<'_>) + Send>;
-type OnControl = Box<dyn FnMut(&mut Ws<'_>, &[u8]) + Send>;
-type OnError = Box<dyn FnMut(&mut Ws<'_>, &Error) + Send>;
-type OnClose = Box<dyn FnOnce(&mut Ws<'_>, &Closed) + Send>;
+type OnMessage = Box<dyn FnMut(&mut Connection<'_>, MessageRef<'_>) + Send>;
+type OnControl = Box<dyn FnMut(&mut Connection<'_>, &[u8]) + Send>;
+type OnError = Box<dyn FnMut(&mut Connection<'_>, &Error) + Send>;
+type OnClose = Box<dyn FnOnce(&mut Connection<'_>, &Closed) + Send>;
 
-/// A connection that has just opened, to be listened to. It has all methods of its [`Sender`], and
-/// [`sender`](Socket::sender) gives one to keep.
+/// A connection that has just opened, to be listened to. It has all methods of its [`Handle`], and
+/// [`handle`](Listeners::handle) gives one to keep.
 ///
-/// Listeners are called one at a time, where the connection is driven; they must not block. Nothing that comes is missed: delivery
+/// Callbacks are called one at a time, where the connection is driven; they must not block. Nothing that comes is missed: delivery
 /// starts once the listeners are there.
-pub struct Socket {
-    sender: Sender,
-    listeners: Listeners,
+pub struct Listeners {
+    handle: Handle,
+    listeners: Callbacks,
 }
 
-impl Socket {
+impl Listeners {
     /// Calls `listener` with each message. It is lent; [`MessageRef::into_owned`] keeps it.
-    pub fn on_message(&mut self, listener: impl FnMut(&mut Ws<'_>, MessageRef<'_>) + Send + 'static) -> &mut Self {
+    pub fn on_message(
+        &mut self,
+        listener: impl FnMut(&mut Connection<'_>, MessageRef<'_>) + Send + 'static,
+    ) -> &mut Self {
         add(&mut self.listeners.message, Box::new(listener));
         self
     }
 
     /// Calls `listener` with each ping's payload. Pings are answered already, unless `auto_pong` is off.
-    pub fn on_ping(&mut self, listener: impl FnMut(&mut Ws<'_>, &[u8]) + Send + 'static) -> &mut Self {
+    pub fn on_ping(&mut self, listener: impl FnMut(&mut Connection<'_>, &[u8]) + Send + 'static) -> &mut Self {
         add(&mut self.listeners.others().ping, Box::new(listener));
         self
     }
 
     /// Calls `listener` with each pong's payload.
-    pub fn on_pong(&mut self, listener: impl FnMut(&mut Ws<'_>, &[u8]) + Send + 'static) -> &mut Self {
+    pub fn on_pong(&mut self, listener: impl FnMut(&mut Connection<'_>, &[u8]) + Send + 'static) -> &mut Self {
         add(&mut self.listeners.others().pong, Box::new(listener));
         self
     }
 
     /// Calls `listener` when the connection fails; the close event follows.
-    pub fn on_error(&mut self, listener: impl FnMut(&mut Ws<'_>, &Error) + Send + 'static) -> &mut Self {
+    pub fn on_error(&mut self, listener: impl FnMut(&mut Connection<'_>, &Error) + Send + 'static) -> &mut Self {
         add(&mut self.listeners.others().error, Box::new(listener));
         self
     }
 
     /// Calls `listener` when the connection is closed.
-    pub fn on_close(&mut self, listener: impl FnOnce(&mut Ws<'_>, &Closed) + Send + 'static) -> &mut Self {
+    pub fn on_close(&mut self, listener: impl FnOnce(&mut Connection<'_>, &Closed) + Send + 'static) -> &mut Self {
         add(&mut self.listeners.others().close, Box::new(listener));
         self
     }
 
     /// A handle to keep, to clone and to send with from anywhere.
-    pub fn sender(&self) -> Sender {
-        self.sender.clone()
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 }
 
-impl Deref for Socket {
-    type Target = Sender;
+impl Deref for Listeners {
+    type Target = Handle;
 
-    fn deref(&self) -> &Sender {
-        &self.sender
+    fn deref(&self) -> &Handle {
+        &self.handle
     }
 }
 
-impl fmt::Debug for Socket {
+impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("sender", &self.sender).finish_non_exhaustive()
+        f.debug_struct("Listeners").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
 /// The listeners of one connection. Every connection has them, so they are kept small.
 #[derive(Default)]
-pub(crate) struct Listeners {
+pub(crate) struct Callbacks {
     message: Vec<OnMessage>,
     /// Nothing where all listen to messages alone.
     others: Option<Box<Others>>,
 }
 
-/// Listeners to what happens more rarely.
+/// Callbacks to what happens more rarely.
 #[derive(Default)]
 struct Others {
     ping: Vec<OnControl>,
@@ -93,7 +96,7 @@ struct Others {
     close: Vec<OnClose>,
 }
 
-impl Listeners {
+impl Callbacks {
     fn others(&mut self) -> &mut Others {
         self.others.get_or_insert_default()
     }
@@ -110,16 +113,16 @@ fn add<L>(listeners: &mut Vec<L>, listener: L) {
 /// Lets `F` put listeners on each connection.
 pub(crate) struct Listen<F>(pub(crate) F);
 
-impl<F: Fn(&mut Socket, Handshake) + Send + Sync + 'static> Handler for Listen<F> {
-    type State = Listeners;
+impl<F: Fn(&mut Listeners, Handshake) + Send + Sync + 'static> Handler for Listen<F> {
+    type State = Callbacks;
 
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Listeners {
-        let mut socket = Socket { sender: ws.sender(), listeners: Listeners::default() };
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Callbacks {
+        let mut socket = Listeners { handle: ws.handle(), listeners: Callbacks::default() };
         (self.0)(&mut socket, handshake);
         socket.listeners
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, listeners: &mut Callbacks, message: MessageRef<'_>) {
         let Some((last, others)) = listeners.message.split_last_mut() else { return };
         for listener in others {
             listener(ws, message.reborrow());
@@ -127,22 +130,22 @@ impl<F: Fn(&mut Socket, Handshake) + Send + Sync + 'static> Handler for Listen<F
         last(ws, message);
     }
 
-    fn on_ping(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, payload: &[u8]) {
+    fn on_ping(&self, ws: &mut Connection<'_>, listeners: &mut Callbacks, payload: &[u8]) {
         let Some(others) = &mut listeners.others else { return };
         others.ping.iter_mut().for_each(|listener| listener(ws, payload));
     }
 
-    fn on_pong(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, payload: &[u8]) {
+    fn on_pong(&self, ws: &mut Connection<'_>, listeners: &mut Callbacks, payload: &[u8]) {
         let Some(others) = &mut listeners.others else { return };
         others.pong.iter_mut().for_each(|listener| listener(ws, payload));
     }
 
-    fn on_error(&self, ws: &mut Ws<'_>, listeners: &mut Listeners, error: &Error) {
+    fn on_error(&self, ws: &mut Connection<'_>, listeners: &mut Callbacks, error: &Error) {
         let Some(others) = &mut listeners.others else { return };
         others.error.iter_mut().for_each(|listener| listener(ws, error));
     }
 
-    fn on_close(&self, ws: &mut Ws<'_>, listeners: Listeners, closed: &Closed) {
+    fn on_close(&self, ws: &mut Connection<'_>, listeners: Callbacks, closed: &Closed) {
         let Some(others) = listeners.others else { return };
         others.close.into_iter().for_each(|listener| listener(ws, closed));
     }

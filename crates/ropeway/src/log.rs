@@ -86,7 +86,7 @@ impl Inside {
     }
 }
 
-/// Tells of a connection that is dropped, as its socket cannot be watched. Its senders are told by that.
+/// Tells of a connection that is dropped, as its socket cannot be watched. Its handles are told by that.
 pub(crate) fn log_unwatched(error: &io::Error) {
     static UNWATCHED: Rate = Rate::new("connections that cannot be watched");
     UNWATCHED.log(|| tracing::warn!(%error, "a connection cannot be watched and is dropped"));

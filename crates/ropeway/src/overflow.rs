@@ -8,11 +8,11 @@ use ropeway_proto::{CloseCode, CloseFrame};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Sending it fails with [`SendError::Full`], and the sender decides. The default. A message of a [`Topic`](crate::Topic) has no sender that
+    /// Sending it fails with [`SendError::Full`], and the caller decides. The default. A message of a [`Topic`](crate::Topic) has no caller that
     /// could be told, so there this is as good as [`Overflow::Close`].
     #[default]
     Refuse,
-    /// It is dropped and [counted](crate::Sender::dropped), and the first is logged; sending it succeeds. Right for values that the
+    /// It is dropped and [counted](crate::Handle::dropped), and the first is logged; sending it succeeds. Right for values that the
     /// next message makes stale.
     Drop,
     /// The connection is closed with 1013, try again later.

@@ -48,7 +48,7 @@ async fn a_server_that_pulls_sees_the_clients_close() {
     tokio::spawn(async move { server.run().await });
 
     let (tell_echo, mut echoes) = tokio::sync::mpsc::unbounded_channel();
-    let sender = Client::new()
+    let handle = Client::new()
         .listen(&url, move |ws, _| {
             let tell = tell_echo.clone();
             ws.on_message(move |_, message| tell.send(message.into_owned()).unwrap());
@@ -56,13 +56,13 @@ async fn a_server_that_pulls_sees_the_clients_close() {
         .await
         .unwrap();
     for number in 0..1000 {
-        sender.send(format!("{number}")).unwrap();
+        handle.send(format!("{number}")).unwrap();
     }
     for number in 0..1000 {
         assert_eq!(echoes.recv().await, Some(Message::from(format!("{number}"))));
     }
-    sender.close(1000, "done").unwrap();
+    handle.close(1000, "done").unwrap();
     let closed = told.recv().await.unwrap();
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::NORMAL, "done", true));
-    sender.closed().await;
+    handle.closed().await;
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ropeway::{Bytes, Closed, Handler, Handshake, Message, MessageRef, Sender, Ws};
+use ropeway::{Bytes, Closed, Connection, Handle, Handler, Handshake, Message, MessageRef};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::command::Command;
@@ -72,13 +72,13 @@ impl Events {
     }
 
     /// A message is dealt with: there is room for others.
-    pub(crate) fn release(&self, message: &Message, sender: &Sender) {
+    pub(crate) fn release(&self, message: &Message, handle: &Handle) {
         let mut backlog = self.backlog.lock();
         *backlog -= message.len() + MESSAGE_COST;
         let has_room = *backlog < FULL;
         drop(backlog);
         if has_room {
-            sender.resume();
+            handle.resume();
         }
     }
 }
@@ -105,11 +105,11 @@ impl Inbox {
 impl Handler for Inbox {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) {
+    fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) {
         self.put(Event::Open(Box::new(handshake)));
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, _state: &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, _state: &mut (), message: MessageRef<'_>) {
         let mut backlog = self.backlog.lock();
         *backlog += message.len() + MESSAGE_COST;
         if *backlog >= FULL {
@@ -119,15 +119,15 @@ impl Handler for Inbox {
         self.put(Event::Message(message.into_owned()));
     }
 
-    fn on_ping(&self, _ws: &mut Ws<'_>, _state: &mut (), payload: &[u8]) {
+    fn on_ping(&self, _ws: &mut Connection<'_>, _state: &mut (), payload: &[u8]) {
         self.put(Event::Ping(Bytes::copy_from_slice(payload)));
     }
 
-    fn on_pong(&self, _ws: &mut Ws<'_>, _state: &mut (), payload: &[u8]) {
+    fn on_pong(&self, _ws: &mut Connection<'_>, _state: &mut (), payload: &[u8]) {
         self.put(Event::Pong(Bytes::copy_from_slice(payload)));
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, _state: (), closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, _state: (), closed: &Closed) {
         self.put(Event::Closed(closed.clone()));
     }
 }

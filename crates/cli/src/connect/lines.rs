@@ -1,6 +1,6 @@
 //! The input of a filter: each line becomes a message.
 
-use ropeway::{Message, Sender};
+use ropeway::{Handle, Message};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::coop::consume_budget;
@@ -14,7 +14,7 @@ pub(crate) const FIRST_LINE: &[u8] = b"the first line follows";
 
 /// Sends each line of stdin, no faster than the server takes them, and tells of the end. Where replies are counted a ping is
 /// sent before the first one.
-pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>, are_replies_counted: bool) {
+pub(crate) async fn send(handle: Handle, events: UnboundedSender<Event>, are_replies_counted: bool) {
     let mut stdin = BufReader::with_capacity(64 * 1024, stdin());
     let mut sent = 0;
     let end = loop {
@@ -26,9 +26,9 @@ pub(crate) async fn send(sender: Sender, events: UnboundedSender<Event>, are_rep
         }
         if sent == 0 && are_replies_counted {
             // Where it cannot be sent the line cannot either.
-            let _ = sender.ping(FIRST_LINE);
+            let _ = handle.ping(FIRST_LINE);
         }
-        if sender.send_wait(message(line)).await.is_err() {
+        if handle.send_wait(message(line)).await.is_err() {
             // The connection is closing or closed; it tells so itself.
             return;
         }

@@ -61,8 +61,8 @@ async fn talk(args: &Args) -> Exit {
     };
     let (inbox, events) = events::channel();
     let give = inbox.give();
-    let sender = match client.connect_with(&args.dial.url.given, inbox).await {
-        Ok(sender) => sender,
+    let handle = match client.connect_with(&args.dial.url.given, inbox).await {
+        Ok(handle) => handle,
         Err(error) => return failure::report(&error, args.verbose),
     };
     let (stop, stops) = unbounded_channel();
@@ -80,11 +80,11 @@ async fn talk(args: &Args) -> Exit {
         prompt.and_then(|prompt| Screen::terminal(prompt, mode, args.binary, args.verbose))
     } else {
         let are_replies_counted = matches!(args.wait(), Wait::AtMost(time) if !time.is_zero()) && !args.one;
-        tokio::spawn(lines::send(sender.clone(), give, are_replies_counted));
+        tokio::spawn(lines::send(handle.clone(), give, are_replies_counted));
         Screen::pipe(args.binary, args.verbose)
     };
     match screen {
-        Ok(screen) => Session::new(args, sender, events, stops, screen).run().await,
+        Ok(screen) => Session::new(args, handle, events, stops, screen).run().await,
         Err(error) => {
             complain(&format!("the terminal or the output cannot be used: {error}"));
             Exit::Failed

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ropeway::{Bytes, SendError, Sender};
+use ropeway::{Bytes, Handle, SendError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, interval_at};
 
@@ -32,10 +32,10 @@ pub(crate) struct Pings {
 
 impl Pings {
     /// Sends a ping with this payload, or with its number.
-    pub(crate) fn send(&mut self, sender: &Sender, payload: Option<Bytes>) -> Result<(), SendError> {
+    pub(crate) fn send(&mut self, handle: &Handle, payload: Option<Bytes>) -> Result<(), SendError> {
         self.count += 1;
         let payload = payload.unwrap_or_else(|| self.count.to_string().into());
-        sender.ping(payload.clone())?;
+        handle.ping(payload.clone())?;
         if self.sent.len() == MOST {
             self.sent.pop_front();
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ropeway::http::HeaderMap;
 use ropeway::http::header::SEC_WEBSOCKET_EXTENSIONS;
-use ropeway::{Bytes, Cause, CloseCode, Closed, Handshake, Message, SendError, Sender};
+use ropeway::{Bytes, Cause, CloseCode, Closed, Handle, Handshake, Message, SendError};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
@@ -51,7 +51,7 @@ enum Phase {
 /// A connection, and somebody or something that uses it.
 pub(crate) struct Session<'a> {
     args: &'a Args,
-    sender: Sender,
+    handle: Handle,
     events: Events,
     stops: UnboundedReceiver<Signal>,
     screen: Screen,
@@ -74,14 +74,14 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(crate) fn new(
         args: &'a Args,
-        sender: Sender,
+        handle: Handle,
         events: Events,
         stops: UnboundedReceiver<Signal>,
         screen: Screen,
     ) -> Self {
         Self {
             args,
-            sender,
+            handle,
             events,
             stops,
             screen,
@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
             Event::Open(handshake) => self.greet(&handshake),
             Event::Message(message) => {
                 self.receive(&message);
-                self.events.release(&message, &self.sender);
+                self.events.release(&message, &self.handle);
             }
             Event::Ping(payload) => self.mention(&format!("ping {}, answered", quoted(&payload))),
             Event::Pong(payload) => self.receive_pong(&payload),
@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
             }
             Event::PingDue => {
                 // Where there is no room for a ping the connection is not idle, and where it is not open it will end.
-                let _ = self.pings.send(&self.sender, None);
+                let _ = self.pings.send(&self.handle, None);
             }
         }
         None
@@ -304,12 +304,12 @@ impl Session<'_> {
 impl Session<'_> {
     fn obey(&mut self, command: Command) {
         let sent = match command {
-            Command::Send(message) => self.sender.send(message),
-            Command::Ping(payload) => self.pings.send(&self.sender, payload),
+            Command::Send(message) => self.handle.send(message),
+            Command::Ping(payload) => self.pings.send(&self.handle, payload),
             Command::Close(frame) => {
                 self.phase = Phase::Closing { end: None };
                 self.asked = Some(frame.code);
-                self.sender.close(frame.code, frame.reason)
+                self.handle.close(frame.code, frame.reason)
             }
             Command::Help => return self.screen.note(HELP),
         };
@@ -326,7 +326,7 @@ impl Session<'_> {
     /// A signal came, or Ctrl-C.
     fn stop(&mut self, stop: Signal) -> Option<Exit> {
         if matches!(self.phase, Phase::Closing { .. }) {
-            self.sender.terminate();
+            self.handle.terminate();
             return Some(Exit::Interrupted);
         }
         self.mention(match stop {
@@ -367,12 +367,12 @@ impl Session<'_> {
     fn meet_deadline(&mut self) -> Option<Exit> {
         match &mut self.phase {
             // The server cannot answer what it has not got yet, and what it answered may wait for a slow output.
-            Phase::Draining { heard, .. } if self.sender.buffered_amount() > 0 || !self.screen.has_room() => {
+            Phase::Draining { heard, .. } if self.handle.buffered_amount() > 0 || !self.screen.has_room() => {
                 *heard = Instant::now();
             }
             Phase::Closing { .. } => {
                 self.mention("the server is not done with the closing handshake, which is not waited for");
-                self.sender.terminate();
+                self.handle.terminate();
                 return Some(self.exit.unwrap_or(Exit::Normal));
             }
             _ if self.args.one => {
@@ -389,7 +389,7 @@ impl Session<'_> {
         self.phase = Phase::Closing { end: None };
         self.mention(&format!("closing with {code}"));
         // The codes that are used here can be sent.
-        let _ = self.sender.close(code, "");
+        let _ = self.handle.close(code, "");
     }
 
     /// The same where nothing is left to wait for but the server's courtesy.

@@ -1,6 +1,6 @@
 //! Each message goes to everyone at the path, the sender too. A client that reads too slowly for it is closed with 1013.
 
-use ropeway::{Handler, Handshake, MessageRef, Topic, Ws};
+use ropeway::{Connection, Handler, Handshake, MessageRef, Topic};
 
 #[derive(Default)]
 pub(super) struct Broadcast {
@@ -10,11 +10,11 @@ pub(super) struct Broadcast {
 impl Handler for Broadcast {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
         ws.subscribe(&self.everyone);
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         // It finds room: a client that is ahead of the others is not read from.
         let _ = self.everyone.publish(message);
     }

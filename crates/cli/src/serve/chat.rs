@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ropeway::{Closed, Handler, Handshake, MessageRef, Topic, Ws};
+use ropeway::{Closed, Connection, Handler, Handshake, MessageRef, Topic};
 use tokio::runtime::Handle;
 
 use super::guests::Guests;
@@ -39,7 +39,7 @@ impl Handler for Chat {
     /// The guest's name.
     type State = String;
 
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> String {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> String {
         let mut door = self.room.door();
         let name = door.guests.admit(handshake.uri().query());
         // It fails once the connection closes, and then nobody waits for it.
@@ -51,11 +51,11 @@ impl Handler for Chat {
         name
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, name: &mut String, message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, name: &mut String, message: MessageRef<'_>) {
         let _ = self.room.everyone.publish(format!("{name}: {}", said(&message.to_string())));
     }
 
-    fn on_close(&self, ws: &mut Ws<'_>, name: String, _closed: &Closed) {
+    fn on_close(&self, ws: &mut Connection<'_>, name: String, _closed: &Closed) {
         ws.unsubscribe(&self.room.everyone);
         let mut door = self.room.door();
         door.guests.dismiss(&name);

@@ -1,15 +1,15 @@
 //! Each message is answered with itself.
 
-use ropeway::{Handler, Handshake, MessageRef, Ws};
+use ropeway::{Connection, Handler, Handshake, MessageRef};
 
 pub(super) struct Echo;
 
 impl Handler for Echo {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         // It fails once the connection closes, and then nobody waits for it.
         let _ = ws.send(message);
     }

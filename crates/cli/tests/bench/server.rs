@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ropeway::{Sender, Server, ServerBuilder, Topic, deflate};
+use ropeway::{Handle, Server, ServerBuilder, Topic, deflate};
 use tokio::net::TcpListener;
 
 /// What a server has seen.
@@ -47,9 +47,9 @@ pub(crate) async fn deflating() -> (String, Arc<Seen>) {
 /// A server that sends each message to everyone.
 pub(crate) async fn broadcast() -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
-    let everyone: Arc<Mutex<Vec<Sender>>> = Arc::default();
+    let everyone: Arc<Mutex<Vec<Handle>>> = Arc::default();
     server.on_connection(move |ws, _| {
-        everyone.lock().unwrap().push(ws.sender());
+        everyone.lock().unwrap().push(ws.handle());
         let everyone = Arc::clone(&everyone);
         ws.on_message(move |_, message| {
             let message = message.into_owned();
@@ -133,7 +133,7 @@ impl Mortal {
         });
         let (everyone, all) = (Topic::new(), Arc::clone(&seen));
         server.at("/all").on_connection(move |ws, _| {
-            ws.sender().subscribe(&everyone);
+            ws.handle().subscribe(&everyone);
             let (everyone, all) = (everyone.clone(), Arc::clone(&all));
             ws.on_message(move |_, message| {
                 all.messages.fetch_add(1, Ordering::Relaxed);

@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 use crate::connection::{self, Endpoint, Handler, Opened, Setup};
 use crate::error::Error;
-use crate::handle::Sender;
+use crate::handle::Handle;
 use crate::handshake::Handshake;
 use crate::io::Transport;
-use crate::listen::{Listen, Socket};
+use crate::listen::{Listen, Listeners};
 use crate::overflow::Overflow;
 use crate::pull::{Pull, WebSocket};
 use crate::random;
@@ -242,14 +242,14 @@ impl Client {
     }
 
     /// Connects, for a connection whose events a handler takes.
-    pub async fn connect_with(&self, url: &str, handler: impl Handler) -> Result<Sender, Error> {
+    pub async fn connect_with(&self, url: &str, handler: impl Handler) -> Result<Handle, Error> {
         start(self.open(url, Route::Dial).await?, handler)
     }
 
     /// Connects, for a connection that is listened to. `listen` is called once it is open, to put listeners on it.
-    pub async fn listen<F>(&self, url: &str, listen: F) -> Result<Sender, Error>
+    pub async fn listen<F>(&self, url: &str, listen: F) -> Result<Handle, Error>
     where
-        F: Fn(&mut Socket, Handshake) + Send + Sync + 'static,
+        F: Fn(&mut Listeners, Handshake) + Send + Sync + 'static,
     {
         self.connect_with(url, Listen(listen)).await
     }
@@ -353,10 +353,10 @@ impl Stage {
     }
 }
 
-fn start(opened: Opened, handler: impl Handler) -> Result<Sender, Error> {
-    let sender = Sender::new(Arc::clone(&opened.link));
+fn start(opened: Opened, handler: impl Handler) -> Result<Handle, Error> {
+    let handle = Handle::new(Arc::clone(&opened.link));
     connection::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
-    Ok(sender)
+    Ok(handle)
 }
 
 async fn pull(opened: Opened) -> Result<(WebSocket, Handshake), Error> {

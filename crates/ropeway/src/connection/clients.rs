@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::handle::Sender;
+use crate::handle::Handle;
 
 /// The connections that a server has.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub(crate) struct Clients {
 #[derive(Debug, Default)]
 struct Shared {
     stopped: bool,
-    /// Places that are taken: by connections, and by handshakes that were judged good, which have no sender yet.
-    places: Slab<Option<Sender>>,
+    /// Places that are taken: by connections, and by handshakes that were judged good, which have no handle yet.
+    places: Slab<Option<Handle>>,
 }
 
 /// A place among a server's connections, given up when dropped.
@@ -45,17 +45,17 @@ impl Clients {
     /// Gives up a place that was [kept](Place::keep).
     pub(crate) fn leave(&self, key: u32) {
         let mut shared = self.lock();
-        let sender = shared.places.try_remove(key as usize);
+        let handle = shared.places.try_remove(key as usize);
         let was_last = shared.places.is_empty();
         drop(shared);
-        drop(sender);
+        drop(handle);
         if was_last {
             self.changed.notify_waiters();
         }
     }
 
-    pub(crate) fn senders(&self) -> Vec<Sender> {
-        self.lock().places.iter().filter_map(|(_, sender)| sender.clone()).collect()
+    pub(crate) fn handles(&self) -> Vec<Handle> {
+        self.lock().places.iter().filter_map(|(_, handle)| handle.clone()).collect()
     }
 
     /// Lets nobody in any more.
@@ -92,10 +92,10 @@ impl Clients {
 impl Place {
     /// The connection is open. `false` if the word to stop has come meanwhile: the shutdown that closes all connections may have
     /// missed this one.
-    pub(crate) fn open(&self, sender: Sender) -> bool {
+    pub(crate) fn open(&self, handle: Handle) -> bool {
         let Some(clients) = &self.clients else { return false };
         let mut shared = clients.lock();
-        shared.places[self.key as usize] = Some(sender);
+        shared.places[self.key as usize] = Some(handle);
         !shared.stopped
     }
 

@@ -10,13 +10,13 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use ropeway_proto::deflate;
-use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection, Event, Input, ReadyState};
+use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection as Core, Event, Input, ReadyState};
 
 use super::clients::Place;
 use super::handler::Handler;
+use super::in_event::Connection;
 use super::opened::{Endpoint, Opened};
 use super::writing::Writing;
-use super::ws::Ws;
 use crate::error::Error;
 use crate::handle::Link;
 use crate::io::{Stream, Turn, scratch};
@@ -42,7 +42,7 @@ pub(crate) const MOST_CODECS: usize = 64;
 /// do. What is queued while a read is being handled is so written together.
 pub(crate) struct Driver<H: Handler, S> {
     pub(super) stream: S,
-    pub(super) connection: Connection,
+    pub(super) core: Core,
     pub(super) link: Arc<Link>,
     endpoint: Arc<Endpoint<H>>,
     /// Its place among the endpoint's clients.
@@ -61,10 +61,10 @@ pub(crate) struct Driver<H: Handler, S> {
 impl<H: Handler, S: Stream> Driver<H, S> {
     /// Tells the handler that the connection is open. What it sends is ahead of all that others send once they have a handle.
     pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>) -> Self {
-        let Opened { stream, connection, link, handshake, leftover, place } = opened;
+        let Opened { stream, core, link, handshake, leftover, place } = opened;
         let mut driver = Self {
             stream,
-            connection,
+            core,
             link,
             endpoint,
             place: place.map_or(0, Place::keep),
@@ -75,7 +75,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             is_timed: false,
         };
         driver.guarded(|this| {
-            let mut ws = Ws::new(&mut this.connection, &this.link);
+            let mut ws = Connection::new(&mut this.core, &this.link);
             this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake));
         });
         driver
@@ -93,37 +93,37 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// Does what there is to do; also what its deadline asks for, if that has come.
     pub(crate) fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn {
         scratch::with_spare(|spare| {
-            self.connection.lend(spare);
+            self.core.lend(spare);
             if is_due {
                 self.expire(now);
             }
             let turn = self.run(cx, now);
-            self.connection.reclaim(spare);
+            self.core.reclaim(spare);
             turn
         })
     }
 
     /// Bytes that wait to be written, here or in a layer between.
     pub(super) fn buffered(&self) -> usize {
-        self.connection.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
+        self.core.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
     }
 
     /// Whether [`next_deadline`](Driver::next_deadline) is to be asked again. At rest every byte that comes only moves the deadline later,
     /// so the old one is kept until it fires.
     #[cfg(unix)]
     pub(crate) fn is_due_sooner(&self) -> bool {
-        !(self.is_timed && self.connection.is_at_rest())
+        !(self.is_timed && self.core.is_at_rest())
     }
 
     /// When a turn is due though nothing comes.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        self.is_timed = self.connection.is_at_rest() && !self.is_unread();
+        self.is_timed = self.core.is_at_rest() && !self.is_unread();
         self.deadline()
     }
 
     fn deadline(&self) -> Option<Instant> {
         // While nothing is read, silence is not judged; closing has its deadline all the same.
-        if self.is_unread() { self.connection.poll_unread_timeout() } else { self.connection.poll_timeout() }
+        if self.is_unread() { self.core.poll_unread_timeout() } else { self.core.poll_timeout() }
     }
 
     /// Tells the connection that it is so late, if that matters.
@@ -132,14 +132,14 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.note_unread(now);
         if self.is_unread() {
             // The answer lies behind what is not read. That the peer's system takes the ping says enough.
-            let config = self.connection.config();
+            let config = self.core.config();
             if let Some(interval) = config.ping_interval {
                 self.stream.expect_confirmation(Some(interval + config.ping_timeout));
             }
-            return self.connection.handle_unread_timeout(now);
+            return self.core.handle_unread_timeout(now);
         }
         if self.deadline().is_some_and(|deadline| deadline <= now)
-            && let Some(event) = self.connection.handle_timeout(now)
+            && let Some(event) = self.core.handle_timeout(now)
         {
             self.guarded(|this| this.dispatch(event));
         }
@@ -149,12 +149,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         let mut left = self.bytes_a_turn();
         let mut has_worked = false;
         loop {
-            Ws::new(&mut self.connection, &self.link).run_commands();
+            Connection::new(&mut self.core, &self.link).run_commands();
             if !std::mem::replace(&mut has_worked, true) {
-                self.connection.handle_work(deflate::codecs_in_use() < MOST_CODECS);
+                self.core.handle_work(deflate::codecs_in_use() < MOST_CODECS);
             }
             self.write(cx, now);
-            if self.connection.outcome().is_some() {
+            if self.core.outcome().is_some() {
                 self.empty(cx);
                 self.finish();
                 return Turn::Over;
@@ -166,13 +166,13 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                     continue;
                 }
             }
-            if left == 0 || self.connection.has_work() {
+            if left == 0 || self.core.has_work() {
                 // Others first; what this turn queued goes out before.
                 self.write(cx, now);
-                self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+                self.link.report(self.core.buffered_amount(), self.core.ready_state());
                 return Turn::Again;
             }
-            let (buffered, state) = (self.buffered(), self.connection.ready_state());
+            let (buffered, state) = (self.buffered(), self.core.ready_state());
             if self.link.park(buffered, state, self.was_unread, self.is_broken()) {
                 return Turn::Parked;
             }
@@ -182,7 +182,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// Writes all that waits, as far as the transport takes it.
     pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
         // What the transport does not take now it wakes the connection for; there is nothing to wait for here.
-        if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.connection, cx, now) {
+        if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.core, cx, now) {
             self.broken(error);
         }
     }
@@ -202,7 +202,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             self.was_unread = true;
         } else if std::mem::take(&mut self.was_unread) {
             self.stream.expect_confirmation(None);
-            self.connection.handle_unread(now);
+            self.core.handle_unread(now);
         }
     }
 
@@ -225,11 +225,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             }
             return Poll::Ready(handled);
         }
-        if let Some(room) = self.connection.poll_read_buffer() {
+        if let Some(room) = self.core.poll_read_buffer() {
             let result = ready!(self.stream.poll_read(cx, room));
             let count = self.check_read(result, now);
             if count > 0 {
-                let event = self.connection.handle_read_in_place(count, now);
+                let event = self.core.handle_read_in_place(count, now);
                 self.guarded(|this| {
                     if let Some(event) = event {
                         this.dispatch(event);
@@ -258,13 +258,13 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
             Ok(0) if self.is_broken() => {
                 // There is nobody to answer.
-                self.connection.handle_reset();
+                self.core.handle_reset();
                 0
             }
             Ok(0) => {
                 // Said once, and by the close frame if there was one.
-                let is_news = self.connection.is_receiving();
-                self.connection.handle_eof(now);
+                let is_news = self.core.is_receiving();
+                self.core.handle_eof(now);
                 if is_news {
                     self.guarded(Self::peer_closed);
                 }
@@ -273,7 +273,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             Ok(count) => count,
             Err(error) => {
                 self.broken(error);
-                self.connection.handle_reset();
+                self.core.handle_reset();
                 0
             }
         }
@@ -281,20 +281,20 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     /// The peer has closed, or ended its half: the handler answers, now or later.
     fn peer_closed(&mut self) {
-        if self.connection.is_unanswered() {
-            let mut ws = Ws::new(&mut self.connection, &self.link);
+        if self.core.is_unanswered() {
+            let mut ws = Connection::new(&mut self.core, &self.link);
             match &mut self.state {
                 Some(state) => self.endpoint.handler.on_peer_close(&mut ws, state),
                 None => ws.answer_close(),
             }
         }
-        self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        self.link.report(self.core.buffered_amount(), self.core.ready_state());
     }
 
     /// Throws away what has come already, before the transport is dropped: unread bytes would reset a TCP connection, and the
     /// peer might lose what it has not read.
     fn empty(&mut self, cx: &mut Context<'_>) {
-        if self.connection.outcome().is_none_or(|closed| !closed.clean) {
+        if self.core.outcome().is_none_or(|closed| !closed.clean) {
             return;
         }
         self.read_off(cx);
@@ -333,14 +333,14 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     fn handle(&mut self, input: &mut Input<'_>, now: Instant, inflated: &mut usize) {
         let most = self.bytes_a_turn();
         while !self.is_stopped() && *inflated < most {
-            let before = self.connection.received_amount();
-            match self.connection.handle_input(input, now) {
+            let before = self.core.received_amount();
+            match self.core.handle_input(input, now) {
                 // Straight to the handler: to have it taken apart by `dispatch`, the event would be copied.
                 Some(Event::Message(message)) => {
                     *inflated += message.len() + MESSAGE_COST;
                     if let Some(state) = &mut self.state {
                         self.endpoint.handler.on_message(
-                            &mut Ws::new(&mut self.connection, &self.link),
+                            &mut Connection::new(&mut self.core, &self.link),
                             state,
                             message,
                         );
@@ -352,7 +352,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 }
                 // Of the input that is left, if some is, more will come.
                 None => {
-                    *inflated += self.connection.received_amount().saturating_sub(before);
+                    *inflated += self.core.received_amount().saturating_sub(before);
                     return;
                 }
             }
@@ -360,12 +360,12 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 
     fn bytes_a_turn(&self) -> usize {
-        if self.connection.is_compressed() { COMPRESSED_BYTES_A_TURN } else { BYTES_A_TURN }
+        if self.core.is_compressed() { COMPRESSED_BYTES_A_TURN } else { BYTES_A_TURN }
     }
 
     fn complete_read(&mut self) {
         if let Some(state) = &mut self.state {
-            self.endpoint.handler.on_read_complete(&mut Ws::new(&mut self.connection, &self.link), state);
+            self.endpoint.handler.on_read_complete(&mut Connection::new(&mut self.core, &self.link), state);
         }
     }
 
@@ -374,10 +374,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             return self.peer_closed();
         }
         if matches!(event, Event::Violation(_)) {
-            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+            self.link.report(self.core.buffered_amount(), self.core.ready_state());
         }
         let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
-        let mut ws = Ws::new(&mut self.connection, &self.link);
+        let mut ws = Connection::new(&mut self.core, &self.link);
         match event {
             Event::Message(message) => handler.on_message(&mut ws, state, message),
             Event::Ping(payload) => handler.on_ping(&mut ws, state, &payload),
@@ -401,8 +401,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// other thread changes that.
     fn cannot_deliver(&self) -> bool {
         // The event that is being handled may have published too much, of which the link is told behind it.
-        let is_ahead = ahead::is_ahead() && self.connection.is_receiving();
-        is_ahead || self.is_full() || !self.connection.is_reading()
+        let is_ahead = ahead::is_ahead() && self.core.is_receiving();
+        is_ahead || self.is_full() || !self.core.is_reading()
     }
 
     /// Whether nobody is at the other end any more. What it sent before is left to the user then, so that the end can be told.
@@ -415,19 +415,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// has to see the transport's end.
     fn is_unread(&self) -> bool {
         let waits = self.link.is_paused() || self.link.is_ahead() || (self.link.is_held() && !self.is_broken());
-        waits && self.connection.is_receiving()
+        waits && self.core.is_receiving()
     }
 
     /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
     /// connection sends no replies, and reads on, or it would never see the peer's close frame.
     fn is_full(&self) -> bool {
-        self.connection.is_receiving()
-            && self.connection.ready_state() == ReadyState::Open
-            && self.connection.buffered_amount() >= self.connection.config().max_buffered
+        self.core.is_receiving()
+            && self.core.ready_state() == ReadyState::Open
+            && self.core.buffered_amount() >= self.core.config().max_buffered
     }
 
     fn finish(&mut self) {
-        let Some(mut closed) = self.connection.outcome().cloned() else { return };
+        let Some(mut closed) = self.core.outcome().cloned() else { return };
         if let (Cause::Eof, Some(broken)) = (&closed.cause, self.link.take_broken()) {
             closed.cause = Cause::Broken(broken);
         }
@@ -435,7 +435,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         // Nothing is sent any more once the close event is told; those that await the end wait until then.
         self.link.report(0, ReadyState::Closed);
         self.guarded(|this| {
-            let mut ws = Ws::new(&mut this.connection, &this.link);
+            let mut ws = Connection::new(&mut this.core, &this.link);
             if let Some(mut state) = this.state.take() {
                 // A violation was told when it was found.
                 if let Some(error @ Error::Lost(_)) = Error::of_end(&closed) {
@@ -485,7 +485,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.link.hold(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
         // An internal error can always be sent.
-        let _ = self.connection.close(Some(&frame), tokio::time::Instant::now().into_std());
+        let _ = self.core.close(Some(&frame), tokio::time::Instant::now().into_std());
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::driver::Driver;
 use super::handler::Handler;
+use super::in_event::Connection;
 use super::writing::Writing;
-use super::ws::Ws;
 use crate::io::{Stream, scratch};
 
 /// How much a peer has for certain once it was written, though the socket is dropped: what TCP sends without waiting for the
@@ -14,7 +14,7 @@ use crate::io::{Stream, scratch};
 const ON_ITS_WAY: usize = 14 * 1024;
 
 impl<H: Handler, S: Stream> Driver<H, S> {
-    /// Its runtime ends: does what was asked through senders and writes, as far as the stream takes it at once; the handler is not
+    /// Its runtime ends: does what was asked through handles and writes, as far as the stream takes it at once; the handler is not
     /// called any more. Returns whether there is a reason to wait and do it again: where bytes are left, and then until the peer
     /// has ended its half, which says that it has read them.
     ///
@@ -22,19 +22,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     pub(crate) fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool {
         let now = tokio::time::Instant::now().into_std();
         let mut cx = Context::from_waker(Waker::noop());
-        if self.connection.outcome().is_some() || (is_first && self.buffered() == 0 && !self.link.has_commands()) {
+        if self.core.outcome().is_some() || (is_first && self.buffered() == 0 && !self.link.has_commands()) {
             return false;
         }
         let queued = scratch::with_spare(|spare| {
-            self.connection.lend(spare);
-            Ws::new(&mut self.connection, &self.link).run_commands();
-            while self.connection.has_work() && Instant::now() < deadline {
+            self.core.lend(spare);
+            Connection::new(&mut self.core, &self.link).run_commands();
+            while self.core.has_work() && Instant::now() < deadline {
                 // A message that has not begun goes as it is: there is no time to compress it.
-                self.connection.handle_work(false);
+                self.core.handle_work(false);
             }
-            let queued = self.connection.buffered_amount();
+            let queued = self.core.buffered_amount();
             self.write(&mut cx, now);
-            self.connection.reclaim(spare);
+            self.core.reclaim(spare);
             queued
         });
         if self.buffered() > 0 {

@@ -5,6 +5,7 @@ mod driver;
 #[cfg(all(test, unix))]
 mod guest;
 mod handler;
+mod in_event;
 mod last_turn;
 #[cfg(unix)]
 mod on_loop;
@@ -12,15 +13,14 @@ mod on_task;
 mod opened;
 mod start;
 mod writing;
-mod ws;
 
 pub(crate) use clients::{Clients, Place};
 #[cfg(unix)]
 pub(crate) use driver::Driver;
 pub use handler::Handler;
+pub use in_event::Connection;
 pub(crate) use opened::{Endpoint, Opened, Setup};
 pub(crate) use start::start;
-pub use ws::Ws;
 
 /// For tests that have copies of them.
 #[cfg(test)]

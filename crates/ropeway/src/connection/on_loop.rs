@@ -9,7 +9,7 @@ use mio::{Registry, Token};
 
 use super::driver::Driver;
 use super::handler::Handler;
-use super::ws::Ws;
+use super::in_event::Connection;
 use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
 use crate::io::{Readiness, Socket, Stream, Turn, scratch};
 
@@ -17,13 +17,13 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     /// Sends messages of a topic, and writes them at once as far as the transport takes them.
     pub(super) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
         scratch::with_spare(|spare| {
-            self.connection.lend(spare);
-            Ws::new(&mut self.connection, &self.link).send_published(publications, to);
+            self.core.lend(spare);
+            Connection::new(&mut self.core, &self.link).send_published(publications, to);
             self.write(cx, now);
-            self.connection.reclaim(spare);
+            self.core.reclaim(spare);
         });
-        if self.connection.buffered_amount() > 0 {
-            self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        if self.core.buffered_amount() > 0 {
+            self.link.report(self.core.buffered_amount(), self.core.ready_state());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use ropeway_proto::handshake::Negotiated;
-use ropeway_proto::{Config, Connection, Role, deflate};
+use ropeway_proto::{Config, Connection as Core, Role, deflate};
 use tokio::time::Instant;
 
 use super::clients::{Clients, Place};
@@ -17,7 +17,7 @@ use crate::overflow::Overflow;
 /// A connection whose opening handshake is done, before it is set to work.
 pub(crate) struct Opened<S = Transport> {
     pub(crate) stream: S,
-    pub(crate) connection: Connection,
+    pub(crate) core: Core,
     pub(crate) link: Arc<Link>,
     pub(crate) handshake: Handshake,
     /// Bytes that the peer sent right behind the handshake.
@@ -52,12 +52,12 @@ impl<S> Opened<S> {
         setup: Setup<'_>,
     ) -> Self {
         let link = Arc::new(Link::new(remote_addr, setup.config.max_buffered, setup.overflow));
-        let mut connection = Connection::new(setup.role, setup.config, Instant::now().into_std());
+        let mut core = Core::new(setup.role, setup.config, Instant::now().into_std());
         if let (Some(params), Some(options)) = (&negotiated.deflate, setup.deflate) {
-            connection = connection.with_deflate(params, options);
+            core = core.with_deflate(params, options);
         }
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
         handshake.remote_addr = remote_addr;
-        Self { stream, connection, link, handshake, leftover: Vec::new(), place: None }
+        Self { stream, core, link, handshake, leftover: Vec::new(), place: None }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn start<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> 
 /// Hands a plain TCP connection to an event loop; returns any other.
 #[cfg(unix)]
 fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<Option<Opened>> {
-    let Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place } = opened else {
+    let Opened { stream: Transport::Tcp(tcp), core, link, handshake, leftover, place } = opened else {
         #[cfg(test)]
         return receive_guest(opened, endpoint);
         #[cfg(not(test))]
@@ -38,11 +38,11 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io:
             guarded(|| {
                 tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
             });
-            return Ok(Some(Opened { stream: Transport::Tcp(tcp), connection, link, handshake, leftover, place }));
+            return Ok(Some(Opened { stream: Transport::Tcp(tcp), core, link, handshake, leftover, place }));
         }
     };
     let stream = Socket::new(tcp.into_std()?);
-    let opened = Opened { stream, connection, link, handshake, leftover, place };
+    let opened = Opened { stream, core, link, handshake, leftover, place };
     mailbox.adopt(Box::new(Driver::open(opened, Arc::clone(endpoint))));
     Ok(None)
 }

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use ropeway_proto::Connection;
+use ropeway_proto::Connection as Core;
 
 use crate::io::Stream;
 
@@ -37,27 +37,27 @@ impl Writing {
     pub(super) fn poll_write(
         &mut self,
         stream: &mut impl Stream,
-        connection: &mut Connection,
+        core: &mut Core,
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Poll<io::Result<()>> {
         let mut broken = Ok(());
-        while connection.buffered_amount() > 0 {
+        while core.buffered_amount() > 0 {
             if *self == Self::Ended {
                 // Nobody will take it. What was received before the stream broke is still delivered.
-                connection.handle_broken_pipe(now);
+                core.handle_broken_pipe(now);
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = connection.poll_transmit(&mut slices);
+            let count = core.poll_transmit(&mut slices);
             if count == 0 {
                 break;
             }
             match stream.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => broken = self.end_with(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
-                    connection.handle_transmitted(written);
+                    core.handle_transmitted(written);
                     if *self == Self::Blocked {
-                        connection.handle_taken(now);
+                        core.handle_taken(now);
                     }
                     *self = Self::Unflushed;
                 }
@@ -74,9 +74,9 @@ impl Writing {
                 Err(error) => broken = self.end_with(error),
             }
         }
-        if matches!(self, Self::Idle | Self::Ended) && connection.poll_shutdown() {
+        if matches!(self, Self::Idle | Self::Ended) && core.poll_shutdown() {
             match self {
-                Self::Ended => connection.handle_shutdown(),
+                Self::Ended => core.handle_shutdown(),
                 _ => *self = Self::Ending,
             }
         }
@@ -84,7 +84,7 @@ impl Writing {
             // An error here says that the peer was faster.
             let _ = ready!(stream.poll_shutdown(cx));
             *self = Self::Ended;
-            connection.handle_shutdown();
+            core.handle_shutdown();
         }
         Poll::Ready(broken)
     }

@@ -34,7 +34,7 @@ pub(crate) trait Drive: Send {
     fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>>;
     /// Sends a subscriber the messages of a topic that are for it.
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant);
-    /// The runtime ends: does what was asked through senders and writes, without waiting for the socket. Returns whether it has to be
+    /// The runtime ends: does what was asked through handles and writes, without waiting for the socket. Returns whether it has to be
     /// asked again when the socket is ready. Work of its own ends at the deadline.
     fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool;
     /// Whether the deadline may be sooner than the one that was told last.

@@ -103,7 +103,7 @@ impl EventLoop {
         let entry = self.connections.entries.vacant_entry();
         let key = entry.key();
         if let Err(error) = newcomer.watch(self.poll.get_ref().registry(), Token(key)) {
-            // Its senders are told as it is dropped.
+            // Its handles are told as it is dropped.
             return log_unwatched(&error);
         }
         newcomer.settle(&self.connections.mailbox, key);

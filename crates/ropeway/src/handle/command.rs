@@ -1,4 +1,4 @@
-//! What a [`Sender`](crate::Sender) asks of a connection, on its way there.
+//! What a [`Handle`](crate::Handle) asks of a connection, on its way there.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ thread_local! {
     static COMMANDS: Cell<Vec<Asked>> = const { Cell::new(Vec::new()) };
 }
 
-/// What a sender asks of the connection.
+/// What a handle asks of the connection.
 #[derive(Debug)]
 pub(crate) enum Command {
     Message(Message),

@@ -1,4 +1,4 @@
-//! What a connection and its [`Sender`](crate::Sender)s share: commands on their way in, and the figures on their way
+//! What a connection and its [`Handle`](crate::Handle)s share: commands on their way in, and the figures on their way
 //! out. One short lock; nothing of the user's runs under it.
 
 use std::io;
@@ -77,7 +77,7 @@ impl Link {
     }
 }
 
-/// The senders' side.
+/// The handles' side.
 impl Link {
     pub(crate) fn ready_state(&self) -> ReadyState {
         self.lock().state

@@ -3,9 +3,9 @@
 mod addr;
 mod command;
 mod link;
+mod methods;
 #[cfg(all(test, ropeway_loom))]
 mod orders;
-mod sender;
 mod shared;
 mod sync;
 mod traffic;
@@ -13,4 +13,4 @@ mod unread;
 
 pub(crate) use command::{Asked, Command, with_commands};
 pub(crate) use link::Link;
-pub use sender::Sender;
+pub use methods::Handle;

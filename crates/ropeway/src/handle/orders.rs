@@ -53,8 +53,8 @@ fn take(link: &Link, wait: &Wait, count: usize) -> Vec<Asked> {
 fn a_message_wakes_a_connection_that_parks_meanwhile() {
     loom::model(|| {
         let (link, wait) = link(100);
-        let sender = Arc::clone(&link);
-        let thread = thread::spawn(move || sender.send(Message::from("news")).expect("it is open"));
+        let handle = Arc::clone(&link);
+        let thread = thread::spawn(move || handle.send(Message::from("news")).expect("it is open"));
         assert_eq!(take(&link, &wait, 1).len(), 1);
         thread.join().expect("no panic");
     });
@@ -64,10 +64,10 @@ fn a_message_wakes_a_connection_that_parks_meanwhile() {
 fn a_close_behind_a_message_comes_behind_it() {
     loom::model(|| {
         let (link, wait) = link(100);
-        let sender = Arc::clone(&link);
+        let handle = Arc::clone(&link);
         let thread = thread::spawn(move || {
-            sender.send(Message::from("last")).expect("it is open");
-            sender.close(Some(CloseFrame::new(1000, "")));
+            handle.send(Message::from("last")).expect("it is open");
+            handle.close(Some(CloseFrame::new(1000, "")));
         });
         let commands: Vec<_> = take(&link, &wait, 2).into_iter().map(|asked| asked.command).collect();
         assert!(matches!(commands[..], [Command::Message(_), Command::Close(Some(_))]), "{commands:?}");
@@ -80,8 +80,8 @@ fn a_connection_that_parks_while_it_is_resumed_reads_on() {
     loom::model(|| {
         let (link, wait) = link(100);
         link.pause(true);
-        let sender = Arc::clone(&link);
-        let thread = thread::spawn(move || sender.pause(false));
+        let handle = Arc::clone(&link);
+        let thread = thread::spawn(move || handle.pause(false));
         loop {
             let was_unread = link.is_paused();
             if !was_unread {
@@ -128,11 +128,11 @@ fn a_sender_that_waits_for_room_gets_it_though_it_is_made_meanwhile() {
     loom::model(|| {
         let (link, _wait) = link(1);
         link.report(1, ReadyState::Open);
-        let sender = Arc::clone(&link);
+        let handle = Arc::clone(&link);
         let thread = thread::spawn(move || {
             let (wait, waker) = wait();
             let mut message = Some(Message::from("waits"));
-            while sender.poll_send(&Context::from_waker(&waker), &mut message).is_pending() {
+            while handle.poll_send(&Context::from_waker(&waker), &mut message).is_pending() {
                 wait.0.wait();
             }
             assert!(message.is_none());
@@ -147,18 +147,18 @@ fn whoever_waits_for_the_end_or_a_flush_is_told_of_the_end() {
     loom::model(|| {
         let (link, _wait) = link(100);
         link.report(1, ReadyState::Open);
-        let sender = Arc::clone(&link);
+        let handle = Arc::clone(&link);
         let thread = thread::spawn(move || {
             let (wait, waker) = wait();
             let cx = Context::from_waker(&waker);
             let flushed = loop {
-                match sender.poll_flushed(&cx) {
+                match handle.poll_flushed(&cx) {
                     Poll::Ready(flushed) => break flushed,
                     Poll::Pending => wait.0.wait(),
                 }
             };
             assert_eq!(flushed, Err(SendError::NotOpen(ReadyState::Closed)));
-            assert!(sender.poll_closed(&cx).is_ready());
+            assert!(handle.poll_closed(&cx).is_ready());
         });
         link.end();
         thread.join().expect("no panic");

@@ -1,4 +1,4 @@
-//! The state that a connection and its senders share, under the lock of their link.
+//! The state that a connection and its handles share, under the lock of their link.
 
 #[cfg(unix)]
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What waits between a connection and its senders, in either direction. A connection has it only while something does.
+//! What waits between a connection and its handles, in either direction. A connection has it only while something does.
 
 use std::cell::RefCell;
 use std::task::Waker;
@@ -48,7 +48,7 @@ impl Traffic {
     /// One in which nothing waits.
     pub(crate) fn spare() -> Box<Self> {
         let spare = SPARES_HERE.try_with(|spares| spares.borrow_mut().pop());
-        // At a thread's end, when its spares are gone already, its connections and senders may not be.
+        // At a thread's end, when its spares are gone already, its connections and handles may not be.
         spare.ok().flatten().unwrap_or_default()
     }
 

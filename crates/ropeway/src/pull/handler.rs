@@ -7,7 +7,7 @@ use ropeway_proto::{Closed, Message, MessageRef};
 
 use super::inbox::{End, INBOX_FULL, Inbox, KEPT, MESSAGE_COST, lock, lost, wake};
 use super::websocket::WebSocket;
-use crate::connection::{Handler, Ws};
+use crate::connection::{Connection, Handler};
 use crate::handshake::Handshake;
 
 /// A list of messages in one word.
@@ -33,14 +33,14 @@ pub(crate) struct PullState {
 impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
     type State = PullState;
 
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> PullState {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> PullState {
         let inbox = Arc::new(Mutex::new(Inbox::default()));
-        let socket = WebSocket::new(ws.sender(), Arc::clone(&inbox), handshake.subprotocol.clone());
+        let socket = WebSocket::new(ws.handle(), Arc::clone(&inbox), handshake.subprotocol.clone());
         (self.opened)(socket, handshake);
         PullState { inbox, batch: None }
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, state: &mut PullState, message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, state: &mut PullState, message: MessageRef<'_>) {
         let batch = state.batch.get_or_insert_with(take_messages);
         batch.push(message.into_owned());
         if batch.len() >= KEPT {
@@ -48,13 +48,13 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
         }
     }
 
-    fn on_read_complete(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+    fn on_read_complete(&self, ws: &mut Connection<'_>, state: &mut PullState) {
         state.leave(ws);
     }
 
     /// The user may have an answer to each message that came before, so the peer is answered when the user asks for the next
     /// message behind the last, at once where that is so already.
-    fn on_peer_close(&self, ws: &mut Ws<'_>, state: &mut PullState) {
+    fn on_peer_close(&self, ws: &mut Connection<'_>, state: &mut PullState) {
         state.leave(ws);
         let mut inbox = lock(&state.inbox);
         let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
@@ -65,14 +65,14 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
         }
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, state: PullState, closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, state: PullState, closed: &Closed) {
         state.end(closed.clone());
     }
 }
 
 impl PullState {
     /// Leaves the batch to the user.
-    fn leave(&mut self, ws: &mut Ws<'_>) {
+    fn leave(&mut self, ws: &mut Connection<'_>) {
         let Some(mut batch) = self.batch.take() else { return };
         let mut inbox = lock(&self.inbox);
         let waiting = if inbox.deaf {

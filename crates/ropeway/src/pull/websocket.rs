@@ -15,12 +15,12 @@ use ropeway_proto::{CloseCode, Closed, Message, ReadyState};
 
 use super::inbox::{INBOX_FULL, Inbox, KEPT, lock, lost};
 use crate::error::Error;
-use crate::handle::Sender;
+use crate::handle::Handle;
 
 /// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
 /// [`pull`](crate::Route::pull).
 ///
-/// Pings are answered, and messages of its [`Sender`]s written, whether it is asked for messages or not. A user who does not ask
+/// Pings are answered, and messages of its [`Handle`]s written, whether it is asked for messages or not. A user who does not ask
 /// makes the peer wait once 1 MiB of messages are there (64 bytes added for each); nothing is dropped. A ping or a close frame
 /// behind more than that is seen when messages are taken. Until then the peer is still pinged, and a transport that breaks is
 /// noticed; over plain TCP on Linux also a peer that vanishes, within `ping_interval` and `ping_timeout`, elsewhere when the
@@ -29,7 +29,7 @@ use crate::handle::Sender;
 /// It is also a [`Stream`] and a [`Sink`].
 #[derive(Debug)]
 pub struct WebSocket {
-    sender: Sender,
+    handle: Handle,
     inbox: Arc<Mutex<Inbox>>,
     /// Messages taken out of the inbox, so that its lock is taken once for many.
     batch: VecDeque<Message>,
@@ -37,8 +37,8 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    pub(super) fn new(sender: Sender, inbox: Arc<Mutex<Inbox>>, subprotocol: Option<String>) -> Self {
-        Self { sender, inbox, batch: VecDeque::new(), subprotocol }
+    pub(super) fn new(handle: Handle, inbox: Arc<Mutex<Inbox>>, subprotocol: Option<String>) -> Self {
+        Self { handle, inbox, batch: VecDeque::new(), subprotocol }
     }
 
     /// The next message; `None` once the peer has closed, or this side has terminated the connection.
@@ -57,21 +57,21 @@ impl WebSocket {
     ///
     /// Cancel safe: dropped before it is done, the message is not sent at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        Ok(self.sender.send_wait(message).await?)
+        Ok(self.handle.send_wait(message).await?)
     }
 
     /// Waits until all that was sent is the operating system's. Fails if the connection is over. Cancel safe.
     pub async fn flush(&self) -> Result<(), Error> {
-        Ok(self.sender.flush().await?)
+        Ok(self.handle.flush().await?)
     }
 
     /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
     ///
     /// Cancel safe: the closing handshake goes on without being waited for.
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<Closed, Error> {
-        self.sender.close(code, reason)?;
+        self.handle.close(code, reason)?;
         self.stop_listening();
-        self.sender.closed().await;
+        self.handle.closed().await;
         Ok(self.closed().unwrap_or_else(lost))
     }
 
@@ -87,28 +87,28 @@ impl WebSocket {
 
     /// Where the connection is in its life.
     pub fn ready_state(&self) -> ReadyState {
-        self.sender.ready_state()
+        self.handle.ready_state()
     }
 
     /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
     /// compressed one counts with some bytes for its place.
     pub fn buffered_amount(&self) -> usize {
-        self.sender.buffered_amount()
+        self.handle.buffered_amount()
     }
 
     /// Sends a ping of at most 125 bytes.
     pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), Error> {
-        Ok(self.sender.ping(payload)?)
+        Ok(self.handle.ping(payload)?)
     }
 
     /// The address of the peer's end of the transport; of the last proxy, if there is one.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.sender.remote_addr()
+        self.handle.remote_addr()
     }
 
     /// A handle to send with from anywhere, and at once.
-    pub fn sender(&self) -> Sender {
-        self.sender.clone()
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
@@ -121,14 +121,14 @@ impl WebSocket {
             let was_full = std::mem::take(&mut inbox.cost) >= INBOX_FULL;
             drop(inbox);
             if was_full {
-                self.sender.link().hold(false);
+                self.handle.link().hold(false);
             }
             return Poll::Ready(Ok(Some(message)));
         }
         match &mut inbox.end {
             None => {
                 if std::mem::take(&mut inbox.is_unanswered) {
-                    self.sender.link().answer_close();
+                    self.handle.link().answer_close();
                 }
                 let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
                 let old = if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) };
@@ -157,7 +157,7 @@ impl WebSocket {
         inbox.messages = VecDeque::new();
         drop(inbox);
         self.batch = VecDeque::new();
-        self.sender.link().hold(false);
+        self.handle.link().hold(false);
     }
 }
 
@@ -165,7 +165,7 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         let code = if std::thread::panicking() { CloseCode::INTERNAL_ERROR } else { CloseCode::NORMAL };
         // Both codes can be sent.
-        let _ = self.sender.close(code, "");
+        let _ = self.handle.close(code, "");
         self.stop_listening();
     }
 }
@@ -184,20 +184,20 @@ impl Sink<Message> for WebSocket {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.sender.link().poll_room(cx).map_err(Error::from)
+        self.handle.link().poll_room(cx).map_err(Error::from)
     }
 
     /// Takes what [`poll_ready`](Sink::poll_ready) promised room for, whatever handles have sent since.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        Ok(self.sender.link().send_promised(message)?)
+        Ok(self.handle.link().send_promised(message)?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.sender.link().poll_flushed(cx).map_err(Error::from)
+        self.handle.link().poll_flushed(cx).map_err(Error::from)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.sender.close(CloseCode::NORMAL, "")?;
-        self.sender.link().poll_closed(cx).map(Ok)
+        self.handle.close(CloseCode::NORMAL, "")?;
+        self.handle.link().poll_closed(cx).map(Ok)
     }
 }

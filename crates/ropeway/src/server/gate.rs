@@ -15,7 +15,7 @@ use super::routes::{Routes, Service};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
 use crate::connection::{Clients, Opened, Place, Setup};
-use crate::handle::Sender;
+use crate::handle::Handle;
 use crate::io::Transport;
 use crate::log::{Rate, guarded, one_line};
 
@@ -98,15 +98,15 @@ impl Gate {
             overflow: service.overflow,
         };
         let opened = Opened::new(stream, remote_addr, (request, response), negotiated, setup);
-        let Opened { stream, connection, link, mut handshake, .. } = opened;
+        let Opened { stream, core, link, mut handshake, .. } = opened;
         let proxies = &service.options.proxies;
         handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
-        let sender = Sender::new(Arc::clone(&link));
-        if !place.open(sender.clone()) {
-            send_away(&sender);
+        let handle = Handle::new(Arc::clone(&link));
+        if !place.open(handle.clone()) {
+            send_away(&handle);
         }
         guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
-        (service, Opened { stream, connection, link, handshake, leftover, place: Some(place) })
+        (service, Opened { stream, core, link, handshake, leftover, place: Some(place) })
     }
 }
 
@@ -158,7 +158,7 @@ pub(super) fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option
 }
 
 /// Closes a connection because the server ends.
-pub(super) fn send_away(client: &Sender) {
+pub(super) fn send_away(client: &Handle) {
     // 1001 can be sent.
     let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
 }

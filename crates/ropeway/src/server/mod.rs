@@ -30,10 +30,10 @@ use ropeway_proto::{Bytes, Config};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::connection::{Clients, Handler};
-use crate::handle::Sender;
+use crate::handle::Handle;
 use crate::handshake::Handshake;
 use crate::io::Transport;
-use crate::listen::Socket;
+use crate::listen::Listeners;
 use crate::log::guarded;
 use crate::pull::WebSocket;
 pub use builder::ServerBuilder;
@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// Calls `listen` with each connection of the default route, to put listeners on it.
-    pub fn on_connection(&self, listen: impl Fn(&mut Socket, Handshake) + Send + Sync + 'static) {
+    pub fn on_connection(&self, listen: impl Fn(&mut Listeners, Handshake) + Send + Sync + 'static) {
         self.default_route().on_connection(listen);
     }
 
@@ -133,8 +133,8 @@ impl Server {
     }
 
     /// Handles to all connections that are open.
-    pub fn clients(&self) -> Vec<Sender> {
-        self.gate.clients.senders()
+    pub fn clients(&self) -> Vec<Handle> {
+        self.gate.clients.handles()
     }
 
     /// Serves the port that it was bound to, until [`Server::shutdown`].
@@ -173,7 +173,7 @@ impl Server {
         self.clients().iter().for_each(send_away);
         if tokio::time::timeout(timeout, self.gate.clients.gone()).await.is_err() {
             let left = self.clients();
-            left.iter().for_each(Sender::terminate);
+            left.iter().for_each(Handle::terminate);
             let gone = async {
                 for client in &left {
                     client.closed().await;

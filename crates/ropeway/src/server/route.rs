@@ -8,7 +8,7 @@ use super::gate::{Gate, write};
 use super::routes::Service;
 use crate::connection::{Endpoint, Handler};
 use crate::handshake::Handshake;
-use crate::listen::{Listen, Socket};
+use crate::listen::{Listen, Listeners};
 use crate::overflow::Overflow;
 use crate::pull::{Pull, WebSocket};
 
@@ -41,7 +41,7 @@ impl<'s> Route<'s> {
     }
 
     /// Calls `listen` with each connection, to put listeners on it.
-    pub fn on_connection(self, listen: impl Fn(&mut Socket, Handshake) + Send + Sync + 'static) {
+    pub fn on_connection(self, listen: impl Fn(&mut Listeners, Handshake) + Send + Sync + 'static) {
         self.handler(Listen(listen));
     }
 

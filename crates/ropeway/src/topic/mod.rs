@@ -26,9 +26,9 @@ pub(crate) use table::Table;
 /// subscription ends with its connection.
 ///
 /// **Slow subscribers.** Nobody waits for one. When `max_buffered` bytes wait for a subscriber, there is no room for a message,
-/// and nobody to be told as there is where [`Sender::send`](crate::Sender::send) fails. So by default the subscriber is closed with 1013, try again
+/// and nobody to be told as there is where [`Handle::send`](crate::Handle::send) fails. So by default the subscriber is closed with 1013, try again
 /// later. [`Topic::with_overflow`], or the policy of the route or the server, can have such messages dropped instead; they are
-/// counted ([`Sender::dropped`](crate::Sender::dropped)), and the first is logged.
+/// counted ([`Handle::dropped`](crate::Handle::dropped)), and the first is logged.
 ///
 /// **Fast publishers.** What is published waits until the event loops have sent it. A connection whose handler publishes is
 /// not read from while a loop is behind, as if its peer did not read. Elsewhere [`Topic::publish`] fails when too much waits,

@@ -195,7 +195,7 @@ async fn other_transports_than_tcp_serve_too() {
     ws.send("through a file").await.unwrap();
     assert!(ws.close(1000, "").await.unwrap().clean);
     assert_eq!(log.take_texts(), ["through a file"]);
-    assert_eq!(log.sender().remote_addr(), None);
+    assert_eq!(log.handle().remote_addr(), None);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

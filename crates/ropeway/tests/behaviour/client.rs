@@ -153,7 +153,7 @@ async fn a_port_where_nobody_listens_is_an_error() {
 async fn a_client_can_listen() {
     let server = echo().await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let sender = Client::new()
+    let handle = Client::new()
         .listen(&url(&server), move |ws, handshake| {
             assert_eq!(handshake.response.status(), 101);
             ws.send("first").unwrap();
@@ -163,23 +163,23 @@ async fn a_client_can_listen() {
         })
         .await
         .unwrap();
-    sender.send("second").unwrap();
+    handle.send("second").unwrap();
     assert_eq!(told.recv().await.unwrap(), "first");
     assert_eq!(told.recv().await.unwrap(), "second");
-    sender.close(4000, "done").unwrap();
+    handle.close(4000, "done").unwrap();
     assert_eq!(told.recv().await.unwrap(), "4000 (private use) \"done\"");
-    sender.closed().await;
-    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    handle.closed().await;
+    assert_eq!(handle.ready_state(), ReadyState::Closed);
 }
 
 #[tokio::test]
 async fn a_client_can_handle() {
     let (server, log) = (echo().await, Log::default());
-    let sender = Client::new().connect_with(&url(&server), log.clone()).await.unwrap();
-    sender.send(vec![7; 100_000]).unwrap();
-    sender.ping("are you there").unwrap();
-    sender.close(1000, "").unwrap();
-    sender.closed().await;
+    let handle = Client::new().connect_with(&url(&server), log.clone()).await.unwrap();
+    handle.send(vec![7; 100_000]).unwrap();
+    handle.ping("are you there").unwrap();
+    handle.close(1000, "").unwrap();
+    handle.closed().await;
     let events = log.take_events();
     assert!(events.contains(&Event::Binary(vec![7; 100_000])));
     assert!(events.contains(&Event::Pong(b"are you there".to_vec())));

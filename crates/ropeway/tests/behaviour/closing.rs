@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{Cause, Client, CloseCode, Error, ReadyState, Sender, Server};
+use ropeway::{Cause, Client, CloseCode, Error, Handle, ReadyState, Server};
 use testkit::wire::{BINARY, Frame, TEXT, decode_all};
 use testkit::{Event, variant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,21 +31,21 @@ fn end(log: &Log) -> (u16, String, bool) {
 // What is an error, for both APIs.
 
 /// Brings an end about.
-type Ending = fn(&Wire, &Sender);
+type Ending = fn(&Wire, &Handle);
 
 /// Ends, with what both APIs are to tell as an error, by its cause.
 const ENDINGS: [(&str, Ending, Option<&str>); 8] = [
     ("the peer closes", |wire, _| wire.send(&[close(1000, "")]), None),
-    ("this side terminates", |_, sender| sender.terminate(), None),
+    ("this side terminates", |_, handle| handle.terminate(), None),
     ("the peer's half ends without a close frame", |wire, _| wire.end(), Some("Eof")),
     ("the transport is reset", |wire, _| wire.reset(), Some("Broken")),
     ("the peer breaks the protocol", |wire, _| wire.send(&[continuation("")]), Some("NothingToContinue")),
     ("the peer is silent", |_, _| {}, Some("KeepaliveTimeout")),
-    ("our close is not answered", |_, sender| sender.close(1000, "").unwrap(), Some("CloseTimeout")),
+    ("our close is not answered", |_, handle| handle.close(1000, "").unwrap(), Some("CloseTimeout")),
     (
         "our close is answered by an end",
-        |wire, sender| {
-            sender.close(1000, "").unwrap();
+        |wire, handle| {
+            handle.close(1000, "").unwrap();
             wire.end();
         },
         Some("Eof"),
@@ -65,8 +65,8 @@ async fn an_end_that_nobody_asked_for_is_an_error_once_and_both_apis_agree() {
     for (name, bring_about, expected) in ENDINGS {
         let (log, wire) = connect(Server::builder()).await;
         let (mut ws, pulled) = pull(Server::builder()).await;
-        bring_about(&wire, &log.sender());
-        bring_about(&pulled, &ws.sender());
+        bring_about(&wire, &log.handle());
+        bring_about(&pulled, &ws.handle());
         // Keepalive gives up after twice 20 s.
         for _ in 0..2 {
             pass(20 * SECOND).await;
@@ -99,16 +99,16 @@ async fn after_both_close_frames_a_server_ends_the_transport_at_once() {
     // A server waits for nobody then (RFC 6455 section 7.1.1), and the clock stands still here.
     assert!(wire.is_dropped());
     assert_eq!(end(&log), (4001, "bye".into(), true));
-    log.sender().closed().await;
+    log.handle().closed().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn our_close_goes_behind_what_is_queued_and_waits_for_the_peers() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(10));
-    sender.send(vec![7; 100_000]).unwrap();
-    sender.close(1000, "done").unwrap();
+    handle.send(vec![7; 100_000]).unwrap();
+    handle.close(1000, "done").unwrap();
     settle().await;
     wire.set_room(None);
     settle().await;
@@ -130,10 +130,10 @@ async fn our_close_goes_behind_what_is_queued_and_waits_for_the_peers() {
 #[tokio::test(start_paused = true)]
 async fn closing_twice_sends_one_close_frame() {
     let (log, wire) = connect(Server::builder()).await;
-    log.sender().close(1000, "first").unwrap();
-    log.sender().close(1001, "second").unwrap();
+    log.handle().close(1000, "first").unwrap();
+    log.handle().close(1001, "second").unwrap();
     settle().await;
-    log.sender().close(1002, "third").unwrap();
+    log.handle().close(1002, "third").unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::close(Some((1000, "first")))]);
 }
@@ -142,7 +142,7 @@ async fn closing_twice_sends_one_close_frame() {
 async fn both_may_close_at_the_same_time() {
     let (log, wire) = connect(Server::builder()).await;
     wire.set_room(Some(0));
-    log.sender().close(1000, "mine").unwrap();
+    log.handle().close(1000, "mine").unwrap();
     settle().await;
     wire.send(&[close(1001, "theirs")]);
     settle().await;
@@ -206,7 +206,7 @@ async fn a_close_that_is_not_waited_for_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout() {
     let (log, wire) = connect(Server::builder().close_timeout(3 * SECOND)).await;
-    log.sender().close(1000, "").unwrap();
+    log.handle().close(1000, "").unwrap();
     for _ in 0..2 {
         sleep(SECOND).await;
         // That it speaks of other things changes nothing.
@@ -226,8 +226,8 @@ async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout
 async fn a_peer_that_reads_nothing_cannot_hold_up_a_close() {
     let (log, wire) = connect(Server::builder()).await;
     wire.set_room(Some(0));
-    log.sender().send(vec![7; 100_000]).unwrap();
-    log.sender().close(1000, "").unwrap();
+    log.handle().send(vec![7; 100_000]).unwrap();
+    log.handle().close(1000, "").unwrap();
     pass(10 * SECOND).await;
     settle().await;
     assert!(wire.is_dropped());
@@ -280,8 +280,8 @@ async fn of_a_peer_that_sends_on_after_a_violation_64_mib_are_read_and_no_more()
 #[tokio::test(start_paused = true)]
 async fn a_paused_connection_that_closes_waits_no_longer_than_the_close_timeout() {
     let (log, wire) = connect(Server::builder()).await;
-    log.sender().pause();
-    log.sender().close(1000, "").unwrap();
+    log.handle().pause();
+    log.handle().close(1000, "").unwrap();
     wire.send(&[text("not wanted"), close(1000, "")]);
     pass(10 * SECOND).await;
     settle().await;
@@ -293,14 +293,14 @@ async fn a_paused_connection_that_closes_waits_no_longer_than_the_close_timeout(
 #[tokio::test(start_paused = true)]
 async fn a_paused_connection_whose_transport_is_broken_can_still_be_closed() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
-    sender.pause();
+    let handle = log.handle();
+    handle.pause();
     settle().await;
     wire.reset();
-    sender.send("to nobody").unwrap();
+    handle.send("to nobody").unwrap();
     settle().await;
-    assert_eq!(sender.ready_state(), ReadyState::Closing, "that much is known");
-    sender.close(1000, "").unwrap();
+    assert_eq!(handle.ready_state(), ReadyState::Closing, "that much is known");
+    handle.close(1000, "").unwrap();
     pass(10 * SECOND).await;
     settle().await;
     assert!(wire.is_dropped());
@@ -324,17 +324,17 @@ const STATES: [Before; 11] = [
         "with something to write",
         |log, wire| {
             wire.set_room(Some(3));
-            log.sender().send("not written").unwrap();
+            log.handle().send("not written").unwrap();
         },
         1006,
     ),
-    ("with fragments to come", |log, _| log.sender().send_fragment("Hel", false).unwrap(), 1006),
-    ("behind our close frame", |log, _| log.sender().close(1000, "").unwrap(), 1006),
+    ("with fragments to come", |log, _| log.handle().send_fragment("Hel", false).unwrap(), 1006),
+    ("behind our close frame", |log, _| log.handle().close(1000, "").unwrap(), 1006),
     (
         "before our close frame",
         |log, wire| {
             wire.set_room(Some(0));
-            log.sender().close(1000, "").unwrap();
+            log.handle().close(1000, "").unwrap();
         },
         1006,
     ),
@@ -361,9 +361,9 @@ async fn a_transport_that_ends_or_breaks_in_any_state_is_one_close_event() {
             wire.set_room(None);
             settle().await;
             assert_eq!(log.closed().code.as_u16(), code, "{name}");
-            assert_eq!(log.sender().ready_state(), ReadyState::Closed, "{name}");
+            assert_eq!(log.handle().ready_state(), ReadyState::Closed, "{name}");
             assert!(wire.is_dropped(), "{name}");
-            log.sender().closed().await;
+            log.handle().closed().await;
             sleep(3600 * SECOND).await;
             assert_eq!(log.told().closed.len(), 1, "{name}: it is told once");
         }
@@ -374,7 +374,7 @@ async fn a_transport_that_ends_or_breaks_in_any_state_is_one_close_event() {
 async fn a_transport_that_breaks_is_noticed_while_nothing_is_read_for_want_of_room() {
     let (log, wire) = connect(Server::builder()).await;
     wire.set_room(Some(0));
-    while log.sender().send(vec![7; 100_000]).is_ok() {}
+    while log.handle().send(vec![7; 100_000]).is_ok() {}
     settle().await;
     wire.send(&[text("read at last")]);
     settle().await;
@@ -464,8 +464,8 @@ async fn the_end_is_told_before_it_is_waited_for() {
         }
     });
     let wire = open(&server).await;
-    let sender = server.clients().remove(0);
-    let waiting = tokio::spawn(async move { sender.closed().await });
+    let handle = server.clients().remove(0);
+    let waiting = tokio::spawn(async move { handle.closed().await });
     wire.end();
     waiting.await.unwrap();
     assert!(*told.lock().unwrap());
@@ -547,7 +547,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
         }
     });
     let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
-    ws.sender().send("hello").unwrap();
+    ws.handle().send("hello").unwrap();
     is_blocked.recv().await.unwrap();
     // The 101 is written before the handler is asked, so the client has it all the same.
     let _blocking = ropeway::connect(&format!("ws://{addr}/block")).await.unwrap();
@@ -572,7 +572,7 @@ async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     running.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
     let closed = {
-        ws.sender().closed().await;
+        ws.handle().closed().await;
         ws.closed().unwrap()
     };
     assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));

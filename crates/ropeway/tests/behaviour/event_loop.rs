@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use ropeway::{
-    CloseCode, Handler, Handshake, Message, MessageRef, Overflow, ReadyState, Sender, Server, ServerBuilder, Topic, Ws,
+    CloseCode, Connection, Handle, Handler, Handshake, Message, MessageRef, Overflow, ReadyState, Server,
+    ServerBuilder, Topic,
 };
 use testkit::wire::Frame;
 use tokio::runtime::Runtime;
@@ -21,9 +22,9 @@ struct Echo;
 impl Handler for Echo {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         assert_ne!(message.as_text(), Some("panic"), "this is meant to panic");
         ws.send(message).expect("a reply finds room");
     }
@@ -160,14 +161,14 @@ async fn a_peer_that_answers_is_kept_and_one_that_ends_mid_frame_is_let_go() {
     eventually("the peer is let go", || server.clients().is_empty()).await;
 }
 
-/// Hands its senders out.
-struct HandsOut(mpsc::UnboundedSender<Sender>);
+/// Hands its handles out.
+struct HandsOut(mpsc::UnboundedSender<Handle>);
 
 impl Handler for HandsOut {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
-        self.0.send(ws.sender()).expect("the test waits for it");
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
+        self.0.send(ws.handle()).expect("the test waits for it");
     }
 }
 
@@ -177,16 +178,16 @@ fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let (server, url) = runtime.block_on(serve(Server::builder(), HandsOut(tell)));
     let mut client = elsewhere.block_on(ropeway::connect(&url)).expect("a connection");
-    let sender = elsewhere.block_on(told.recv()).expect("it opened");
+    let handle = elsewhere.block_on(told.recv()).expect("it opened");
     let waiting = elsewhere.spawn({
-        let sender = sender.clone();
-        async move { sender.closed().await }
+        let handle = handle.clone();
+        async move { handle.closed().await }
     });
     drop(runtime);
     elsewhere.block_on(async {
         waiting.await.expect("no panic");
-        assert_eq!(sender.ready_state(), ReadyState::Closed);
-        assert!(sender.send("too late").is_err());
+        assert_eq!(handle.ready_state(), ReadyState::Closed);
+        assert!(handle.send("too late").is_err());
         assert!(server.clients().is_empty());
         assert!(client.recv().await.is_err(), "the client sees an end without a close frame");
     });
@@ -265,7 +266,7 @@ struct Subscribes(Topic);
 impl Handler for Subscribes {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
         ws.subscribe(&self.0);
     }
 }
@@ -290,22 +291,22 @@ async fn a_subscriber_that_is_closed_for_lack_of_room_is_let_go_though_nothing_c
 
 /// Echoes; says at each short message how much waits on the connection that a long one came from.
 struct Watch {
-    noisy: std::sync::Mutex<Option<Sender>>,
+    noisy: std::sync::Mutex<Option<Handle>>,
     waiting: mpsc::UnboundedSender<usize>,
 }
 
 impl Handler for Watch {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         let mut noisy = self.noisy.lock().unwrap();
         if message.len() > 1000 {
-            *noisy = Some(ws.sender());
+            *noisy = Some(ws.handle());
         }
         ws.send(message).expect("a reply finds room");
-        self.waiting.send(noisy.as_ref().map_or(0, Sender::buffered_amount)).expect("the test listens");
+        self.waiting.send(noisy.as_ref().map_or(0, Handle::buffered_amount)).expect("the test listens");
     }
 }
 

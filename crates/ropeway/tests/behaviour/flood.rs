@@ -43,7 +43,7 @@ async fn pings_that_nobody_waits_for_are_not_answered_one_by_one() {
     for number in 0..1000_u32 {
         wire.send(&[ping(number.to_be_bytes().repeat(30))]);
         settle().await;
-        assert!(log.sender().buffered_amount() < 5000, "{} bytes", log.sender().buffered_amount());
+        assert!(log.handle().buffered_amount() < 5000, "{} bytes", log.handle().buffered_amount());
     }
     assert_eq!(log.take_events().len(), 1000);
     wire.set_room(None);
@@ -51,7 +51,7 @@ async fn pings_that_nobody_waits_for_are_not_answered_one_by_one() {
     let pongs = wire.take_frames();
     assert!(pongs.iter().all(|pong| pong.opcode == PONG));
     assert_eq!(pongs.last().unwrap().payload, 999_u32.to_be_bytes().repeat(30), "the newest is");
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +61,7 @@ async fn more_than_a_thousand_control_frames_a_second_are_answered_with_1008() {
         wire.set_room(Some(0));
         wire.send(&vec![frame.clone(); 1000]);
         settle().await;
-        assert_eq!(log.sender().ready_state(), ReadyState::Open);
+        assert_eq!(log.handle().ready_state(), ReadyState::Open);
         wire.send(&[text("whole"), frame.clone(), text("behind")]);
         assert_eq!(failed(&log, &wire).await, (Violation::ControlFlood(1000), 1008));
         let events = log.take_events();
@@ -79,7 +79,7 @@ async fn a_thousand_control_frames_in_every_second_are_no_flood() {
         sleep(SECOND).await;
     }
     assert_eq!(log.take_events().len(), 5000);
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +90,7 @@ async fn pings_between_the_bytes_of_a_slow_reader_do_not_pile_up() {
         wire.set_room(Some(3));
         wire.send(&vec![ping(vec![7; 125]); 2]);
         settle().await;
-        assert!(log.sender().buffered_amount() < 10_000, "round {round}: {}", log.sender().buffered_amount());
+        assert!(log.handle().buffered_amount() < 10_000, "round {round}: {}", log.handle().buffered_amount());
         sleep(SECOND / 100).await;
     }
     wire.set_room(None);
@@ -107,7 +107,7 @@ async fn a_message_of_endless_empty_fragments_is_answered_with_1008() {
     wire.send(&[text("begun").unfinished()]);
     wire.send(&vec![continuation("").unfinished(); 99]);
     settle().await;
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
     wire.send(&[continuation("").unfinished()]);
     assert_eq!(failed(&log, &wire).await, (Violation::TooManyFragments(100), 1008));
 }

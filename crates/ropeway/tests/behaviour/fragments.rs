@@ -9,19 +9,19 @@ use super::wire::settle;
 #[tokio::test(start_paused = true)]
 async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
-    sender.send_fragment("one ", false).unwrap();
-    sender.send("waits").unwrap();
+    let handle = log.handle();
+    handle.send_fragment("one ", false).unwrap();
+    handle.send("waits").unwrap();
     settle().await;
-    sender.ping("does not").unwrap();
+    handle.ping("does not").unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::new(TEXT, "one ").unfinished(), Frame::new(PING, "does not")]);
     // The message, and the place that it waits in.
-    assert!((5..100).contains(&sender.buffered_amount()), "{} bytes", sender.buffered_amount());
-    sender.send_fragment("two ", false).unwrap();
-    sender.send(vec![1; 10_000]).unwrap();
-    sender.send_fragment("three", true).unwrap();
-    sender.send("behind").unwrap();
+    assert!((5..100).contains(&handle.buffered_amount()), "{} bytes", handle.buffered_amount());
+    handle.send_fragment("two ", false).unwrap();
+    handle.send(vec![1; 10_000]).unwrap();
+    handle.send_fragment("three", true).unwrap();
+    handle.send("behind").unwrap();
     settle().await;
     let expected = [
         Frame::new(CONTINUATION, "two ").unfinished(),
@@ -31,7 +31,7 @@ async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
         Frame::new(TEXT, "behind"),
     ];
     assert_eq!(wire.take_frames(), expected);
-    assert_eq!(sender.buffered_amount(), 0);
+    assert_eq!(handle.buffered_amount(), 0);
 }
 
 #[tokio::test(start_paused = true)]

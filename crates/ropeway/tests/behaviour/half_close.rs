@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ropeway::{Cause, Error, Handler, Handshake, Message, ReadyState, SendError, Server, ServerBuilder, Ws};
+use ropeway::{Cause, Connection, Error, Handler, Handshake, Message, ReadyState, SendError, Server, ServerBuilder};
 use testkit::wire::{BINARY, Frame, TEXT, decode_all};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -238,14 +238,14 @@ struct Later;
 impl Handler for Later {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_peer_close(&self, ws: &mut Ws<'_>, (): &mut ()) {
-        let sender = ws.sender();
+    fn on_peer_close(&self, ws: &mut Connection<'_>, (): &mut ()) {
+        let handle = ws.handle();
         tokio::spawn(async move {
             sleep(SECOND).await;
-            sender.send("the answer took its time").unwrap();
-            sender.close(4000, "").unwrap();
+            handle.send("the answer took its time").unwrap();
+            handle.close(4000, "").unwrap();
         });
     }
 }
@@ -267,9 +267,9 @@ struct Never;
 impl Handler for Never {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_peer_close(&self, _ws: &mut Ws<'_>, (): &mut ()) {}
+    fn on_peer_close(&self, _ws: &mut Connection<'_>, (): &mut ()) {}
 }
 
 #[tokio::test(start_paused = true)]

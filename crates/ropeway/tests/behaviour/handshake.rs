@@ -90,7 +90,7 @@ async fn what_is_pipelined_behind_a_refused_request_never_reaches_the_applicatio
     assert_eq!(response.headers()["sec-websocket-version"], "13");
     assert!(body.contains("version \"12\""), "{body}");
     assert_eq!(body.lines().count(), 1, "nothing is answered but the first: {body}");
-    assert_eq!(log.told().senders.len(), 0);
+    assert_eq!(log.told().handles.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +155,7 @@ async fn half_a_head_is_answered_with_408_when_the_time_is_up() {
     let (response, body) = answer_of(&wire);
     assert_eq!(response.status(), 408);
     assert!(body.contains("not finished in time"), "{body}");
-    assert_eq!(log.told().senders.len(), 0);
+    assert_eq!(log.told().handles.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,7 +225,7 @@ async fn a_client_that_does_not_read_the_101_is_let_go() {
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(wire.take_written(), b"HTTP/1.1 101 Switchi");
-    assert_eq!(log.told().senders.len(), 0);
+    assert_eq!(log.told().handles.len(), 0);
 }
 
 // Limits.
@@ -242,7 +242,7 @@ async fn a_head_with_thousands_of_headers_is_refused_wherever_the_upgrade_is() {
     assert!(body.contains("more than 100 header lines"), "{body}");
     let (response, _) = ask(&server, request(&many)).await;
     assert_eq!(response.status(), 431);
-    assert_eq!(log.told().senders.len(), 0);
+    assert_eq!(log.told().handles.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +291,7 @@ async fn the_most_connections_count_those_whose_handshake_is_not_done() {
     sleep(13 * SECOND).await;
     settle().await;
     assert!(slow.is_dropped());
-    assert_eq!(log.told().senders.len(), 0);
+    assert_eq!(log.told().handles.len(), 0);
     open(&server).await;
 }
 
@@ -418,7 +418,7 @@ async fn the_application_can_refuse_with_an_answer_of_its_own() {
     let (response, body) = ask(&server, request("")).await;
     assert_eq!((response.status().as_u16(), body.as_str()), (401, "log in first"));
     assert_eq!(response.headers()["www-authenticate"], "Basic");
-    assert_eq!(log.told().senders.len(), 0);
+    assert_eq!(log.told().handles.len(), 0);
     open_with(&server, request("Authorization: Basic YTpi\r\n")).await;
 }
 

@@ -44,7 +44,7 @@ async fn any_byte_keeps_a_connection_alive() {
     }
     settle().await;
     assert_eq!(wire.take_frames(), []);
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
     wire.send_bytes([7]);
     settle().await;
     // An answer does too, once it is asked.
@@ -55,7 +55,7 @@ async fn any_byte_keeps_a_connection_alive() {
         wire.send_bytes([7]);
         settle().await;
     }
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +63,7 @@ async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
     let (log, wire) = connect(Server::builder()).await;
     let message = vec![7; 2_000_000];
     wire.set_room(Some(0));
-    log.sender().send(message.clone()).unwrap();
+    log.handle().send(message.clone()).unwrap();
     // It takes five minutes, in which our ping is stuck behind it and the peer has nothing to say.
     for _ in 0..30 {
         sleep(10 * SECOND).await;
@@ -72,14 +72,14 @@ async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
     settle().await;
     let frames = wire.take_frames();
     assert!(frames[0] == Frame::new(BINARY, message));
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
     for asked in &frames[1..] {
         wire.send(&[pong(asked.payload.clone())]);
     }
     settle().await;
     // One that takes nothing more is.
     wire.set_room(Some(0));
-    log.sender().send(vec![7; 2_000_000]).unwrap();
+    log.handle().send(vec![7; 2_000_000]).unwrap();
     pass(40 * SECOND).await;
     settle().await;
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
@@ -97,7 +97,7 @@ async fn keepalive_can_be_set_and_turned_off() {
     sleep(100_000 * SECOND).await;
     settle().await;
     assert_eq!(wire.take_frames(), []);
-    assert_eq!(log.sender().ready_state(), ReadyState::Open);
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
 }
 
 #[tokio::test(start_paused = true)]

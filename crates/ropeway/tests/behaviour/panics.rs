@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ropeway::{Closed, Handler, Handshake, MessageRef, ReadyState, Server, Ws};
+use ropeway::{Closed, Connection, Handler, Handshake, MessageRef, ReadyState, Server};
 use testkit::wire::Frame;
 
 use super::script::{Log, binary, close, code_of, codes, open, ping, request, text};
@@ -16,29 +16,29 @@ struct Panics(&'static str, Log);
 impl Handler for Panics {
     type State = Arc<AtomicBool>;
 
-    fn on_open(&self, ws: &mut Ws<'_>, handshake: Handshake) -> Arc<AtomicBool> {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Arc<AtomicBool> {
         assert_ne!(self.0, "open", "this is meant to panic");
         self.1.on_open(ws, handshake);
         Arc::default()
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, is_read: &mut Arc<AtomicBool>, message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, is_read: &mut Arc<AtomicBool>, message: MessageRef<'_>) {
         let is_it = message.as_text() == Some(self.0);
         assert!(self.0 == "read" || !is_it, "this is meant to panic");
         is_read.fetch_or(is_it, Relaxed);
         self.1.on_message(ws, &mut (), message);
     }
 
-    fn on_read_complete(&self, _ws: &mut Ws<'_>, is_read: &mut Arc<AtomicBool>) {
+    fn on_read_complete(&self, _ws: &mut Connection<'_>, is_read: &mut Arc<AtomicBool>) {
         assert!(!is_read.load(Relaxed), "this is meant to panic");
     }
 
-    fn on_ping(&self, ws: &mut Ws<'_>, _: &mut Arc<AtomicBool>, payload: &[u8]) {
+    fn on_ping(&self, ws: &mut Connection<'_>, _: &mut Arc<AtomicBool>, payload: &[u8]) {
         assert_ne!(payload, self.0.as_bytes(), "this is meant to panic");
         self.1.on_ping(ws, &mut (), payload);
     }
 
-    fn on_close(&self, ws: &mut Ws<'_>, _: Arc<AtomicBool>, closed: &Closed) {
+    fn on_close(&self, ws: &mut Connection<'_>, _: Arc<AtomicBool>, closed: &Closed) {
         assert_ne!(self.0, "close", "this is meant to panic");
         self.1.on_close(ws, (), closed);
     }
@@ -122,10 +122,10 @@ async fn a_panic_at_the_close_event_harms_nobody() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handler(Panics("close", log.clone()));
     let wire = open(&server).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.end();
-    sender.closed().await;
-    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    handle.closed().await;
+    assert_eq!(handle.ready_state(), ReadyState::Closed);
     assert_eq!(server.clients().len(), 0);
     open(&server).await;
 }

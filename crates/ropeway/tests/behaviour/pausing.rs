@@ -18,17 +18,17 @@ async fn a_paused_connection_delivers_nothing_until_it_is_resumed() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handler(log.clone());
     let wire = open(&server).await;
-    let sender = log.sender();
-    sender.pause();
+    let handle = log.handle();
+    handle.pause();
     let before = wire.read();
     wire.send(&[text("1"), ping("2")]);
     wire.send(&[text("3")]);
     settle().await;
     assert_eq!((log.take_events(), wire.read()), (vec![], before));
-    sender.send("sent all the same").unwrap();
+    handle.send("sent all the same").unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::new(TEXT, "sent all the same")]);
-    sender.resume();
+    handle.resume();
     settle().await;
     let expected = [Event::Text("1".into()), Event::Ping(b"2".to_vec()), Event::Text("3".into())];
     assert_eq!(log.take_events(), expected);
@@ -49,7 +49,7 @@ async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
         }
     });
     let wire = open(&server).await;
-    let sender = server.clients().remove(0);
+    let handle = server.clients().remove(0);
     let mut bytes = Vec::new();
     for payload in ["1", "2", "3"] {
         text(payload).encode_into(&mut bytes);
@@ -59,7 +59,7 @@ async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
     for expected in [&["1"][..], &["1", "2"]] {
         settle().await;
         assert_eq!(*seen.lock().unwrap(), expected);
-        sender.resume();
+        handle.resume();
     }
     settle().await;
     wire.send_bytes(half);
@@ -72,18 +72,18 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handler(log.clone());
     let wire = open(&server).await;
-    let sender = log.sender();
+    let handle = log.handle();
     pass(20 * SECOND).await;
     settle().await;
     let asked = wire.take_frames().remove(0);
     // Its answer, and a message, come while the connection is paused for an hour.
-    sender.pause();
+    handle.pause();
     wire.send(&[pong(asked.payload.clone()), text("here I am")]);
     sleep(3600 * SECOND).await;
-    sender.resume();
+    handle.resume();
     settle().await;
     assert_eq!(log.take_events(), [Event::Pong(asked.payload), Event::Text("here I am".into())]);
-    assert_eq!(sender.ready_state(), ReadyState::Open);
+    assert_eq!(handle.ready_state(), ReadyState::Open);
     // After which silence counts again.
     pass(40 * SECOND).await;
     settle().await;
@@ -95,8 +95,8 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handler(log.clone());
     let wire = open(&server).await;
-    let sender = log.sender();
-    sender.pause();
+    let handle = log.handle();
+    handle.pause();
     let mut pongs = 0;
     while pongs <= 1_000 {
         sleep(3600 * SECOND).await;
@@ -105,9 +105,9 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
         wire.send(&pings.iter().map(|ping| pong(ping.payload.clone())).collect::<Vec<_>>());
         pongs += pings.len();
     }
-    sender.resume();
+    handle.resume();
     settle().await;
-    assert_eq!((log.take_events().len(), sender.ready_state()), (pongs, ReadyState::Open));
+    assert_eq!((log.take_events().len(), handle.ready_state()), (pongs, ReadyState::Open));
     // Those were expected. What nobody asked for is counted as ever.
     wire.send(&vec![pong("x"); 1_001]);
     settle().await;
@@ -120,13 +120,13 @@ async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
     let (server, log) = (Server::builder().config(config).build(), Log::default());
     server.handler(log.clone());
     let wire = open(&server).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.send(&[text("begun ").unfinished()]);
     settle().await;
-    sender.pause();
+    handle.pause();
     wire.send(&[continuation("done")]);
     sleep(60 * SECOND).await;
-    sender.resume();
+    handle.resume();
     settle().await;
     assert_eq!(log.take_texts(), ["begun done"]);
     // Whether the peer is there was asked all the same.

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use ropeway::{Handler, Handshake, MessageRef, Overflow, PublishError, ReadyState, SendError, Server, Topic, Ws};
+use ropeway::{
+    Connection, Handler, Handshake, MessageRef, Overflow, PublishError, ReadyState, SendError, Server, Topic,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -35,9 +37,9 @@ struct Press {
 impl Handler for Press {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) {}
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         if message.as_text() == Some("subscribe") {
             ws.subscribe(&self.topic);
         } else {
@@ -140,7 +142,7 @@ fn a_publisher_that_has_to_wait_for_long_is_not_taken_for_one_that_is_gone() {
     publisher.write_all(&masked(binary("")).repeat(BEHIND / WORK + 1)).expect("the sockets take so much");
     here.block_on(eventually("the publisher waits", || works.published() == BEHIND / WORK));
     here.block_on(async { tokio::time::sleep(Duration::from_secs(120)).await });
-    let states: Vec<_> = works.server.clients().iter().map(ropeway::Sender::ready_state).collect();
+    let states: Vec<_> = works.server.clients().iter().map(ropeway::Handle::ready_state).collect();
     assert_eq!(states, [ReadyState::Open; 2]);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = std::thread::spawn(move || there.block_on(stopped));
@@ -184,15 +186,15 @@ async fn a_topic_may_drop_what_a_slow_subscriber_has_no_room_for_and_counts_it()
         for _ in 0..COUNT {
             topic.publish_wait(vec![7; 1 << 20]).await;
         }
-        let sender = house.server.clients().remove(0);
-        eventually("the last one is sent or dropped", || sender.dropped() > 0).await;
+        let handle = house.server.clients().remove(0);
+        eventually("the last one is sent or dropped", || handle.dropped() > 0).await;
         let mut heard = 0;
-        while heard + sender.dropped() < COUNT as u64 {
+        while heard + handle.dropped() < COUNT as u64 {
             client.recv().await.expect("no error").expect("it is open");
             heard += 1;
         }
-        assert!(heard > 0 && sender.dropped() > 0, "heard {heard}, dropped {}", sender.dropped());
-        assert_eq!(sender.ready_state(), ReadyState::Open);
+        assert!(heard > 0 && handle.dropped() > 0, "heard {heard}, dropped {}", handle.dropped());
+        assert_eq!(handle.ready_state(), ReadyState::Open);
     }
 }
 
@@ -207,8 +209,8 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
             let mut client = house.client().await;
             client.send("subscribe").await.expect("it is open");
             house.until(1).await;
-            let sender = house.server.clients().remove(0);
-            while sender.dropped() == 0 {
+            let handle = house.server.clients().remove(0);
+            while handle.dropped() == 0 {
                 house.topic.publish_wait(vec![7; 1 << 20]).await;
             }
             if is_closed {
@@ -216,7 +218,7 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
                 let closed = client.closed().expect("it is closed");
                 assert_eq!((closed.code.as_u16(), &closed.reason[..]), (1013, "the write queue is full"));
             } else {
-                assert_eq!(sender.ready_state(), ReadyState::Open);
+                assert_eq!(handle.ready_state(), ReadyState::Open);
             }
         }
     }
@@ -251,14 +253,14 @@ async fn publishers_wait_for_subscribers_that_have_not_had_their_turn() {
 #[tokio::test(start_paused = true)]
 async fn empty_messages_are_bounded_by_their_number() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     // Its task has not run since.
-    let count = (0..100_000).take_while(|_| sender.send("").is_ok()).count();
+    let count = (0..100_000).take_while(|_| handle.send("").is_ok()).count();
     assert_eq!(count, 16 * 1024);
-    assert_eq!(sender.send(""), Err(SendError::Full { buffered: 0 }));
+    assert_eq!(handle.send(""), Err(SendError::Full { buffered: 0 }));
     settle().await;
     assert_eq!(wire.take_frames().len(), count);
-    sender.send("room again").expect("room");
+    handle.send("room again").expect("room");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ropeway::{
-    Cause, CloseCode, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder, Violation,
-    WebSocket, Ws,
+    Cause, CloseCode, Connection, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder,
+    Violation, WebSocket,
 };
 use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -71,15 +71,15 @@ struct Reads;
 impl Handler for Reads {
     type State = usize;
 
-    fn on_open(&self, _ws: &mut Ws<'_>, _handshake: Handshake) -> usize {
+    fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) -> usize {
         0
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, brought: &mut usize, _message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, brought: &mut usize, _message: MessageRef<'_>) {
         *brought += 1;
     }
 
-    fn on_read_complete(&self, ws: &mut Ws<'_>, brought: &mut usize) {
+    fn on_read_complete(&self, ws: &mut Connection<'_>, brought: &mut usize) {
         let _ = ws.send(std::mem::take(brought).to_string());
     }
 }
@@ -114,14 +114,14 @@ async fn a_client_that_sends_and_never_reads_fills_the_write_queue_and_no_more()
         ws.on_message(|ws, message| ws.send(message).expect("a reply always finds room"));
     });
     let wire = open(&server).await;
-    let sender = server.clients().remove(0);
+    let handle = server.clients().remove(0);
     wire.set_room(Some(0));
     let messages: Vec<_> = (0..1000).map(|number| binary(numbered(number, 10_000))).collect();
     for message in &messages {
         wire.send(std::slice::from_ref(message));
     }
     settle().await;
-    let (read, buffered) = (wire.read(), sender.buffered_amount());
+    let (read, buffered) = (wire.read(), handle.buffered_amount());
     assert!((MAX..MAX + 10_004).contains(&buffered), "{buffered} bytes are queued");
     assert!(read <= MAX + READ, "{read} bytes were read");
 
@@ -129,7 +129,7 @@ async fn a_client_that_sends_and_never_reads_fills_the_write_queue_and_no_more()
     wire.set_room(Some(30_000));
     settle().await;
     assert!(wire.read() > read);
-    assert!(sender.buffered_amount() < MAX + 10_004);
+    assert!(handle.buffered_amount() < MAX + 10_004);
     wire.set_room(None);
     for _ in 0..10 {
         // One turn after the other, as others have theirs.
@@ -147,12 +147,12 @@ async fn replies_larger_than_what_asks_for_them_fill_the_write_queue_and_no_more
         ws.on_message(|ws, _| ws.send(vec![7; 50_000]).expect("a reply always finds room"));
     });
     let wire = open(&server).await;
-    let sender = server.clients().remove(0);
+    let handle = server.clients().remove(0);
     wire.set_room(Some(0));
     let asking = vec![text("more"); 1000];
     wire.send(&asking);
     settle().await;
-    assert_eq!(sender.buffered_amount(), 2 * 50_004, "of one read no more is handled than there is room for");
+    assert_eq!(handle.buffered_amount(), 2 * 50_004, "of one read no more is handled than there is room for");
     wire.set_room(None);
     for _ in 0..1000 {
         settle().await;
@@ -261,7 +261,7 @@ async fn while_a_connection_is_full_it_still_sends() {
 #[tokio::test(start_paused = true)]
 async fn an_inbox_is_bounded_while_its_connection_closes_too() {
     let (mut ws, wire) = pull(Server::builder()).await;
-    ws.sender().close(1001, "").unwrap();
+    ws.handle().close(1001, "").unwrap();
     settle().await;
     for number in 0..400 {
         wire.send(&[binary(numbered(number, 10_000))]);
@@ -387,7 +387,7 @@ async fn a_sink_that_is_ready_takes_its_message_whatever_others_send_meanwhile()
     let (mut ws, wire) = pull(Server::builder().max_buffered(100)).await;
     wire.set_room(Some(0));
     poll_fn(|cx| futures_util::Sink::poll_ready(Pin::new(&mut ws), cx)).await.unwrap();
-    ws.sender().send(vec![0; 200]).unwrap();
+    ws.handle().send(vec![0; 200]).unwrap();
     futures_util::Sink::start_send(Pin::new(&mut ws), "promised".into()).unwrap();
     wire.set_room(None);
     settle().await;
@@ -477,7 +477,7 @@ async fn dropping_a_web_socket_closes_with_1000_whatever_is_unread() {
         wire.send(&[binary(vec![7; 10_000])]);
     }
     settle().await;
-    let sender = ws.sender();
+    let handle = ws.handle();
     drop(ws);
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::close(Some((1000, "")))]);
@@ -485,7 +485,7 @@ async fn dropping_a_web_socket_closes_with_1000_whatever_is_unread() {
     settle().await;
     assert!(wire.is_ended());
     wire.end();
-    sender.closed().await;
+    handle.closed().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -521,7 +521,7 @@ fn a_user_on_another_runtime_is_told_when_the_connections_own_is_gone() {
         assert_eq!(closed.cause, Cause::Abandoned);
         assert_eq!(ws.recv().await.unwrap(), None, "an error is told once");
         assert!(ws.send("x").await.is_err());
-        ws.sender().closed().await;
+        ws.handle().closed().await;
         ws.close(1000, "").await.unwrap();
     });
 }

@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use ropeway::{Client, Error, ReadyState, SendError, Sender, Server, WebSocket};
+use ropeway::{Client, Error, Handle, ReadyState, SendError, Server, WebSocket};
 use ropeway_proto::{self as proto, CloseCode, deflate};
 use testkit::wire::{Frame, KEY, decode_all};
 use testkit::{Case, Closed, Command, Cut, Deflate, Event, Outcome, Role, State, Step, configure, variant};
@@ -25,7 +25,7 @@ use super::wire::{Wire, pass, settle};
 
 const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
 
-/// The row that cannot be written with a [`Sender`].
+/// The row that cannot be written with a [`Handle`].
 const CLOSE_WITHOUT_A_CODE: &str = "our_close_without_a_code_is_empty";
 
 /// Runs rows on a clock that stands still until all tasks wait.
@@ -73,10 +73,10 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
     let server = builder.build();
     server.handler(log.clone());
     let wire = open_with(&server, request(&headers)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     let mut steps = start(case, cut, &wire).into_iter().peekable();
     while let Some(step) = steps.next() {
-        if let Err(refused) = take(&step, steps.peek(), &wire, &sender).await {
+        if let Err(refused) = take(&step, steps.peek(), &wire, &handle).await {
             log.told().events.push(refused);
         }
     }
@@ -90,7 +90,7 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
         events: log.take_events(),
         sent: wire.take_written(),
         ended: wire.is_ended(),
-        state: state(sender.ready_state()),
+        state: state(handle.ready_state()),
         closed: log.told().closed.first().map(Closed::from),
     };
     let mut expected = case.clone();
@@ -110,12 +110,12 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     client = client.per_message_deflate(case.config.deflate.as_ref().map(options));
     let (ws, wire) = open_client_with(&client, case.config.deflate.as_ref().map(options), b"").await;
     let mut ws = ws.await;
-    let sender = ws.sender();
+    let handle = ws.handle();
     let mut events = Vec::new();
     let mut end = Vec::new();
     let mut steps = start(case, cut, &wire).into_iter().peekable();
     while let Some(step) = steps.next() {
-        events.extend(take(&step, steps.peek(), &wire, &sender).await.err());
+        events.extend(take(&step, steps.peek(), &wire, &handle).await.err());
         pull(&mut ws, &mut events, &mut end).await;
         // The peer may have been answered by that.
         if !matches!((&step, steps.peek()), (Step::Receive(_), Some(Step::Receive(_)))) {
@@ -127,7 +127,7 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
         events,
         sent: with_the_key(&wire.take_written()),
         ended: wire.is_ended(),
-        state: state(sender.ready_state()),
+        state: state(handle.ready_state()),
         closed: ws.closed().as_ref().map(Closed::from),
     };
     let mut expected = case.clone();
@@ -164,7 +164,7 @@ fn start(case: &Case, cut: Cut, wire: &Wire) -> Vec<Step> {
 }
 
 /// Something happens, and all that follows from it. Reads that come one behind the other need not be waited for singly.
-async fn take(step: &Step, next: Option<&Step>, wire: &Wire, sender: &Sender) -> Result<(), Event> {
+async fn take(step: &Step, next: Option<&Step>, wire: &Wire, handle: &Handle) -> Result<(), Event> {
     let mut result = Ok(());
     match step {
         Step::Receive(bytes) => wire.send_bytes(bytes.clone()),
@@ -182,7 +182,7 @@ async fn take(step: &Step, next: Option<&Step>, wire: &Wire, sender: &Sender) ->
                 pass(Duration::ZERO).await;
             }
         }
-        Step::Send(command) => result = send(sender, command),
+        Step::Send(command) => result = send(handle, command),
     }
     if !matches!((step, next), (Step::Receive(_), Some(Step::Receive(_)))) {
         settle().await;
@@ -190,21 +190,21 @@ async fn take(step: &Step, next: Option<&Step>, wire: &Wire, sender: &Sender) ->
     result.map_err(|error| Event::Refused(variant(&error)))
 }
 
-fn send(sender: &Sender, command: &Command) -> Result<(), SendError> {
+fn send(handle: &Handle, command: &Command) -> Result<(), SendError> {
     match command.clone() {
-        Command::Text(text) => sender.send(text),
-        Command::Binary(payload) => sender.send(payload),
-        Command::TextFragment(text) => sender.send_fragment(text, false),
-        Command::BinaryFragment(payload) => sender.send_fragment(payload, false),
-        Command::Continuation { part, last } => sender.send_fragment(part, last),
-        Command::Ping(payload) => sender.ping(payload),
-        Command::Pong(payload) => sender.pong(payload),
+        Command::Text(text) => handle.send(text),
+        Command::Binary(payload) => handle.send(payload),
+        Command::TextFragment(text) => handle.send_fragment(text, false),
+        Command::BinaryFragment(payload) => handle.send_fragment(payload, false),
+        Command::Continuation { part, last } => handle.send_fragment(part, last),
+        Command::Ping(payload) => handle.ping(payload),
+        Command::Pong(payload) => handle.pong(payload),
         Command::Close(body) => {
             let (code, reason) = body.expect("a close frame with a code");
-            sender.close(code, reason)
+            handle.close(code, reason)
         }
         Command::Terminate => {
-            sender.terminate();
+            handle.terminate();
             Ok(())
         }
         Command::AnswerClose => unreachable!("a row without `auto_close`"),

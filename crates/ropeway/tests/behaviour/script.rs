@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ropeway::{Client, Error, Handler, Handshake, MessageRef, Sender, Server, ServerBuilder, Transport, WebSocket, Ws};
+use ropeway::{
+    Client, Connection, Error, Handle, Handler, Handshake, MessageRef, Server, ServerBuilder, Transport, WebSocket,
+};
 use ropeway_proto as proto;
 use ropeway_proto::handshake::{HeadReader, Limits, OriginPolicy, ServerOptions, accept};
 use testkit::wire::{BINARY, CONTINUATION, Frame, KEY, PING, PONG, TEXT};
@@ -136,7 +138,7 @@ pub(crate) struct Told {
     /// What else than violations there was of errors.
     pub(crate) lost: Vec<proto::Closed>,
     /// The connections that opened.
-    pub(crate) senders: Vec<Sender>,
+    pub(crate) handles: Vec<Handle>,
 }
 
 impl Log {
@@ -145,8 +147,8 @@ impl Log {
     }
 
     /// The handle to the newest connection.
-    pub(crate) fn sender(&self) -> Sender {
-        self.told().senders.last().expect("a connection is open").clone()
+    pub(crate) fn handle(&self) -> Handle {
+        self.told().handles.last().expect("a connection is open").clone()
     }
 
     pub(crate) fn take_events(&self) -> Vec<Event> {
@@ -170,23 +172,23 @@ impl Log {
 impl Handler for Log {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
-        self.told().senders.push(ws.sender());
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
+        self.told().handles.push(ws.handle());
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         self.told().events.push(proto::Event::Message(message).into());
     }
 
-    fn on_ping(&self, _ws: &mut Ws<'_>, (): &mut (), payload: &[u8]) {
+    fn on_ping(&self, _ws: &mut Connection<'_>, (): &mut (), payload: &[u8]) {
         self.told().events.push(Event::Ping(payload.to_vec()));
     }
 
-    fn on_pong(&self, _ws: &mut Ws<'_>, (): &mut (), payload: &[u8]) {
+    fn on_pong(&self, _ws: &mut Connection<'_>, (): &mut (), payload: &[u8]) {
         self.told().events.push(Event::Pong(payload.to_vec()));
     }
 
-    fn on_error(&self, _ws: &mut Ws<'_>, (): &mut (), error: &Error) {
+    fn on_error(&self, _ws: &mut Connection<'_>, (): &mut (), error: &Error) {
         match error {
             Error::Violation(violation) => self.told().events.push(Event::Violation(variant(violation))),
             Error::Lost(closed) => self.told().lost.push(closed.clone()),
@@ -194,7 +196,7 @@ impl Handler for Log {
         }
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, (): (), closed: &proto::Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, (): (), closed: &proto::Closed) {
         self.told().closed.push(closed.clone());
     }
 }

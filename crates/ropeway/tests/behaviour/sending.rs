@@ -58,17 +58,17 @@ async fn the_replies_to_all_messages_of_one_read_leave_in_one_write() {
 #[tokio::test(start_paused = true)]
 async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     for payload in ["a", "b", "c"] {
-        sender.send(payload).unwrap();
+        handle.send(payload).unwrap();
     }
-    sender.ping("d").unwrap();
+    handle.ping("d").unwrap();
     assert_eq!(wire.take_writes(), 0);
     settle().await;
     assert_eq!(wire.take_writes(), 1);
     assert_eq!(wire.take_frames(), [vec![unmasked(PING, "d")], texts(&["a", "b", "c"])].concat());
     // And what is sent later does not wait for more.
-    sender.send("e").unwrap();
+    handle.send("e").unwrap();
     settle().await;
     assert_eq!(wire.take_writes(), 1);
     assert_eq!((wire.unflushed(), wire.take_frames()), (0, texts(&["e"])));
@@ -78,12 +78,12 @@ async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
 async fn what_an_event_and_handles_send_keeps_its_order() {
     let server = Server::builder().build();
     server.on_connection(|ws, _| {
-        let sender = ws.sender();
+        let handle = ws.handle();
         ws.on_message(move |ws, message| {
             ws.send(format!("{message} by the event")).unwrap();
-            sender.send(format!("{message} by the handle")).unwrap();
+            handle.send(format!("{message} by the handle")).unwrap();
             ws.send(format!("{message} by the event again")).unwrap();
-            sender.send(format!("{message} by the handle again")).unwrap();
+            handle.send(format!("{message} by the handle again")).unwrap();
         });
     });
     let wire = open(&server).await;
@@ -120,9 +120,9 @@ async fn large_payloads_are_queued_without_a_copy_and_let_go_when_written() {
     let (log, wire) = connect(Server::builder()).await;
     let payload = Bytes::from(vec![7; 1 << 20]);
     wire.set_room(Some(1000));
-    log.sender().send(payload.clone()).unwrap();
+    log.handle().send(payload.clone()).unwrap();
     settle().await;
-    assert_eq!(log.sender().buffered_amount(), (1 << 20) + 10 - 1000);
+    assert_eq!(log.handle().buffered_amount(), (1 << 20) + 10 - 1000);
     assert!(!payload.is_unique(), "it is still shared");
     wire.set_room(None);
     settle().await;
@@ -135,12 +135,12 @@ async fn large_payloads_are_queued_without_a_copy_and_let_go_when_written() {
 #[tokio::test(start_paused = true)]
 async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
     let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(0));
     let mut taken = 0;
     let buffered = loop {
         settle().await;
-        match sender.send(vec![taken; 300]) {
+        match handle.send(vec![taken; 300]) {
             Ok(()) => taken += 1,
             Err(SendError::Full { buffered }) => break buffered,
             Err(other) => panic!("{other}"),
@@ -148,14 +148,14 @@ async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
     };
     // A message is taken whole as long as there is any room.
     assert_eq!((taken, buffered), (4, 4 * 304));
-    assert_eq!(sender.buffered_amount(), buffered);
-    assert!(matches!(sender.ping("x"), Err(SendError::Full { .. })));
-    assert_eq!(sender.ready_state(), ReadyState::Open);
+    assert_eq!(handle.buffered_amount(), buffered);
+    assert!(matches!(handle.ping("x"), Err(SendError::Full { .. })));
+    assert_eq!(handle.ready_state(), ReadyState::Open);
 
     wire.set_room(None);
     settle().await;
-    assert_eq!(sender.buffered_amount(), 0);
-    sender.send("room again").unwrap();
+    assert_eq!(handle.buffered_amount(), 0);
+    handle.send("room again").unwrap();
     settle().await;
     let mut expected: Vec<Frame> = (0..4).map(|fill| unmasked(BINARY, vec![fill; 300])).collect();
     expected.push(unmasked(TEXT, "room again"));
@@ -165,10 +165,10 @@ async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
 #[tokio::test(start_paused = true)]
 async fn by_default_messages_are_refused_once_1_mib_waits() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(0));
     let mut taken = 0;
-    while sender.send(vec![7; 1000]).is_ok() {
+    while handle.send(vec![7; 1000]).is_ok() {
         taken += 1;
         assert!(taken <= 1 << 20, "no limit holds");
         settle().await;
@@ -180,30 +180,30 @@ async fn by_default_messages_are_refused_once_1_mib_waits() {
 #[tokio::test(start_paused = true)]
 async fn room_is_counted_before_the_connection_has_seen_the_messages() {
     let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     // No task has run since, so nothing can be written yet.
-    assert_eq!((0..100).filter(|_| sender.send(vec![0; 300]).is_ok()).count(), 4);
-    assert_eq!(sender.buffered_amount(), 1200);
+    assert_eq!((0..100).filter(|_| handle.send(vec![0; 300]).is_ok()).count(), 4);
+    assert_eq!(handle.buffered_amount(), 1200);
     settle().await;
-    assert_eq!(sender.buffered_amount(), 0);
+    assert_eq!(handle.buffered_amount(), 0);
     assert_eq!(wire.take_frames().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_room_messages_are_dropped_and_counted_where_that_is_the_policy() {
     let (log, wire) = connect(Server::builder().max_buffered(1000).overflow(Overflow::Drop)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(0));
     for number in 0..10_u8 {
-        sender.send(vec![number; 600]).unwrap();
+        handle.send(vec![number; 600]).unwrap();
     }
-    assert_eq!(sender.dropped(), 8);
+    assert_eq!(handle.dropped(), 8);
     settle().await;
     wire.set_room(None);
     settle().await;
-    sender.send("room again").unwrap();
+    handle.send("room again").unwrap();
     settle().await;
-    assert_eq!(sender.dropped(), 8);
+    assert_eq!(handle.dropped(), 8);
     let expected = [unmasked(BINARY, vec![0; 600]), unmasked(BINARY, vec![1; 600]), unmasked(TEXT, "room again")];
     assert_eq!(wire.take_frames(), expected);
 }
@@ -211,13 +211,13 @@ async fn without_room_messages_are_dropped_and_counted_where_that_is_the_policy(
 #[tokio::test(start_paused = true)]
 async fn without_room_the_connection_is_closed_with_1013_where_that_is_the_policy() {
     let (log, wire) = connect(Server::builder().max_buffered(1000).overflow(Overflow::Close)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(0));
-    sender.send(vec![0; 600]).unwrap();
-    sender.send(vec![1; 600]).unwrap();
-    assert!(matches!(sender.send("too much"), Err(SendError::Full { .. })));
-    assert_eq!(sender.ready_state(), ReadyState::Closing);
-    assert_eq!(sender.send("later"), Err(SendError::NotOpen(ReadyState::Closing)));
+    handle.send(vec![0; 600]).unwrap();
+    handle.send(vec![1; 600]).unwrap();
+    assert!(matches!(handle.send("too much"), Err(SendError::Full { .. })));
+    assert_eq!(handle.ready_state(), ReadyState::Closing);
+    assert_eq!(handle.send("later"), Err(SendError::NotOpen(ReadyState::Closing)));
     wire.set_room(None);
     settle().await;
     let frames = wire.take_frames();
@@ -247,11 +247,11 @@ async fn the_policies_hold_for_what_an_event_sends_too() {
             }
         });
         let wire = open(&server).await;
-        let sender = server.clients().remove(0);
+        let handle = server.clients().remove(0);
         wire.send(&[text("go")]);
         settle().await;
         assert_eq!(*results.lock().unwrap(), expected);
-        assert_eq!(sender.dropped(), if overflow == Overflow::Drop { 2 } else { 0 });
+        assert_eq!(handle.dropped(), if overflow == Overflow::Drop { 2 } else { 0 });
         let frames = wire.take_frames();
         if overflow == Overflow::Close {
             assert_eq!((frames.len(), code_of(&frames[2])), (3, 1013));
@@ -264,15 +264,15 @@ async fn the_policies_hold_for_what_an_event_sends_too() {
 #[tokio::test(start_paused = true)]
 async fn send_wait_waits_for_room_and_then_keeps_its_order() {
     let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(0));
-    sender.send(vec![0; 1000]).unwrap();
+    handle.send(vec![0; 1000]).unwrap();
     settle().await;
     let waiting = tokio::spawn({
-        let sender = sender.clone();
+        let handle = handle.clone();
         async move {
             for number in 1..20_u8 {
-                sender.send_wait(vec![number; 1000]).await.unwrap();
+                handle.send_wait(vec![number; 1000]).await.unwrap();
             }
         }
     });
@@ -280,10 +280,10 @@ async fn send_wait_waits_for_room_and_then_keeps_its_order() {
     assert!(!waiting.is_finished());
     // Of each 1000 bytes more one message goes, and the next is let in.
     for _ in 0..19 {
-        let before = sender.buffered_amount();
+        let before = handle.buffered_amount();
         wire.set_room(Some(1004));
         settle().await;
-        assert_eq!(sender.buffered_amount(), if waiting.is_finished() { 1004 } else { before });
+        assert_eq!(handle.buffered_amount(), if waiting.is_finished() { 1004 } else { before });
     }
     wire.set_room(None);
     waiting.await.unwrap();
@@ -295,19 +295,19 @@ async fn send_wait_waits_for_room_and_then_keeps_its_order() {
 #[tokio::test(start_paused = true)]
 async fn a_send_wait_that_is_dropped_sends_nothing() {
     let (log, wire) = connect(Server::builder().max_buffered(100)).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(0));
-    sender.send(vec![0; 100]).unwrap();
+    handle.send(vec![0; 100]).unwrap();
     settle().await;
     {
-        let mut waiting = pin!(sender.send_wait("never"));
+        let mut waiting = pin!(handle.send_wait("never"));
         assert_eq!(ask(&mut waiting).await, None);
         settle().await;
         assert_eq!(ask(&mut waiting).await, None);
     }
     wire.set_room(None);
     settle().await;
-    sender.send_wait("after").await.unwrap();
+    handle.send_wait("after").await.unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [unmasked(BINARY, vec![0; 100]), unmasked(TEXT, "after")]);
 }
@@ -316,19 +316,19 @@ async fn a_send_wait_that_is_dropped_sends_nothing() {
 async fn all_who_wait_for_room_are_told_when_the_connection_ends() {
     for ends in [Wire::end as fn(&Wire), Wire::reset] {
         let (log, wire) = connect(Server::builder().max_buffered(100)).await;
-        let sender = log.sender();
+        let handle = log.handle();
         wire.set_room(Some(0));
-        sender.send(vec![0; 100]).unwrap();
+        handle.send(vec![0; 100]).unwrap();
         settle().await;
         let waiting: Vec<_> = (0..3)
             .map(|_| {
-                let sender = sender.clone();
-                tokio::spawn(async move { sender.send_wait("x").await })
+                let handle = handle.clone();
+                tokio::spawn(async move { handle.send_wait("x").await })
             })
             .collect();
         let closed = tokio::spawn({
-            let sender = sender.clone();
-            async move { sender.closed().await }
+            let handle = handle.clone();
+            async move { handle.closed().await }
         });
         settle().await;
         ends(&wire);
@@ -366,17 +366,17 @@ async fn a_client_that_does_not_read_keeps_no_other_from_a_broadcast() {
 #[tokio::test(start_paused = true)]
 async fn buffered_amount_is_nothing_once_the_connection_is_gone() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     let payload = Bytes::from(vec![7; 100_000]);
     wire.set_room(Some(0));
-    sender.send(payload.clone()).unwrap();
+    handle.send(payload.clone()).unwrap();
     settle().await;
-    assert!(sender.buffered_amount() > 100_000);
+    assert!(handle.buffered_amount() > 100_000);
     // This one the connection never sees.
-    sender.terminate();
-    assert!(sender.send(payload.clone()).is_err());
+    handle.terminate();
+    assert!(handle.send(payload.clone()).is_err());
     settle().await;
-    assert_eq!(sender.buffered_amount(), 0);
+    assert_eq!(handle.buffered_amount(), 0);
     assert!(payload.is_unique(), "nothing is kept for nobody");
 }
 
@@ -385,11 +385,11 @@ fn what_a_runtime_leaves_behind_is_not_kept() {
     let payload = Bytes::from(vec![7; 100_000]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (log, _wire) = runtime.block_on(connect(Server::builder()));
-    log.sender().send(payload.clone()).unwrap();
+    log.handle().send(payload.clone()).unwrap();
     drop(runtime);
-    let sender = log.sender();
-    assert_eq!(sender.ready_state(), ReadyState::Closed);
-    assert_eq!(sender.buffered_amount(), 0);
+    let handle = log.handle();
+    assert_eq!(handle.ready_state(), ReadyState::Closed);
+    assert_eq!(handle.buffered_amount(), 0);
     assert!(payload.is_unique());
 }
 
@@ -398,8 +398,8 @@ fn what_a_runtime_leaves_behind_is_not_kept() {
 #[tokio::test(start_paused = true)]
 async fn pings_are_answered_and_told_and_pongs_are_told() {
     let (log, wire) = connect(Server::builder()).await;
-    log.sender().ping("ours").unwrap();
-    log.sender().pong("unasked").unwrap();
+    log.handle().ping("ours").unwrap();
+    log.handle().pong("unasked").unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [unmasked(PING, "ours"), unmasked(PONG, "unasked")]);
     wire.send(&[pong("ours"), ping("theirs")]);
@@ -424,17 +424,17 @@ async fn without_auto_pong_a_listener_answers() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_sent_changes_nothing() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
-        assert_eq!(sender.close(code, ""), Err(SendError::InvalidCloseCode(CloseCode::from(code))));
+        assert_eq!(handle.close(code, ""), Err(SendError::InvalidCloseCode(CloseCode::from(code))));
     }
-    assert_eq!(sender.close(1000, "r".repeat(124)), Err(SendError::ReasonTooLong(124)));
-    assert_eq!(sender.ping(vec![0; 126]), Err(SendError::ControlTooLong(126)));
-    assert_eq!(sender.pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(handle.close(1000, "r".repeat(124)), Err(SendError::ReasonTooLong(124)));
+    assert_eq!(handle.ping(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(handle.pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
     settle().await;
-    assert_eq!(sender.ready_state(), ReadyState::Open);
+    assert_eq!(handle.ready_state(), ReadyState::Open);
     assert_eq!(wire.take_written(), b"");
-    sender.close(4999, "r".repeat(123)).unwrap();
+    handle.close(4999, "r".repeat(123)).unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::close(Some((4999, &"r".repeat(123))))]);
 }
@@ -442,24 +442,24 @@ async fn what_cannot_be_sent_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn terminate_ends_at_once_and_writes_nothing_more() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
+    let handle = log.handle();
     wire.set_room(Some(3));
-    sender.send("never read").unwrap();
+    handle.send("never read").unwrap();
     settle().await;
-    sender.terminate();
-    assert_eq!(sender.ready_state(), ReadyState::Closing);
-    sender.terminate();
+    handle.terminate();
+    assert_eq!(handle.ready_state(), ReadyState::Closing);
+    handle.terminate();
     settle().await;
     wire.set_room(None);
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(wire.take_written().len(), 3);
-    assert_eq!((sender.ready_state(), sender.buffered_amount()), (ReadyState::Closed, 0));
+    assert_eq!((handle.ready_state(), handle.buffered_amount()), (ReadyState::Closed, 0));
     let closed = log.closed();
     assert_eq!((closed.code, closed.clean, closed.cause), (CloseCode::ABNORMAL, false, Cause::Terminated));
-    assert_eq!(sender.send("x"), Err(SendError::NotOpen(ReadyState::Closed)));
-    assert_eq!(sender.close(1000, ""), Ok(()));
-    sender.closed().await;
+    assert_eq!(handle.send("x"), Err(SendError::NotOpen(ReadyState::Closed)));
+    assert_eq!(handle.close(1000, ""), Ok(()));
+    handle.closed().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -491,8 +491,8 @@ async fn flushing_waits_until_the_transport_has_taken_all_and_fails_where_it_can
         let (mut ws, wire) = open_client(&Client::new()).await;
         wire.set_room(Some(0));
         ws.send("a").await.unwrap();
-        let sender = ws.sender();
-        let mut flush = pin!(sender.flush());
+        let handle = ws.handle();
+        let mut flush = pin!(handle.flush());
         for room in [1, 5] {
             assert!(poll_fn(|cx| Poll::Ready(flush.as_mut().poll(cx).is_pending())).await);
             wire.set_room(Some(room));
@@ -523,16 +523,16 @@ async fn flushing_waits_until_the_transport_has_taken_all_and_fails_where_it_can
 #[tokio::test(start_paused = true)]
 async fn the_ready_state_goes_from_open_over_closing_to_closed() {
     let (log, wire) = connect(Server::builder()).await;
-    let sender = log.sender();
-    assert_eq!(sender.ready_state(), ReadyState::Open);
-    sender.close(1000, "").unwrap();
-    assert_eq!(sender.ready_state(), ReadyState::Closing);
-    assert_eq!(sender.send("x"), Err(SendError::NotOpen(ReadyState::Closing)));
+    let handle = log.handle();
+    assert_eq!(handle.ready_state(), ReadyState::Open);
+    handle.close(1000, "").unwrap();
+    assert_eq!(handle.ready_state(), ReadyState::Closing);
+    assert_eq!(handle.send("x"), Err(SendError::NotOpen(ReadyState::Closing)));
     settle().await;
-    assert_eq!(sender.ready_state(), ReadyState::Closing);
+    assert_eq!(handle.ready_state(), ReadyState::Closing);
     wire.send(&[super::script::close(1000, "")]);
     settle().await;
-    assert_eq!(sender.ready_state(), ReadyState::Closed);
+    assert_eq!(handle.ready_state(), ReadyState::Closed);
     assert_eq!(wire.take_frames().iter().filter(|frame| frame.opcode == CLOSE).count(), 1);
 }
 
@@ -544,10 +544,10 @@ async fn at_the_close_event_every_handle_says_closed() {
         server.on_connection({
             let states = Arc::clone(&states);
             move |ws, _| {
-                let (states, sender) = (Arc::clone(&states), ws.sender());
+                let (states, handle) = (Arc::clone(&states), ws.handle());
                 ws.on_close(move |ws, _| {
-                    states.lock().unwrap().push((ws.ready_state(), sender.ready_state()));
-                    assert!(sender.send("too late").is_err());
+                    states.lock().unwrap().push((ws.ready_state(), handle.ready_state()));
+                    assert!(handle.send("too late").is_err());
                     assert!(ws.send("too late").is_err());
                 });
             }

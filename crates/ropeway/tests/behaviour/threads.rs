@@ -33,7 +33,7 @@ async fn what_many_threads_send_with_little_room_arrives_in_the_order_of_each() 
     let server = Server::builder().max_buffered(5000).bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| {
         for sender in 0..SENDERS {
-            let handle = ws.sender();
+            let handle = ws.handle();
             tokio::spawn(async move {
                 for number in 0..MESSAGES {
                     handle.send_wait(message(sender, number)).await.unwrap();
@@ -53,12 +53,12 @@ async fn a_connection_that_is_paused_and_resumed_all_the_time_delivers_everythin
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let (give, mut take) = unbounded_channel();
     server.on_connection(move |ws, _| {
-        let (sender, give) = (ws.sender(), give.clone());
+        let (handle, give) = (ws.handle(), give.clone());
         let toggling = tokio::spawn(async move {
             loop {
-                sender.pause();
+                handle.pause();
                 tokio::task::yield_now().await;
-                sender.resume();
+                handle.resume();
                 tokio::task::yield_now().await;
             }
         });
@@ -90,19 +90,19 @@ async fn everybody_who_waits_for_the_end_hears_of_it() {
         let mut ws = ropeway::connect(&url).await.unwrap();
         let waiting: Vec<_> = (0..SENDERS)
             .map(|_| {
-                let sender = ws.sender();
+                let handle = ws.handle();
                 tokio::spawn(async move {
-                    while sender.send("x").is_ok() {
+                    while handle.send("x").is_ok() {
                         tokio::task::yield_now().await;
                     }
-                    sender.closed().await;
+                    handle.closed().await;
                 })
             })
             .collect();
         if round % 2 == 0 {
             assert!(ws.close(1000, "").await.unwrap().clean);
         } else {
-            ws.sender().terminate();
+            ws.handle().terminate();
             assert!(matches!(ws.recv().await, Ok(None)));
         }
         for waiting in waiting {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ropeway::{CloseCode, Handler, Handshake, MessageRef, Server, Topic, WebSocket, Ws};
+use ropeway::{CloseCode, Connection, Handler, Handshake, MessageRef, Server, Topic, WebSocket};
 use tokio::sync::mpsc;
 
 use super::topics::{House, heard};
@@ -14,14 +14,14 @@ struct Acts<F> {
     act: F,
 }
 
-impl<F: Fn(&mut Ws<'_>, &Topic) + Send + Sync + 'static> Handler for Acts<F> {
+impl<F: Fn(&mut Connection<'_>, &Topic) + Send + Sync + 'static> Handler for Acts<F> {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
         ws.subscribe(&self.topic);
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         match message.as_text() {
             Some("go") => (self.act)(ws, &self.topic),
             // A second client's word for everyone.
@@ -35,7 +35,7 @@ fn publish(topic: &Topic, text: &str) {
 }
 
 /// A house whose handler acts at the word "go".
-async fn acting(tcp: bool, act: impl Fn(&mut Ws<'_>, &Topic) + Send + Sync + 'static) -> House {
+async fn acting(tcp: bool, act: impl Fn(&mut Connection<'_>, &Topic) + Send + Sync + 'static) -> House {
     House::serving(Server::builder(), tcp, |server, topic| server.handler(Acts { topic, act })).await
 }
 
@@ -59,7 +59,7 @@ async fn publications_keep_their_place_among_what_a_handler_sends_and_its_close(
             publish(topic, "A");
             ws.send("B").expect("it is open");
             publish(topic, "C");
-            ws.sender().send("D").expect("it is open");
+            ws.handle().send("D").expect("it is open");
             publish(topic, "E");
             ws.close(1000, "").expect("it is open");
         });
@@ -102,10 +102,10 @@ async fn a_subscriber_that_leaves_hears_what_was_published_before_and_nothing_af
             publish(topic, "without it");
             ws.subscribe(topic);
             publish(topic, "again");
-            ws.sender().unsubscribe(topic);
+            ws.handle().unsubscribe(topic);
             publish(topic, "without it");
             assert_eq!(topic.len(), 1, "the other one");
-            ws.sender().close(1000, "").expect("it can be sent");
+            ws.handle().close(1000, "").expect("it can be sent");
         });
         let house = house.await;
         let (client, mut other) = (house.client().await, house.client().await);
@@ -125,15 +125,15 @@ async fn what_a_client_says_to_everyone_before_its_close_frame_it_hears_too() {
     for tcp in [true, false] {
         let house = acting(tcp, |ws, topic| {
             publish(topic, "A");
-            ws.sender().send("B").expect("it is open");
+            ws.handle().send("B").expect("it is open");
             publish(topic, "C");
         });
         let house = house.await;
         let client = house.client().await;
         house.until(1).await;
-        let sender = client.sender();
-        sender.send("go").expect("it is open");
-        sender.close(1000, "").expect("it can be sent");
+        let handle = client.handle();
+        handle.send("go").expect("it is open");
+        handle.close(1000, "").expect("it can be sent");
         assert_eq!(all(client).await, ["A", "B", "C"], "over TCP: {tcp}");
     }
 }
@@ -157,7 +157,7 @@ async fn a_pull_handler_that_publishes_and_returns_is_heard() {
             server.pull(move |mut ws, _| {
                 let topic = topic.clone();
                 async move {
-                    ws.sender().subscribe(&topic);
+                    ws.handle().subscribe(&topic);
                     ws.recv().await.expect("no error").expect("a message");
                     publish(&topic, "A");
                     ws.send("B").await.expect("it is open");
@@ -173,27 +173,27 @@ async fn a_pull_handler_that_publishes_and_returns_is_heard() {
     }
 }
 
-/// Subscribes its clients, and hands their senders out.
+/// Subscribes its clients, and hands their handles out.
 struct HandsOut {
     topic: Topic,
-    senders: mpsc::UnboundedSender<ropeway::Sender>,
+    tell: mpsc::UnboundedSender<ropeway::Handle>,
 }
 
 impl Handler for HandsOut {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
         ws.subscribe(&self.topic);
-        self.senders.send(ws.sender()).expect("the test waits for it");
+        self.tell.send(ws.handle()).expect("the test waits for it");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_thread_publishes_and_sends_by_turns_comes_in_that_order_on_every_loop() {
     for tcp in [true, false] {
-        let (tell, mut senders) = mpsc::unbounded_channel();
+        let (tell, mut opened) = mpsc::unbounded_channel();
         let house = House::serving(Server::builder(), tcp, |server, topic| {
-            server.handler(HandsOut { topic, senders: tell });
+            server.handler(HandsOut { topic, tell });
         });
         let house = house.await;
         let mut clients = Vec::new();
@@ -203,7 +203,7 @@ async fn what_a_thread_publishes_and_sends_by_turns_comes_in_that_order_on_every
         house.until(4).await;
         let mut handles = Vec::new();
         while handles.len() < 4 {
-            handles.push(senders.recv().await.expect("all four are open"));
+            handles.push(opened.recv().await.expect("all four are open"));
         }
         let topic = house.topic.clone();
         let speaking = std::thread::spawn(move || {

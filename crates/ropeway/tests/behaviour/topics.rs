@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ropeway::deflate::Options;
-use ropeway::{Client, Handler, Handshake, MessageRef, Prepared, Server, ServerBuilder, Topic, WebSocket, Ws};
+use ropeway::{Client, Connection, Handler, Handshake, MessageRef, Prepared, Server, ServerBuilder, Topic, WebSocket};
 use tokio::net::TcpListener;
 
 use super::eventually::eventually;
@@ -18,11 +18,11 @@ struct Hall {
 impl Handler for Hall {
     type State = ();
 
-    fn on_open(&self, ws: &mut Ws<'_>, _handshake: Handshake) {
+    fn on_open(&self, ws: &mut Connection<'_>, _handshake: Handshake) {
         ws.subscribe(&self.topic);
     }
 
-    fn on_message(&self, ws: &mut Ws<'_>, (): &mut (), message: MessageRef<'_>) {
+    fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         match message.as_text() {
             Some("leave") => ws.unsubscribe(&self.topic),
             Some("come") => ws.subscribe(&self.topic),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ropeway::http::header::SEC_WEBSOCKET_EXTENSIONS;
-use ropeway::{Client, Closed, Error, Handler, Handshake, Sender};
+use ropeway::{Client, Closed, Error, Handle, Handler, Handshake};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -108,7 +108,7 @@ impl Worker {
         count: usize,
         rate: Option<f64>,
         mut make: impl FnMut() -> (L, H),
-    ) -> Vec<(L, Sender)> {
+    ) -> Vec<(L, Handle)> {
         let schedule = rate.map(|rate| Schedule::new(self.run.now(), rate));
         let mut opening = JoinSet::new();
         let mut open = Vec::with_capacity(count);
@@ -146,10 +146,10 @@ impl Worker {
     }
 
     /// A task ends with a result unless it panicked, and then there is nothing to take.
-    fn take<L, E>(&self, joined: Result<(L, Result<Sender, Error>), E>) -> Option<(L, Sender)> {
+    fn take<L, E>(&self, joined: Result<(L, Result<Handle, Error>), E>) -> Option<(L, Handle)> {
         let (lane, connected) = joined.ok()?;
         match connected {
-            Ok(sender) => Some((lane, sender)),
+            Ok(handle) => Some((lane, handle)),
             Err(error) => {
                 self.post().failed(&error);
                 None
@@ -206,15 +206,15 @@ impl Worker {
     }
 
     /// Closes all connections: cleanly, if the server takes part.
-    pub(crate) async fn close(&self, connections: impl IntoIterator<Item = Sender>) {
+    pub(crate) async fn close(&self, connections: impl IntoIterator<Item = Handle>) {
         self.gauge().is_closing.store(true, std::sync::atomic::Ordering::Relaxed);
-        let connections: Vec<Sender> = connections.into_iter().collect();
-        for sender in &connections {
+        let connections: Vec<Handle> = connections.into_iter().collect();
+        for handle in &connections {
             // The reason is short enough, and 1000 can be sent.
-            let _ = sender.close(1000, "");
+            let _ = handle.close(1000, "");
         }
-        for sender in &connections {
-            sender.closed().await;
+        for handle in &connections {
+            handle.closed().await;
         }
     }
 }

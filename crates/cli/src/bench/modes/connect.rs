@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ropeway::{Closed, Handler, Handshake, Ws};
+use ropeway::{Closed, Connection, Handler, Handshake};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -106,7 +106,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
         let begun = worker.run.now();
         gauge.sent.add(1);
         match worker.client.connect_with(&worker.url, Visitor { post: post.clone() }).await {
-            Ok(sender) => {
+            Ok(handle) => {
                 let now = worker.run.now();
                 gauge.answered.add(1);
                 plan.failed_in_a_row.store(0, Ordering::Relaxed);
@@ -115,8 +115,8 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
                     tally::with(|tally| tally.record(now - begun, 1, now));
                 }
                 // The reason is short enough, and 1000 can be sent.
-                let _ = sender.close(1000, "");
-                sender.closed().await;
+                let _ = handle.close(1000, "");
+                handle.closed().await;
             }
             Err(error) => {
                 // It is no drop: it failed, and is counted as that.
@@ -137,11 +137,11 @@ struct Visitor {
 impl Handler for Visitor {
     type State = ();
 
-    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) {
+    fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) {
         self.post.opened(&handshake);
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, (): (), closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, (): (), closed: &Closed) {
         self.post.closed(closed);
         if !closed.clean {
             self.post.error(&tally::kind_of_end(closed), || closed.to_string());

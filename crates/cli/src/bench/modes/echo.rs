@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ropeway::{Closed, Handler, Handshake, Message, MessageRef, SendError, Sender, Ws};
+use ropeway::{Closed, Connection, Handle, Handler, Handshake, Message, MessageRef, SendError};
 
 use super::mode::{Ending, Failure, Mode};
 use crate::bench::args::{self, Common, Shape};
@@ -168,19 +168,19 @@ async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, wind
     let connections = worker.open(part, None, make).await;
     if worker.begin().await {
         let (share, gauge) = (worker.share(), worker.gauge());
-        for (index, (lane, sender)) in connections.iter().enumerate() {
+        for (index, (lane, handle)) in connections.iter().enumerate() {
             let quota = plan.messages.map_or(u64::MAX, |total| share.quota(index as u64, total));
             let first = window.min(quota);
             lane.quota.store(quota, Ordering::Relaxed);
             lane.begun.store(worker.run.now(), Ordering::Relaxed);
             lane.sent.set(first);
             gauge.sent.add(first);
-            let sent = (0..first).take_while(|_| sender.send(job.message.clone()).is_ok()).count();
+            let sent = (0..first).take_while(|_| handle.send(job.message.clone()).is_ok()).count();
             lane.not_sent(gauge, first - sent as u64);
         }
         worker.finish(|| gauge.open.get() == 0 || (plan.messages.is_some() && gauge.is_settled())).await;
     }
-    worker.close(connections.into_iter().map(|(_, sender)| sender)).await;
+    worker.close(connections.into_iter().map(|(_, handle)| handle)).await;
 }
 
 /// A connection that sends another message for each that is answered.
@@ -229,18 +229,18 @@ struct Volley {
 impl Handler for Window {
     type State = InFlight;
 
-    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> InFlight {
+    fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) -> InFlight {
         self.job.post.opened(&handshake);
         InFlight::default()
     }
 
     #[inline]
-    fn on_message(&self, _ws: &mut Ws<'_>, flight: &mut InFlight, message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, flight: &mut InFlight, message: MessageRef<'_>) {
         let is_first = flight.answered + flight.brought == 0;
         flight.brought += u64::from(self.job.is_answer(&message, is_first));
     }
 
-    fn on_read_complete(&self, ws: &mut Ws<'_>, flight: &mut InFlight) {
+    fn on_read_complete(&self, ws: &mut Connection<'_>, flight: &mut InFlight) {
         let (post, lane) = (&self.job.post, &*self.lane);
         let sent = lane.sent.get();
         let all_brought = std::mem::take(&mut flight.brought);
@@ -279,7 +279,7 @@ impl Handler for Window {
         }
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, flight: InFlight, closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, flight: InFlight, closed: &Closed) {
         self.lane.close(self.job.post.gauge(), flight.answered);
         self.job.post.closed(closed);
     }
@@ -309,7 +309,7 @@ async fn paced(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, rate: f
         let gauge = worker.gauge();
         worker.finish(|| gauge.open.get() == 0 || plan.messages.is_some()).await;
     }
-    worker.close(connections.into_iter().map(|(_, sender)| sender)).await;
+    worker.close(connections.into_iter().map(|(_, handle)| handle)).await;
 }
 
 /// Sends the thread's messages when they are due, or as soon after as there is room for them.
@@ -319,7 +319,7 @@ async fn send_at(
     plan: &Plan,
     job: &Job,
     share: Share,
-    connections: &[(Arc<Lane>, Sender)],
+    connections: &[(Arc<Lane>, Handle)],
 ) -> std::io::Result<()> {
     let timer = Timer::new()?;
     let (run, gauge) = (&worker.run, worker.gauge());
@@ -339,17 +339,17 @@ async fn send_at(
                 return Ok(());
             }
         }
-        let (lane, sender) = &connections[(nth % share.count) as usize];
+        let (lane, handle) = &connections[(nth % share.count) as usize];
         lane.sent.add(1);
         gauge.sent.add(1);
         if due >= run.from() {
             tally::with(|tally| tally.lateness.saturating_record(now - due));
         }
-        match sender.send(job.message.clone()) {
+        match handle.send(job.message.clone()) {
             Ok(()) => {}
             // There is no room: it waits with those behind it, as it would in an application, and is late by that.
             Err(SendError::Full { .. }) => {
-                let _ = sender.send_wait(job.message.clone()).await;
+                let _ = handle.send_wait(job.message.clone()).await;
             }
             Err(_) => lane.not_sent(gauge, 1),
         }
@@ -373,13 +373,13 @@ impl Handler for Paced {
     /// How many messages were answered.
     type State = u64;
 
-    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> u64 {
+    fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) -> u64 {
         self.job.post.opened(&handshake);
         0
     }
 
     #[inline]
-    fn on_message(&self, _ws: &mut Ws<'_>, answered: &mut u64, message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, answered: &mut u64, message: MessageRef<'_>) {
         if !self.job.is_answer(&message, *answered == 0) {
             return;
         }
@@ -403,7 +403,7 @@ impl Handler for Paced {
         }
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, answered: u64, closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, answered: u64, closed: &Closed) {
         self.lane.close(self.job.post.gauge(), answered);
         self.job.post.closed(closed);
     }

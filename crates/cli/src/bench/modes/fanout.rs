@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ropeway::{Closed, Handler, Handshake, Message, MessageRef, ReadyState, SendError, Sender, Ws};
+use ropeway::{Closed, Connection, Handle, Handler, Handshake, Message, MessageRef, ReadyState, SendError};
 
 use super::mode::{Ending, Failure, Mode};
 use crate::bench::args::{self, Common, Shape};
@@ -32,7 +32,7 @@ pub(super) struct Stage {
     /// The most messages that are published.
     messages: u64,
     payload: String,
-    publisher: OnceLock<Sender>,
+    publisher: OnceLock<Handle>,
     is_publisher_lost: AtomicBool,
     /// How many messages were published.
     published: AtomicU64,
@@ -213,11 +213,11 @@ impl Mode for args::Fanout {
                 .await;
             gauge.sent.set(expected());
             if is_first {
-                let is_open = |publisher: &Sender| publisher.ready_state() == ReadyState::Open;
+                let is_open = |publisher: &Handle| publisher.ready_state() == ReadyState::Open;
                 stage.is_publisher_lost.store(!stage.publisher.get().is_some_and(is_open), Ordering::Relaxed);
             }
         }
-        worker.close(connections.into_iter().map(|((), sender)| sender)).await;
+        worker.close(connections.into_iter().map(|((), handle)| handle)).await;
     }
 
     fn complete(&self, stage: &Arc<Stage>, outcome: &Outcome, report: &mut Report) -> Ending {
@@ -304,13 +304,13 @@ impl Handler for Subscriber {
     /// How many messages were delivered.
     type State = u64;
 
-    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> u64 {
+    fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) -> u64 {
         self.post.opened(&handshake);
         0
     }
 
     #[inline]
-    fn on_message(&self, _ws: &mut Ws<'_>, delivered: &mut u64, message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, delivered: &mut u64, message: MessageRef<'_>) {
         let post = &self.post;
         let now = post.run.now();
         let stamp = stamp(&message).filter(|time| *time <= now && message.len() == self.stage.payload.len());
@@ -331,7 +331,7 @@ impl Handler for Subscriber {
         self.note(now);
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, delivered: u64, closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, delivered: u64, closed: &Closed) {
         let deliveries = &self.crowd.deliveries;
         deliveries.set(deliveries.get() - delivered);
         self.post.closed(closed);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ropeway::{Client, Closed, Handler, Handshake, Message, MessageRef, Sender, Ws};
+use ropeway::{Client, Closed, Connection, Handle, Handler, Handshake, Message, MessageRef};
 use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 
@@ -188,7 +188,7 @@ impl Mode for args::Idle {
             gauge.counted.set(gauge.open.get());
             tally::with(|tally| tally.last = worker.run.now().min(worker.run.until()));
         }
-        worker.close(connections.into_iter().map(|((), sender)| sender)).await;
+        worker.close(connections.into_iter().map(|((), handle)| handle)).await;
     }
 
     fn complete(&self, plan: &Plan, outcome: &Outcome, report: &mut Report) -> Ending {
@@ -207,13 +207,13 @@ fn look(pid: u32, reading: &AtomicU64, post: &Post) {
 }
 
 /// Has each connection send a message, and waits for the answers.
-async fn exchange(worker: &Worker, plan: &Plan, connections: &[((), Sender)]) {
+async fn exchange(worker: &Worker, plan: &Plan, connections: &[((), Handle)]) {
     let gauge = worker.gauge();
-    for ((), sender) in connections {
+    for ((), handle) in connections {
         while gauge.sent.get() >= gauge.answered.get() + gauge.lost.get() + TOGETHER {
             sleep(LOOK / 4).await;
         }
-        if sender.send(plan.message.clone()).is_ok() {
+        if handle.send(plan.message.clone()).is_ok() {
             gauge.sent.add(1);
         }
     }
@@ -231,19 +231,19 @@ impl Handler for Guest {
     /// Whether its message was answered.
     type State = bool;
 
-    fn on_open(&self, _ws: &mut Ws<'_>, handshake: Handshake) -> bool {
+    fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) -> bool {
         self.post.opened(&handshake);
         false
     }
 
-    fn on_message(&self, _ws: &mut Ws<'_>, is_answered: &mut bool, _message: MessageRef<'_>) {
+    fn on_message(&self, _ws: &mut Connection<'_>, is_answered: &mut bool, _message: MessageRef<'_>) {
         // Others may come, such as a greeting: one is as good as the other here.
         if !std::mem::replace(is_answered, true) {
             self.post.gauge().answered.add(1);
         }
     }
 
-    fn on_close(&self, _ws: &mut Ws<'_>, _is_answered: bool, closed: &Closed) {
+    fn on_close(&self, _ws: &mut Connection<'_>, _is_answered: bool, closed: &Closed) {
         self.post.closed(closed);
     }
 }

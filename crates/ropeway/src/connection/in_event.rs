@@ -4,28 +4,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use ropeway_proto::{CloseCode, CloseFrame, Connection, MessageRef, ReadyState, SendError};
+use ropeway_proto::{CloseCode, CloseFrame, Connection as Core, MessageRef, ReadyState, SendError};
 use tokio::time::Instant;
 
 #[cfg(unix)]
 use crate::event_loop::{self, Publication, Subscriber};
-use crate::handle::{Asked, Command, Link, Sender, with_commands};
+use crate::handle::{Asked, Command, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::Topic;
 
 /// A connection while an event of it is being handled. What is sent here leaves in one write with everything else that is
 /// sent while one read is being handled.
 ///
-/// To send later or from elsewhere, keep a [`Ws::sender`].
+/// To send later or from elsewhere, keep a [`Connection::handle`].
 #[derive(Debug)]
-pub struct Ws<'a> {
-    connection: &'a mut Connection,
+pub struct Connection<'a> {
+    core: &'a mut Core,
     link: &'a Arc<Link>,
 }
 
-impl<'a> Ws<'a> {
-    pub(crate) fn new(connection: &'a mut Connection, link: &'a Arc<Link>) -> Self {
-        Self { connection, link }
+impl<'a> Connection<'a> {
+    pub(crate) fn new(core: &'a mut Core, link: &'a Arc<Link>) -> Self {
+        Self { core, link }
     }
 
     /// Queues a message, without a copy more than it needs.
@@ -35,7 +35,7 @@ impl<'a> Ws<'a> {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.catch_up();
-        match self.connection.send(message) {
+        match self.core.send(message) {
             Ok(()) => Ok(()),
             Err(error) => self.overflow(error),
         }
@@ -60,17 +60,17 @@ impl<'a> Ws<'a> {
     /// Queues a part of a message whose length need not be known. Other messages wait for the `last` part.
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.catch_up();
-        self.connection.send_fragment(part, last)
+        self.core.send_fragment(part, last)
     }
 
     /// Sends a ping of at most 125 bytes.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.connection.ping(payload)
+        self.core.ping(payload)
     }
 
     /// Sends a pong of at most 125 bytes.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.connection.pong(payload)
+        self.core.pong(payload)
     }
 
     /// Starts the closing handshake, behind all that is queued.
@@ -82,8 +82,8 @@ impl<'a> Ws<'a> {
     }
 
     fn close_with(&mut self, frame: &CloseFrame) -> Result<(), SendError> {
-        self.connection.close(Some(frame), Instant::now().into_std())?;
-        self.link.report(self.connection.buffered_amount(), self.connection.ready_state());
+        self.core.close(Some(frame), Instant::now().into_std())?;
+        self.link.report(self.core.buffered_amount(), self.core.ready_state());
         Ok(())
     }
 
@@ -95,18 +95,18 @@ impl<'a> Ws<'a> {
     /// Answers the close frame of the peer with the same code, or ends this half of the transport as the peer has ended its own,
     /// behind all that is queued. Does nothing where neither is due. See [`Handler::on_peer_close`](crate::Handler::on_peer_close).
     pub fn answer_close(&mut self) {
-        if self.connection.is_unanswered() {
+        if self.core.is_unanswered() {
             self.catch_up();
-            self.connection.answer_close(Instant::now().into_std());
+            self.core.answer_close(Instant::now().into_std());
         }
     }
 
     /// Ends the connection at once, without a closing handshake and without what is queued.
     pub fn terminate(&mut self) {
-        self.connection.terminate();
+        self.core.terminate();
     }
 
-    /// Delivers nothing more until [`Sender::resume`].
+    /// Delivers nothing more until [`Handle::resume`].
     pub fn pause(&mut self) {
         self.link.pause(true);
     }
@@ -128,13 +128,13 @@ impl<'a> Ws<'a> {
 
     /// Where the connection is in its life.
     pub fn ready_state(&self) -> ReadyState {
-        self.connection.ready_state()
+        self.core.ready_state()
     }
 
     /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
     /// compressed one counts with some bytes for its place.
     pub fn buffered_amount(&self) -> usize {
-        self.connection.buffered_amount()
+        self.core.buffered_amount()
     }
 
     /// The address of the peer's end of the transport.
@@ -143,8 +143,8 @@ impl<'a> Ws<'a> {
     }
 
     /// A handle to keep, to clone and to send with from anywhere.
-    pub fn sender(&self) -> Sender {
-        Sender::new(Arc::clone(self.link))
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(self.link))
     }
 
     /// Does what was asked through handles, and sends what was published on this thread, so that both stay in order with what
@@ -182,18 +182,18 @@ impl<'a> Ws<'a> {
             delivered = delivered.max(after);
             // A refusal here means that the connection closed meanwhile; its close event says so.
             let _ = match command {
-                Command::Message(message) => self.connection.send_promised(message),
-                Command::Prepared(message) => self.connection.send_prepared_promised(&message),
-                Command::Fragment(part, last) => self.connection.send_fragment(part, last),
-                Command::Ping(payload) => self.connection.ping(&payload),
-                Command::Pong(payload) => self.connection.pong(&payload),
-                Command::Close(frame) => self.connection.close(frame.as_ref(), Instant::now().into_std()),
+                Command::Message(message) => self.core.send_promised(message),
+                Command::Prepared(message) => self.core.send_prepared_promised(&message),
+                Command::Fragment(part, last) => self.core.send_fragment(part, last),
+                Command::Ping(payload) => self.core.ping(&payload),
+                Command::Pong(payload) => self.core.pong(&payload),
+                Command::Close(frame) => self.core.close(frame.as_ref(), Instant::now().into_std()),
                 Command::AnswerClose => {
-                    self.connection.answer_close(Instant::now().into_std());
+                    self.core.answer_close(Instant::now().into_std());
                     Ok(())
                 }
                 Command::Terminate => {
-                    self.connection.terminate();
+                    self.core.terminate();
                     Ok(())
                 }
                 #[cfg(unix)]
@@ -208,7 +208,7 @@ impl<'a> Ws<'a> {
 
 /// Topics, where an event loop drives the connection.
 #[cfg(unix)]
-impl Ws<'_> {
+impl Connection<'_> {
     /// Sends messages of a topic, each behind what was asked before it was published.
     pub(crate) fn send_published(&mut self, publications: &[Publication], to: Subscriber) {
         for publication in publications.iter().filter(|publication| to.hears(publication.number)) {
@@ -229,7 +229,7 @@ impl Ws<'_> {
 
     /// Sends a message of a topic. Nobody is told if there is no room for it, so that is counted.
     fn send_publication(&mut self, publication: &Publication) {
-        if let Err(SendError::Full { .. }) = self.connection.send_prepared(&publication.message) {
+        if let Err(SendError::Full { .. }) = self.core.send_prepared(&publication.message) {
             self.link.note_dropped();
             if publication.audience.overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {
                 self.close_as_too_slow();

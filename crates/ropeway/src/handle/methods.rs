@@ -18,8 +18,8 @@ use crate::topic::Topic;
 /// What is sent through handles while the connection has its turn leaves in one write.
 ///
 /// ```
-/// # use ropeway::{ReadyState, SendError, Sender};
-/// fn tell_all(clients: &[Sender], news: &str) {
+/// # use ropeway::{ReadyState, SendError, Handle};
+/// fn tell_all(clients: &[Handle], news: &str) {
 ///     for client in clients {
 ///         match client.send(news) {
 ///             Ok(()) => {}
@@ -30,11 +30,11 @@ use crate::topic::Topic;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Sender {
+pub struct Handle {
     link: Arc<Link>,
 }
 
-impl Sender {
+impl Handle {
     pub(crate) fn new(link: Arc<Link>) -> Self {
         Self { link }
     }
@@ -55,7 +55,7 @@ impl Sender {
         poll_fn(|cx| self.link.poll_send(cx, &mut message)).await
     }
 
-    /// Waits until all that was sent through any handle is the operating system's: [`buffered_amount`](Sender::buffered_amount)
+    /// Waits until all that was sent through any handle is the operating system's: [`buffered_amount`](Handle::buffered_amount)
     /// is 0. It says nothing of what the peer has read. Fails if the connection is over. Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
         poll_fn(|cx| self.link.poll_flushed(cx)).await
@@ -63,7 +63,7 @@ impl Sender {
 
     /// Queues a part of a message whose length need not be known; the first decides whether it is text or binary. Other
     /// messages wait for the `last` part. It is never refused for lack of room, as a message once begun has to be finished:
-    /// mind the [buffered amount](Sender::buffered_amount). Parts from several handles at a time would be mixed.
+    /// mind the [buffered amount](Handle::buffered_amount). Parts from several handles at a time would be mixed.
     pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
         self.link.command(Command::Fragment(part.into(), last))
     }
@@ -121,7 +121,7 @@ impl Sender {
         self.link.unsubscribe(topic);
     }
 
-    /// Delivers nothing until [`Sender::resume`]; the peer is made to wait once the buffers between are full.
+    /// Delivers nothing until [`Handle::resume`]; the peer is made to wait once the buffers between are full.
     pub fn pause(&self) {
         self.link.pause(true);
     }
@@ -147,9 +147,9 @@ impl Sender {
     }
 }
 
-impl fmt::Debug for Sender {
+impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender")
+        f.debug_struct("Handle")
             .field("remote_addr", &self.remote_addr())
             .field("ready_state", &self.ready_state())
             .finish()
@@ -157,13 +157,13 @@ impl fmt::Debug for Sender {
 }
 
 /// Two handles are equal if they lead to the same connection.
-impl PartialEq for Sender {
+impl PartialEq for Handle {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.link, &other.link)
     }
 }
 
-impl Eq for Sender {}
+impl Eq for Handle {}
 
 fn control_payload(payload: Bytes) -> Result<Bytes, SendError> {
     if payload.len() > MAX_CONTROL_PAYLOAD { Err(SendError::ControlTooLong(payload.len())) } else { Ok(payload) }
