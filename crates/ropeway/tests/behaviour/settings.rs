@@ -66,7 +66,7 @@ async fn a_limit_holds_wherever_it_is_set() {
         assert_eq!(break_limit(limit, &wire, Some(KEY)).await, expected, "{limit:?} on a server");
 
         let server = Server::builder().build();
-        set!(server.at("/chat"), limit).handler(Log::default());
+        set!(server.at("/chat"), limit).handle_with(Log::default());
         let wire = open(&server).await;
         assert_eq!(break_limit(limit, &wire, Some(KEY)).await, expected, "{limit:?} on a path");
 
@@ -78,7 +78,7 @@ async fn a_limit_holds_wherever_it_is_set() {
 #[tokio::test(start_paused = true)]
 async fn a_path_has_the_servers_settings_but_for_its_own() {
     let server = Server::builder().max_payload(20).overflow(Overflow::Drop).build();
-    server.at("/chat").max_fragments(2).handler(Log::default());
+    server.at("/chat").max_fragments(2).handle_with(Log::default());
     let wire = open(&server).await;
     wire.send(&[Frame::new(TEXT, "no more than twenty").with_mask(Some(KEY))]);
     settle().await;
