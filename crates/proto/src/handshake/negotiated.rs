@@ -4,6 +4,7 @@ use crate::deflate;
 
 /// The terms that both sides agreed on: all that the handshake hands over to the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Negotiated {
     /// The subprotocol, exactly as the client offered it. `None` if none was agreed on.
     pub subprotocol: Option<String>,

@@ -11,8 +11,15 @@ pub(crate) struct Terms {
     pub(crate) now: Instant,
     pub(crate) role: Role,
     pub(crate) auto_close: bool,
-    pub(crate) close_timeout: Duration,
+    pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
+}
+
+impl Terms {
+    /// When the time for closing is over, if it ever is.
+    pub(super) fn close_deadline(self) -> Option<Instant> {
+        self.now.checked_add(self.close_timeout?)
+    }
 }
 
 /// Nothing more is received. What is queued is written, then the transport is ended. What the peer still sends is thrown
@@ -30,9 +37,9 @@ pub(crate) struct Lingering {
     pub(super) shutdown: Shutdown,
     pub(super) peer: Peer,
     /// When the state of `shutdown` has lasted long enough.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Option<Instant>,
     /// When all has to be over.
-    last: Instant,
+    last: Option<Instant>,
     /// How many bytes may still come, see [`LEFT`].
     pub(super) left: usize,
 }
@@ -87,9 +94,9 @@ impl Lingering {
     }
 
     fn new(outcome: Closed, shutdown: Shutdown, peer: Peer, terms: Terms) -> Self {
-        let last = terms.now + terms.close_timeout;
+        let last = terms.close_deadline();
         let deadline = match shutdown {
-            Shutdown::Awaiting => last.min(terms.now + terms.end_timeout),
+            Shutdown::Awaiting => last.into_iter().chain(terms.now.checked_add(terms.end_timeout)).min(),
             Shutdown::Writing | Shutdown::Ending | Shutdown::Ended => last,
         };
         Self { outcome, shutdown, peer, deadline, last, left: LEFT }
@@ -103,7 +110,7 @@ impl Lingering {
 
     /// Returns whether to go on: the server has had its time to end the connection first, and this side ends its half now.
     pub(super) fn timeout(&mut self, now: Instant) -> bool {
-        if self.shutdown != Shutdown::Awaiting || now >= self.last {
+        if self.shutdown != Shutdown::Awaiting || self.last.is_some_and(|last| now >= last) {
             return false;
         }
         self.peer = Peer::Done;

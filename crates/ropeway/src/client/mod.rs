@@ -148,7 +148,7 @@ impl Client {
     /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
     ///
     /// ```
-    /// let limits = ropeway::HeadLimits { max_headers: 10_000, ..ropeway::HeadLimits::client() };
+    /// let limits = ropeway::HeadLimits::client().max_headers(10_000);
     /// let client = ropeway::Client::new().head_limits(limits);
     /// ```
     pub fn head_limits(mut self, limits: HeadLimits) -> Self {
@@ -174,9 +174,9 @@ impl Client {
         self
     }
 
-    /// How long the closing handshake may take. 10 s by default.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.config.close_timeout = timeout;
+    /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
+    pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.close_timeout = timeout.into();
         self
     }
 
@@ -295,7 +295,7 @@ impl Client {
             };
             stage = Stage::ShakingHands;
             // Whether the peer's close frame is answered at once is the handler's to say.
-            let config = Arc::new(Config { auto_close: false, ..self.config.clone() });
+            let config = Arc::new(self.config.clone().auto_close(false));
             let role = Role::Client { mask: self.mask };
             let setup = Setup { role, config, deflate: self.options.deflate.as_ref(), overflow: self.overflow };
             shake_hands(&mut client, stream, setup).await

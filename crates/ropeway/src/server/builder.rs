@@ -37,7 +37,7 @@ impl Default for ServerBuilder {
             options: ServerOptions::default(),
             config: Arc::new(Config::server()),
             overflow: Overflow::default(),
-            limits: Limits::default(),
+            limits: Limits::server(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: usize::MAX,
             max_handshakes: 1024,
@@ -124,9 +124,9 @@ impl ServerBuilder {
         self
     }
 
-    /// How long the closing handshake may take. 10 s by default.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.config.close_timeout = timeout;
+    /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
+    pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.close_timeout = timeout.into();
         self
     }
 

@@ -23,10 +23,10 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use http::{Request, Response};
+use ropeway_proto::Bytes;
 #[cfg(doc)]
 use ropeway_proto::handshake::Destination;
 use ropeway_proto::handshake::Refusal;
-use ropeway_proto::{Bytes, Config};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::connection::{Clients, Handler};
@@ -213,7 +213,7 @@ impl ServerBuilder {
 
     fn build_with(self, listener: Option<TcpListener>) -> Server {
         // Whether the peer's close frame is answered at once is the handler's to say.
-        let config = Config { auto_close: false, ..self.config };
+        let config = self.config.auto_close(false);
         let settings = Settings { config: Arc::new(config), ..self.settings };
         let max_handshakes = settings.max_handshakes;
         Server {
