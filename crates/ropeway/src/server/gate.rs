@@ -76,7 +76,7 @@ impl Gate {
         {
             tell_of_subprotocols();
         }
-        let handshake::Accepted { response, negotiated, destination } = accepted;
+        let handshake::Accepted { response, negotiated, destination, .. } = accepted;
         Ok(Accepted { response, negotiated, destination, service, place })
     }
 }
