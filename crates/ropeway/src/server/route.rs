@@ -45,17 +45,14 @@ impl<'s> Route<'s> {
         self.handler(Listen(listen));
     }
 
-    /// Runs `serve` as a task for each connection.
+    /// Runs `serve` as a task for each connection; a [shutdown](crate::Server::shutdown) waits for its end.
     pub fn pull<F, Fut>(self, serve: F)
     where
         F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.handler(Pull {
-            opened: move |socket, handshake| {
-                tokio::spawn(serve(socket, handshake));
-            },
-        });
+        let clients = Arc::clone(&self.gate.clients);
+        self.handler(Pull { opened: move |socket, handshake| clients.run(serve(socket, handshake)) });
     }
 
     /// Handles each connection.
