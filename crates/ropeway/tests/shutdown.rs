@@ -54,7 +54,7 @@ const WAYS: &[&str] = &["a port of its own", "two threads"];
 /// Serves until a line comes on standard input.
 async fn serve(way: &str) {
     let server = Server::bind("127.0.0.1:0").await.expect("a port");
-    server.pull(|ws, _| talk(ws));
+    server.spawn_each(|ws, _| talk(ws));
     let port = server.local_addr().expect("it is bound");
     match way {
         "a port of its own" => {

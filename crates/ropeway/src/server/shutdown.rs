@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(10);
 ///
 /// From then on new handshakes are answered with 503 and `Retry-After`, and the server's own ports are freed. Each connection is sent
 /// what is queued for it and a close frame. The shutdown is done when all connections are closed, and all handlers given to
-/// [`Server::pull`](crate::Server::pull) have returned. Tasks that your own code spawns are yours to wait for.
+/// [`Server::spawn_each`](crate::Server::spawn_each) have returned. Tasks that your own code spawns are yours to wait for.
 ///
 /// After [`timeout`](Shutdown::timeout) connections that are left are terminated; for their ends, and for the handlers that hear of it, it
 /// waits one second more at most. Handlers that still run then are counted in [`Remaining`], and a line of the log tells. They are not

@@ -424,7 +424,7 @@ async fn behind_a_violation_the_rest_is_read_and_thrown_away_until_the_peer_ends
 #[tokio::test]
 async fn a_client_that_is_still_sending_gets_the_close_frame_that_says_why() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
     tokio::spawn(async move { server.run().await });
     tcp.write_all(request("").as_bytes()).await.unwrap();

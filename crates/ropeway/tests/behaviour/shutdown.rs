@@ -38,7 +38,7 @@ fn answer(wire: &Wire, code: u16) {
 /// A server that keeps a log.
 fn server() -> (Server, Log) {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     (server, log)
 }
 
@@ -140,7 +140,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
 #[tokio::test]
 async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let addr = server.local_addr().unwrap();
     let running = tokio::spawn({
         let server = server.clone();
@@ -234,7 +234,7 @@ async fn a_server_whose_handshakes_are_all_taken_can_be_shut_down() {
 /// A server whose pull handlers take a time to return after their connections have ended, and tell that they have.
 fn lingering(time: Duration) -> (Server, Arc<Mutex<usize>>) {
     let (server, returned) = (Server::builder().build(), Arc::new(Mutex::new(0)));
-    server.pull({
+    server.spawn_each({
         let returned = Arc::clone(&returned);
         move |mut ws, _| {
             let returned = Arc::clone(&returned);
@@ -294,7 +294,7 @@ async fn handlers_of_terminated_connections_are_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_is_not_waited_for() {
     let server = Server::builder().build();
-    server.pull(|mut ws, _| async move {
+    server.spawn_each(|mut ws, _| async move {
         while let Ok(Some(_)) = ws.recv().await {}
         panic!("this is meant to panic");
     });
@@ -309,7 +309,7 @@ async fn a_handler_that_panics_is_not_waited_for() {
 async fn a_pull_handler_may_shut_its_own_server_down() {
     let (server, (tell, told)) = (Server::builder().build(), oneshot::channel());
     let tell = Mutex::new(Some(tell));
-    server.pull({
+    server.spawn_each({
         let server = server.clone();
         move |mut ws, _| {
             let (server, tell) = (server.clone(), tell.lock().unwrap().take().expect("one connection"));
@@ -474,7 +474,7 @@ async fn serving_ends_when_the_shutdown_is_done_and_the_port_is_free_before() {
     let addr = server.local_addr().unwrap();
     let (release, released) = oneshot::channel::<()>();
     let released = Mutex::new(Some(released));
-    server.pull(move |mut ws, _| {
+    server.spawn_each(move |mut ws, _| {
         let released = released.lock().unwrap().take().expect("one connection");
         async move {
             while let Ok(Some(_)) = ws.recv().await {}
@@ -505,7 +505,7 @@ async fn serving_ends_when_the_shutdown_is_done_and_the_port_is_free_before() {
 async fn serving_ends_though_the_shutdown_was_dropped_once_nothing_is_left() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let running = tokio::spawn({
         let server = server.clone();
         async move { server.run().await }
