@@ -1,10 +1,10 @@
-//! What a case says about configuration, and what follows for both directions of a compressed connection.
+//! The configuration of a case, and what follows from it for both directions of a compressed connection.
 
 use serde::Deserialize;
 
 use crate::role::Role;
 
-/// What differs from the default configuration; the names are those of `ropeway_proto::Config`.
+/// The differences from the default configuration. The names are those of `ropeway_proto::Config`.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "ropeway_proto::Config documents them")]
@@ -20,11 +20,11 @@ pub struct Config {
     pub end_timeout_ms: Option<u64>,
     pub auto_pong: Option<bool>,
     pub auto_close: Option<bool>,
-    /// What permessage-deflate was negotiated with; absent if it wasn't.
+    /// The agreed parameters of permessage-deflate. Absent if it was not negotiated.
     pub deflate: Option<Deflate>,
 }
 
-/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and from what length on we compress.
+/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and the shortest message that we compress.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "RFC 7692 documents them")]

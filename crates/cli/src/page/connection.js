@@ -1,4 +1,4 @@
-/* ---- connection: one line at a time, its ready state always the socket's own ---- */
+/* ---- connection: one at a time (a "line"); the ready state is always read from the socket ---- */
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const ECHOES = ['/', '/echo', '/deflate'];
@@ -24,7 +24,7 @@ function connect(again = null) {
     $('url').setAttribute('aria-invalid', 'true');
     return add({ dir: 'sys', type: 'error', title: 'Not connected', text: lesson(error), bad: true });
   }
-  // Messages that were written for another address are the user's to send to this one.
+  // Messages that wait for another address are not sent here: the user decides about them.
   if (waiting.some(({ href }) => href !== address.href)) takeBack();
   const mode = ECHOES.includes(address.pathname) ? 'echo' : address.pathname === '/chat' ? 'chat' : 'plain';
   const mine = line = { socket, address, mode, since: now(), opened: 0, again: Boolean(again), left: false, sent: [] };
@@ -32,7 +32,7 @@ function connect(again = null) {
   socket.addEventListener('open', () => opened(mine));
   socket.addEventListener('message', (event) => received(mine, event.data));
   socket.addEventListener('close', (event) => closed(mine, event));
-  // The error event carries nothing by design; the close event that follows says all there is.
+  // The error event has no details, by design. The close event that follows has all there is.
   if (!again) add({ dir: 'sys', type: 'connecting', text: `Connecting to ${address.href}` });
   if (mode === 'chat') $('raw').hidden = false;
   showState();
@@ -66,7 +66,7 @@ function closed(mine, { code, reason, wasClean }) {
   unheard(mine);
   if (mine.opened && now() - mine.opened > STEADY) tries = 0;
   const [name, meaning, link] = explain(code, mine);
-  // The same explanation with each try would hide what was said before.
+  // Repeating the explanation with each try would push older entries out of sight.
   const told = mine.again && !mine.opened;
   const text = told ? `Try ${tries} of ${MOST_TRIES}.` : meaning;
   add({ dir: 'sys', type: 'close', code, reason, wasClean, title: `Closed ${code} · ${name}`, text, link: told ? undefined : link, bad: ![1000, 1001, 1005].includes(code) && code < 3000 });
@@ -76,7 +76,7 @@ function closed(mine, { code, reason, wasClean }) {
   showState();
 }
 
-/* What the browser says of its own refusal, without the name of the method. */
+/* The text of an error that the browser throws, without the name of the method. */
 const lesson = (error) => error.message.replace(/^Failed to .*?'WebSocket': /, '');
 
 const CODES = {
@@ -97,7 +97,7 @@ const CODES = {
   1015: ['TLS failure', 'The TLS handshake failed, for instance over a certificate.'],
 };
 
-/* The name of a close code, what it means, and where to go for help. */
+/* The name of a close code, its meaning, and where to find help. */
 function explain(code, { opened, address }) {
   if (code === 1006 && !opened) {
     if (address.protocol === 'ws:') return ['never opened', 'Nothing listens there, the handshake was refused, or that port speaks TLS: then it is wss:// and not ws://. Browsers do not tell a page which; their console does.'];

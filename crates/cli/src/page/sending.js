@@ -4,10 +4,10 @@ const MAX_BURST = 100_000;
 const MAX_PAST = 200;
 const past = [];         // messages to recall
 let recalled = 0;        // index into `past`; its length when nothing is recalled
-let counter = 0;         // what {n} stands for
+let counter = 0;         // the number that replaces {n}
 let repeating = null;
 
-/* What the box holds as a payload: a string, or bytes if it is hex; null after telling what is wrong. */
+/* The payload in the box: a string, or bytes if hex is chosen. If it is not valid, shows why and returns null. */
 function compose() {
   const written = $('message').value.replaceAll('{n}', () => String(++counter));
   hint('');
@@ -18,13 +18,13 @@ function compose() {
   return Uint8Array.from(digits.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
-/* Sends on the open line, or keeps it until one is; null if neither can be. `written` is what the box said. */
+/* Sends on the open line, or keeps the payload until a line is open. Returns null if neither is possible. `written` is the text of the box. */
 function dispatch(payload, written) {
   if (ready() === 'OPEN') return transmit(payload);
   if (ready() === 'CLOSING') return hint('The line is closing; nothing can be sent on it any more.');
   const address = ready() === 'CONNECTING' ? line.address : dialAddress();
   if (keep(payload, written, address) === null) return null;
-  // While tries go on, one message more is no reason to try sooner.
+  // While tries go on, another message does not make the next try earlier.
   if (ready() === 'CLOSED' && !(next && next.address.href === address?.href)) connect();
 }
 
@@ -34,7 +34,7 @@ function transmit(payload) {
   socket.send(payload);
   add(record);
   if (mode !== 'plain') sent.push(record);
-  if (sent.length > MAX_BURST) sent.shift(); // nobody answers here
+  if (sent.length > MAX_BURST) sent.shift(); // for a server that does not answer
 }
 
 function sendBox() {
@@ -105,7 +105,7 @@ $('auto-toggle').addEventListener('click', () => {
   $('auto-toggle').setAttribute('aria-expanded', String(!$('auto').hidden));
   $('auto').scrollIntoView({ block: 'nearest' });
 });
-// A hint is about what was just done; with the next thing it is gone.
+// A hint is about the last action, so the next action removes it.
 for (const type of ['input', 'change', 'click']) addEventListener(type, () => hint(''), true);
 document.addEventListener('change', (event) => {
   if (event.target.name === 'kind') $('message').placeholder = $('hex').checked ? 'Bytes, such as 48 65 6c 6c 6f' : 'Message';
