@@ -83,12 +83,12 @@ const CODES = {
   1000: ['normal closure', 'Both sides were done and said goodbye.'],
   1001: ['going away', 'The server is shutting down, or the page was left.'],
   1002: ['protocol error', 'One side received something that WebSocket does not allow.'],
-  1003: ['unsupported data', 'A kind of message came that the other side does not take, such as binary for text.'],
-  1005: ['no status', 'The closing handshake was complete; its frame gave no code.'],
+  1003: ['unsupported data', 'One side got a kind of message that it does not accept, such as binary instead of text.'],
+  1005: ['no status', 'The closing handshake was complete; the close frame had no code.'],
   1006: ['abnormal closure', 'The connection broke without a closing handshake.'],
   1007: ['invalid payload', 'A message did not fit its type, such as text that is not UTF-8.'],
   1008: ['policy violation', 'A message broke a rule of the other side.'],
-  1009: ['message too big', 'A message was larger than the other side takes.'],
+  1009: ['message too big', 'A message was larger than the other side accepts.'],
   1010: ['missing extension', 'The server did not agree to an extension that the client needs.'],
   1011: ['internal error', 'The server met a condition that it did not expect.'],
   1012: ['service restart', 'The server is restarting. Connect again in a moment.'],
@@ -100,11 +100,11 @@ const CODES = {
 /* The name of a close code, its meaning, and where to find help. */
 function explain(code, { opened, address }) {
   if (code === 1006 && !opened) {
-    if (address.protocol === 'ws:') return ['never opened', 'Nothing listens there, the handshake was refused, or that port speaks TLS: then it is wss:// and not ws://. Browsers do not tell a page which; their console does.'];
+    if (address.protocol === 'ws:') return ['never opened', 'Nothing listens there, the handshake was refused, or the port speaks TLS and needs wss:// instead of ws://. Browsers do not tell a page which of these it was, but their console may.'];
     const site = `https://${address.host}/`;
     return ['never opened', 'Nothing listens there, the handshake was refused, or this browser does not trust the server’s certificate. If the certificate is your own, open the server’s address in a tab, accept the certificate there, and connect again:', site];
   }
-  if (code >= 4000) return ['private code', 'What it means is between this server and its clients.'];
+  if (code >= 4000) return ['private code', 'This server and its clients have agreed on its meaning.'];
   if (code >= 3000) return ['registered code', 'A library or framework registered it with IANA.'];
   return CODES[code] ?? ['unknown code', 'No specification defines it.'];
 }

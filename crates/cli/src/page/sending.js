@@ -14,14 +14,14 @@ function compose() {
   if (!$('hex').checked) return written;
   const digits = written.replace(/0x|[\s,:]/gi, '');
   if (/[^0-9a-f]/i.test(digits)) return hint('Hex takes the digits 0–9 and a–f only.');
-  if (digits.length % 2) return hint('Hex takes two digits a byte; one is missing.');
+  if (digits.length % 2) return hint('Hex needs two digits for each byte; one is missing.');
   return Uint8Array.from(digits.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
 /* Sends on the open line, or keeps the payload until a line is open. Returns null if neither is possible. `written` is the text of the box. */
 function dispatch(payload, written) {
   if (ready() === 'OPEN') return transmit(payload);
-  if (ready() === 'CLOSING') return hint('The line is closing; nothing can be sent on it any more.');
+  if (ready() === 'CLOSING') return hint('The connection is closing; nothing can be sent on it any more.');
   const address = ready() === 'CONNECTING' ? line.address : dialAddress();
   if (keep(payload, written, address) === null) return null;
   // While tries go on, another message does not make the next try earlier.
@@ -77,7 +77,7 @@ async function burst() {
   counter = 0;
   for (let left = Math.min(MAX_BURST, Number($('burst-n').value)); left > 0;) {
     for (let slice = Math.min(left, 250); slice > 0; slice--, left--) {
-      if (ready() !== 'OPEN') return hint('A burst needs an open line.');
+      if (ready() !== 'OPEN') return hint('A burst needs an open connection.');
       const payload = compose();
       if (payload === null) return;
       transmit(payload);

@@ -211,7 +211,7 @@ $('copy').addEventListener('click', async () => {
     $('copy').lastElementChild.textContent = 'Copied';
     setTimeout(() => { $('copy').lastElementChild.textContent = 'Copy'; }, 1200);
   } catch { // over plain http a page has no clipboard, except on localhost
-    hint('This browser gives the page no clipboard; Save works.');
+    hint('This browser does not give the page a clipboard. Use Save instead.');
   }
 });
 $('save').addEventListener('click', () => {
