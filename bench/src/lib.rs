@@ -3,7 +3,6 @@
 //!
 //! They use only the public API. Private parts (the mask, headers, UTF-8) are measured through the smallest public
 //! operation that consists of little else; `pieces` names it. All input is deterministic.
-//! operation that is made of little else; `pieces` says which. All input is deterministic.
 
 mod deflate;
 mod echo;

@@ -172,7 +172,8 @@ pub struct Closed {
 
 /// Loads all cases in the `.toml` files of a directory, in the order of the files' names.
 ///
-/// # Errors A file cannot be read, or has something in it that is not understood. The error names the file, the row and
+/// # Errors
+/// A file cannot be read, or has something in it that is not understood. The error names the file, the row and
 /// the line of shorthand.
 pub fn load(dir: impl AsRef<Path>) -> Result<Vec<Case>, String> {
     let dir = dir.as_ref();

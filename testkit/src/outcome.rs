@@ -92,7 +92,8 @@ impl Case {
 
     /// Checks the outcome of the case.
     ///
-    /// # Errors The outcome differs from what was expected. The error shows both side by side.
+    /// # Errors
+    /// The outcome differs from what was expected. The error shows both side by side.
     pub fn check(&self, cut: impl fmt::Display, outcome: &Outcome) -> Result<(), String> {
         let mut table = Table::default();
         table.rows("event", &self.events, &outcome.events, |expected, actual| expected == actual);
@@ -120,7 +121,8 @@ impl Case {
 
 /// Parses all that we put on the wire into frames, and inflates the compressed ones.
 ///
-/// # Errors It is not a sequence of whole and well-formed frames, or a payload does not inflate within the negotiated
+/// # Errors
+/// It is not a sequence of whole and well-formed frames, or a payload does not inflate within the negotiated
 /// window.
 pub fn sent_frames(role: Role, config: &Config, sent: &[u8]) -> Result<Vec<Sent>, String> {
     let mut inflater = Inflater::new(config.our_window_bits(role));

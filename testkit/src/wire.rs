@@ -132,7 +132,8 @@ impl Frame {
     ///
     /// Reserved bits and opcodes are reported, not checked.
     ///
-    /// # Errors The length is not in its shortest form, or has its most significant bit set.
+    /// # Errors
+    /// The length is not in its shortest form, or has its most significant bit set.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);

@@ -2,7 +2,6 @@
 //!
 //! This file parses the command line. Each command has a module of its name. [`steps`] runs a list of steps and sums it
 //! up. [`setup`] installs the tools that are needed.
-//! and summed up lies in [`steps`]; what has to be installed first lies in [`setup`].
 
 mod autobahn;
 mod autobahn_report;

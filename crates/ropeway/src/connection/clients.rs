@@ -1,4 +1,4 @@
-//! The connections that a server has, and the word to stop.
+//! The list of a server's connections, and its signal to stop.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,37 +7,37 @@ use tokio::sync::Notify;
 
 use crate::handle::Handle;
 
-/// The connections that a server has.
+/// The connections of a server, and whether it is stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     shared: Mutex<Shared>,
-    /// Told when it is stopped, and when the last connection has gone.
+    /// Notified when the server is stopped, and when the last connection has gone.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     stopped: bool,
-    /// Places that are taken: by connections, and by handshakes that were judged good, which have no handle yet.
+    /// Places that are taken: by connections, and by accepted handshakes, which have no handle yet.
     places: Slab<Option<Handle>>,
 }
 
-/// A place among a server's connections, given up when dropped.
+/// A place among a server's connections. It is given up when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// `None` once somebody else sees to it.
+    /// `None` once something else gives the place up.
     clients: Option<Arc<Clients>>,
     key: u32,
 }
 
 impl Clients {
-    /// Takes one of `most` places; `None` if there is none left, or once stopped.
+    /// Takes one of `most` places. Returns `None` if none is left, or if the server is stopped.
     pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let mut shared = self.lock();
         if shared.stopped || shared.places.len() >= most {
             return None;
         }
-        // There are fewer open files than that.
+        // There are fewer open files than `u32` can count.
         let key = shared.places.insert(None) as u32;
         Some(Place { clients: Some(Arc::clone(self)), key })
     }
@@ -58,18 +58,18 @@ impl Clients {
         self.lock().places.iter().filter_map(|(_, handle)| handle.clone()).collect()
     }
 
-    /// Lets nobody in any more.
+    /// Stops the server: no more places are given.
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_waiters();
     }
 
-    /// Waits for the word to stop.
+    /// Waits until the server is stopped.
     pub(crate) async fn stopped(&self) {
         self.wait(|shared| shared.stopped).await;
     }
 
-    /// Waits until there is no connection, and nobody about to be one.
+    /// Waits until there is no connection, and no handshake that is about to become one.
     pub(crate) async fn gone(&self) {
         self.wait(|shared| shared.places.is_empty()).await;
     }
@@ -90,8 +90,8 @@ impl Clients {
 }
 
 impl Place {
-    /// The connection is open. `false` if the word to stop has come meanwhile: the shutdown that closes all connections may have
-    /// missed this one.
+    /// Notes that the connection is open. Returns `false` if the server was stopped in the meantime: the shutdown that
+    /// closes all connections may have missed this one.
     pub(crate) fn open(&self, handle: Handle) -> bool {
         let Some(clients) = &self.clients else { return false };
         let mut shared = clients.lock();
@@ -99,7 +99,7 @@ impl Place {
         !shared.stopped
     }
 
-    /// The number of the place, which the caller [gives up](Clients::leave) when its time comes.
+    /// Returns the number of the place. The caller has to [give it up](Clients::leave).
     pub(crate) fn keep(mut self) -> u32 {
         self.clients = None;
         self.key
