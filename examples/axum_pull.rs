@@ -13,7 +13,7 @@ use ropeway::{Handshake, Server, WebSocket};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
     let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
-    server.pull(talk);
+    server.spawn_each(talk);
 
     let app = Router::new().route("/", get(|| async { Html(include_str!("page.html")) })).layer(server.layer());
 
