@@ -106,18 +106,18 @@ impl Server {
         self.default_route().on_connection(listen);
     }
 
-    /// Runs `serve` as a task for each connection of the default route.
-    pub fn pull<F, Fut>(&self, serve: F)
+    /// Spawns `serve` as a task for each connection of the default route, to ask its [`WebSocket`] for messages.
+    pub fn spawn_each<F, Fut>(&self, serve: F)
     where
         F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.default_route().pull(serve);
+        self.default_route().spawn_each(serve);
     }
 
-    /// Handles the connections of the default route.
-    pub fn handler(&self, handler: impl Handler) {
-        self.default_route().handler(handler);
+    /// Lets `handler` handle the connections of the default route.
+    pub fn handle_with(&self, handler: impl Handler) {
+        self.default_route().handle_with(handler);
     }
 
     /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed

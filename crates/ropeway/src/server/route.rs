@@ -42,24 +42,24 @@ impl<'s> Route<'s> {
 
     /// Calls `listen` with each connection, to put listeners on it.
     pub fn on_connection(self, listen: impl Fn(&mut Listeners, Handshake) + Send + Sync + 'static) {
-        self.handler(Listen(listen));
+        self.handle_with(Listen(listen));
     }
 
-    /// Runs `serve` as a task for each connection.
-    pub fn pull<F, Fut>(self, serve: F)
+    /// Spawns `serve` as a task for each connection, to ask its [`WebSocket`] for messages.
+    pub fn spawn_each<F, Fut>(self, serve: F)
     where
         F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.handler(Pull {
+        self.handle_with(Pull {
             opened: move |socket, handshake| {
                 tokio::spawn(serve(socket, handshake));
             },
         });
     }
 
-    /// Handles each connection.
-    pub fn handler(self, handler: impl Handler) {
+    /// Lets `handler` handle each connection.
+    pub fn handle_with(self, handler: impl Handler) {
         let clients = Some(Arc::clone(&self.gate.clients));
         let mut options = self.gate.settings.options.clone();
         options.deflate = self.deflate;
