@@ -23,10 +23,10 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use http::{Request, Response};
+use ropeway_proto::Bytes;
 #[cfg(doc)]
 use ropeway_proto::handshake::Destination;
 use ropeway_proto::handshake::Refusal;
-use ropeway_proto::{Bytes, Config};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::connection::{Clients, Handler};
@@ -41,7 +41,6 @@ use gate::{Gate, replace, send_away};
 use handshakes::Handshakes;
 pub use route::Route;
 use routes::Routes;
-use settings::Settings;
 
 /// A WebSocket server. Cloning it gives another handle to the same server.
 ///
@@ -212,9 +211,7 @@ impl ServerBuilder {
     }
 
     fn build_with(self, listener: Option<TcpListener>) -> Server {
-        // Whether the peer's close frame is answered at once is the handler's to say.
-        let config = Config { auto_close: false, ..self.config };
-        let settings = Settings { config: Arc::new(config), ..self.settings };
+        let settings = self.settings;
         let max_handshakes = settings.max_handshakes;
         Server {
             gate: Arc::new(Gate {
