@@ -36,6 +36,8 @@ mod script;
 mod sending;
 #[path = "../tests/behaviour/settings.rs"]
 mod settings;
+#[path = "../tests/behaviour/shutdown.rs"]
+mod shutdown;
 #[cfg(feature = "tls")]
 #[path = "../tests/behaviour/tls.rs"]
 mod tls;

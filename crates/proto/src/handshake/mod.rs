@@ -14,7 +14,7 @@
 //! let target = "ws://example.com/chat".parse()?;
 //! let mut client = ClientHandshake::new(&target, &ClientOptions::default(), [7; 16])?;
 //!
-//! let mut head = HeadReader::new(Limits::default());
+//! let mut head = HeadReader::new(Limits::server());
 //! let (request, _) = head.handle_request(&client.request_bytes())?.expect("the request came whole");
 //! let accepted = accept(&request, &ServerOptions::default())?;
 //!
