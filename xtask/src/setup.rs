@@ -1,4 +1,4 @@
-//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx and `HAProxy`, a C compiler
+//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx, `HAProxy` and Caddy, a C compiler
 //! for Windows, valgrind and the runner of its benchmarks. Each set-up of packages is stamped with what it was made from, so that
 //! a second run finds it ready.
 //! Toolchains and interpreters are the user's.
@@ -129,15 +129,18 @@ fn installed_chromium() -> Option<PathBuf> {
 pub(crate) struct Proxies {
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
+    pub(crate) caddy: PathBuf,
 }
 
-/// nginx and `HAProxy`: those that are there, or Debian's, installed now.
+/// nginx, `HAProxy` and Caddy: those that are there, or Debian's, installed now.
 pub(crate) fn proxies(workspace: &Workspace) -> Result<Proxies> {
     if installed_proxies().is_none() {
-        install_if_debian(workspace, &["nginx", "haproxy"])?;
+        install_if_debian(workspace, &["nginx", "haproxy", "caddy"])?;
     }
-    installed_proxies()
-        .ok_or_else(|| Missing::new("nginx or haproxy", "install both (Debian: apt-get install nginx haproxy)").into())
+    installed_proxies().ok_or_else(|| {
+        Missing::new("nginx, haproxy or caddy", "install all three (Debian: apt-get install nginx haproxy caddy)")
+            .into()
+    })
 }
 
 fn installed_proxies() -> Option<Proxies> {
@@ -145,7 +148,7 @@ fn installed_proxies() -> Option<Proxies> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
     let find = |name| directories.iter().map(|directory| directory.join(name)).find(|candidate| candidate.is_file());
-    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")? })
+    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")?, caddy: find("caddy")? })
 }
 
 /// valgrind: the one on the PATH, or Debian's, installed now.
