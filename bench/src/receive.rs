@@ -34,7 +34,7 @@ pub(crate) fn pings(count: usize) -> impl FnMut() {
 
 /// A message that a server sends, of which the client need not unmask anything.
 pub(crate) fn unmasked(frame: &Frame) -> impl FnMut() + use<> {
-    one_read(sample::CLIENT, frame.encode())
+    one_read(sample::client(), frame.encode())
 }
 
 /// A message that comes in many reads: what follows the first is read to where it stays, and its few last bytes are handed

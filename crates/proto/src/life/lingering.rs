@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::outcome::Closed;
-use crate::role::Role;
 
 /// The time, the end that this is, and a part of [`Config`](crate::Config): with the state they decide how a connection ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) now: Instant,
-    pub(crate) role: Role,
+    pub(crate) is_server: bool,
     pub(crate) auto_close: bool,
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
@@ -76,10 +75,10 @@ pub(super) const LEFT: usize = 64 << 20;
 impl Lingering {
     /// Both close frames are sent or queued. `is_ended` if the peer has ended its half, too.
     pub(super) fn clean(outcome: Closed, is_ended: bool, terms: Terms) -> Self {
-        match terms.role {
+        match terms.is_server {
             _ if is_ended => Self::new(outcome, Shutdown::Writing, Peer::Ended, terms),
-            Role::Server => Self::new(outcome, Shutdown::Writing, Peer::Done, terms),
-            Role::Client { .. } => Self::new(outcome, Shutdown::Awaiting, Peer::Awaited, terms),
+            true => Self::new(outcome, Shutdown::Writing, Peer::Done, terms),
+            false => Self::new(outcome, Shutdown::Awaiting, Peer::Awaited, terms),
         }
     }
 
