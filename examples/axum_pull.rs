@@ -13,7 +13,7 @@ use ropeway::{Handshake, Server, WebSocket};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A proxy on this machine is believed when it says in X-Forwarded-For whom it speaks for.
     let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
-    server.pull(talk);
+    server.spawn_each(talk);
 
     let app = Router::new().route("/", get(|| async { Html(include_str!("page.html")) })).layer(server.layer());
 

@@ -107,8 +107,8 @@ fn server(args: &Args) -> Server {
     }
     let server = builder.build();
     match args.api {
-        Api::Handler | Api::AxumLayer => server.handler(Echo),
-        Api::Pull | Api::AxumPull => server.pull(|ws, _| echo(ws)),
+        Api::Handler | Api::AxumLayer => server.handle_with(Echo),
+        Api::Pull | Api::AxumPull => server.spawn_each(|ws, _| echo(ws)),
         Api::Listeners => server.on_connection(|ws, _| {
             ws.on_message(|ws, message| {
                 let _ = ws.send(message);

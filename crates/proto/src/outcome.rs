@@ -21,10 +21,10 @@ use crate::error::Violation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The code of the peer's close frame; [`CloseCode::NONE`] where that carried none, [`CloseCode::ABNORMAL`] where no
-    /// close frame came.
+    /// The code of the peer's close frame. [`CloseCode::NONE`] if that frame carried no code, [`CloseCode::ABNORMAL`]
+    /// if no close frame came.
     pub code: CloseCode,
-    /// The reason in the peer's close frame, or nothing.
+    /// The reason in the peer's close frame, or an empty text.
     pub reason: ByteString,
     /// Whether close frames went both ways.
     pub clean: bool,
@@ -66,20 +66,20 @@ impl fmt::Display for Closed {
 pub enum Cause {
     /// The closing handshake.
     Handshake,
-    /// The peer broke the protocol or a limit; it was sent the close code of the violation.
+    /// The peer broke the protocol or a limit. It was sent a close frame with the violation's code.
     Violation(Violation),
     /// The transport ended without a close frame from the peer.
     Eof,
-    /// The transport broke with this error, before a close frame came from the peer. The core is told of no error and says
-    /// [`Eof`](Cause::Eof); a driver that knows the error says this.
+    /// The transport broke with this error before a close frame came from the peer. The core is not told of errors and
+    /// reports [`Eof`](Cause::Eof) instead; a driver that knows the error reports this.
     Broken(Broken),
-    /// Nothing was heard from the peer, not even an answer to a ping.
+    /// Nothing was heard from the peer in time, not even an answer to a ping.
     KeepaliveTimeout,
     /// The peer did not finish the closing handshake in time.
     CloseTimeout,
     /// This side gave the connection up without a closing handshake.
     Terminated,
-    /// The runtime of the connection has ended before it, or its task has, by a panic that was not a handler's.
+    /// The runtime ended before the connection did, or the connection's task ended by a panic outside of the handlers.
     Abandoned,
 }
 
@@ -88,7 +88,7 @@ pub enum Cause {
 pub struct Broken(Arc<io::Error>);
 
 impl Broken {
-    /// The operating system's error, or that of a layer between such as TLS.
+    /// The error of the operating system, or of a layer above it such as TLS.
     pub fn error(&self) -> &io::Error {
         &self.0
     }
@@ -100,7 +100,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Two are equal if their errors are of one kind and have one number of the operating system's.
+/// Two are equal if their errors have the same kind and the same error number of the operating system.
 impl PartialEq for Broken {
     fn eq(&self, other: &Self) -> bool {
         (self.0.kind(), self.0.raw_os_error()) == (other.0.kind(), other.0.raw_os_error())

@@ -77,6 +77,7 @@ mod overflow;
 mod pull;
 mod random;
 mod server;
+mod settings;
 mod topic;
 
 pub use client::{Client, connect};

@@ -34,6 +34,8 @@ mod rows;
 mod script;
 #[path = "../tests/behaviour/sending.rs"]
 mod sending;
+#[path = "../tests/behaviour/settings.rs"]
+mod settings;
 #[cfg(feature = "tls")]
 #[path = "../tests/behaviour/tls.rs"]
 mod tls;

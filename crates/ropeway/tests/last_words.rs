@@ -85,7 +85,7 @@ async fn speak(url: &str, way: &str) -> Result<(), ropeway::Error> {
 async fn listen(builder: ropeway::ServerBuilder, scheme: &str, host: &str, always: bool) {
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
     let (tell, mut heard) = unbounded_channel::<Heard>();
-    server.pull(move |mut ws, _| {
+    server.spawn_each(move |mut ws, _| {
         let tell = tell.clone();
         async move {
             let mut sizes = Vec::new();

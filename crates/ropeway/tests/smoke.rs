@@ -35,7 +35,7 @@ async fn an_echo_server_with_listeners_answers_a_client_that_pulls() {
 async fn a_server_that_pulls_sees_the_clients_close() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    server.pull(move |mut ws, _| {
+    server.spawn_each(move |mut ws, _| {
         let tell = tell.clone();
         async move {
             while let Some(message) = ws.recv().await.unwrap() {

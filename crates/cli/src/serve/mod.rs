@@ -209,11 +209,11 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
         let names = Names::new(&args.allow_host);
         server.on_upgrade(move |request| names.check(request));
     }
-    server.handler(echo::Echo);
-    server.at("/echo").handler(echo::Echo);
-    server.at("/deflate").per_message_deflate(deflate::Options::no_context_takeover()).handler(echo::Echo);
-    server.at("/broadcast").handler(broadcast::Broadcast::default());
-    server.at("/chat").handler(chat::Chat::default());
+    server.handle_with(echo::Echo);
+    server.at("/echo").handle_with(echo::Echo);
+    server.at("/deflate").per_message_deflate(deflate::Options::no_context_takeover()).handle_with(echo::Echo);
+    server.at("/broadcast").handle_with(broadcast::Broadcast::default());
+    server.at("/chat").handle_with(chat::Chat::default());
     server.on_http(page::answer);
     server
 }

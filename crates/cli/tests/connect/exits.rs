@@ -83,7 +83,7 @@ async fn a_server_that_hangs_up_without_an_answer_is_2() {
 #[tokio::test]
 async fn a_refusal_is_3_with_its_status_and_its_body() {
     let server = ropeway::Server::bind("127.0.0.1:0").await.unwrap();
-    server.pull(|_, _| async {});
+    server.spawn_each(|_, _| async {});
     server.on_upgrade(|_| Err(Refusal::new(StatusCode::FORBIDDEN, "not on a Sunday")));
     let said = run(&[&server::run(server)], "never sent\n").await.failure(3);
     assert!(said.contains("HTTP/1.1 403 Forbidden") && said.contains("not on a Sunday"), "{said}");

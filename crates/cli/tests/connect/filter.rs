@@ -252,7 +252,7 @@ async fn headers_origin_subprotocols_and_password_arrive() {
         .allow_any_origin()
         .bind("127.0.0.1:0");
     let server = server.await.unwrap();
-    server.pull(move |mut ws: WebSocket, handshake: Handshake| {
+    server.spawn_each(move |mut ws: WebSocket, handshake: Handshake| {
         tell.send(handshake).unwrap();
         async move { assert_eq!(ws.recv().await.unwrap(), None) }
     });

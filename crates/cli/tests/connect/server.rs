@@ -27,7 +27,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let server = builder().bind("127.0.0.1:0").await.unwrap();
-    server.pull(serve);
+    server.spawn_each(serve);
     run(server)
 }
 

@@ -1,4 +1,4 @@
-//! The machine of [`super`] as a table: what each input does in each state.
+//! The machine of [`super`] as a table: the next state for each input in each state.
 
 #![expect(clippy::disallowed_methods, reason = "a test needs some time to begin with")]
 
@@ -9,7 +9,7 @@ use crate::code::CloseCode;
 use crate::error::Violation;
 use crate::outcome::Cause;
 
-/// The state behind each input in each state. A close frame is queued where there is a `+`.
+/// One row an input, one column a state. Each cell is the next state; a `+` means that a close frame is queued.
 const TABLE: &str = "
                    Open          Fragmenting   Unanswered    CloseSent     Lingering     Closed
   close            CloseSent+    CloseSent+    Lingering+    CloseSent     Lingering     Closed

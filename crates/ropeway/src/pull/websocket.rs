@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::handle::Handle;
 
 /// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
-/// [`pull`](crate::Route::pull).
+/// [`spawn_each`](crate::Route::spawn_each).
 ///
 /// Pings are answered, and messages of its [`Handle`]s written, whether it is asked for messages or not. A user who does not ask
 /// makes the peer wait once 1 MiB of messages are there (64 bytes added for each); nothing is dropped. A ping or a close frame

@@ -14,7 +14,7 @@ use super::handshakes::Handshakes;
 use super::routes::{Routes, Service};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
-use crate::connection::{Clients, Opened, Place, Setup};
+use crate::connection::{Clients, Opened, Place};
 use crate::handle::Handle;
 use crate::io::Transport;
 use crate::log::{Rate, guarded, one_line};
@@ -79,25 +79,22 @@ impl Gate {
         let handshake::Accepted { response, negotiated, destination, .. } = accepted;
         Ok(Accepted { response, negotiated, destination, service, place })
     }
+}
 
+impl Upgrade {
     /// Starts the connection, once the 101 is on its way.
-    pub(super) fn start(&self, upgrade: Upgrade, stream: Transport, remote_addr: Option<SocketAddr>) {
-        let (service, opened) = self.open(upgrade, stream, remote_addr);
+    pub(super) fn start(self, stream: Transport, remote_addr: Option<SocketAddr>) {
+        let (service, opened) = self.open(stream, remote_addr);
         service.endpoint.start(opened);
     }
 
     /// Makes the connection, once the 101 is on its way, and returns it with the service of its path.
-    pub(super) fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
-        let Upgrade { accepted, mut request, leftover } = upgrade;
+    pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
+        let Self { accepted, mut request, leftover } = self;
         let Accepted { response, negotiated, destination, service, place } = accepted;
         request.extensions_mut().insert(destination);
-        let setup = Setup {
-            role: Role::Server,
-            config: Arc::clone(&self.settings.config),
-            deflate: service.options.deflate.as_ref(),
-            overflow: service.overflow,
-        };
-        let opened = Opened::new(stream, remote_addr, (request, response), negotiated, setup);
+        let heads = (request, response);
+        let opened = Opened::new(stream, remote_addr, heads, negotiated, Role::Server, &service.connection);
         let Opened { stream, core, link, mut handshake, .. } = opened;
         let proxies = &service.options.proxies;
         handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());

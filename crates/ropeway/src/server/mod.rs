@@ -41,7 +41,6 @@ use gate::{Gate, replace, send_away};
 use handshakes::Handshakes;
 pub use route::Route;
 use routes::Routes;
-use settings::Settings;
 
 /// A WebSocket server. Cloning it gives another handle to the same server.
 ///
@@ -106,18 +105,18 @@ impl Server {
         self.default_route().on_connection(listen);
     }
 
-    /// Runs `serve` as a task for each connection of the default route.
-    pub fn pull<F, Fut>(&self, serve: F)
+    /// Spawns `serve` as a task for each connection of the default route, to ask its [`WebSocket`] for messages.
+    pub fn spawn_each<F, Fut>(&self, serve: F)
     where
         F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.default_route().pull(serve);
+        self.default_route().spawn_each(serve);
     }
 
-    /// Handles the connections of the default route.
-    pub fn handler(&self, handler: impl Handler) {
-        self.default_route().handler(handler);
+    /// Lets `handler` handle the connections of the default route.
+    pub fn handle_with(&self, handler: impl Handler) {
+        self.default_route().handle_with(handler);
     }
 
     /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed
@@ -212,9 +211,7 @@ impl ServerBuilder {
     }
 
     fn build_with(self, listener: Option<TcpListener>) -> Server {
-        // Whether the peer's close frame is answered at once is the handler's to say.
-        let config = self.config.auto_close(false);
-        let settings = Settings { config: Arc::new(config), ..self.settings };
+        let settings = self.settings;
         let max_handshakes = settings.max_handshakes;
         Server {
             gate: Arc::new(Gate {

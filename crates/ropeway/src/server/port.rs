@@ -100,8 +100,8 @@ async fn exchange(mut exchange: Exchange<Transport>) {
         }
     });
     if let Some(upgrade) = upgrade.await {
-        let (gate, stream, remote_addr) = exchange.into_parts();
-        gate.start(*upgrade, stream, remote_addr);
+        let (stream, remote_addr) = exchange.into_parts();
+        upgrade.start(stream, remote_addr);
     }
 }
 

@@ -186,7 +186,7 @@ async fn other_transports_than_tcp_serve_too() {
     let path = dir.join("socket");
     let _ = std::fs::remove_file(&path);
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let app: Router = Router::new().route("/", get(|| async { "page" })).layer(server.layer());
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -202,7 +202,7 @@ async fn other_transports_than_tcp_serve_too() {
 #[tokio::test]
 async fn both_shut_down_together() {
     let server = Server::builder().path("/ws").build();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let app: Router = Router::new().route("/", get(|| async { "page" })).layer(server.layer());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();

@@ -426,7 +426,7 @@ async fn behind_a_violation_the_rest_is_read_and_thrown_away_until_the_peer_ends
 #[tokio::test]
 async fn a_client_that_is_still_sending_gets_the_close_frame_that_says_why() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
     tokio::spawn(async move { server.run().await });
     tcp.write_all(request("").as_bytes()).await.unwrap();
@@ -477,7 +477,7 @@ async fn the_end_is_told_before_it_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_closes_with_1001_and_waits_for_the_answers() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let (one, other) = (open(&server).await, open(&server).await);
     let start = Instant::now();
     let shutdown = tokio::spawn({
@@ -500,7 +500,7 @@ async fn a_shutdown_closes_with_1001_and_waits_for_the_answers() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let (answers, ignores, stalls) = (open(&server).await, open(&server).await, open(&server).await);
     stalls.set_room(Some(0));
     let start = Instant::now();
@@ -561,7 +561,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
 #[tokio::test]
 async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let addr = server.local_addr().unwrap();
     let running = tokio::spawn({
         let server = server.clone();

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A server with so few places, on two ports.
 fn serve(places: usize) -> [std::net::SocketAddr; 2] {
     let server = Server::builder().max_handshakes(places).handshake_timeout(HOUR).build();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| {
         let addr = listener.local_addr().unwrap();

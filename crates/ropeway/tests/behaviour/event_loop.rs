@@ -33,7 +33,7 @@ impl Handler for Echo {
 /// A server on a port; gives its address.
 async fn serve(builder: ServerBuilder, handler: impl Handler) -> (Server, String) {
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
-    server.handler(handler);
+    server.handle_with(handler);
     let addr = server.local_addr().expect("it is bound");
     tokio::spawn({
         let server = server.clone();
@@ -198,7 +198,7 @@ async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
     let builder = Server::builder().ping_interval(Duration::from_millis(30)).ping_timeout(Duration::from_secs(60));
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
     let (give, mut connections) = mpsc::unbounded_channel();
-    server.pull(move |ws, _| {
+    server.spawn_each(move |ws, _| {
         let _ = give.send(ws);
         async {}
     });

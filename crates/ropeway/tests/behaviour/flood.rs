@@ -158,7 +158,7 @@ async fn lengths_that_no_machine_holds_are_refused_by_their_headers() {
 #[tokio::test(start_paused = true)]
 async fn connections_that_announce_much_and_send_little_stay_open() {
     let server = Server::builder().build();
-    server.handler(Log::default());
+    server.handle_with(Log::default());
     // 16 GiB, if promises counted; how little is held for them the core's own tests measure.
     let mut wires = Vec::new();
     for _ in 0..1000 {
@@ -176,7 +176,7 @@ async fn connections_that_announce_much_and_send_little_stay_open() {
 /// A server that compresses, and a connection that may.
 async fn connect_deflated(builder: ServerBuilder) -> (Log, Wire) {
     let (server, log) = (builder.per_message_deflate(deflate::Options::default()).build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open_with(&server, request("Sec-WebSocket-Extensions: permessage-deflate\r\n")).await;
     (log, wire)
 }

@@ -76,7 +76,7 @@ fn check(answers: &[Frame], closes: bool) {
 async fn serve(pulls: bool, builder: ServerBuilder) -> (Server, SocketAddr) {
     let server = builder.bind("127.0.0.1:0").await.unwrap();
     if pulls {
-        server.pull(|mut ws, _| async move {
+        server.spawn_each(|mut ws, _| async move {
             while let Ok(Some(message)) = ws.recv().await {
                 ws.send(message).await.expect("what came before the end can be answered");
             }
@@ -253,7 +253,7 @@ impl Handler for Later {
 #[tokio::test(start_paused = true)]
 async fn a_handler_can_leave_the_peers_close_for_later() {
     let server = Server::builder().build();
-    server.handler(Later);
+    server.handle_with(Later);
     let wire = open(&server).await;
     wire.send(&[text("question"), close(1000, "")]);
     sleep(2 * SECOND).await;
@@ -275,7 +275,7 @@ impl Handler for Never {
 #[tokio::test(start_paused = true)]
 async fn a_close_frame_that_no_handler_answers_is_answered_after_ten_seconds_or_64_mib() {
     let server = Server::builder().build();
-    server.handler(Never);
+    server.handle_with(Never);
     let wire = open(&server).await;
     wire.send(&[close(4000, "")]);
     sleep(10 * SECOND - Duration::from_millis(1)).await;

@@ -25,7 +25,7 @@ fn server() -> (Server, Log) {
 
 fn serve_with(server: Server) -> (Server, Log) {
     let log = Log::default();
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     (server, log)
 }
 
@@ -371,7 +371,7 @@ async fn a_server_whose_handshakes_are_all_taken_can_be_shut_down() {
 #[tokio::test(start_paused = true)]
 async fn other_paths_than_the_servers_are_refused_by_name() {
     let (server, log) = serve_with(Server::builder().path("/ws").build());
-    server.at("/other").handler(log.clone());
+    server.at("/other").handle_with(log.clone());
     let (response, body) = ask(&server, request("")).await;
     assert_eq!(response.status(), 404);
     assert!(body.contains("\"/chat\""), "{body}");

@@ -174,7 +174,7 @@ async fn a_real_port_answers_as_the_rows_say() {
     assert!(cases.len() > 30);
     for case in &cases {
         let server = case.server.builder().bind("127.0.0.1:0").await.unwrap();
-        server.handler(Log::default());
+        server.handle_with(Log::default());
         let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
         tokio::spawn(async move { server.run().await });
         tcp.write_all(case.request.apply(&handshake).as_bytes()).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_request_that_comes_byte_by_byte_is_answered_the_same() {
     let File { handshake, case: cases } = rows::<ServerCase>("handshake-server.toml");
     for case in &cases {
         let server = case.server.builder().build();
-        server.handler(Log::default());
+        server.handle_with(Log::default());
         let wire = knock(&server);
         wire.write_at_most(1);
         for byte in case.request.apply(&handshake).bytes() {

@@ -28,6 +28,7 @@ mod reentrance;
 mod rows;
 mod script;
 mod sending;
+mod settings;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;

@@ -49,7 +49,7 @@ impl Handler for Panics {
 async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() {
     for word in ["open", "message", "ping", "read"] {
         let (server, log) = (Server::builder().build(), Log::default());
-        server.handler(Panics(word, log.clone()));
+        server.handle_with(Panics(word, log.clone()));
         let wire = if word == "open" {
             let wire = super::script::knock(&server);
             wire.send_bytes(request(""));
@@ -81,7 +81,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
 #[tokio::test(start_paused = true)]
 async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(Panics("message", log.clone()));
+    server.handle_with(Panics("message", log.clone()));
     // The peer's close comes in the same read, and half a frame before it in another.
     let wire = open(&server).await;
     wire.send(&[text("message"), text("behind"), close(1000, "")]);
@@ -121,7 +121,7 @@ async fn a_handler_that_pauses_and_panics_still_gets_its_close_frame_answered() 
 #[tokio::test(start_paused = true)]
 async fn a_panic_at_the_close_event_harms_nobody() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(Panics("close", log.clone()));
+    server.handle_with(Panics("close", log.clone()));
     let wire = open(&server).await;
     let handle = log.handle();
     wire.end();

@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(start_paused = true)]
 async fn a_paused_connection_delivers_nothing_until_it_is_resumed() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open(&server).await;
     let handle = log.handle();
     handle.pause();
@@ -70,7 +70,7 @@ async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open(&server).await;
     let handle = log.handle();
     pass(20 * SECOND).await;
@@ -93,7 +93,7 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
 #[tokio::test(start_paused = true)]
 async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
     let (server, log) = (Server::builder().build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open(&server).await;
     let handle = log.handle();
     handle.pause();
@@ -118,7 +118,7 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
 async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
     let config = Config::server().message_timeout(5 * SECOND);
     let (server, log) = (Server::builder().config(config).build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open(&server).await;
     let handle = log.handle();
     wire.send(&[text("begun ").unfinished()]);

@@ -59,7 +59,7 @@ struct Works {
 impl Works {
     fn new() -> Self {
         let (server, topic, published) = (Server::builder().build(), Topic::new(), Arc::default());
-        server.handler(Press { topic: topic.clone(), published: Arc::clone(&published) });
+        server.handle_with(Press { topic: topic.clone(), published: Arc::clone(&published) });
         Self { server, topic, published }
     }
 
@@ -177,7 +177,7 @@ async fn a_topic_may_drop_what_a_slow_subscriber_has_no_room_for_and_counts_it()
         let topic = Topic::with_overflow(Overflow::Drop);
         let house = House::serving(Server::builder(), tcp, {
             let topic = topic.clone();
-            |server, _| server.handler(Press { topic, published: Arc::default() })
+            |server, _| server.handle_with(Press { topic, published: Arc::default() })
         });
         let house = house.await;
         let mut client = house.client().await;
@@ -203,7 +203,7 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
     for tcp in [true, false] {
         for (policy, is_closed) in [(Overflow::Refuse, true), (Overflow::Close, true), (Overflow::Drop, false)] {
             let house = House::serving(Server::builder(), tcp, |server, topic| {
-                server.at("/").overflow(policy).handler(Press { topic, published: Arc::default() });
+                server.at("/").overflow(policy).handle_with(Press { topic, published: Arc::default() });
             });
             let house = house.await;
             let mut client = house.client().await;
@@ -230,7 +230,7 @@ async fn publishers_wait_for_subscribers_that_have_not_had_their_turn() {
     const PUBLISHERS: usize = 16;
     const COUNT: usize = 2000;
     let (server, topic) = (Server::builder().build(), Topic::new());
-    server.handler(Press { topic: topic.clone(), published: Arc::default() });
+    server.handle_with(Press { topic: topic.clone(), published: Arc::default() });
     let subscriber = open(&server).await;
     subscriber.send(&[text("subscribe")]);
     settle().await;
@@ -266,7 +266,7 @@ async fn empty_messages_are_bounded_by_their_number() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_closed_as_too_slow_says_so() {
     let (server, topic) = (Server::builder().max_buffered(1000).build(), Topic::new());
-    server.handler(Press { topic: topic.clone(), published: Arc::default() });
+    server.handle_with(Press { topic: topic.clone(), published: Arc::default() });
     let wire = open(&server).await;
     wire.send(&[text("subscribe")]);
     settle().await;

@@ -27,7 +27,7 @@ pub(crate) const INBOX: usize = 1024 * 1024;
 fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {
     let server = builder.build();
     let (give, take) = unbounded_channel();
-    server.pull(move |ws, _| {
+    server.spawn_each(move |ws, _| {
         let _ = give.send(ws);
         async {}
     });
@@ -87,7 +87,7 @@ impl Handler for Reads {
 #[tokio::test(start_paused = true)]
 async fn a_read_is_complete_once_all_that_it_brought_was_handled() {
     let server = Server::builder().build();
-    server.handler(Reads);
+    server.handle_with(Reads);
     let wire = open(&server).await;
     let large = binary(vec![0; 2 * READ]);
     let in_place = large.encode().len().div_ceil(READ);
@@ -210,7 +210,7 @@ async fn a_ping_behind_thousands_of_messages_that_nobody_takes_is_answered() {
 async fn a_peer_is_pinged_while_nobody_takes_its_messages_and_missed_when_it_is_gone() {
     let server = Server::builder().build();
     let (give, mut connections) = unbounded_channel();
-    server.pull(move |ws, _| {
+    server.spawn_each(move |ws, _| {
         let _ = give.send(ws);
         async {}
     });
@@ -491,7 +491,7 @@ async fn dropping_a_web_socket_closes_with_1000_whatever_is_unread() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_panics_closes_its_web_socket_with_1011() {
     let server = Server::builder().build();
-    server.pull(|mut ws, _| async move {
+    server.spawn_each(|mut ws, _| async move {
         let message = ws.recv().await.unwrap().unwrap();
         assert_eq!(message.as_text(), Some("fine"), "this is meant to panic");
         ws.send("fine").await.unwrap();

@@ -51,8 +51,8 @@ async fn answer(server: &Server, request: String) -> String {
 fn use_it(server: &Server) {
     server.on_upgrade(|_| Ok(()));
     server.on_http(|_| Response::new(Bytes::new()));
-    server.handler(Log::default());
-    server.at("/other").handler(Log::default());
+    server.handle_with(Log::default());
+    server.at("/other").handle_with(Log::default());
     assert!(server.clients().len() < 2);
 }
 
@@ -69,7 +69,7 @@ impl Drop for UsesItWhenDropped {
 fn a_server_can_be_used_from_within_its_own_callbacks() {
     within("a server that is used in its own callback", || async {
         let (server, log) = (Server::builder().build(), Log::default());
-        server.handler(log.clone());
+        server.handle_with(log.clone());
         server.on_upgrade({
             let server = server.clone();
             move |_| {

@@ -71,7 +71,7 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
         headers = format!("Sec-WebSocket-Extensions: {}\r\n", deflate::offer(&options(deflate)));
     }
     let server = builder.build();
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open_with(&server, request(&headers)).await;
     let handle = log.handle();
     let mut steps = start(case, cut, &wire).into_iter().peekable();

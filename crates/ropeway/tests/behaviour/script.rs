@@ -79,7 +79,7 @@ pub(crate) async fn open_client_with(
 /// A server that keeps a log, and a connection to it.
 pub(crate) async fn connect(builder: ServerBuilder) -> (Log, Wire) {
     let (server, log) = (builder.build(), Log::default());
-    server.handler(log.clone());
+    server.handle_with(log.clone());
     let wire = open(&server).await;
     (log, wire)
 }

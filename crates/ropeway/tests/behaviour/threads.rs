@@ -83,7 +83,7 @@ async fn a_connection_that_is_paused_and_resumed_all_the_time_delivers_everythin
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everybody_who_waits_for_the_end_hears_of_it() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
-    server.pull(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} });
+    server.spawn_each(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} });
     let url = format!("ws://{}/", server.local_addr().unwrap());
     tokio::spawn(async move { server.run().await });
     for round in 0..100 {

@@ -144,7 +144,7 @@ async fn a_client_without_tls_does_not_hang_on_a_port_with_it_nor_the_other_way_
     assert_eq!(response.status(), 400);
 
     let plain = Server::bind("127.0.0.1:0").await.unwrap();
-    plain.handler(Log::default());
+    plain.handle_with(Log::default());
     let url = url(&plain, "localhost");
     tokio::spawn(async move { plain.run().await });
     let error = Client::new().tls(client_config()).connect(&url).await.unwrap_err();

@@ -36,7 +36,7 @@ fn publish(topic: &Topic, text: &str) {
 
 /// A house whose handler acts at the word "go".
 async fn acting(tcp: bool, act: impl Fn(&mut Connection<'_>, &Topic) + Send + Sync + 'static) -> House {
-    House::serving(Server::builder(), tcp, |server, topic| server.handler(Acts { topic, act })).await
+    House::serving(Server::builder(), tcp, |server, topic| server.handle_with(Acts { topic, act })).await
 }
 
 /// All that comes until the end.
@@ -154,7 +154,7 @@ async fn what_is_published_before_the_server_shuts_down_is_heard() {
 async fn a_pull_handler_that_publishes_and_returns_is_heard() {
     for tcp in [true, false] {
         let house = House::serving(Server::builder(), tcp, |server, topic| {
-            server.pull(move |mut ws, _| {
+            server.spawn_each(move |mut ws, _| {
                 let topic = topic.clone();
                 async move {
                     ws.handle().subscribe(&topic);
@@ -193,7 +193,7 @@ async fn what_a_thread_publishes_and_sends_by_turns_comes_in_that_order_on_every
     for tcp in [true, false] {
         let (tell, mut opened) = mpsc::unbounded_channel();
         let house = House::serving(Server::builder(), tcp, |server, topic| {
-            server.handler(HandsOut { topic, tell });
+            server.handle_with(HandsOut { topic, tell });
         });
         let house = house.await;
         let mut clients = Vec::new();

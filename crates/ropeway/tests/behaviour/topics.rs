@@ -47,7 +47,7 @@ impl House {
     }
 
     async fn with(server: ServerBuilder, tcp: bool) -> Self {
-        Self::serving(server, tcp, |server, topic| server.handler(Hall { topic })).await
+        Self::serving(server, tcp, |server, topic| server.handle_with(Hall { topic })).await
     }
 
     /// Serves the topic as told.
