@@ -16,7 +16,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The time at which closing has taken too long, if there is one.
+    /// The time at which closing is given up, if it ever is.
     pub(super) fn close_deadline(self) -> Option<Instant> {
         self.now.checked_add(self.close_timeout?)
     }
@@ -72,7 +72,6 @@ pub(super) enum Peer {
 /// The most bytes of a peer that are read and thrown away after it was told to stop. A peer that reads nothing before
 /// it has written a whole message still gets our close frame, if no more than this is missing. A time limit alone would
 /// not bound the work, since a peer can send some gigabytes a second.
-/// gigabytes a second.
 pub(super) const LEFT: usize = 64 << 20;
 
 impl Lingering {

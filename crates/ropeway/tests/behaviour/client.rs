@@ -206,7 +206,7 @@ async fn many_clients_and_messages_find_their_way() {
     for task in tasks {
         task.await.unwrap();
     }
-    server.shutdown(SECOND).await;
+    server.shutdown().timeout(SECOND).await;
 }
 
 #[tokio::test]
