@@ -1,5 +1,5 @@
-//! The end of a connection: both sides' closing handshakes, peers that never finish one, transports that break in any state,
-//! and servers that shut down.
+//! The end of a connection: closing handshakes from both sides, peers that never finish one, transports that break in
+//! any state, and servers that shut down.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,18 +22,18 @@ use super::wire::{Wire, pass, settle};
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
-/// How the one connection of a log has ended: code, reason, whether clean.
+/// The end of the only connection in a log: code, reason, and whether it was clean.
 fn end(log: &Log) -> (u16, String, bool) {
     let closed = log.closed();
     (closed.code.as_u16(), closed.reason.to_string(), closed.clean)
 }
 
-// What is an error, for both APIs.
+// Ends that are errors, for both APIs.
 
-/// Brings an end about.
+/// Causes an end.
 type Ending = fn(&Wire, &Handle);
 
-/// Ends, with what both APIs are to tell as an error, by its cause.
+/// Ends, each with the cause that both APIs are to report as an error.
 const ENDINGS: [(&str, Ending, Option<&str>); 8] = [
     ("the peer closes", |wire, _| wire.send(&[close(1000, "")]), None),
     ("this side terminates", |_, handle| handle.terminate(), None),
@@ -67,7 +67,7 @@ async fn an_end_that_nobody_asked_for_is_an_error_once_and_both_apis_agree() {
         let (mut ws, pulled) = pull(Server::builder()).await;
         bring_about(&wire, &log.handle());
         bring_about(&pulled, &ws.handle());
-        // Keepalive gives up after twice 20 s.
+        // Keepalive gives up after two times 20 s.
         for _ in 0..2 {
             pass(20 * SECOND).await;
             settle().await;
@@ -96,7 +96,7 @@ async fn after_both_close_frames_a_server_ends_the_transport_at_once() {
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::close(Some((4001, "bye")))]);
     assert_eq!(log.take_texts(), ["before"]);
-    // A server waits for nobody then (RFC 6455 section 7.1.1), and the clock stands still here.
+    // A server then waits for nothing more (RFC 6455 section 7.1.1), and the clock stands still here.
     assert!(wire.is_dropped());
     assert_eq!(end(&log), (4001, "bye".into(), true));
     log.handle().closed().await;
@@ -115,7 +115,7 @@ async fn our_close_goes_behind_what_is_queued_and_waits_for_the_peers() {
     let expected = [Frame::new(BINARY, vec![7; 100_000]), Frame::close(Some((1000, "done")))];
     assert_eq!(wire.take_frames(), expected);
     assert!(!wire.is_ended());
-    // Until then messages still come.
+    // Before that, messages still come.
     wire.send(&[text("one more")]);
     settle().await;
     assert_eq!(log.take_texts(), ["one more"]);
@@ -201,7 +201,7 @@ async fn a_close_that_is_not_waited_for_goes_on() {
     assert!(!wire.is_dropped() && log.told().closed.is_empty(), "others do not notice");
 }
 
-// Peers that do not finish it.
+// Peers that do not finish the closing handshake.
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout() {
@@ -209,7 +209,7 @@ async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout
     log.handle().close(1000, "").unwrap();
     for _ in 0..2 {
         sleep(SECOND).await;
-        // That it speaks of other things changes nothing.
+        // Other frames from the peer change nothing.
         wire.send(&[text("still talking"), ping("")]);
     }
     sleep(SECOND - MS).await;
@@ -309,7 +309,7 @@ async fn a_paused_connection_whose_transport_is_broken_can_still_be_closed() {
 
 // Transports that break.
 
-/// What leads to a state, and the code that the end has in it.
+/// A name for a state, the way into it, and the code of an end in it.
 type Before = (&'static str, fn(&Log, &Wire), u16);
 
 /// All states that a connection can be in when its transport breaks.
@@ -357,7 +357,7 @@ async fn a_transport_that_ends_or_breaks_in_any_state_is_one_close_event() {
             settle().await;
             assert_eq!(log.told().closed.len(), 0, "{name}");
             ends(&wire);
-            // A peer that ended its half may still take what is queued.
+            // A peer that has ended its half may still read what is queued.
             wire.set_room(None);
             settle().await;
             assert_eq!(log.closed().code.as_u16(), code, "{name}");
@@ -518,8 +518,8 @@ async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
     assert_eq!((terminated, log.told().closed.len()), (2, 3));
 }
 
-/// A handler that blocks keeps its event loop, and whatever else that carries, from being terminated. The loop is on a thread of
-/// its own, as those of `ropeway serve` are.
+/// A handler that blocks keeps its event loop, and all connections of that loop, from being terminated. The loop is on
+/// a thread of its own, as in `ropeway serve`.
 #[tokio::test]
 async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
     let server = Server::builder().build();
@@ -532,7 +532,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
     });
     let waits = Arc::new(released);
     server.at("/block").on_connection(move |_, _| {
-        // Until the test is over.
+        // Blocks until the test is over.
         let _ = waits.lock().unwrap().recv();
     });
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -549,7 +549,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
     let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
     ws.handle().send("hello").unwrap();
     is_blocked.recv().await.unwrap();
-    // The 101 is written before the handler is asked, so the client has it all the same.
+    // The 101 is written before the handler is called, so the client gets it all the same.
     let _blocking = ropeway::connect(&format!("ws://{addr}/block")).await.unwrap();
     tokio::time::timeout(60 * SECOND, server.shutdown(Duration::from_millis(50))).await.expect("a bounded shutdown");
     assert!(!thread.is_finished(), "the loop is blocked still");
