@@ -23,6 +23,7 @@
 //!    the input is left then, lend that again later. If the peer ends its half of the transport, call
 //!    [`handle_eof`](Connection::handle_eof). If the transport breaks, call [`handle_reset`](Connection::handle_reset). When the time
 //!    of step 4 has come, call [`handle_timeout`](Connection::handle_timeout).
+//!
 //! ```
 //! use std::io::IoSlice;
 //! use std::sync::Arc;
