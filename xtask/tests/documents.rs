@@ -138,7 +138,7 @@ fn fault(text: &str, files: &Files, index: &Index<'_>) -> Option<&'static str> {
     }
 }
 
-/// The text outside of fences of code, and the fences.
+/// Splits a document into its prose and its fences of code.
 fn prose_and_fences(text: &str) -> (String, Vec<&str>) {
     let parts: Vec<&str> = text.split("```").collect();
     (parts.iter().step_by(2).copied().collect(), parts.into_iter().skip(1).step_by(2).collect())

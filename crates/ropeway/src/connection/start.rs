@@ -36,7 +36,7 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io:
         Ok(mailbox) => mailbox,
         Err(error) => {
             guarded(|| {
-                tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
+                tracing::warn!(%error, "no event loop could be made, so a connection runs as a task; is the limit of open files (ulimit -n) too low?");
             });
             return Ok(Some(Opened { stream: Transport::Tcp(tcp), core, link, handshake, leftover, place }));
         }
