@@ -48,6 +48,11 @@ async fn is_refused(server: &Serve) {
 /// Checks that SIGTERM closes a client with 1001, and ends the program with 0.
 async fn ends_well(mut server: Serve) {
     let mut client = raw::open(server.addr()).await;
+    // An empty text and its echo: the 101 alone does not show that the server counts the connection already.
+    client.write_all(&[0x81, 0x80, 0, 0, 0, 0]).await.unwrap();
+    let mut echo = [0; 2];
+    soon("the echo", client.read_exact(&mut echo)).await.unwrap();
+    assert_eq!(echo, [0x81, 0]);
     server.signal(Signal::SIGTERM);
     assert_eq!(raw::close_code(&mut client).await, 1001);
     drop(client);
