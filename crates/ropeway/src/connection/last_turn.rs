@@ -13,7 +13,7 @@ use crate::io::{Stream, scratch};
 /// peer's word (RFC 6928: ten segments).
 const ON_ITS_WAY: usize = 14 * 1024;
 
-impl<H: Handler, S: Stream> Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// Its runtime ends: does what was asked through handles and writes, as far as the stream takes it at once; the handler is not
     /// called any more. Returns whether there is a reason to wait and do it again: where bytes are left, and then until the peer
     /// has ended its half, which says that it has read them.
