@@ -84,14 +84,14 @@ pub use client::{Client, connect};
 pub use connection::{Connection, Handler};
 pub use error::Error;
 pub use handle::Handle;
-pub use handshake::Handshake;
+pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;
 pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::attach::{Attached, AttachedFuture, Layer};
-pub use server::{Remaining, Route, Server, ServerBuilder, Shutdown};
+pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 
 pub use bytes::Bytes;

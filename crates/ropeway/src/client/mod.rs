@@ -167,8 +167,9 @@ impl Client {
 impl Client {
     connection_setters!();
 
-    fn connection_settings(&mut self) -> &mut ConnectionSettings {
-        &mut self.connection
+    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings)) -> Self {
+        change(&mut self.connection);
+        self
     }
 }
 
@@ -296,7 +297,7 @@ impl Stage {
 
 fn start(opened: Opened, handler: impl Handler) -> Result<Handle, Error> {
     let handle = Handle::new(Arc::clone(&opened.link));
-    connection::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
+    connection::start(opened, &Arc::new(Endpoint { handler, clients: None }), ()).map_err(Error::Connect)?;
     Ok(handle)
 }
 

@@ -172,7 +172,7 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
 async fn a_route_can_answer_for_the_server() {
     let server = Server::builder().build();
     server.on_connection(|ws, handshake| ws.send(handshake.path()).unwrap());
-    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request) };
+    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request).await };
     let addr = serve_app(Router::new().route("/rooms/{room}", any(upgrade))).await;
     let mut ws = ropeway::connect(&format!("ws://{addr}/rooms/7")).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("/rooms/7".into()));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
+use ropeway::{Accept, Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
 use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 use testkit::Event;
 use testkit::wire::{CONTINUATION, Frame, PING, PONG, TEXT};
@@ -128,7 +128,7 @@ async fn a_server_that_leaves_before_it_answers_is_an_error() {
 #[tokio::test]
 async fn a_refusal_is_given_with_its_body() {
     let server = echo().await;
-    server.on_upgrade(|_| Err(Refusal::new(http::StatusCode::FORBIDDEN, "not you")));
+    server.authorize(async |_| Err::<Accept, _>(Refusal::new(403, "not you"))).handle_with(Log::default());
     let error = ropeway::connect(&url(&server)).await.unwrap_err();
     let response = error.response().expect("the server answered");
     assert_eq!((response.status().as_u16(), response.body().as_slice()), (403, &b"not you"[..]));
