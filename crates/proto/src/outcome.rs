@@ -35,8 +35,9 @@ impl Closed {
         Self { code: frame.code, reason: frame.reason, clean: true, cause: Cause::Handshake }
     }
 
-    /// No close frame came from the peer (RFC 6455 section 7.1.5: such an end counts as 1006).
-    pub(crate) fn abnormal(cause: Cause) -> Self {
+    /// An end for this cause, of a connection on which no close frame came from the peer (RFC 6455 section 7.1.5: such an end counts
+    /// as 1006).
+    pub fn abnormal(cause: Cause) -> Self {
         Self { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause }
     }
 }

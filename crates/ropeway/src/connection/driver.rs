@@ -40,7 +40,7 @@ pub(crate) const MOST_CODECS: usize = 64;
 ///
 /// One turn: commands, one write of all that is queued, then a read and what it brings; again until there is nothing to
 /// do. What is queued while a read is being handled is so written together.
-pub(crate) struct Driver<H: Handler, S> {
+pub(crate) struct Driver<H: Handler, S: Stream> {
     pub(super) stream: S,
     pub(super) core: Core,
     pub(super) link: Arc<Link>,
@@ -373,8 +373,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if matches!(event, Event::Close(_)) {
             return self.peer_closed();
         }
-        if matches!(event, Event::Violation(_)) {
-            self.link.report(self.core.buffered_amount(), self.core.ready_state());
+        match &event {
+            Event::Violation(_) => self.link.report(self.core.buffered_amount(), self.core.ready_state()),
+            Event::Pong(payload) => self.link.pong(payload),
+            _ => {}
         }
         let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
         let mut ws = Connection::new(&mut self.core, &self.link);
@@ -428,12 +430,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     fn finish(&mut self) {
         let Some(mut closed) = self.core.outcome().cloned() else { return };
-        if let (Cause::Eof, Some(broken)) = (&closed.cause, self.link.take_broken()) {
+        if let (Cause::Eof | Cause::Abandoned, Some(broken)) = (&closed.cause, self.link.take_broken()) {
             closed.cause = Cause::Broken(broken);
         }
         log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
-        // Nothing is sent any more once the close event is told; those that await the end wait until then.
-        self.link.report(0, ReadyState::Closed);
+        self.link.report_outcome(closed.clone());
         self.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
             if let Some(mut state) = this.state.take() {
@@ -444,6 +445,14 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 this.endpoint.handler.on_close(&mut ws, state, &closed);
             }
         });
+    }
+
+    /// Nobody will drive the connection any more, so it ends before its time.
+    fn abandon(&mut self) {
+        // What decides how it ends may have been asked for already, such as `terminate`.
+        Connection::new(&mut self.core, &self.link).run_commands();
+        self.core.abandon();
+        self.finish();
     }
 
     /// Runs the user's code. A panic there, for which this is `false`, ends this connection and no other.
@@ -495,8 +504,11 @@ fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
 }
 
 /// The connection has ended, or its runtime has: those that await the end are told.
-impl<H: Handler, S> Drop for Driver<H, S> {
+impl<H: Handler, S: Stream> Drop for Driver<H, S> {
     fn drop(&mut self) {
+        if self.link.outcome().is_none() {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.abandon()));
+        }
         self.link.end();
         if let Some(clients) = &self.endpoint.clients {
             clients.leave(self.place);

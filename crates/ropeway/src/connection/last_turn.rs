@@ -15,7 +15,7 @@ const ON_ITS_WAY: usize = 14 * 1024;
 
 impl<H: Handler, S: Stream> Driver<H, S> {
     /// Its runtime ends: does what was asked through handles and writes, as far as the stream takes it at once; the handler is not
-    /// called any more. Returns whether there is a reason to wait and do it again: where bytes are left, and then until the peer
+    /// called. Returns whether there is a reason to wait and do it again: where bytes are left, and then until the peer
     /// has ended its half, which says that it has read them.
     ///
     /// A large message that is being compressed is finished if that is possible before the deadline.

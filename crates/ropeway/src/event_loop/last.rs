@@ -9,7 +9,8 @@ use super::rounds::EventLoop;
 use crate::io::Readiness;
 
 impl EventLoop {
-    /// Gives each connection its last turn: it does what was asked of it and writes; its handler is not called any more. Those that
+    /// Gives each connection its last turn: it does what was asked of it and writes; its handler is told of nothing but the end, as it is
+    /// dropped. Those that
     /// could not write all at once have until the deadline.
     pub(super) fn end(&mut self, deadline: Instant) {
         let mail = self.connections.mailbox.close();

@@ -177,7 +177,7 @@ async fn a_client_does_not_wait_for_ever_for_a_server_to_end_the_transport() {
     let start = Instant::now();
     assert_eq!(ws.recv().await.unwrap(), None);
     assert!((SECOND..=SECOND + LATE).contains(&start.elapsed()), "{:?}", start.elapsed());
-    assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+    assert_eq!(ws.outcome().unwrap().code, CloseCode::GOING_AWAY);
     assert_eq!(codes(&wire), [1001]);
     assert!(wire.is_dropped());
 }
@@ -573,7 +573,7 @@ async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
     let closed = {
         ws.handle().closed().await;
-        ws.closed().unwrap()
+        ws.outcome().unwrap()
     };
     assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));
     assert!(server.run().await.is_err(), "its port is gone");
