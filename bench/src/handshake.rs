@@ -27,7 +27,7 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
 pub(crate) fn server() -> impl FnMut() {
     let options = ServerOptions::default();
     move || {
-        let mut head = HeadReader::new(Limits::default());
+        let mut head = HeadReader::new(Limits::server());
         let (request, _) = head.handle_request(REQUEST).expect("the head is well-formed").expect("the head is whole");
         let accepted = accept(&request, &options).expect("the request is a good one");
         black_box(accepted.response_bytes());

@@ -81,6 +81,6 @@ fn opcode(kind: Kind) -> u8 {
 
 /// A connection as the `ropeway` crate makes it, but for limits that no benchmark should meet.
 pub(crate) fn connection(role: Role, now: Instant) -> Connection {
-    let config = Config { max_buffered: usize::MAX, max_control_rate: u32::MAX, ..Config::default() };
+    let config = Config::server().max_buffered(usize::MAX).max_control_rate(u32::MAX);
     Connection::new(role, Arc::new(config), now)
 }

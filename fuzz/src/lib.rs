@@ -62,7 +62,7 @@ pub fn frames(role: Role, data: &[u8]) {
 
 fn run(role: Role, deflate: Option<Params>, bytes: &[u8], piece: usize) -> Run {
     let now = Instant::now();
-    let config = Config { max_payload: MAX_PAYLOAD, max_buffered: MAX_BUFFERED, max_fragments: 64, ..Config::server() };
+    let config = Config::server().max_payload(MAX_PAYLOAD).max_buffered(MAX_BUFFERED).max_fragments(64);
     let mut connection = Connection::new(role, Arc::new(config), now);
     if let Some(params) = deflate {
         connection = connection.with_deflate(&params, &Options::context_takeover());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ropeway_proto::{self as proto, Connection, Input, MessageRef, deflate};
 
 use crate::case::{Case, Closed, Command, Event, State, Step};
-use crate::config::{Config, Deflate};
+use crate::config::{Config, Deflate, Time};
 use crate::outcome::{Cut, Outcome};
 use crate::role::Role;
 use crate::wire;
@@ -219,24 +219,27 @@ pub fn variant(value: &impl Debug) -> String {
 
 /// The configuration that a case asks for.
 pub fn configure(role: Role, config: &Config) -> proto::Config {
-    let defaults = match role {
+    let mut configured = match role {
         Role::Server => proto::Config::server(),
         Role::Client => proto::Config::client(),
     };
-    let ms = Duration::from_millis;
-    proto::Config {
-        max_payload: config.max_payload.unwrap_or(defaults.max_payload),
-        max_fragments: config.max_fragments.unwrap_or(defaults.max_fragments),
-        max_control_rate: config.max_control_rate.unwrap_or(defaults.max_control_rate),
-        max_buffered: config.max_buffered.unwrap_or(defaults.max_buffered),
-        message_timeout: config.message_timeout_ms.map(ms).or(defaults.message_timeout),
-        ping_interval: config.ping_interval_ms.map(ms).or(defaults.ping_interval),
-        ping_timeout: config.ping_timeout_ms.map_or(defaults.ping_timeout, ms),
-        close_timeout: config.close_timeout_ms.map_or(defaults.close_timeout, ms),
-        end_timeout: config.end_timeout_ms.map_or(defaults.end_timeout, ms),
-        auto_pong: config.auto_pong.unwrap_or(defaults.auto_pong),
-        auto_close: config.auto_close.unwrap_or(defaults.auto_close),
-        buffers: defaults.buffers,
+    set(&mut configured.max_payload, config.max_payload);
+    set(&mut configured.max_fragments, config.max_fragments);
+    set(&mut configured.max_control_rate, config.max_control_rate);
+    set(&mut configured.max_buffered, config.max_buffered);
+    set(&mut configured.message_timeout, config.message_timeout_ms.map(Time::into_duration));
+    set(&mut configured.ping_interval, config.ping_interval_ms.map(Time::into_duration));
+    set(&mut configured.ping_timeout, config.ping_timeout_ms.map(Time::or_longest));
+    set(&mut configured.close_timeout, config.close_timeout_ms.map(Time::into_duration));
+    set(&mut configured.end_timeout, config.end_timeout_ms.map(Time::or_longest));
+    set(&mut configured.auto_pong, config.auto_pong);
+    set(&mut configured.auto_close, config.auto_close);
+    configured
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
     }
 }
 

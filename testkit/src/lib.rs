@@ -15,7 +15,7 @@ mod shorthand;
 pub mod wire;
 
 pub use case::{Case, Closed, Command, Event, Sent, State, Step, load};
-pub use config::{Config, Deflate};
+pub use config::{Config, Deflate, Time};
 pub use driver::{Driver, configure, run_core, variant};
 pub use outcome::{Cut, Outcome, sent_frames};
 pub use role::Role;

@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     let (accepted, leftover) = loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {

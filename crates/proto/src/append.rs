@@ -1,10 +1,10 @@
-//! Appending payloads, plain or masked, at the same speed wherever they lie.
+//! Appending payloads, plain or masked. The speed does not depend on where source and target lie in memory.
 
 use crate::frame::mask::{self, Key};
 
-/// More than this at once is copied with `rep movsb` by some C libraries. Where source and target have nearly the same place in
-/// their pages, that is several times slower on some processors (AMD's Zen 4; glibc bug 30994): an echo of 16 KiB messages lost
-/// half of its speed to it.
+/// Some C libraries copy more than this at once with `rep movsb`. If source and target have nearly the same offset in
+/// their pages, that is several times slower on some processors (AMD's Zen 4; glibc bug 30994): an echo of 16 KiB
+/// messages lost half of its speed to it.
 const PIECE: usize = 2 * 1024;
 
 /// Appends `bytes`.
@@ -24,7 +24,7 @@ fn in_pieces(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Appends `bytes`, masked on the way: to copy them first and mask them then takes two walks.
+/// Appends `bytes` and masks them on the way. Copying first and masking then would walk over the bytes twice.
 #[inline]
 pub(crate) fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
     out.reserve(bytes.len());
@@ -33,7 +33,7 @@ pub(crate) fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
         append_block(out, *block, key, 0);
     }
     match rest.len() {
-        // Behind whole blocks the key begins anew.
+        // The whole blocks are a multiple of the key's length, so the key starts anew here.
         0..4 => out.extend(rest.iter().zip(key).map(|(byte, key)| byte ^ key)),
         4..8 => append_ends::<4>(out, rest, key),
         8..16 => append_ends::<8>(out, rest, key),
@@ -42,7 +42,8 @@ pub(crate) fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
     }
 }
 
-/// Appends from `N` to `2 * N` bytes: the first `N`, then the last `N` in place of what those cover of them.
+/// Appends `bytes`, which are `N` to `2 * N` long, as two blocks that may overlap: the first `N` bytes and the last
+/// `N`. Where they overlap, the last block overwrites the first.
 #[inline]
 fn append_ends<const N: usize>(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
@@ -53,7 +54,7 @@ fn append_ends<const N: usize>(out: &mut Vec<u8>, bytes: &[u8], key: Key) {
     }
 }
 
-/// Appends what fits into registers.
+/// Appends a block of a fixed length, which compilers keep in registers.
 #[inline]
 fn append_block<const N: usize>(out: &mut Vec<u8>, mut block: [u8; N], key: Key, offset: usize) {
     mask::apply(&mut block, key, offset as u64);

@@ -1,18 +1,18 @@
-//! Buffers of large messages, used again: asking the operating system for a megabyte of zeroed pages for every message
-//! costs more than receiving it.
+//! Reuse of the buffers of large messages. Asking the operating system for a megabyte of zeroed pages for each message
+//! costs more than receiving the message.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Buffers of at least this size are kept. Allocators serve smaller ones from memory that they hold anyway.
+/// Buffers of at least this size are kept. Allocators serve smaller ones from memory that they hold already.
 pub(crate) const LARGE: usize = 64 * 1024;
 
-/// How many bytes of unused buffers are kept.
+/// The most bytes of unused buffers that are kept.
 const KEPT: usize = 4 << 20;
 
-/// Unused buffers of large messages, shared by connections: one set for a server, or for a thread.
+/// Unused buffers of large messages, shared by the connections of a server or of a thread.
 #[derive(Debug, Default)]
 pub struct Buffers {
     free: Mutex<Free>,
@@ -33,7 +33,8 @@ impl Buffers {
         Some(buffer)
     }
 
-    /// Makes a payload of a range of a buffer. The buffer comes back when the payload's last clone is dropped.
+    /// Makes a payload of a range of a buffer. The buffer is returned to this set when the payload's last clone is
+    /// dropped.
     pub(crate) fn payload(self: Arc<Self>, buffer: Vec<u8>, bytes: Range<usize>) -> Bytes {
         Bytes::from_owner(Lent { buffer, bytes, home: self })
     }

@@ -1,29 +1,30 @@
-//! The content of close frames (RFC 6455 section 5.5.1): checked before it is sent, parsed when it has come.
+//! The content of close frames (RFC 6455 section 5.5.1): checked before it is sent, parsed when it is received.
 
 use bytestring::ByteString;
 
 use crate::code::CloseCode;
 use crate::error::{MAX_REASON, SendError, Violation};
 
-/// What a close frame carries: a code, and a reason of at most 123 bytes.
+/// What a close frame carries: a code, and a reason of at most 123 bytes. RFC 6455 section 5.5.1 defines both and leaves room for
+/// nothing else, so it can be taken apart by a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
     /// Why the sender closes.
     pub code: CloseCode,
-    /// The same for people and logs. At most [`CloseFrame::MAX_REASON`] bytes.
+    /// The reason in words, for people and logs. At most [`CloseFrame::MAX_REASON`] bytes.
     pub reason: ByteString,
 }
 
 impl CloseFrame {
-    /// The most bytes a reason can have: a control frame's 125 (RFC 6455 section 5.5) less the code's two.
+    /// The most bytes a reason can have: a control frame's 125 (RFC 6455 section 5.5) minus two for the code.
     pub const MAX_REASON: usize = MAX_REASON;
 
-    /// A close frame's content; checked when it is sent.
+    /// A close frame with this code and reason. Both are checked when it is sent.
     pub fn new(code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Self {
         Self { code: code.into(), reason: reason.into() }
     }
 
-    /// Whether a close frame may carry this: a code that can be sent, and a reason that is not too long.
+    /// Returns an error unless a close frame may carry this code, and the reason is short enough.
     pub fn check(&self) -> Result<(), SendError> {
         if !self.code.is_sendable() {
             return Err(SendError::InvalidCloseCode(self.code));
@@ -34,13 +35,13 @@ impl CloseFrame {
         Ok(())
     }
 
-    /// The payload of a close frame that this side sends.
+    /// The payload of this close frame, if it may be sent.
     pub(crate) fn to_payload(&self) -> Result<Vec<u8>, SendError> {
         self.check()?;
         Ok([&self.code.as_u16().to_be_bytes(), str::as_bytes(&self.reason)].concat())
     }
 
-    /// Reads the payload of a peer's close frame; `None` if it carries no code.
+    /// Parses the payload of a peer's close frame. Returns `None` if the frame carries no code.
     pub(crate) fn parse(payload: &[u8]) -> Result<Option<Self>, Violation> {
         // RFC 6455 section 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
         let (code, reason) = match payload {

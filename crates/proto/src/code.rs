@@ -4,15 +4,15 @@ use std::fmt;
 
 /// A close code (RFC 6455 section 7.4.1).
 ///
-/// Codes 1000–1003, 1007–1014 and 3000–4999 can be sent. [`CloseCode::NONE`] and [`CloseCode::ABNORMAL`] are only ever
-/// reported.
+/// Codes 1000–1003, 1007–1014 and 3000–4999 can be sent. [`CloseCode::NONE`] and [`CloseCode::ABNORMAL`] are never
+/// sent, only reported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
     /// 1000: the purpose of the connection has been fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: a server goes down, or a browser leaves the page.
+    /// 1001: a server is shutting down, or a browser is leaving the page.
     pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
@@ -28,7 +28,7 @@ impl CloseCode {
     pub const POLICY: Self = Self(1008);
     /// 1009: a message was too big.
     pub const TOO_BIG: Self = Self(1009);
-    /// 1010: the client misses an extension in the server's answer.
+    /// 1010: the server's handshake did not accept an extension that the client needs.
     pub const EXTENSION_MISSING: Self = Self(1010);
     /// 1011: the server met a condition it did not expect.
     pub const INTERNAL_ERROR: Self = Self(1011);
@@ -46,8 +46,8 @@ impl CloseCode {
 
     /// Whether a close frame may carry this code.
     ///
-    /// RFC 6455 section 7.4.2 reserves 1004–1006, 1015 and what is below 1000; 1012–1014 are registered with IANA since;
-    /// 1016–2999 belong to future revisions and extensions, of which none is negotiated.
+    /// RFC 6455 section 7.4.2 reserves 1004–1006, 1015 and all codes below 1000. IANA has registered 1012–1014 since.
+    /// 1016–2999 belong to future revisions and to extensions, and no extension that is negotiated here has a code.
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }

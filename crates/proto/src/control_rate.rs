@@ -1,22 +1,22 @@
-//! Control frames counted over a second: a flood of them costs its receiver more than its sender.
+//! Counts the peer's control frames per second, because a flood of them costs the receiver more than the sender.
 
-/// How many control frames the peer has sent within the current second.
+/// The number of control frames that the peer has sent within the current second.
 #[derive(Debug, Default)]
 pub(crate) struct ControlRate {
-    /// Which second of the connection's life.
+    /// The second that is counted, numbered from the start of the connection.
     second: u32,
-    /// How many came in it. Each ping that was sent while nothing was read takes one off, as the pongs of a long pause come all
-    /// at once; so it may be below 0.
+    /// The control frames that came in it, minus the pings that were sent while reading was paused: after a long pause
+    /// all their pongs come at once. So it may be below 0.
     count: i32,
 }
 
 impl ControlRate {
-    /// A ping was sent while nothing is read, and its pong may come at any time.
+    /// Notes that a ping was sent while reading is paused. Its pong will not count, whenever it comes.
     pub(crate) fn expect(&mut self) {
         self.count = self.count.saturating_sub(1);
     }
 
-    /// A control frame came in this second. Returns whether that is within the limit of `most`.
+    /// Notes a control frame that came in this second. Returns whether at most `most` have come in it.
     pub(crate) fn note(&mut self, second: u32, most: u32) -> bool {
         if self.second != second {
             *self = Self { second, count: self.count.min(0) };

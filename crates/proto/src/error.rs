@@ -1,17 +1,19 @@
-//! Errors by blame: a [`Violation`] is the peer's, a [`SendError`] the caller's. Errors of the transport belong to its driver.
+//! Errors, sorted by who caused them: a [`Violation`] is the peer's fault, a [`SendError`] the caller's. Errors of the
+//! transport are left to the driver.
 
 use std::fmt;
 
 use crate::code::CloseCode;
 use crate::state::ReadyState;
 
-/// The most bytes of a close reason, [`CloseFrame::MAX_REASON`](crate::CloseFrame::MAX_REASON): close frames are above errors.
+/// The most bytes of a close reason. Close frames import errors, so
+/// [`CloseFrame::MAX_REASON`](crate::CloseFrame::MAX_REASON) takes its value from here.
 pub(crate) const MAX_REASON: usize = 123;
 
 /// How the peer broke the protocol, or a limit of this endpoint.
 ///
-/// When one is reported, the close frame with its [`Violation::close_code`] is queued already, and all messages that were
-/// received whole before it have been delivered.
+/// When a violation is reported, the close frame with its [`Violation::close_code`] is already queued, and all messages
+/// that were received whole before it have been delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -29,15 +31,15 @@ pub enum Violation {
     MaskMissing,
     /// A server's frame with a mask.
     MaskUnexpected,
-    /// A payload length in more bytes than it needs.
+    /// A payload length that is encoded in more bytes than it needs.
     LengthNotMinimal,
-    /// A 64-bit payload length with its top bit set.
+    /// A 64-bit payload length whose top bit is set.
     LengthTopBit,
-    /// A continuation frame although no message is under way.
+    /// A continuation frame outside of a fragmented message.
     NothingToContinue,
-    /// A text or binary frame although the message before it is not finished.
+    /// A text or binary frame before the end of a fragmented message.
     MessageUnfinished,
-    /// A close frame with a body of one byte, which is no close code.
+    /// A close frame with a body of one byte, which is too short for a close code.
     ClosePayloadOfOneByte,
     /// A close frame with a code that must not be sent.
     InvalidCloseCode(u16),
@@ -47,18 +49,18 @@ pub enum Violation {
     NotUtf8,
     /// A compressed message that does not inflate.
     CorruptDeflate,
-    /// A message of more bytes than `max_payload`, which is given.
+    /// A message of more bytes than `max_payload`, whose value this holds.
     MessageTooBig(usize),
-    /// A message of more fragments than `max_fragments`, which is given.
+    /// A message of more fragments than `max_fragments`, whose value this holds.
     TooManyFragments(u32),
-    /// More control frames in a second than `max_control_rate`, which is given.
+    /// More control frames in a second than `max_control_rate`, whose value this holds.
     ControlFlood(u32),
     /// A message that was not finished within `message_timeout`.
     MessageTooSlow,
 }
 
 impl Violation {
-    /// The close code that tells the peer (RFC 6455 section 7.4.1).
+    /// The close code that is sent to the peer for this violation (RFC 6455 section 7.4.1).
     pub const fn close_code(&self) -> CloseCode {
         match self {
             Self::ReservedBits
@@ -80,7 +82,7 @@ impl Violation {
         }
     }
 
-    /// The reason sent beside the code: short, for the log of the peer's author.
+    /// The reason that is sent beside the code: a short text for the logs on the peer's side.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::ReservedBits => "RSV2 and RSV3 must be clear",
@@ -176,22 +178,22 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Why something was not queued for sending. Nothing of it was.
+/// Why something was not queued for sending. If there is an error, no part of it was queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection is not open; its ready state is given.
+    /// The connection is not open. Holds its ready state.
     NotOpen(ReadyState),
     /// The peer reads too slowly: `max_buffered` bytes wait to be written.
     Full {
-        /// Bytes that wait, the [buffered amount](crate::Connection::buffered_amount).
+        /// The bytes that wait, see [`buffered_amount`](crate::Connection::buffered_amount).
         buffered: usize,
     },
-    /// A ping or pong payload of more than 125 bytes; its length is given.
+    /// A ping or pong payload of more than 125 bytes. Holds its length.
     ControlTooLong(usize),
     /// A close code that must not be sent.
     InvalidCloseCode(CloseCode),
-    /// A close reason of more than 123 bytes; its length is given.
+    /// A close reason of more than 123 bytes. Holds its length.
     ReasonTooLong(usize),
 }
 

@@ -1,13 +1,13 @@
-//! Bytes lent by the driver: a cursor over what it read, from which pieces are handed out for good.
+//! A cursor over the bytes that the driver read and lends to the connection.
 
-/// What the driver read from the network, lent to the connection to be unmasked in place.
+/// Bytes that the driver read from the network, lent to the connection to be unmasked in place.
 ///
-/// Pieces that were taken outlive the cursor's borrow by the connection, so an event can be held while the connection is
-/// used. What is left after an event is there for the next [`handle_input`](crate::Connection::handle_input).
+/// An event may borrow from the input and be held while the connection is used. The bytes that are left after an event
+/// are for the next call of [`handle_input`](crate::Connection::handle_input).
 #[derive(Debug)]
 pub struct Input<'a> {
     rest: &'a mut [u8],
-    /// Whether nobody has looked at it.
+    /// Whether no connection has looked at it yet.
     is_new: bool,
 }
 
@@ -17,17 +17,17 @@ impl<'a> Input<'a> {
         Self { rest: bytes, is_new: true }
     }
 
-    /// What has not been taken yet.
+    /// The bytes that have not been taken yet.
     pub const fn remaining(&self) -> &[u8] {
         self.rest
     }
 
-    /// Whether all was taken.
+    /// Whether all bytes were taken.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Whether this is the first time that somebody asks.
+    /// Returns whether this is the first call.
     #[inline]
     pub(crate) fn take_newness(&mut self) -> bool {
         std::mem::take(&mut self.is_new)

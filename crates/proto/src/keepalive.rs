@@ -1,4 +1,4 @@
-//! Keepalive: when to ask a silent peer whether it is there, and when to give it up.
+//! Keepalive: when to ping a silent peer, and when to give it up.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,20 @@ use crate::config::Config;
 /// ```
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    /// What the other times are counted from. It follows them before they become too large to count.
+    /// The instant that the other times are counted from. It is moved forward before the others overflow `u32`.
     base: Instant,
-    /// When something was last heard: later than `asked`, if it was heard after that. Only this is touched for each read;
-    /// deadlines are reckoned from it when asked for.
+    /// When something was last heard. It is later than `asked` if it was heard after the ping. A read changes this
+    /// field alone; deadlines are computed from it only when they are asked for.
     heard: Ticks,
-    /// When the ping was sent whose pong has not come, or [`NEVER`].
+    /// When the ping was sent that has not been answered, or [`NEVER`].
     asked: Ticks,
-    /// How many pings were sent; each carries its number, so that its pong can be told from others.
+    /// The number of pings sent so far. Each ping carries its number, so that its pong can be told from others.
     pings: u32,
-    /// How long the newest answer took, or [`NEVER`].
+    /// The round-trip time of the newest ping that was answered, or [`NEVER`].
     latency: Ticks,
 }
 
-/// A time in four bytes, as many connections have some: tenths of a millisecond since the base, which is at 1.
+/// A time in four bytes, to keep connections small: tenths of a millisecond since the base, which itself is 1.
 type Ticks = u32;
 
 const TICK: Duration = Duration::from_micros(100);
@@ -33,10 +33,10 @@ const TICK: Duration = Duration::from_micros(100);
 const NEVER: Ticks = 0;
 const BASE: Ticks = 1;
 
-/// The base follows after two days and a half, half of what can be counted.
+/// The base is moved forward after two and a half days, which is half of the range.
 const LATE: Ticks = Ticks::MAX / 2;
 
-/// What a deadline asks for.
+/// What has to be done at a deadline.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Nothing yet.
@@ -52,17 +52,17 @@ impl Keepalive {
         Self { base: now, heard: BASE, asked: NEVER, pings: 0, latency: NEVER }
     }
 
-    /// Something came.
+    /// Notes that something came from the peer.
     #[inline]
     pub(crate) fn heard(&mut self, now: Instant) {
-        // Though it may be the same tick.
+        // At least one tick after `asked`, so that an answer in the same tick counts.
         self.heard = self.ticks(now).max(self.asked + 1);
         if self.heard > LATE {
             self.follow(now);
         }
     }
 
-    /// A pong came; where it answers the newest keepalive ping it tells the round-trip time.
+    /// Notes a pong. If it answers the newest keepalive ping, its round-trip time is kept.
     pub(crate) fn pong(&mut self, payload: &[u8], now: Instant) {
         if self.asked != NEVER && payload == self.pings.to_be_bytes() {
             self.latency = self.ticks(now).saturating_sub(self.asked).max(1);
@@ -70,7 +70,7 @@ impl Keepalive {
         }
     }
 
-    /// Which second it is; not the same one twice within days.
+    /// The number of the current second. No number comes twice within days.
     pub(crate) fn second(&self, now: Instant) -> u32 {
         now.saturating_duration_since(self.base).as_secs() as u32
     }
@@ -80,17 +80,17 @@ impl Keepalive {
         (self.latency != NEVER).then(|| TICK * self.latency)
     }
 
-    /// When to ask [`Keepalive::due`] again.
+    /// When to call [`Keepalive::due`] next.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
         let interval = config.ping_interval?;
-        Some(if self.is_unanswered() {
-            self.time(self.asked) + config.ping_timeout
+        if self.is_unanswered() {
+            self.time(self.asked).checked_add(config.ping_timeout)
         } else {
-            self.time(self.heard) + interval
-        })
+            self.time(self.heard).checked_add(interval)
+        }
     }
 
-    /// What is to be done by now.
+    /// Returns what has to be done at this time.
     pub(crate) fn due(&mut self, config: &Config, now: Instant) -> Due {
         if self.deadline(config).is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
@@ -106,7 +106,8 @@ impl Keepalive {
         Due::Ping(self.pings.to_be_bytes())
     }
 
-    /// The same where nothing is read on purpose, so that silence says nothing: only asks, and does not wait for the answer.
+    /// The same while reading is paused, when the peer's silence has no meaning: only pings are sent, and no answer is
+    /// waited for.
     pub(crate) fn due_unread(&mut self, config: &Config, now: Instant) -> Due {
         if self.deadline(config).is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
@@ -117,7 +118,7 @@ impl Keepalive {
         Due::Ping(self.pings.to_be_bytes())
     }
 
-    /// Whether nothing was heard since the ping.
+    /// Whether nothing was heard since the last ping.
     pub(crate) const fn is_unanswered(&self) -> bool {
         self.asked >= self.heard
     }
@@ -133,7 +134,7 @@ impl Keepalive {
         Ticks::try_from(ticks).unwrap_or(Ticks::MAX).min(Ticks::MAX - 2) + BASE
     }
 
-    /// Counts from now on. What was before, days ago, is as if it were now.
+    /// Moves the base to now. Times from before, which are days ago, count as now.
     #[cold]
     fn follow(&mut self, now: Instant) {
         self.base = now;
@@ -182,7 +183,7 @@ mod tests {
             assert_eq!(keepalive.due_unread(&config, now), Due::Ping(asked.to_be_bytes()));
             assert_eq!(keepalive.due_unread(&config, now + 19 * SECOND), Due::Nothing);
         }
-        // Listened to again, it has its time.
+        // The connection reads again, so the peer has the whole time to answer.
         assert_eq!(keepalive.due(&config, start + 200 * SECOND), Due::Ping([0, 0, 0, 10]));
         assert_eq!(keepalive.due(&config, start + 220 * SECOND), Due::Gone);
     }
@@ -208,7 +209,7 @@ mod tests {
             keepalive.heard(now);
             assert_eq!(keepalive.due(&config, now + 19 * SECOND), Due::Nothing);
         }
-        let config = Config { ping_interval: Some(30 * 24 * 3_600 * SECOND), ..config };
+        let config = config.ping_interval(30 * 24 * 3_600 * SECOND);
         now += 30 * 24 * 3_600 * SECOND;
         assert_eq!(keepalive.due(&config, now), Due::Ping([0, 0, 0, 1]));
         assert_eq!(keepalive.due(&config, now + 19 * SECOND), Due::Nothing, "though so much time has passed");

@@ -1,5 +1,5 @@
-//! The states of a connection as a machine: one method for each input, each with all states. Writing close frames and releasing
-//! memory is left to [`Connection`](crate::Connection).
+//! The states of a connection as a machine: one method for each input, each of which matches all states. Writing close
+//! frames and releasing memory is left to [`Connection`](crate::Connection).
 
 mod lingering;
 #[cfg(test)]
@@ -19,7 +19,7 @@ pub(crate) use lingering::Terms;
 
 /// The state of a connection.
 ///
-/// A connection is open for most of its life and costs one word then: [`State::Open`] is `None`, and never in the box.
+/// A connection is open for most of its life, and then this is one word: [`State::Open`] is `None` and is never boxed.
 #[derive(Debug, Default)]
 pub(crate) struct Life(Option<Box<State>>);
 
@@ -42,14 +42,14 @@ pub(crate) struct Life(Option<Box<State>>);
 enum State {
     /// Messages go both ways.
     Open,
-    /// Open, and within a message that is sent in fragments.
+    /// Open, and within a message that this side sends in fragments.
     Fragmenting(Fragments),
     /// The peer has closed or ended its half, and this side may still send.
     Unanswered(Unanswered),
-    /// Our close frame is queued or sent, the peer's has not come. Messages may still come.
+    /// Our close frame is queued or sent, and the peer's has not come. Messages may still come.
     CloseSent {
-        /// When the peer's close frame is waited for no longer.
-        deadline: Instant,
+        /// The time until which the peer's close frame is waited for.
+        deadline: Option<Instant>,
     },
     /// Nothing more is sent or received, and the transport has not ended.
     Lingering(Lingering),
@@ -57,29 +57,27 @@ enum State {
     Closed(Closed),
 }
 
-/// The peer has said that it is done, and this side has not.
+/// The peer has closed or ended its half, and this side has not answered yet.
 #[derive(Debug)]
 struct Unanswered {
     /// Clean if the peer's close frame came, unclean if the peer ended its half without one.
     outcome: Closed,
-    /// When it is answered in any case.
-    deadline: Instant,
+    /// The time at which this side answers by itself.
+    deadline: Option<Instant>,
     /// Whether the peer has ended its half of the transport.
     is_ended: bool,
-    /// How many bytes may still come behind the close frame, see [`LEFT`].
+    /// The number of bytes that may still come behind the close frame, see [`LEFT`].
     left: usize,
     /// The message that this side is sending in fragments.
     fragments: Option<Fragments>,
 }
 
-/// Inputs. The close frame that one returns is to be queued.
+/// Inputs. If one returns a close frame, the caller queues it.
 impl Life {
     /// The user closes the connection. Returns whether the user's close frame is to be queued.
     pub(crate) fn close(&mut self, terms: Terms) -> bool {
         let (next, is_sent) = match self.take() {
-            State::Open | State::Fragmenting(_) => {
-                (State::CloseSent { deadline: terms.now + terms.close_timeout }, true)
-            }
+            State::Open | State::Fragmenting(_) => (State::CloseSent { deadline: terms.close_deadline() }, true),
             // The user's close frame is the answer.
             State::Unanswered(unanswered) => (State::Lingering(unanswered.linger(terms)), true),
             state @ (State::CloseSent { .. } | State::Lingering(_) | State::Closed(_)) => (state, false),
@@ -95,7 +93,7 @@ impl Life {
             State::Open => State::Unanswered(Unanswered::new(outcome, None, terms)),
             State::Fragmenting(fragments) => State::Unanswered(Unanswered::new(outcome, Some(fragments), terms)),
             State::CloseSent { .. } => State::Lingering(Lingering::clean(outcome, false, terms)),
-            // Nothing is received any more.
+            // A close frame that comes after this is ignored.
             state @ (State::Unanswered(_) | State::Lingering(_) | State::Closed(_)) => state,
         };
         self.enter(next);
@@ -228,20 +226,20 @@ impl Life {
         self.enter(State::Closed(outcome));
     }
 
-    /// A message that is sent in fragments has begun.
+    /// Notes the first fragment of a message that this side sends.
     pub(crate) fn start_fragments(&mut self) {
         let next = match self.take() {
             State::Open => State::Fragmenting(Fragments::default()),
             State::Unanswered(unanswered) => {
                 State::Unanswered(Unanswered { fragments: Some(Fragments::default()), ..unanswered })
             }
-            // It has begun before, or nothing can be sent.
+            // It is noted already, or nothing can be sent.
             state @ (State::Fragmenting(_) | State::CloseSent { .. } | State::Lingering(_) | State::Closed(_)) => state,
         };
         self.enter(next);
     }
 
-    /// The last fragment of a message was sent. Returns what waited for it.
+    /// Notes that the last fragment of a message was sent. Returns what waited for it.
     pub(crate) fn end_fragments(&mut self) -> Fragments {
         let (next, fragments) = match self.take() {
             State::Fragmenting(fragments) => (State::Open, Some(fragments)),
@@ -277,7 +275,7 @@ impl Life {
 
 /// Facts about the state.
 impl Life {
-    /// Open, and within no message that is sent in fragments.
+    /// Open, and not within a message that this side sends in fragments.
     #[inline]
     pub(crate) fn is_plainly_open(&self) -> bool {
         self.0.is_none()
@@ -295,7 +293,7 @@ impl Life {
         matches!(self.0.as_deref(), None | Some(State::Open | State::Fragmenting(_) | State::CloseSent { .. }))
     }
 
-    /// Whether the peer's end of the transport has not come, and nothing else has ended it.
+    /// Whether the transport may still be read: neither the peer nor anything else has ended it.
     pub(crate) fn is_reading(&self) -> bool {
         match self.0.as_deref() {
             None | Some(State::Open | State::Fragmenting(_) | State::CloseSent { .. }) => true,
@@ -339,12 +337,12 @@ impl Life {
                 State::CloseSent { deadline }
                 | State::Unanswered(Unanswered { deadline, .. })
                 | State::Lingering(Lingering { deadline, .. }),
-            ) => Some(*deadline),
+            ) => *deadline,
             None | Some(State::Open | State::Fragmenting(_) | State::Closed(_)) => None,
         }
     }
 
-    /// Within a message that is sent in fragments: what waits for its end.
+    /// Returns the messages that wait for the end of a message in fragments, if one is being sent.
     #[inline]
     pub(crate) fn fragments(&mut self) -> Option<&mut Fragments> {
         match self.0.as_deref_mut()? {
@@ -354,7 +352,7 @@ impl Life {
         }
     }
 
-    /// How many bytes wait for the end of a message in fragments.
+    /// The number of bytes that wait for the end of a message in fragments.
     pub(crate) fn held_bytes(&self) -> usize {
         match self.0.as_deref() {
             Some(State::Fragmenting(fragments) | State::Unanswered(Unanswered { fragments: Some(fragments), .. })) => {
@@ -375,7 +373,7 @@ impl Life {
 impl Unanswered {
     fn new(outcome: Closed, fragments: Option<Fragments>, terms: Terms) -> Self {
         let is_ended = !outcome.clean;
-        Self { outcome, deadline: terms.now + terms.close_timeout, is_ended, left: LEFT, fragments }
+        Self { outcome, deadline: terms.close_deadline(), is_ended, left: LEFT, fragments }
     }
 
     /// The close frame that answers the peer's, if one came. RFC 6455 section 5.5.1: the answer "typically echos the status
@@ -384,7 +382,7 @@ impl Unanswered {
         self.outcome.clean.then(|| CloseFrame::new(self.outcome.code, self.outcome.reason.clone()))
     }
 
-    /// It is answered: the next state, and the close frame to queue.
+    /// Answers the peer: returns the next state, and the close frame to queue.
     fn answered(self, terms: Terms) -> (State, Option<CloseFrame>) {
         let frame = self.answer();
         (State::Lingering(self.linger(terms)), frame)
@@ -399,7 +397,7 @@ impl Unanswered {
     }
 }
 
-/// Closed if a lingering connection is over.
+/// Returns `Closed` if a lingering connection is over.
 fn over_or(lingering: Lingering) -> State {
     if lingering.is_over() { State::Closed(lingering.outcome) } else { State::Lingering(lingering) }
 }

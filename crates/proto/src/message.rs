@@ -1,4 +1,4 @@
-//! Messages: owned ([`Message`]), and lent for as long as an event is in hand ([`MessageRef`]).
+//! Messages: owned ([`Message`]), or lent for the time of an event ([`MessageRef`]).
 
 use std::fmt;
 use std::ops::Deref;
@@ -24,7 +24,7 @@ impl Message {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if this is a text message.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -32,7 +32,7 @@ impl Message {
         }
     }
 
-    /// Whether it is text.
+    /// Whether this is a text message.
     pub const fn is_text(&self) -> bool {
         matches!(self, Self::Text(_))
     }
@@ -56,15 +56,15 @@ impl Message {
     }
 }
 
-/// Text as it is; binary as its length.
+/// Shows text as it is, and of a binary message the length.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         MessageRef::from(self).fmt(f)
     }
 }
 
-/// A message whose payload is lent or owned. What was received whole in one frame is lent from the read buffer; what had to
-/// be put together or inflated is owned, and [`MessageRef::into_owned`] keeps it without a copy.
+/// A message whose payload is lent or owned. A message that was received whole in one frame is lent from the read
+/// buffer. One that was put together or inflated is owned, and [`MessageRef::into_owned`] returns it without a copy.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MessageRef<'a> {
     /// UTF-8 text.
@@ -82,7 +82,7 @@ impl MessageRef<'_> {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if this is a text message.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -90,7 +90,7 @@ impl MessageRef<'_> {
         }
     }
 
-    /// Whether it is text.
+    /// Whether this is a text message.
     pub const fn is_text(&self) -> bool {
         matches!(self, Self::Text(_))
     }
@@ -115,7 +115,7 @@ impl MessageRef<'_> {
         }
     }
 
-    /// The message to keep: a lent payload is copied, an owned one moved.
+    /// Returns the message as an owned one. A lent payload is copied, an owned one is moved.
     pub fn into_owned(self) -> Message {
         match self {
             Self::Text(Text::Lent(text)) => Message::Text(text.into()),
@@ -125,7 +125,7 @@ impl MessageRef<'_> {
     }
 }
 
-/// Text as it is; binary as its length.
+/// Shows text as it is, and of a binary message the length.
 impl fmt::Display for MessageRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -145,7 +145,7 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// The bytes to keep: copied if they were lent.
+    /// Returns the bytes as owned ones. They are copied if they were lent.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Lent(bytes) => Bytes::copy_from_slice(bytes),
@@ -201,7 +201,7 @@ impl PartialEq for Text<'_> {
 
 impl Eq for Text<'_> {}
 
-/// `From` for both kinds of message at once, from each type that a user is likely to have.
+/// Implements `From` for both kinds of message, for each type that a user is likely to have.
 macro_rules! from {
     ($($type:ty => $kind:ident($value:ident) $owned:expr, $lent:expr;)*) => {$(
         impl From<$type> for Message {

@@ -10,12 +10,21 @@ use crate::code::CloseCode;
 use crate::error::Violation;
 
 /// How a connection ended.
+///
+/// ```
+/// use ropeway_proto::{Cause, CloseFrame, Closed};
+///
+/// let closed = Closed::clean(CloseFrame::new(1001, "restart"));
+/// assert!(closed.clean && !closed.is_lost());
+/// assert!(Closed::abnormal(Cause::Eof).is_lost());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Closed {
-    /// The code of the peer's close frame; [`CloseCode::NONE`] where that carried none, [`CloseCode::ABNORMAL`] where no
-    /// close frame came.
+    /// The code of the peer's close frame. [`CloseCode::NONE`] if that frame carried no code, [`CloseCode::ABNORMAL`]
+    /// if no close frame came.
     pub code: CloseCode,
-    /// The reason in the peer's close frame, or nothing.
+    /// The reason in the peer's close frame, or an empty text.
     pub reason: ByteString,
     /// Whether close frames went both ways.
     pub clean: bool,
@@ -29,14 +38,13 @@ impl Closed {
         !self.clean && self.cause != Cause::Terminated
     }
 
-    /// The closing handshake was done: the peer's close frame carried `frame`.
-    pub(crate) fn clean(frame: Option<CloseFrame>) -> Self {
-        let frame = frame.unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
+    /// The closing handshake was done: the peer's close frame carried `frame`, or nothing.
+    pub fn clean(frame: impl Into<Option<CloseFrame>>) -> Self {
+        let frame = frame.into().unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
         Self { code: frame.code, reason: frame.reason, clean: true, cause: Cause::Handshake }
     }
 
-    /// An end for this cause, of a connection on which no close frame came from the peer (RFC 6455 section 7.1.5: such an end counts
-    /// as 1006).
+    /// No close frame came from the peer, for this cause (RFC 6455 section 7.1.5: such an end counts as 1006).
     pub fn abnormal(cause: Cause) -> Self {
         Self { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause }
     }
@@ -58,20 +66,20 @@ impl fmt::Display for Closed {
 pub enum Cause {
     /// The closing handshake.
     Handshake,
-    /// The peer broke the protocol or a limit; it was sent the close code of the violation.
+    /// The peer broke the protocol or a limit. It was sent a close frame with the violation's code.
     Violation(Violation),
     /// The transport ended without a close frame from the peer.
     Eof,
-    /// The transport broke with this error, before a close frame came from the peer. The core is told of no error and says
-    /// [`Eof`](Cause::Eof); a driver that knows the error says this.
+    /// The transport broke with this error before a close frame came from the peer. The core is not told of errors and
+    /// reports [`Eof`](Cause::Eof) instead; a driver that knows the error reports this.
     Broken(Broken),
-    /// Nothing was heard from the peer, not even an answer to a ping.
+    /// Nothing was heard from the peer in time, not even an answer to a ping.
     KeepaliveTimeout,
     /// The peer did not finish the closing handshake in time.
     CloseTimeout,
     /// This side gave the connection up without a closing handshake.
     Terminated,
-    /// The runtime of the connection has ended before it, or its task has, by a panic that was not a handler's.
+    /// The runtime ended before the connection did, or the connection's task ended by a panic outside of the handlers.
     Abandoned,
 }
 
@@ -80,7 +88,7 @@ pub enum Cause {
 pub struct Broken(Arc<io::Error>);
 
 impl Broken {
-    /// The operating system's error, or that of a layer between such as TLS.
+    /// The error of the operating system, or of a layer above it such as TLS.
     pub fn error(&self) -> &io::Error {
         &self.0
     }
@@ -92,7 +100,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Two are equal if their errors are of one kind and have one number of the operating system's.
+/// Two are equal if their errors have the same kind and the same error number of the operating system.
 impl PartialEq for Broken {
     fn eq(&self, other: &Self) -> bool {
         (self.0.kind(), self.0.raw_os_error()) == (other.0.kind(), other.0.raw_os_error())
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_close_reads_as_a_sentence() {
-        let closed = Closed::clean(Some(CloseFrame::new(4000, "bye")));
+        let closed = Closed::clean(CloseFrame::new(4000, "bye"));
         assert_eq!(closed.to_string(), "4000 (private use) \"bye\"");
         assert!(Closed::abnormal(Cause::Eof).to_string().starts_with("1006 (abnormal closure): the transport ended"));
     }

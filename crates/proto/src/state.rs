@@ -1,8 +1,8 @@
-//! The four ready states that a user sees, under the names the browser's `WebSocket` gave them.
+//! The four ready states that a user sees, named as in the browser's `WebSocket`.
 
 use std::fmt;
 
-/// Where a connection is in its life.
+/// The ready state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ReadyState {
@@ -12,7 +12,7 @@ pub enum ReadyState {
     Open = 1,
     /// A close frame was sent or received, or the connection has failed: nothing more can be sent.
     Closing = 2,
-    /// It is over.
+    /// The connection is over.
     Closed = 3,
 }
 

@@ -1,10 +1,12 @@
-//! UTF-8 as it arrives: each piece is checked once, and the first byte that cannot be right is told at once.
+//! UTF-8 checked as it arrives: each piece is checked once, and the first byte that cannot be right is reported at
+//! once.
 
 /// The bytes cannot be the beginning of any UTF-8 text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUtf8;
 
-/// The beginning of a code point that a piece ended within: at most three bytes, and always a valid beginning.
+/// The beginning of a code point that the last piece ended within. It has at most three bytes and is always a valid
+/// beginning.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8 {
     carry: [u8; 3],
@@ -19,7 +21,7 @@ impl Utf8 {
             self.push_to_carry(byte)?;
             piece = rest;
         }
-        // The fast check says only whether all is well, so what may be an unfinished code point is taken off before it.
+        // `simdutf8` only says whether all is valid, so a code point that may be unfinished is split off first.
         let (whole, tail) = piece.split_at(piece.len() - unfinished(piece));
         if simdutf8::basic::from_utf8(whole).is_err() {
             return Err(NotUtf8);
@@ -32,7 +34,7 @@ impl Utf8 {
         if self.length == 0 { Ok(()) } else { Err(NotUtf8) }
     }
 
-    /// Adds a byte to the unfinished code point, which ends there or stays a valid beginning.
+    /// Adds a byte to the unfinished code point. It is then complete, or still a valid beginning.
     fn push_to_carry(&mut self, byte: u8) -> Result<(), NotUtf8> {
         let held = usize::from(self.length);
         let mut bytes = [0; 4];
@@ -40,7 +42,8 @@ impl Utf8 {
         bytes[held] = byte;
         match std::str::from_utf8(&bytes[..=held]) {
             Ok(_) => self.length = 0,
-            // No length of the error means that more bytes could still make it right; four bytes never are unfinished.
+            // If the error has no length, more bytes can still complete the code point. After four bytes that is never
+            // so.
             Err(error) if error.error_len().is_none() => {
                 self.carry[held] = byte;
                 self.length += 1;
@@ -51,7 +54,7 @@ impl Utf8 {
     }
 }
 
-/// How many bytes at the end begin a code point of which more bytes are to come.
+/// Returns how many bytes at the end are the beginning of a code point whose other bytes are still to come.
 fn unfinished(piece: &[u8]) -> usize {
     for back in 1..=piece.len().min(3) {
         let needed = match piece[piece.len() - back] {
@@ -70,7 +73,7 @@ fn unfinished(piece: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// Whether a text's beginning is past mending, by the standard library's word.
+    /// Whether no continuation can make this valid, according to the standard library.
     fn hopeless(bytes: &[u8]) -> bool {
         std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
     }

@@ -40,7 +40,7 @@ proptest! {
         orders in vec(order(), 0..20),
         max_buffered in prop_oneof![0..3000_usize, Just(usize::MAX)],
     ) {
-        let config = Arc::new(Config { max_buffered, ..Config::default() });
+        let config = Arc::new(Config::server().max_buffered(max_buffered));
         let connections = || everybody.iter().map(|(role, deflate)| {
             let params = |params| Params { server_no_context_takeover: true, client_no_context_takeover: true, ..params };
             let deflate = deflate.map(|(agreed, threshold)| (params(agreed), threshold));
@@ -79,7 +79,7 @@ proptest! {
         everybody in vec(option::of((params(), 0..400_usize)), 1..6),
         orders in vec(order().prop_filter("whole messages", |order| !matches!(order, Order::Fragment(..))), 0..20),
     ) {
-        let config = Arc::new(Config { max_buffered: usize::MAX, ..Config::default() });
+        let config = Arc::new(Config::server().max_buffered(usize::MAX));
         let ends = |deflate: &Option<_>| [Role::Server, CLIENT].map(|role| connection(role, &config, *deflate));
         let mut everybody: Vec<_> = everybody.iter().map(ends).collect();
         for order in orders {
@@ -104,7 +104,7 @@ proptest! {
 
 #[test]
 fn it_is_compressed_by_the_first_who_would_and_not_where_nobody_would() {
-    let config = Arc::new(Config::default());
+    let config = Arc::new(Config::server());
     let deflating = |params, threshold| connection(Role::Server, &config, Some((params, threshold)));
     let prepared = Prepared::from("it rains, ".repeat(100));
     for (mut connection, compressions) in [
@@ -123,7 +123,7 @@ fn it_is_compressed_by_the_first_who_would_and_not_where_nobody_would() {
 
 #[test]
 fn threads_that_send_the_same_message_compress_it_once() {
-    let config = Arc::new(Config::default());
+    let config = Arc::new(Config::server());
     let prepared = Prepared::from("it rains, ".repeat(500));
     let sent: Vec<_> = thread::scope(|scope| {
         let send = || {

@@ -16,7 +16,7 @@ use testkit::wire::{self, Frame, KEY, RSV1};
 const SLICE: usize = 16 * 1024;
 
 fn connection(role: Role, params: Params) -> Connection {
-    let config = Config { max_buffered: 1 << 20, ..Config::server() };
+    let config = Config::server().max_buffered(1 << 20);
     Connection::new(role, Arc::new(config), Instant::now()).with_deflate(&params, &Options::default())
 }
 

@@ -101,6 +101,7 @@ mod overflow;
 mod pull;
 mod random;
 mod server;
+mod settings;
 mod topic;
 
 pub use client::{Client, connect};
@@ -114,7 +115,7 @@ pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::attach::{Attached, AttachedFuture, Layer};
-pub use server::{Route, Server, ServerBuilder};
+pub use server::{Remaining, Route, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 
 pub use bytes::Bytes;

@@ -38,6 +38,10 @@ mod rows;
 mod script;
 #[path = "../tests/behaviour/sending.rs"]
 mod sending;
+#[path = "../tests/behaviour/settings.rs"]
+mod settings;
+#[path = "../tests/behaviour/shutdown.rs"]
+mod shutdown;
 #[cfg(feature = "tls")]
 #[path = "../tests/behaviour/tls.rs"]
 mod tls;

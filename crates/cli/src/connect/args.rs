@@ -142,18 +142,16 @@ impl Args {
 
     /// The limits of the server's answer to the opening handshake.
     pub(crate) fn head_limits(&self) -> HeadLimits {
-        HeadLimits { max_head: self.max_head, max_headers: self.max_headers }
+        HeadLimits::client().max_head(self.max_head).max_headers(self.max_headers)
     }
 
     /// The limits and times of the connection.
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config {
-            max_payload: self.max_payload,
-            max_fragments: self.max_fragments,
-            max_control_rate: self.max_control_rate,
-            close_timeout: self.close_timeout,
-            ..Config::client()
-        };
+        let mut config = Config::client()
+            .max_payload(self.max_payload)
+            .max_fragments(self.max_fragments)
+            .max_control_rate(self.max_control_rate)
+            .close_timeout(self.close_timeout);
         match (self.ping, self.ping_timeout) {
             (Some(interval), timeout) => {
                 // While pings are answered there is no silence, and the library sends none of its own. Half of the timeout

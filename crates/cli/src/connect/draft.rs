@@ -11,6 +11,8 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, GraphemeClusterMode, Helper};
 
+use super::stage::Stage;
+
 /// How far apart tab stops are.
 const TAB_STOP: usize = 8;
 
@@ -39,7 +41,8 @@ impl Draft {
 /// Looks on while a line is edited: the editor asks it for hints before it draws, and gets none.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    pub(crate) draft: Draft,
+    draft: Draft,
+    stage: Stage,
     prompt: &'static str,
     /// How wide the editor believes the terminal to be; 0 before it has drawn the line. It looks when it is told of a change,
     /// and then draws the line again if that has more rows than one.
@@ -47,14 +50,20 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(draft: Draft, prompt: &'static str) -> Self {
-        Self { draft, prompt, columns: Cell::new(0) }
+    pub(crate) fn new(draft: Draft, stage: Stage, prompt: &'static str) -> Self {
+        Self { draft, stage, prompt, columns: Cell::new(0) }
     }
 
     /// Another line begins.
     pub(crate) fn begin(&self) {
         self.draft.take();
         self.columns.set(0);
+        self.stage.begin();
+    }
+
+    /// The line is done.
+    pub(crate) fn end(&self) {
+        self.stage.end();
     }
 
     /// Terminals join the rows of a line that has room again. The editor clears as many rows as there were before, counted
@@ -105,6 +114,7 @@ impl Hinter for Watcher {
     type Hint = String;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
+        self.stage.draw();
         let now = terminal_size::terminal_size().map_or(0, |(terminal_size::Width(columns), _)| usize::from(columns));
         let believed = self.columns.get();
         let changed = self.draft.replace(line);
@@ -132,6 +142,13 @@ impl Highlighter for Watcher {}
 impl Validator for Watcher {}
 
 impl Helper for Watcher {}
+
+/// The editor is gone, by a panic too.
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stage.end();
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ mod prompt;
 mod render;
 mod screen;
 mod session;
+mod stage;
 mod wording;
 
 use std::io::{self, IsTerminal, stdin, stdout};

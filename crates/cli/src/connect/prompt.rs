@@ -22,6 +22,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::command::Command;
 use super::draft::{Draft, Watcher};
 use super::events::Event;
+use super::stage::Stage;
 use crate::signals::Signal;
 use crate::visible::escaped;
 
@@ -44,6 +45,7 @@ pub(crate) struct Prompt {
     printer: Option<Box<dyn ExternalPrinter + Send>>,
     editor: JoinHandle<()>,
     draft: Draft,
+    stage: Stage,
 }
 
 type Editor = rustyline::Editor<Watcher, DefaultHistory>;
@@ -64,7 +66,8 @@ impl Prompt {
             .build();
         let mut editor = Editor::with_config(config)?;
         let draft = Draft::default();
-        editor.set_helper(Some(Watcher::new(draft.clone(), PROMPT)));
+        let stage = Stage::default();
+        editor.set_helper(Some(Watcher::new(draft.clone(), stage.clone(), PROMPT)));
         editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearLine)));
         let printer = editor.create_external_printer().ok();
         let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
@@ -77,13 +80,13 @@ impl Prompt {
         let editor = thread::Builder::new()
             .name("prompt".into())
             .spawn(move || read(editor, history.as_deref(), &unfinished, &events, &stops))?;
-        Ok(Self { printer, editor, draft })
+        Ok(Self { printer, editor, draft, stage })
     }
 
     /// Shows text above the prompt. It waits while the user searches the history, and never for a line to be finished.
     pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
         if let Some(printer) = &mut self.printer
-            && printer.print(text.to_owned()).is_ok()
+            && self.stage.show(|| printer.print(text.to_owned())).is_ok()
         {
             return Ok(());
         }
@@ -143,6 +146,9 @@ fn read(
             watcher.begin();
         }
         let read = editor.readline(&prompt);
+        if let Some(watcher) = editor.helper() {
+            watcher.end();
+        }
         let unfinished = draft.take();
         let (event, is_last) = match read {
             Ok(line) => {

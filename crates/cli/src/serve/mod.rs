@@ -26,7 +26,7 @@ use http::HeaderName;
 use ropeway::{Server, deflate};
 use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::compression::Compression;
 use crate::exit::{INTERRUPTED, USAGE};
@@ -133,21 +133,17 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
     let server = server(args, tls, scheme, addr);
     let cannot = |error: io::Error| format!("cannot serve with {} threads: {error}", args.threads);
     let conductor = runtime().map_err(cannot)?;
-    let (drained, wait) = watch::channel(());
     // Nothing is sent through either: they close when the last thread serves no more, and when it ends.
     let (serving, mut nobody_serves) = mpsc::channel::<Infallible>(1);
     let (running, nobody_runs) = channel::<Infallible>();
     for _ in 0..args.threads.get() {
-        let (server, listener, mut wait) = (server.clone(), listener.try_clone().map_err(cannot)?, wait.clone());
+        let (server, listener) = (server.clone(), listener.try_clone().map_err(cannot)?);
         let (serving, running) = (serving.clone(), running.clone());
         let runtime = runtime().map_err(cannot)?;
         thread::spawn(move || {
-            runtime.block_on(async {
-                serve(&server, listener).await;
-                drop(serving);
-                // The runtime carries its connections until all are closed. The channel closes then, and has no other news.
-                let _ = wait.changed().await;
-            });
+            // The runtime carries its connections until the shutdown is done.
+            runtime.block_on(serve(&server, listener));
+            drop(serving);
             drop(runtime);
             drop(running);
         });
@@ -163,11 +159,11 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
         }
         tracing::info!("closing {} connections", server.clients().len());
         tokio::select! {
-            () = server.shutdown(args.drain) => Ok(End::Drained),
+            // What is left the library tells.
+            _ = server.shutdown().timeout(args.drain) => Ok(End::Drained),
             () = signals.interrupt() => Ok(End::Interrupted),
         }
     })?;
-    drop(drained);
     if matches!(end, End::Drained) && nobody_runs.recv_timeout(ENDING) == Err(RecvTimeoutError::Timeout) {
         tracing::warn!("a thread is busy, and ended with its connections");
     }

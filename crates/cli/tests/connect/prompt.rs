@@ -125,8 +125,7 @@ async fn lines_are_sent_and_replies_shown_until_ctrl_d() {
     let url = echo().await;
     on_terminal(move || {
         let mut terminal = Terminal::start("lines", &[&url]);
-        terminal.expect("connected to ws://127.0.0.1");
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press("hello\r");
         terminal.expect_and_prompt("< hello\r\n");
         terminal.press("//one\r");
@@ -155,7 +154,7 @@ async fn commands_are_obeyed_and_mistakes_explained() {
     let url = url.await;
     on_terminal(move || {
         let mut terminal = Terminal::start("commands", &[&url]);
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press("/ping are you there\r");
         terminal.expect_and_prompt("pong \"are you there\" after ");
         terminal.press("/help\r");
@@ -179,7 +178,7 @@ async fn ctrl_c_takes_a_line_away_and_then_ends() {
     let url = echo().await;
     on_terminal(move || {
         let mut terminal = Terminal::start("ctrl-c", &[&url]);
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press("never sent");
         terminal.press(CTRL_C);
         terminal.press("sent\r");
@@ -206,7 +205,7 @@ async fn the_servers_close_ends_a_line_that_is_being_edited() {
     on_terminal(move || {
         let mut terminal = Terminal::start("close", &[&url]);
         let (tty, mode) = (terminal.tty.try_clone().unwrap(), terminal.mode.clone());
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press("unfinished");
         terminal.expect("unfinished");
         assert_ne!(tcgetattr(&tty).unwrap(), mode);
@@ -306,8 +305,7 @@ async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
     let url = echo().await;
     on_terminal(move || {
         let mut terminal = Terminal::start("wider", &[&url]);
-        terminal.expect("connected to");
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         let line = "y".repeat(99) + "z";
         terminal.press(&line);
         terminal.expect("z");
@@ -332,7 +330,7 @@ async fn what_is_not_to_be_remembered_is_not_written_anywhere() {
         {
             let state = format!("{state}-{}", std::process::id());
             let mut terminal = Terminal::start(&state, args);
-            terminal.expect("> ");
+            terminal.expect_and_prompt("connected to ");
             terminal.press(&format!("{line}\r"));
             terminal.expect_and_prompt(&format!("< {line}\r\n"));
             terminal.press(CTRL_D);
@@ -354,14 +352,14 @@ async fn an_unfinished_line_is_in_the_history() {
     on_terminal(move || {
         let state = format!("unfinished-{}", std::process::id());
         let mut terminal = Terminal::start(&state, &[&url]);
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         // Both are there before the server closes.
         terminal.press("over\rhalf of a li");
         terminal.expect("not sent: half of a li\r\n");
         assert_eq!(terminal.exit_code(), Some(0));
 
         let mut terminal = Terminal::start(&state, &[&url]);
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press(UP);
         terminal.expect("half of a li");
         terminal.press("ne\r");
@@ -376,14 +374,14 @@ async fn lines_are_remembered_for_the_next_time() {
     on_terminal(move || {
         let state = format!("history-{}", std::process::id());
         let mut terminal = Terminal::start(&state, &[&url]);
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press("remember me\r");
         terminal.expect_and_prompt("< remember me\r\n");
         terminal.press("/quit\r");
         assert_eq!(terminal.exit_code(), Some(0));
 
         let mut terminal = Terminal::start(&state, &[&url]);
-        terminal.expect("> ");
+        terminal.expect_and_prompt("connected to ");
         terminal.press(UP);
         terminal.expect("/quit");
         terminal.press(UP);

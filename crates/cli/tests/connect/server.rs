@@ -64,7 +64,7 @@ where
 }
 
 async fn shake_hands(tcp: &mut TcpStream) {
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     let mut buffer = [0; 4096];
     let request = loop {
         let count = tcp.read(&mut buffer).await.unwrap();

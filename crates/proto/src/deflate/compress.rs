@@ -12,17 +12,18 @@ use super::window::Window;
 
 /// Compresses the messages that one side sends.
 ///
-/// It borrows a codec from the thread's pool for the length of a call. With context takeover it keeps the last bytes it sent, up to the
-/// size of the window, from its first message on; without, nothing.
+/// It borrows a codec from the thread's pool while a call lasts. With context takeover it keeps the last bytes that it
+/// sent, up to the size of the window, from the first message on. Without, it keeps nothing.
 pub struct Compressor {
     shape: Shape,
     threshold: usize,
-    /// With context takeover, what the next message may point back into.
+    /// With context takeover, the bytes that the next message may point back into.
     window: Option<Window>,
 }
 
 impl Compressor {
-    /// For the messages that `side` sends under `params`, with the level, window, memory level and threshold of `options`.
+    /// A compressor for the messages that `side` sends under `params`, with the level, window, memory level and
+    /// threshold of `options`.
     pub fn new(params: &Params, side: Side, options: &Options) -> Self {
         let direction = params.sent_by(side);
         let window_bits = direction.max_window_bits.min(options.window_bits);
@@ -33,8 +34,8 @@ impl Compressor {
 
     /// Whether a message of this many bytes is worth compressing.
     ///
-    /// To be asked before [`compress`](Self::compress), never after: with context takeover the peer must see what was
-    /// compressed, however long it came out, for the next message points back into it.
+    /// Call this before [`compress`](Self::compress). A message that was compressed must be sent compressed, even if
+    /// that made it longer: with context takeover the next message points back into it.
     pub const fn wants(&self, length: usize) -> bool {
         length >= self.threshold
     }
@@ -46,7 +47,7 @@ impl Compressor {
         self.note(message);
     }
 
-    /// Begins to compress a message that is to be compressed in slices. The next message may begin when this one is finished.
+    /// Begins a message that is compressed in slices. The next message must not begin before this one is finished.
     pub(crate) fn begin(&mut self, message: &[u8]) -> Compressing {
         let history = self.window.as_ref().map_or(&[][..], Window::bytes);
         let compressing = Compressing::begin(self.shape, history, message);
@@ -54,14 +55,14 @@ impl Compressor {
         compressing
     }
 
-    /// Moves on over a message that others send too, in a payload that [`compress_alone`] made with the shape that this gives. It
-    /// does not point back into what was sent before, but what is sent after may point back into it.
+    /// Notes a message whose payload was made by [`compress_alone`], with the shape that this returns. That payload
+    /// does not point back into earlier messages, but later messages may point back into it.
     pub(crate) fn share(&mut self, message: &[u8]) -> Shape {
         self.note(message);
         self.shape
     }
 
-    /// The peer will have seen this message.
+    /// Adds a message to the window, since the peer will have it too.
     fn note(&mut self, message: &[u8]) {
         if let Some(window) = &mut self.window {
             window.push(message);
@@ -79,13 +80,14 @@ impl fmt::Debug for Compressor {
     }
 }
 
-/// How much is compressed at once. zlib takes up to 30 ns a byte on text made to be slow, so this is half a millisecond.
+/// The most that is compressed at once. On text made to be slow, zlib takes up to 30 ns a byte, so this is half a
+/// millisecond.
 pub(crate) const SLICE: usize = 16 * 1024;
 
-/// Codecs of messages that are being compressed, on all threads.
+/// The number of codecs, on all threads, that hold a message which is being compressed.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// How many codecs, of some 265 KiB each, this process has lent to messages that are being compressed.
+/// The number of codecs, of about 265 KiB each, that this process has lent to messages that are being compressed.
 pub fn codecs_in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
@@ -93,11 +95,11 @@ pub fn codecs_in_use() -> usize {
 /// A message that is being compressed, slice by slice. It holds a codec until it is finished.
 pub(crate) struct Compressing {
     deflater: Option<Lent>,
-    /// How much of the message was compressed.
+    /// The bytes of the message that are compressed.
     taken: usize,
 }
 
-/// A codec of the pool's, counted.
+/// A codec of the pool, counted in [`IN_USE`].
 struct Lent(Box<Deflater>);
 
 impl Lent {
@@ -118,7 +120,8 @@ impl Compressing {
         Self { deflater: Some(Lent::new(deflater)), taken: 0 }
     }
 
-    /// Compresses the next slice of the message, always the same one, and appends what comes of it; whether that was the last.
+    /// Compresses the next slice of `message`, which must be the same in every call, and appends the output. Returns
+    /// whether this was the last slice.
     pub(crate) fn step(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(deflater) = &mut self.deflater else { return true };
         let rest = &message[self.taken..];
@@ -134,7 +137,7 @@ impl Compressing {
         is_last
     }
 
-    /// How many bytes of the message were compressed.
+    /// The bytes of the message that are compressed.
     pub(crate) const fn taken(&self) -> usize {
         self.taken
     }
@@ -155,22 +158,23 @@ impl fmt::Debug for Compressing {
     }
 }
 
-/// The payload that carries a message which stands for itself.
+/// Returns the payload of a message that does not point back into earlier ones.
 pub(crate) fn compress_alone(shape: Shape, message: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     compress(shape, &[], message, &mut payload);
     payload
 }
 
-/// Appends the payload that carries a message which follows on `history` in its stream.
+/// Appends the payload of a message that may point back into `history`.
 fn compress(shape: Shape, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
     if message.is_empty() {
-        // RFC 7692 section 7.2.3.6: the header of an empty stored block. zlib has nothing to flush twice in a row.
+        // RFC 7692 section 7.2.3.6: the header of an empty stored block. It is written here, since zlib does not flush
+        // again if there is nothing new.
         out.push(0x00);
         return;
     }
     let mut compressing = Compressing::begin(shape, history, message);
-    // In the same slices as turn by turn: where they end shows in what comes out.
+    // The slices are the same as for a message that is compressed over several turns: their ends show in the output.
     while !compressing.step(message, out) {}
 }
 
@@ -323,7 +327,8 @@ mod tests {
     #[test]
     fn short_message_comes_out_of_a_smaller_codec_as_out_of_a_larger_one() {
         let shape = Shape::new(&Options::default(), 12);
-        // Seven random bits a byte: nothing to point back at, so about as many symbols as bytes.
+        // Seven random bits a byte: there is almost nothing to point back at, so there are about as many symbols as
+        // bytes.
         let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
         let noise: Vec<u8> = iter::successors(Some(1), next).map(|state| (state >> 25) as u8).take(4095).collect();
         for message in [&noise[..], &noise[..1024], b"Hello", &b"ropeway ".repeat(511)] {
@@ -349,11 +354,11 @@ mod tests {
                 let shape = Shape::new(&options, [9, 9, 12][random(3)]);
                 let lengths =
                     ([0, 0, 57, 500, 500, 512][random(6)], [random(100), random(600), random(1_500)][random(3)]);
-                // Few letters, so that there is much to point back at.
+                // Only a few letters, so that there is much to point back at.
                 let mut letters = |length: usize| (0..length).map(|_| b"abcd"[random(4)]).collect::<Vec<u8>>();
                 let (history, mut message) = (letters(lengths.0), letters(lengths.1));
                 if try_ % 4 > 0 {
-                    // As messages of one kind do.
+                    // Messages of one kind begin alike.
                     message.splice(..message.len().min(1), *b"a");
                 }
                 let mut pooled = Vec::new();

@@ -1,5 +1,5 @@
-//! One deflater, used for one message after another, of whichever connections. What comes out depends on the window and the
-//! message alone. Lending it is the pool's.
+//! A deflater that is used for one message after another, of any connection. Its output depends on the window and the
+//! message alone. Lending is left to the pool.
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Strategy};
 
@@ -7,16 +7,17 @@ use super::options::Options;
 
 const SHORT_MEM_LEVEL: u8 = 6;
 
-/// A message of fewer bytes has no more symbols than a block of that memory level.
+/// A message of fewer bytes than this fits into one block even at that memory level, which bounds the symbols of a
+/// block.
 const SHORT: usize = 1 << (SHORT_MEM_LEVEL + 6);
 
-/// The room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
+/// The most room to compress into at a time. It is zeroed first, which costs next to nothing beside compressing.
 const MAX_ROOM: usize = 32 * 1024;
 
-/// How far zlib looks ahead of where it compresses: it fills its memory up when there is less.
+/// How far zlib looks ahead of the position that it compresses. It refills its memory when fewer bytes are ahead.
 const MIN_LOOKAHEAD: usize = 262;
 
-/// What is fixed when a deflater is made.
+/// The settings that are fixed when a deflater is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(super) level: u8,
@@ -25,27 +26,27 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// For a window of this many bits.
+    /// The shape for a window of this many bits.
     pub(super) fn new(options: &Options, window_bits: u8) -> Self {
         // 9 keeps to an agreed 8, as the module's documentation explains.
         Self { level: options.level, mem_level: options.mem_level, window_bits: window_bits.clamp(9, 15) }
     }
 
-    /// For a message of this many bytes: a short one gets a smaller codec.
+    /// The shape for a message of this many bytes: a short one gets a smaller codec.
     ///
-    /// A block has up to 2^(memory level + 6) − 1 symbols, and zlib-rs zeroes the room for them, 3 bytes each, before and after
-    /// every block: 48 KiB at level 8. At level 6 it is 12, and a message of under 4 KiB still is one block, the same one. That
-    /// takes 7 % off the time for 1 KiB.
+    /// A block has up to 2^(memory level + 6) − 1 symbols. zlib-rs zeroes the memory for them, 3 bytes each, before and
+    /// after every block: 48 KiB at level 8, 12 KiB at level 6. A message of under 4 KiB is one block at level 6, too,
+    /// and its output is the same. The smaller level saves 7 % of the time for 1 KiB.
     pub(super) fn for_message(self, length: usize) -> Self {
         if length < SHORT { Self { mem_level: self.mem_level.min(SHORT_MEM_LEVEL), ..self } } else { self }
     }
 }
 
-/// Where in a deflater's memory a message follows on its dictionary, and the byte there.
+/// The position in a deflater's memory where a message follows its dictionary, and the byte there.
 ///
-/// zlib-rs takes the last three bytes of a dictionary and the one behind them, which it has not been given yet, for a string to
-/// be found: so what the memory has there from an earlier use decides which strings of the window are found (seen in 0.6.8).
-/// There has to be what will be there, the first byte of the message.
+/// zlib-rs (0.6.8) hashes strings of the dictionary that include the byte behind it, before it is given that byte.
+/// Without a remedy it takes the byte that an earlier use left there, which then decides the matches that are found. So
+/// the byte must be the one that comes, the first of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seam {
     at: usize,
@@ -53,18 +54,18 @@ pub(super) struct Seam {
 }
 
 impl Seam {
-    /// Of a message that follows on `history`, if that is long enough to have such a string.
+    /// The seam of a message that follows `history`, if that is long enough for such a string.
     pub(super) fn new(history: &[u8], message: &[u8]) -> Option<Self> {
         let byte = *message.first()?;
         (history.len() >= 3).then_some(Self { at: history.len(), byte })
     }
 }
 
-/// A deflater of a certain shape.
+/// A deflater of one shape.
 pub(super) struct Deflater {
     codec: Deflate,
     shape: Shape,
-    /// A seam that its memory has, whatever else is in it.
+    /// The seam that its memory is known to hold.
     seam: Option<Seam>,
 }
 
@@ -73,7 +74,7 @@ impl Deflater {
         let codec = Deflate::new_with_config(DeflateConfig {
             level: i32::from(shape.level),
             method: Method::Deflated,
-            // Negative stands for raw DEFLATE, without zlib's header.
+            // A negative number stands for raw DEFLATE, without zlib's header.
             window_bits: -i32::from(shape.window_bits),
             mem_level: i32::from(shape.mem_level),
             strategy: Strategy::Default,
@@ -89,16 +90,17 @@ impl Deflater {
         self.seam
     }
 
-    /// Begins a message that follows on `history` in its stream, whatever it was in the middle of. All of the message has to be
-    /// given to [`compress`](Self::compress) then, in one piece or several.
+    /// Begins a message that follows `history` in its stream, and drops a message that was not finished. All of the
+    /// message must then be given to [`compress`](Self::compress), in one piece or several.
     pub(super) fn begin(&mut self, history: &[u8], message: &[u8]) {
         self.codec.reset();
         let seam = Seam::new(history, message);
         if let Some(Seam { byte, .. }) = seam
             && self.seam != seam
         {
-            // Written to where it belongs, at the level that does nothing but that, and forgotten. This clears the hash table once
-            // more, so it is worth a look whether the byte is there already: messages of one kind mostly begin alike.
+            // Writes the byte to its place, at the level that does nothing else, and resets. That clears the hash table
+            // once more, so it is skipped if the byte is there already. It often is, since messages of one kind mostly
+            // begin alike.
             self.set_level(0);
             let result = self.codec.compress(&[history, &[byte]].concat(), &mut [0], DeflateFlush::NoFlush);
             debug_assert!(result.is_ok(), "a stream that has just begun takes what it is given");
@@ -111,22 +113,22 @@ impl Deflater {
         self.seam = seam.or(self.seam).filter(|seam| self.keeps(*seam, history.len(), message.len()));
     }
 
-    /// The rest of the message will not be given to it.
+    /// Notes that the message will not be finished, so that the memory no longer holds a known seam.
     pub(super) const fn break_off(&mut self) {
         self.seam = None;
     }
 
-    /// Whether the memory still has a seam after a message of `length` bytes that began at `start`.
+    /// Whether the memory will still hold a seam after a message of `length` bytes that began at `start`.
     fn keeps(&self, seam: Seam, start: usize, length: usize) -> bool {
         let size = 1 << self.shape.window_bits;
         let end = start + length;
-        // The memory is twice the window. Near its end, the upper half is copied to the lower one, and what is still to come
-        // overwrites the upper one.
+        // The memory is twice the window. When the position comes near its end, the upper half is copied to the lower
+        // one, and the upper one is then overwritten.
         let is_moved = end >= 2 * size - MIN_LOOKAHEAD;
         if seam.at == start {
             !is_moved || (start == size && end <= 2 * size)
         } else {
-            // It was not this message's: there is no history that is long enough to have reached it.
+            // The seam is of an earlier message, and this one had no history long enough to reach it.
             !is_moved && end <= seam.at
         }
     }
@@ -135,13 +137,14 @@ impl Deflater {
         self.codec.set_level(i32::from(level)).expect("a stream that has just begun takes a level");
     }
 
-    /// Appends what comes of the next piece of a message; behind the last one all of it, and a flush.
+    /// Compresses the next piece of a message and appends the output. With the last piece all output is flushed.
     pub(super) fn compress(&mut self, piece: &[u8], is_last: bool, out: &mut Vec<u8>) {
         let flush = if is_last { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
         let mut rest = piece;
         loop {
             let start = out.len();
-            // What does not compress grows by a few bytes. Beyond that the first round is the last for a short message.
+            // Bytes that do not compress grow by a few. This leaves more room than that, so a short message is done in
+            // one round.
             let room = rest.len().min(MAX_ROOM) + 64;
             out.resize(start + room, 0);
             let (read, written) = (self.codec.total_in(), self.codec.total_out());

@@ -1,39 +1,39 @@
-//! What can be wrong with the peer's extension header, and with its compressed messages.
+//! Errors of the peer's extension header, and of its compressed messages.
 
 use std::fmt;
 
 /// Why a `Sec-WebSocket-Extensions` header fails the opening handshake.
 ///
-/// A server answers the first two with status 400 and never meets the others: an offer that it cannot honour is declined
-/// instead. A client fails the connection on any of them.
+/// A server answers the first two with status 400. It never returns the others, because it declines an offer that it
+/// cannot honour. A client fails the connection on any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtensionError {
     /// The header does not follow the grammar.
     Syntax {
-        /// The byte of the header's value where it stops making sense.
+        /// The byte of the header's value at which it stops making sense.
         at: usize,
-        /// What should be there.
+        /// A description of what should be there.
         expected: &'static str,
     },
-    /// More extensions, or more parameters of one, than the given limit.
+    /// More extensions, or more parameters of one, than this limit.
     TooMany(usize),
-    /// The answer has an extension, which is named, that was not offered.
+    /// The answer has an extension of this name, which was not offered.
     NotOffered(String),
     /// The answer accepts permessage-deflate more than once.
     Repeated,
-    /// A parameter, which is named, that RFC 7692 does not define.
+    /// A parameter of this name, which RFC 7692 does not define.
     UnknownParam(String),
-    /// The same parameter, which is named, twice.
+    /// The parameter of this name, twice.
     DuplicateParam(String),
-    /// A parameter with a value that it cannot have, or without one that it needs.
+    /// A parameter whose value is not allowed, or that lacks the value it needs.
     InvalidValue {
         /// The parameter.
         param: String,
         /// The value, if there is one.
         value: Option<String>,
     },
-    /// The answer allows the window a size above the one that was offered.
+    /// The answer allows a larger window than was offered.
     WindowTooBig {
         /// The parameter.
         param: String,
@@ -42,7 +42,7 @@ pub enum ExtensionError {
         /// The bits in the answer.
         answered: u8,
     },
-    /// The answer leaves out a parameter, which is named, that the offer demanded.
+    /// The answer leaves out the parameter of this name, which the offer demanded.
     Ignored(String),
 }
 
@@ -107,13 +107,13 @@ impl fmt::Display for ExtensionError {
 
 impl std::error::Error for ExtensionError {}
 
-/// Why a compressed message cannot be inflated. The connection has to be failed.
+/// Why a compressed message cannot be inflated. The connection has to be failed then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InflateError {
-    /// The message has more bytes than the limit, which is what came out.
+    /// The inflated message has more bytes than the limit. Exactly `limit` bytes of it came out.
     TooBig,
-    /// The payload is no DEFLATE stream, or ends before it does; the reason is given.
+    /// The payload is not a DEFLATE stream, or is cut short. Holds the reason.
     Corrupt(&'static str),
 }
 

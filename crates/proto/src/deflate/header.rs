@@ -1,12 +1,13 @@
-//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1). What the names mean is negotiation's.
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1). The meaning of the names is left to the
+//! negotiation.
 
 use std::borrow::Cow;
 
 use super::error::ExtensionError;
 use crate::token::is_token_character;
 
-/// The most extensions in a header, and the most parameters of one. Browsers send one with one; each is cheap, but a
-/// header of nothing else is not from a client that wants a WebSocket.
+/// The most extensions in a header, and the most parameters of one. Browsers send one extension with one parameter.
+/// Each is cheap to read, but a header with thousands of them does not come from a client that wants a WebSocket.
 const MAX: usize = 32;
 
 /// One element of the header: `name; param; param=value`.
@@ -16,7 +17,7 @@ pub(super) struct Extension<'a> {
     pub(super) params: Vec<(&'a str, Option<Cow<'a, str>>)>,
 }
 
-/// Reads the header's values, which are one list (RFC 9110 section 5.3), in linear time.
+/// Parses the header's values, which together are one list (RFC 9110 section 5.3), in linear time.
 pub(super) fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<Extension<'a>>, ExtensionError> {
     let mut extensions = Vec::new();
     for text in values {
@@ -44,7 +45,7 @@ pub(super) fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<Ext
 
 struct Reader<'a> {
     text: &'a str,
-    /// The next byte. All before it are ASCII, so it is where a character starts.
+    /// The position of the next byte. All bytes before it are ASCII, so a character starts there.
     at: usize,
 }
 
@@ -85,7 +86,7 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         if unescaped.is_empty() {
-            return Err(self.expected("a value between the quotes before it,"));
+            return Err(self.expected("a quoted value that is not empty, ending"));
         }
         Ok(Cow::Owned(unescaped))
     }
@@ -125,7 +126,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    /// What came out, written back in one fixed way.
+    /// Writes the result back in one fixed form.
     fn read(values: &[&str]) -> Result<String, ExtensionError> {
         let extensions = parse(values.iter().copied())?;
         let written = extensions.iter().map(|extension| {

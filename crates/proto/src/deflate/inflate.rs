@@ -14,39 +14,42 @@ use super::window::Window;
 /// The least room to inflate into at a time: zlib's fast loop wants 260 bytes.
 const MIN_ROOM: usize = 512;
 
-/// The most room to inflate into at a time. It is zeroed first, which costs next to nothing beside inflating, and it is how
-/// far `out` may be grown before it is known that anything comes.
+/// The most room to inflate into at a time, and so the most that `out` grows before any output comes. It is zeroed
+/// first, which costs next to nothing beside inflating.
 const MAX_ROOM: usize = 32 * 1024;
 
 /// Inflates the messages that one side receives.
 ///
-/// It borrows a codec from the thread's pool while a message is under way. With context takeover it keeps the last bytes that came, up to
-/// the size of the window, from its first message on; without, nothing.
+/// It borrows a codec from the thread's pool while a message is under way. With context takeover it keeps the last
+/// bytes that it received, up to the size of the window, from the first message on. Without, it keeps nothing.
 pub struct Inflater {
-    /// There while a message is under way.
+    /// `Some` while a message is under way.
     codec: Option<Box<Inflate>>,
-    /// With context takeover, what the next message may point back into.
+    /// With context takeover, the bytes that the next message may point back into.
     window: Option<Window>,
-    /// From where on what came out of the message under way belongs into the window: its start, or the last end of a stream in it.
+    /// The position in the current message's output from which on it belongs into the window: the start of the last
+    /// stream in it.
     fresh_from: usize,
-    /// The payload so far ends where a stream of the peer's ends.
+    /// Whether the payload so far ends exactly with the end of a stream.
     ended: bool,
 }
 
 impl Inflater {
-    /// For the messages that `side` receives under `params`.
+    /// An inflater for the messages that `side` receives under `params`.
     pub fn new(params: &Params, side: Side) -> Self {
         let direction = params.received_by(side);
         let window = direction.context_takeover.then(|| Window::new(direction.max_window_bits));
         Self { codec: None, window, fresh_from: 0, ended: false }
     }
 
-    /// Inflates the next piece of a message's payload, however it is cut, and appends what comes out to `out`.
+    /// Inflates the next piece of a message's payload, and appends the output to `out`. The payload may be cut
+    /// anywhere.
     ///
     /// # Errors
-    /// [`InflateError::TooBig`] once `out` would have more than `limit` bytes; it then has exactly so many.
-    /// [`InflateError::Corrupt`] if this is no DEFLATE stream; `out` then has what came before the fault, however the payload
-    /// was cut. After an error the connection has to be failed: the next message could point back into what was lost.
+    /// [`InflateError::TooBig`] once `out` would have more than `limit` bytes; it then has exactly `limit`.
+    /// [`InflateError::Corrupt`] if this is not a DEFLATE stream; `out` then has all the output before the fault,
+    /// wherever the payload was cut. After an error the connection must be failed: the next message could point back
+    /// into bytes that were lost.
     pub fn inflate(&mut self, piece: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), InflateError> {
         if piece.is_empty() {
             return Ok(());
@@ -70,18 +73,19 @@ impl Inflater {
         Ok(())
     }
 
-    /// Ends the message, once its payload has gone through [`inflate`](Self::inflate): all of it has come out already, and is
-    /// in `out`.
+    /// Ends the message, after all of its payload has been given to [`inflate`](Self::inflate). `out` is its whole
+    /// output.
     ///
     /// # Errors
-    /// [`InflateError::Corrupt`] if the payload is not whole.
+    /// [`InflateError::Corrupt`] if the payload is cut short.
     pub fn finish(&mut self, out: &[u8]) -> Result<(), InflateError> {
         let codec = self.codec.get_or_insert_with(|| {
             self.fresh_from = out.len();
             pool::inflater()
         });
-        // A payload that ends with its stream lacks the first byte of the empty block, which section 7.2.3.4 has behind
-        // BFINAL. Some deflaters forget it and all inflaters let it pass: nothing is missing and nothing is ambiguous.
+        // A payload that ends with the end of its stream lacks the first byte of an empty block, which section 7.2.3.4
+        // puts behind a block with BFINAL. Some deflaters leave it out and all inflaters accept that, since no output
+        // is missing and nothing is ambiguous.
         if !mem::take(&mut self.ended) && !ends_here(codec) {
             return Err(InflateError::Corrupt("its payload ends in the middle of a block"));
         }
@@ -115,16 +119,16 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// Where a piece of a payload ends.
+/// Where the end of a piece lies within the payload's streams.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stop {
     /// In the middle of a stream.
     Midway,
-    /// With the end of a stream: with a block that has BFINAL.
+    /// At the end of a stream: of a block with BFINAL.
     Ended,
 }
 
-/// An inflater that knows the window.
+/// Takes an inflater from the pool and gives it the window.
 #[expect(clippy::unnecessary_box_returns, reason = "it stays in the pool's box")]
 fn start(window: Option<&Window>) -> Box<Inflate> {
     let mut codec = pool::inflater();
@@ -134,8 +138,9 @@ fn start(window: Option<&Window>) -> Box<Inflate> {
     codec
 }
 
-/// Inflates all of the piece to `out` from `filled` on, which it moves. Behind that `out` is left with room that was not used.
-/// Sets `restarted` to where in `out` the last stream starts, if one starts in the piece.
+/// Inflates all of the piece to `out` from `filled` on, and moves `filled` behind the output. The bytes of `out` behind
+/// that are unused room. If a stream starts in the piece, sets `restarted` to the position in `out` where the last one
+/// starts.
 fn inflate(
     codec: &mut Inflate,
     piece: &[u8],
@@ -145,11 +150,11 @@ fn inflate(
     restarted: &mut Option<usize>,
 ) -> Result<Stop, InflateError> {
     let mut rest = piece;
-    // Text comes out about four times as long.
+    // Text is about four times as long when it is inflated.
     let mut room = piece.len().saturating_mul(4).clamp(MIN_ROOM, MAX_ROOM);
     loop {
         if *filled == out.len() {
-            // Room for one byte beyond the limit: whether it comes is what tells too big from just right.
+            // Room for one byte beyond the limit, which tells a message that is too big from one that just fits.
             out.resize(filled.saturating_add(room).min(limit.saturating_add(1)), 0);
             room = (room * 2).min(MAX_ROOM);
         }
@@ -162,8 +167,9 @@ fn inflate(
         }
         match result {
             Err(_) => return Err(InflateError::Corrupt("its payload is no DEFLATE stream")),
-            // RFC 7692 section 7.2.1 lets a message have blocks with BFINAL, and "the next DEFLATE block follows". To zlib, and
-            // so to what peers are made of, that is another stream, whose window starts empty.
+            // RFC 7692 section 7.2.1 lets a message have blocks with BFINAL, and "the next DEFLATE block follows".
+            // zlib, on which most peers are built, takes that block for the start of another stream with an empty
+            // window.
             Ok(Status::StreamEnd) => {
                 codec.reset(false);
                 *restarted = Some(*filled);
@@ -171,18 +177,19 @@ fn inflate(
                     return Ok(Stop::Ended);
                 }
             }
-            // While there is room left, what stops it is a lack of input.
+            // If room is left, the inflater stopped for lack of input.
             Ok(_) if *filled < out.len() => return Ok(Stop::Midway),
             Ok(_) => {}
         }
     }
 }
 
-/// Whether the payload was whole. RFC 7692 section 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
-/// payload of the message", and inflate those too.
+/// Returns whether the payload was whole. RFC 7692 section 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail
+/// end of the payload of the message", and inflate those too.
 ///
-/// To a whole payload they complete an empty stored block: nothing comes out, and the inflater is between two blocks. That
-/// shows by its leaving alone one byte more: asked to stop after a block, it takes that byte only in the middle of one.
+/// Behind a whole payload they complete an empty stored block: there is no output, and the inflater is between two
+/// blocks. To see that, one more byte is appended, and the inflater is asked to stop at the end of a block. If it
+/// leaves that byte unread, it is between two blocks.
 fn ends_here(codec: &mut Inflate) -> bool {
     let (read, written) = (codec.total_in(), codec.total_out());
     let result = codec.decompress(&[TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0x00], &mut [0], InflateFlush::Block);

@@ -1,4 +1,4 @@
-//! Laws of compressing and inflating together, over arbitrary messages, parameters and cuts.
+//! Laws that compressing and inflating obey together, for arbitrary messages, parameters and cuts.
 
 use proptest::prelude::*;
 use testkit::deflate::Inflater as Reference;
@@ -24,7 +24,7 @@ fn side() -> impl Strategy<Value = Side> {
     prop::sample::select(vec![Side::Server, Side::Client])
 }
 
-/// Noise, words, and noise that comes back after any distance, up to some windows in length.
+/// Noise, words, and noise that is repeated after any distance, up to the length of some windows.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let noise = |length| prop::collection::vec(any::<u8>(), length);
     prop_oneof![
@@ -36,7 +36,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Inflates a payload in pieces of these lengths, over and over.
+/// Inflates a payload in pieces of these lengths, which are repeated as needed.
 fn inflate(
     inflater: &mut Inflater,
     payload: &[u8],
@@ -78,7 +78,8 @@ proptest! {
         prop_assert_eq!(sent, params.received_by(receiver));
         let mut compressor = Compressor::new(&params, sender, &options);
         let mut inflater = Inflater::new(&params, receiver);
-        // Another codec, with a window of exactly the agreed size: what points back further comes out wrong.
+        // Another codec, whose window has exactly the agreed size. A reference to anything further back gives wrong
+        // output there.
         let mut reference = Reference::new(sent.max_window_bits);
         for (message, cuts, once_for_many) in &messages {
             let mut payload = Vec::new();

@@ -6,17 +6,18 @@
 //!        └──► Inflater: pieces of a payload ──► message, up to a limit        each message received with RSV1
 //! pool ─────► the codecs of both, which are large, lent for one message
 //! ```
-//! Which frames carry RSV1 is the framing's to say (section 6); nothing here knows frames.
+//! Section 6 says which frames carry RSV1. That is left to the framing: nothing here knows frames.
 //!
 //! # Codecs
-//! A connection owns none. What the next message may point back into is the last bytes before it, and no more: with context
-//! takeover a connection keeps those, and whatever codec comes from the pool is told them first. To the peer it is one stream.
-//! Each thread has a pool, so compressing takes no lock.
+//! A connection owns no codec. A message can point back only into the last bytes before it. With context takeover a
+//! connection keeps those bytes, and any codec from the pool is given them before a message. To the peer it is one
+//! stream. Each thread has a pool, so compressing takes no lock.
 //!
 //! # Window bits
-//! A deflater runs with the negotiated window, or a smaller one. zlib has none of 2^8 bytes and uses 2^9 instead, which still
-//! obeys an agreed 8: it never points back further than its window less 262 bytes (the most it looks ahead), and 512 − 262 is
-//! below 256. An inflater always runs with 2^15, which reads what was made with any smaller window.
+//! A deflater runs with the negotiated window, or a smaller one. zlib has no window of 2^8 bytes and uses one of 2^9
+//! instead. That still obeys an agreed 8: zlib never points back further than its window minus the 262 bytes that it
+//! looks ahead, and 512 − 262 is less than 256. An inflater always runs with a window of 2^15, which can read the
+//! output of any smaller one.
 
 mod compress;
 mod deflater;

@@ -15,8 +15,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
 /// The value of the client's `Sec-WebSocket-Extensions` header.
 ///
-/// It always offers to be told a smaller window for the client's messages; the other parameters are there if `options` ask
-/// for them.
+/// It always says that the client's window may be limited. The other parameters are included if `options` ask for them.
 pub fn offer(options: &Options) -> String {
     Stated {
         server_no_context_takeover: options.server_no_context_takeover,
@@ -27,15 +26,15 @@ pub fn offer(options: &Options) -> String {
     .write()
 }
 
-/// The server's choice among a client's offers, which are the values of its `Sec-WebSocket-Extensions` headers: what is
-/// agreed, and the value of the header that says so.
+/// Chooses among a client's offers, which are the values of its `Sec-WebSocket-Extensions` headers. Returns what is
+/// agreed, and the value of the header that says so to the client.
 ///
-/// The offers are in the client's order of preference, and the first that can be honoured is. Other extensions are passed
-/// over, and so are offers that RFC 7692 section 7.1 has a server decline: with a parameter that is unknown, given twice or
-/// of an impossible value. `None` means that there is no compression, nor a header in the response.
+/// The offers are in the client's order of preference. The first that can be honoured is accepted. Other extensions are
+/// skipped. So are offers that RFC 7692 section 7.1 tells a server to decline: those with a parameter that is unknown,
+/// repeated or of an impossible value. `None` means that there is no compression, and no header in the response.
 ///
 /// # Errors
-/// [`ExtensionError::Syntax`] and [`ExtensionError::TooMany`], for which the request deserves a 400.
+/// [`ExtensionError::Syntax`] and [`ExtensionError::TooMany`]. The request should be answered with status 400.
 pub fn accept_offers<'a>(
     values: impl Iterator<Item = &'a str>,
     options: &Options,
@@ -48,11 +47,11 @@ pub fn accept_offers<'a>(
     }))
 }
 
-/// The client's check of the server's answer, which is the values of its `Sec-WebSocket-Extensions` headers: what is
-/// agreed, or `None` if the server declined. `offered` says whether the request had an [`offer`] of the same `options`.
+/// Checks the server's answer, which is the values of its `Sec-WebSocket-Extensions` headers. Returns what is agreed,
+/// or `None` if the server declined. `offered` says whether the request had an [`offer`] of the same `options`.
 ///
 /// # Errors
-/// Whatever the answer does to the offer that RFC 7692 does not allow. The connection must be failed.
+/// Any deviation from the offer that RFC 7692 does not allow. The connection must be failed.
 pub fn check_answer<'a>(
     values: impl Iterator<Item = &'a str>,
     options: &Options,
@@ -69,22 +68,22 @@ pub fn check_answer<'a>(
     }
 }
 
-/// What the server answers to an offer that is valid.
+/// Returns what the server answers to a valid offer.
 fn answer(offer: &Stated, options: &Options) -> Stated {
     Stated {
         // Section 7.1.1.1: the server accepts an offer that has this "by including" it in the answer, and may include it
         // unasked.
         server_no_context_takeover: offer.server_no_context_takeover || options.server_no_context_takeover,
-        // Section 7.1.1.2: the same holds here. The offer is a hint that the client will not keep its window in any case,
-        // and to agree saves us from keeping ours.
+        // Section 7.1.1.2: the same holds here. The offer is a hint that the client will reset its window anyway, and
+        // if it is agreed to, this side need not keep the window.
         client_no_context_takeover: offer.client_no_context_takeover || options.client_no_context_takeover,
         // Section 7.1.2.1: accepted by including it "with the same or smaller value", and it may be included unasked.
         server_max_window_bits: match offer.server_max_window_bits {
             Some(bits) => Some(bits.min(options.server_max_window_bits)),
             None => Some(options.server_max_window_bits).filter(|&bits| bits < 15),
         },
-        // Section 7.1.2.2: not to be included unless it was offered. Then messages are inflated with a window that is large
-        // enough for any. An absent parameter means 15.
+        // Section 7.1.2.2: this must not be included unless it was offered. Without it messages are inflated with a
+        // window that is large enough for any. An absent parameter means 15.
         client_max_window_bits: offer
             .client_max_window_bits
             .map(|bits| bits.min(options.client_max_window_bits))
@@ -92,7 +91,7 @@ fn answer(offer: &Stated, options: &Options) -> Stated {
     }
 }
 
-/// What is agreed by a valid answer to the offer of these options.
+/// Returns what is agreed by a valid answer to the offer of these options.
 fn agree(answer: &Stated, options: &Options) -> Result<Params, ExtensionError> {
     if options.server_no_context_takeover && !answer.server_no_context_takeover {
         return Err(ExtensionError::Ignored(SERVER_NO_CONTEXT_TAKEOVER.to_owned()));
@@ -117,7 +116,7 @@ fn agree(answer: &Stated, options: &Options) -> Result<Params, ExtensionError> {
     })
 }
 
-/// In which direction parameters are stated.
+/// Whether parameters are stated in an offer or in an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Offer,
@@ -126,7 +125,8 @@ enum Kind {
 
 /// The parameters as an offer or an answer states them.
 ///
-/// An offer's `client_max_window_bits` without a value says that the client can be told one, just as a value of 15 does.
+/// In an offer, `client_max_window_bits` without a value says that the server may limit the window, just as a value of
+/// 15 does.
 #[derive(Default)]
 struct Stated {
     server_no_context_takeover: bool,
@@ -136,8 +136,8 @@ struct Stated {
 }
 
 impl Stated {
-    /// Section 7.1: these errors are what a server "MUST decline" an offer for, and a client "MUST _Fail the WebSocket
-    /// Connection_" for when they are in an answer.
+    /// Parses the parameters. Section 7.1: for these errors a server "MUST decline" an offer, and a client "MUST _Fail
+    /// the WebSocket Connection_" if they are in an answer.
     fn read(extension: &Extension<'_>, kind: Kind) -> Result<Self, ExtensionError> {
         let mut stated = Self::default();
         for &(name, ref value) in &extension.params {
@@ -180,14 +180,15 @@ impl Stated {
         }
         match self.client_max_window_bits {
             None => {}
-            // Only an offer states as much, and then the name is enough.
+            // Only an offer states 15, and then the name without a value is enough.
             Some(15) => push(CLIENT_MAX_WINDOW_BITS),
             Some(bits) => push(&format!("{CLIENT_MAX_WINDOW_BITS}={bits}")),
         }
         text
     }
 
-    /// What is agreed by an answer that states this. A window that is not limited has 2^15 bytes (section 7.2.1).
+    /// Returns what is agreed by an answer that states this. A window that is not limited has 2^15 bytes (section
+    /// 7.2.1).
     fn params(&self) -> Params {
         Params {
             server_no_context_takeover: self.server_no_context_takeover,
@@ -198,7 +199,7 @@ impl Stated {
     }
 }
 
-/// Sections 7.1.1.1 and 7.1.1.2: these parameters have no value. Gives whether such a one is stated, which it is.
+/// Checks that a parameter has no value, as sections 7.1.1.1 and 7.1.1.2 ask. Returns `true`: the parameter is stated.
 fn without_value(param: &str, value: Option<&str>) -> Result<bool, ExtensionError> {
     if value.is_some() { Err(invalid_value(param, value)) } else { Ok(true) }
 }
@@ -241,7 +242,7 @@ mod tests {
             (&["foo"], None),
             (&["permessage-bzip2; a=1", "foo, permessage-deflate, bar"], only),
             (&["Permessage-Deflate"], None),
-            // What Chromium sends.
+            // As Chromium sends it.
             (&["permessage-deflate; client_max_window_bits"], only),
             (
                 &["permessage-deflate; server_no_context_takeover"],
@@ -259,7 +260,7 @@ mod tests {
             (&["permessage-deflate; server_max_window_bits=15"], Some("permessage-deflate; server_max_window_bits=15")),
             (&["permessage-deflate; client_max_window_bits=8"], Some("permessage-deflate; client_max_window_bits=8")),
             (&["permessage-deflate; client_max_window_bits=15"], only),
-            // An offer that is declined, with another behind it.
+            // An offer that is declined, and another one after it.
             (&["permessage-deflate; foo, permessage-deflate"], only),
             (&["permessage-deflate; foo=1", "permessage-deflate"], only),
             (&["permessage-deflate; server_max_window_bits, permessage-deflate"], only),
@@ -320,7 +321,7 @@ mod tests {
             ("", "; server_max_window_bits=11"),
             ("; server_max_window_bits=10", "; server_max_window_bits=10"),
             ("; server_max_window_bits=13", "; server_max_window_bits=11"),
-            // RFC 7692 section 7.1.2.2: without an offer of it the client cannot be told a window.
+            // RFC 7692 section 7.1.2.2: if it was not offered, the server must not limit the client's window.
             ("; server_no_context_takeover", "; server_max_window_bits=11"),
             ("; client_max_window_bits", "; server_max_window_bits=11; client_max_window_bits=12"),
             ("; client_max_window_bits=13", "; server_max_window_bits=11; client_max_window_bits=12"),
@@ -347,7 +348,7 @@ mod tests {
         for (answer, params) in [
             ("", None),
             ("permessage-deflate", Some(default)),
-            // Sections 7.1.1.1, 7.1.1.2 and 7.1.2.1 let a server state these without having been asked.
+            // Sections 7.1.1.1, 7.1.1.2 and 7.1.2.1 let a server state these even if they were not in the offer.
             (
                 "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
                 Some(Params { server_no_context_takeover: true, client_no_context_takeover: true, ..default }),
@@ -357,7 +358,7 @@ mod tests {
         ] {
             assert_eq!(check(answer, &Options::default()), Ok(params), "{answer}");
         }
-        // What the client announced for itself holds, whatever the answer.
+        // The client keeps to its own announcement, whatever the answer says.
         let options = Options::default().client_no_context_takeover(true).client_max_window_bits(10);
         let params = Params { client_no_context_takeover: true, client_max_window_bits: 10, ..default };
         assert_eq!(check("permessage-deflate", &options), Ok(Some(params)));
@@ -430,7 +431,7 @@ mod tests {
         })
     }
 
-    /// Headers made of the grammar's own pieces, so that most come far.
+    /// Headers made of the pieces of the grammar, so that most of them get far in the parser.
     fn header() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             NAME,

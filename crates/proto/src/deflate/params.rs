@@ -1,13 +1,13 @@
-//! The four parameters that both sides agreed on. How they came to agree is negotiation's.
+//! The four parameters that both sides agreed on. Reaching the agreement is left to the negotiation.
 
 use crate::role::Role;
 
-/// The end of the connection that we are.
+/// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// We accepted the connection.
+    /// The side that accepted the connection.
     Server,
-    /// We opened the connection.
+    /// The side that opened the connection.
     Client,
 }
 
@@ -27,13 +27,13 @@ pub struct Params {
     pub server_no_context_takeover: bool,
     /// The client starts each message with an empty window (section 7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// The server points back at most 2 to the power of this, 8 to 15, bytes (section 7.1.2.1).
+    /// The server points back at most 2 to the power of this bytes (section 7.1.2.1). 8 to 15.
     pub server_max_window_bits: u8,
-    /// The client points back at most 2 to the power of this, 8 to 15, bytes (section 7.1.2.2).
+    /// The client points back at most 2 to the power of this bytes (section 7.1.2.2). 8 to 15.
     pub client_max_window_bits: u8,
 }
 
-/// What holds when an answer has no parameters: windows of 2^15 bytes, kept from message to message.
+/// The parameters of an answer that states none: windows of 2^15 bytes, kept from message to message.
 impl Default for Params {
     fn default() -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Default for Params {
     }
 }
 
-/// What the parameters say about the messages of one side.
+/// The part of the parameters that concerns the messages of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Direction {
     /// Whether the window is kept from message to message.
@@ -54,7 +54,7 @@ pub(super) struct Direction {
 }
 
 impl Params {
-    /// What holds for the messages that this side sends.
+    /// The part for the messages that this side sends.
     pub(super) const fn sent_by(self, side: Side) -> Direction {
         match side {
             Side::Server => Direction {
@@ -68,7 +68,7 @@ impl Params {
         }
     }
 
-    /// What holds for the messages that this side receives.
+    /// The part for the messages that this side receives.
     pub(super) const fn received_by(self, side: Side) -> Direction {
         self.sent_by(match side {
             Side::Server => Side::Client,

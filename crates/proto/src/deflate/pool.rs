@@ -1,5 +1,5 @@
-//! The codecs, which each thread keeps for reuse: at the default options a deflater has about 265 KiB, or 180 for short messages,
-//! an inflater 47. Whose history they carry is their user's.
+//! The codecs, which each thread keeps for reuse. At the default options a deflater takes about 265 KiB, or 180 KiB for
+//! short messages, and an inflater 47 KiB. The user of a codec gives it the history.
 
 use std::cell::RefCell;
 
@@ -7,16 +7,17 @@ use zlib_rs::Inflate;
 
 use super::deflater::{Deflater, Seam, Shape};
 
-/// How many codecs of each kind a thread keeps: deflaters for short and for other messages, in two windows. It is a bound, of
-/// 1.2 MiB a thread: there are no more than were in use at once.
+/// The most codecs of each kind that a thread keeps: deflaters for short and for other messages, with two sizes of
+/// window. They take up to 1.2 MiB a thread, and there are never more than were in use at the same time.
 const KEPT: usize = 4;
 
 thread_local! {
-    /// A store a thread, so that nobody waits for anybody. A codec may come back to another thread than lent it.
+    /// One pool a thread, so that no thread waits for another. A codec may be returned to another thread than lent it.
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { deflaters: Vec::new(), inflaters: Vec::new() }) };
 }
 
-/// Codecs that nobody uses, the one longest unused first. In boxes, so that a connection without one has room for a pointer only.
+/// Unused codecs, the one that was unused longest first. They are boxed, so that a connection needs only a pointer for
+/// one.
 struct Pool {
     #[expect(clippy::vec_box, reason = "as the inflaters")]
     deflaters: Vec<Box<Deflater>>,
@@ -24,7 +25,7 @@ struct Pool {
     inflaters: Vec<Box<Inflate>>,
 }
 
-/// A deflater that has begun a message which follows on `history` in its stream.
+/// Takes a deflater from the pool, and begins a message that follows `history` in its stream.
 pub(super) fn deflater(shape: Shape, history: &[u8], message: &[u8]) -> Box<Deflater> {
     let seam = Seam::new(history, message);
     let mut deflater = with(|pool| pool.deflater(shape, seam)).unwrap_or_else(|| Box::new(Deflater::new(shape)));
@@ -32,12 +33,12 @@ pub(super) fn deflater(shape: Shape, history: &[u8], message: &[u8]) -> Box<Defl
     deflater
 }
 
-/// Takes a deflater back, whatever it was in the middle of.
+/// Returns a deflater to the pool, even if its message is not finished.
 pub(super) fn take_back_deflater(deflater: Box<Deflater>) {
     with(|pool| keep(&mut pool.deflaters, deflater));
 }
 
-/// An inflater with an empty window of 2^15 bytes.
+/// Takes an inflater from the pool. Its window is empty and has 2^15 bytes.
 #[expect(clippy::unnecessary_box_returns, reason = "it stays in its box from one user to the next")]
 pub(super) fn inflater() -> Box<Inflate> {
     if let Some(mut inflater) = with(|pool| pool.inflaters.pop()) {
@@ -47,15 +48,15 @@ pub(super) fn inflater() -> Box<Inflate> {
     Box::new(Inflate::new(false, 15))
 }
 
-/// Takes an inflater back, whatever it was in the middle of.
+/// Returns an inflater to the pool, even if its message is not finished.
 pub(super) fn take_back_inflater(inflater: Box<Inflate>) {
     with(|pool| keep(&mut pool.inflaters, inflater));
 }
 
 impl Pool {
-    /// One of this shape, with this seam in its memory if there is one: that begins sooner.
+    /// Takes a deflater of this shape. One that has this seam in its memory is preferred, since it begins faster.
     fn deflater(&mut self, shape: Shape, seam: Option<Seam>) -> Option<Box<Deflater>> {
-        // The last one back is the likeliest to be in a cache still.
+        // The deflater that came back last is the likeliest to be in a cache still.
         let last = |is_it: &dyn Fn(&Deflater) -> bool| self.deflaters.iter().rposition(|kept| is_it(kept));
         let index = seam
             .and_then(|_| last(&|kept| kept.shape() == shape && kept.seam() == seam))
@@ -66,13 +67,14 @@ impl Pool {
 
 fn keep<T>(store: &mut Vec<T>, codec: T) {
     if store.len() == KEPT {
-        // The longest unused makes room: shapes that nobody asks for any more do not stay for ever.
+        // The one that was unused longest is dropped, so that shapes that are no longer asked for do not stay for ever.
         store.remove(0);
     }
     store.push(codec);
 }
 
-/// What the thread's pool gives: nothing on a thread that is ending, where the pool may be gone before the last connection is.
+/// Calls `use_it` with the thread's pool. While a thread ends, its pool may be gone before its last connection is; then
+/// this returns the default.
 fn with<T: Default>(use_it: impl FnOnce(&mut Pool) -> T) -> T {
     POOL.try_with(|pool| use_it(&mut pool.borrow_mut())).unwrap_or_default()
 }
@@ -83,7 +85,7 @@ pub(super) fn kept() -> [usize; 2] {
     POOL.with_borrow(|pool| [pool.deflaters.len(), pool.inflaters.len()])
 }
 
-/// Runs something with a pool that is empty, and puts back the one that was there.
+/// Calls `run` with an empty pool, and then puts the old one back.
 #[cfg(test)]
 pub(super) fn without(run: impl FnOnce()) {
     let empty = Pool { deflaters: Vec::new(), inflaters: Vec::new() };
@@ -92,7 +94,7 @@ pub(super) fn without(run: impl FnOnce()) {
     POOL.set(kept);
 }
 
-/// Runs a test on a thread whose pool is empty: the test's own thread may have run others before.
+/// Runs a test on a new thread, whose pool is empty. The test's own thread may have run other tests before.
 #[cfg(test)]
 pub(super) fn on_new_thread(test: impl FnOnce() + Send + 'static) {
     std::thread::spawn(test).join().expect("no assertion failed");
@@ -155,7 +157,7 @@ mod tests {
         struct Last(Option<Box<Inflate>>);
         impl Drop for Last {
             fn drop(&mut self) {
-                // Whichever of the two is dropped first.
+                // In either order of dropping the two.
                 self.0.take().into_iter().for_each(take_back_inflater);
                 take_back_inflater(inflater());
             }

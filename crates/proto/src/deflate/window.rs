@@ -1,5 +1,5 @@
-//! The window of one direction (RFC 7692 section 7.1.2): the last bytes that went over the connection, which the next message may
-//! point back into. Kept for context takeover by a connection that holds no codec.
+//! The window of one direction (RFC 7692 section 7.1.2): the last bytes of its stream, which the next message may point
+//! back into. A connection keeps it for context takeover, since it keeps no codec.
 
 /// The last bytes of a stream, up to the size of the window.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// An empty window of up to `2^bits` bytes. It holds no memory yet.
+    /// An empty window of up to `2^bits` bytes. It takes no memory yet.
     pub(super) const fn new(bits: u8) -> Self {
         Self { bytes: Vec::new(), size: 1 << bits }
     }
@@ -18,20 +18,20 @@ impl Window {
         &self.bytes
     }
 
-    /// Moves on over the next bytes of the stream.
+    /// Adds the next bytes of the stream.
     pub(super) fn push(&mut self, next: &[u8]) {
         let next = &next[next.len().saturating_sub(self.size)..];
         let kept = self.bytes.len().min(self.size - next.len());
         self.bytes.drain(..self.bytes.len() - kept);
         let length = kept + next.len();
         if self.bytes.capacity() < length {
-            // Twice what is needed, as a vector would have it, but never more than the window.
+            // Twice the need, as a vector would reserve, but never more than the window.
             self.bytes.reserve_exact((2 * length).min(self.size) - kept);
         }
         self.bytes.extend_from_slice(next);
     }
 
-    /// Forgets what went before.
+    /// Forgets all bytes.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
     }

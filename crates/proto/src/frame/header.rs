@@ -25,7 +25,7 @@ const RSV1: u8 = 0x40;
 const RSV2_AND_3: u8 = 0x30;
 const MASK: u8 = 0x80;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Continuation = 0,
@@ -54,38 +54,39 @@ impl Opcode {
     }
 }
 
-/// A header as a value.
+/// A parsed header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) fin: bool,
-    /// RSV1: the message that starts here is compressed (RFC 7692 section 6).
+    /// RSV1: this frame starts a compressed message (RFC 7692 section 6).
     pub(crate) compressed: bool,
     pub(crate) opcode: Opcode,
     pub(crate) mask: Option<Key>,
     pub(crate) length: u64,
 }
 
-/// What a receiver asks of every header.
+/// The rules that a receiver checks each header against, apart from those that are always the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// RFC 6455 section 5.1: a client masks, a server does not.
     pub(crate) masked: bool,
-    /// Whether permessage-deflate was negotiated, so that RSV1 means something.
+    /// Whether permessage-deflate was negotiated, which alone gives RSV1 a meaning.
     pub(crate) deflate: bool,
 }
 
-/// The header of a frame as most are: final, of an uncompressed message, with a payload of at most 65,535 bytes.
+/// The most common kind of header: a whole uncompressed message in one frame, with a payload of at most 65,535 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlainHeader {
     pub(crate) is_text: bool,
     pub(crate) mask: Option<Key>,
     pub(crate) length: usize,
-    /// Of the header itself.
+    /// The size of the header itself in bytes.
     pub(crate) size: usize,
 }
 
 impl PlainHeader {
-    /// Reads the header that `bytes` start with. `None` says nothing about them but that [`Header::parse`] has to be asked.
+    /// Parses the header at the start of `bytes` if it is a plain one. `None` means only that [`Header::parse`] must be
+    /// called.
     #[inline]
     pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Option<Self> {
         let &[first, second, ..] = bytes else { return None };
@@ -97,7 +98,8 @@ impl PlainHeader {
             126 => (usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
             short => (short, 2),
         };
-        // A length of 126 or 127 that came so far is not said in its shortest form, or in 64 bits.
+        // The short form ends at 125, and the 16-bit form must not be used for less (section 5.2). 127 stands for the
+        // 64-bit form.
         if (length > 125) != (at == 4) {
             return None;
         }
@@ -107,8 +109,8 @@ impl PlainHeader {
 }
 
 impl Header {
-    /// Reads the header that `bytes` start with; returns it with its size, or `None` if bytes are missing. What is wrong
-    /// with the bytes that are there is told at once, missing ones or not.
+    /// Parses the header at the start of `bytes`; returns it with its size, or `None` if bytes are missing. An error in
+    /// the bytes that are there is returned even if others are missing.
     #[inline]
     pub(crate) fn parse(bytes: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
@@ -151,7 +153,8 @@ impl Header {
         Ok(Some((Self { fin, compressed, opcode, mask, length }, size)))
     }
 
-    /// How long the frame is that `bytes` start with, of which at least the header is there: one that this side has made.
+    /// The length of the frame at the start of `bytes`, which is one that this side encoded. At least its header must
+    /// be there.
     pub(crate) fn frame_length(bytes: &[u8]) -> usize {
         let rules = Rules { masked: bytes[1] & MASK != 0, deflate: true };
         let header = Self::parse(bytes, rules);
@@ -166,7 +169,8 @@ impl Header {
         if self.length > 125 {
             return self.write_long(first, out);
         }
-        // Room for a key is taken back where there is none: both ends so have one short way.
+        // The key's four bytes are always appended, and cut off if there is no key. So the code is short and free of
+        // branches for both roles.
         let (bit, [a, b, c, d]) = self.mask.map_or((0, [0; 4]), |key| (MASK, key));
         out.extend_from_slice(&[first, bit | self.length as u8, a, b, c, d]);
         if self.mask.is_none() {
@@ -174,7 +178,7 @@ impl Header {
         }
     }
 
-    /// The same where the length has a field of its own.
+    /// Appends a header whose length needs the 16-bit or the 64-bit form.
     #[inline(never)]
     fn write_long(&self, first: u8, out: &mut Vec<u8>) {
         let mut bytes = [0; MAX_HEADER];

@@ -3,12 +3,12 @@
 /// A masking key.
 pub(crate) type Key = [u8; 4];
 
-/// Masks or unmasks `payload` in place, which begins `offset` bytes into the frame's payload.
+/// Masks or unmasks `payload` in place. `offset` is the position of its first byte within the frame's payload.
 ///
-/// One flat loop over words: that is the form which compilers turn into vector instructions of whatever width the machine has.
+/// One flat loop over words: compilers turn it into vector instructions of the machine's width.
 #[inline]
 pub(crate) fn apply(payload: &mut [u8], key: Key, offset: u64) {
-    // Little-endian, the key's first byte is the lowest: the key of a later byte is the key rotated down.
+    // In little-endian order the key's first byte is the lowest, so the key is rotated down to begin at a later byte.
     let word = u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32);
     if word == 0 {
         return;
@@ -22,7 +22,7 @@ pub(crate) fn apply(payload: &mut [u8], key: Key, offset: u64) {
     for bytes in half {
         *bytes = (u32::from_le_bytes(*bytes) ^ word).to_le_bytes();
     }
-    // At most three.
+    // At most three bytes are left.
     for (byte, key) in rest.iter_mut().zip(word.to_le_bytes()) {
         *byte ^= key;
     }

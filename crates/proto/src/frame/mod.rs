@@ -1,5 +1,5 @@
-//! The frame (RFC 6455 section 5.2): its header as bytes and as a value, and masking. What frames mean together is
-//! [`crate::recv`]'s and [`crate::send`]'s.
+//! The frame (RFC 6455 section 5.2): its header as bytes and as a value, and masking. The meaning of a sequence of
+//! frames is left to [`crate::recv`] and [`crate::send`].
 
 pub(crate) mod header;
 pub(crate) mod mask;

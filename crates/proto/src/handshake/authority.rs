@@ -1,27 +1,26 @@
-//! A host with its port, as `Host`, `Origin` and URLs write it. What it means that two of them are equal is left to the
-//! reader.
+//! A host with its port, as in `Host`, `Origin` and URLs. Comparing two of them is left to the callers.
 
 use std::net::Ipv6Addr;
 
 use http::uri::Authority;
 
-/// The host of an authority, IPv6 addresses in their brackets, and its port if it names one.
+/// Splits an authority into its host, with IPv6 addresses in their brackets, and its port if it has one.
 ///
-/// `None` for what `http` lets pass although RFC 3986 section 3.2 does not: an empty host, a port that is no 16-bit
-/// number, something other than an IPv6 address in brackets. Userinfo is skipped.
+/// Returns `None` for authorities that `http` accepts although RFC 3986 section 3.2 does not: an empty host, a port
+/// that is not a 16-bit number, something other than an IPv6 address in brackets. Userinfo is skipped.
 pub(super) fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
     let text = authority.as_str();
     let text = text.rsplit_once('@').map_or(text, |(_userinfo, rest)| rest);
     let host = authority.host();
     let port = match text.strip_prefix(host)? {
-        // RFC 3986 section 3.2.3: a port may be empty, and means the default then.
+        // RFC 3986 section 3.2.3: a port may be empty, and then means the default.
         "" | ":" => None,
         rest => Some(port(rest.strip_prefix(':')?)?),
     };
     (is_bracketed_ipv6(host)? || !host.is_empty()).then_some((host, port))
 }
 
-/// The port that a scheme means by default (RFC 6455 section 3, RFC 9110 section 4.2).
+/// The default port of a scheme (RFC 6455 section 3, RFC 9110 section 4.2).
 pub(super) fn default_port(scheme: &str) -> Option<u16> {
     if scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("http") {
         Some(80)
@@ -32,7 +31,7 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whether the host is an IPv6 address in brackets; `None` if there are brackets around something else.
+/// Whether the host is an IPv6 address in brackets. `None` if something else is in brackets.
 fn is_bracketed_ipv6(host: &str) -> Option<bool> {
     match host.strip_prefix('[') {
         None => Some(false),
@@ -41,7 +40,7 @@ fn is_bracketed_ipv6(host: &str) -> Option<bool> {
 }
 
 fn port(digits: &str) -> Option<u16> {
-    // `u16::from_str` would let a plus sign pass.
+    // `u16::from_str` would accept a plus sign.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 

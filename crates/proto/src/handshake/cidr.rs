@@ -1,4 +1,4 @@
-//! Ranges of IP addresses. Whose they are is the caller's to say.
+//! Ranges of IP addresses. Their meaning is left to the caller.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub struct Cidr {
     /// All bits after the prefix are 0.
     first: IpAddr,
-    /// At most 32 for IPv4, 128 for IPv6.
+    /// At most 32 for IPv4, at most 128 for IPv6.
     prefix: u8,
 }
 
@@ -23,9 +23,9 @@ impl Cidr {
     }
 }
 
-/// The address with all bits after the prefix cleared.
+/// Clears all bits of the address after the prefix.
 fn network(address: IpAddr, prefix: u8) -> IpAddr {
-    // A shift by all bits, for a prefix of 0, leaves no bit of the mask.
+    // With a prefix of 0 the shift is by all bits, and leaves an empty mask.
     match address {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
@@ -63,20 +63,20 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// Why a text is no range of addresses.
+/// Why a text is not a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CidrError {
-    /// What stands before the slash is no IP address.
+    /// The part before the slash is not an IP address.
     Address,
-    /// The prefix is no number that the family of the address has.
+    /// The prefix is not a number that the address's family allows.
     Prefix {
         /// The longest prefix of this family.
         bits: u8,
     },
     /// The address has bits after the prefix, so it is not clear which range is meant.
     HostBits {
-        /// The address without them.
+        /// The address with those bits cleared.
         first: IpAddr,
         /// The prefix.
         prefix: u8,

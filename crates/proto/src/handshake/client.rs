@@ -1,5 +1,5 @@
-//! The client's half: the request that asks for a WebSocket, and the judgement of the answer (RFC 6455 section 4.1).
-//! Reading heads is `head`'s, the URL `target`'s, connecting and redirects the driver's.
+//! The client's half: the request that asks for a WebSocket, and the check of the answer (RFC 6455 section 4.1).
+//! Reading heads is left to `head`, URLs to `target`, connecting and redirects to the driver.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -20,24 +20,25 @@ use super::refused_body::RefusedBody;
 use super::target::Target;
 use crate::deflate;
 
-/// How many interim answers are passed over. 100 and 103 have reason to come once each.
+/// The most interim answers that are skipped. 100 and 103 may each come once.
 const MOST_INTERIM: u32 = 8;
 
-/// What a client asks for.
+/// A client's wishes for the opening handshake.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// Headers to send besides the handshake's own, such as `Cookie` or `Authorization`; the latter goes before what
-    /// the URL's userinfo says. `Host` may be set, for a server that is reached by another name. `Upgrade`,
+    /// Headers to send besides the handshake's own, such as `Cookie` or `Authorization`. An `Authorization` here takes
+    /// precedence over the URL's userinfo. `Host` may be set, for a server that is reached by another name. `Upgrade`,
     /// `Connection`, `Content-Length`, `Transfer-Encoding` and all that begin with `Sec-WebSocket-` may not.
     pub headers: HeaderMap,
-    /// The value of `Origin`. None is sent by default, as this is no browser.
+    /// The value of `Origin`. `None`, the default, sends none, since this client is not a browser.
     pub origin: Option<String>,
     /// The subprotocols to offer, the preferred one first. The server may choose one, or none.
     pub subprotocols: Vec<String>,
-    /// How permessage-deflate is offered; it is by default, and the server decides. `None` offers nothing.
+    /// The options that permessage-deflate is offered with; the server decides. `None` offers nothing. By default it is
+    /// offered.
     pub deflate: Option<deflate::Options>,
-    /// How much the head of the answer may cost; [`Limits::client`] by default.
+    /// Limits for the head of the answer; [`Limits::client`] by default.
     pub limits: Limits,
 }
 
@@ -53,22 +54,55 @@ impl Default for ClientOptions {
     }
 }
 
-/// A client's opening handshake, from the request to the judgement of the answer.
+/// Setters. Each has the name of its field, which says more.
+impl ClientOptions {
+    /// Headers to send besides the handshake's own: see the field [`headers`](Self#structfield.headers).
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The value of `Origin`: see the field [`origin`](Self#structfield.origin).
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The subprotocols to offer: see the field [`subprotocols`](Self#structfield.subprotocols).
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How permessage-deflate is offered: see the field [`deflate`](Self#structfield.deflate).
+    pub fn deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
+        self.deflate = options.into();
+        self
+    }
+
+    /// How much the head of the answer may cost: see the field [`limits`](Self#structfield.limits).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// A client's opening handshake, from the request to the check of the answer.
 ///
-/// Write [`request_bytes`](Self::request_bytes), and pass on what is read to [`handle`](Self::handle) until it gives an
-/// [`Opened`] or an error; tell it of the transport's end with [`handle_eof`](Self::handle_eof), and of the deadline
-/// with [`handle_timeout`](Self::handle_timeout). After any of these it is done.
+/// Write [`request_bytes`](Self::request_bytes), and pass what is read to [`handle`](Self::handle) until it returns an
+/// [`Opened`] or an error. If the transport ends, call [`handle_eof`](Self::handle_eof); if the time is up, call
+/// [`handle_timeout`](Self::handle_timeout). Each of these ends the handshake.
 #[derive(Debug)]
 pub struct ClientHandshake {
     request: Request<()>,
-    /// The one `Sec-WebSocket-Accept` that answers our key.
+    /// The only `Sec-WebSocket-Accept` that answers our key.
     accept: String,
     subprotocols: Vec<String>,
     deflate: Option<deflate::Options>,
     state: State,
 }
 
-/// What the server's next bytes are.
+/// The kind of the bytes that the server sends next.
 ///
 /// ```text
 ///        1xx
@@ -84,19 +118,20 @@ enum State {
     ReadingBody { response: Response<()>, body: RefusedBody },
 }
 
-/// A handshake that both sides agreed to.
+/// A handshake that both sides have agreed to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Opened {
-    /// What the connection is made with.
+    /// The terms for making the connection.
     pub negotiated: Negotiated,
     /// The server's 101.
     pub response: Response<()>,
-    /// How many of the bytes given last belonged to the handshake; the rest is the connection's.
+    /// The number of bytes of the last input that belong to the handshake. The rest is for the connection.
     pub consumed: usize,
 }
 
 impl ClientHandshake {
-    /// A handshake with the server of a URL. The nonce must be 16 unpredictable bytes, new for each handshake
+    /// Begins a handshake with the server of a URL. The nonce must be 16 unpredictable bytes, new for each handshake
     /// (section 4.1).
     pub fn new(target: &Target, options: &ClientOptions, nonce: [u8; 16]) -> Result<Self, ClientError> {
         check_reserved(&options.headers)?;
@@ -114,17 +149,17 @@ impl ClientHandshake {
         })
     }
 
-    /// The request, to be looked at.
+    /// The request, for inspection.
     pub fn request(&self) -> &Request<()> {
         &self.request
     }
 
-    /// The request, to be written.
+    /// The request as bytes, to be written.
     pub fn request_bytes(&self) -> Vec<u8> {
         encode_request(&self.request)
     }
 
-    /// Takes bytes of the server's answer. `None` means that all were taken and more are needed.
+    /// Takes bytes of the server's answer. Returns `None` if all were taken and more are needed.
     ///
     /// An answer other than a 101 becomes [`ClientError::Refused`] as soon as its body is whole.
     pub fn handle(&mut self, bytes: &[u8]) -> Result<Option<Opened>, ClientError> {
@@ -160,7 +195,7 @@ impl ClientHandshake {
         }
     }
 
-    /// What it means that the transport has ended.
+    /// Ends the handshake because the transport has ended. Returns the reason.
     pub fn handle_eof(&mut self) -> ClientError {
         match &mut self.state {
             State::AwaitingHead { reader, .. } => ClientError::Closed { has_begun: !reader.is_empty() },
@@ -168,7 +203,7 @@ impl ClientHandshake {
         }
     }
 
-    /// What it means that the time for the handshake is up.
+    /// Ends the handshake because its time is up. Returns the reason.
     pub fn handle_timeout(&mut self) -> ClientError {
         match &mut self.state {
             State::AwaitingHead { .. } => ClientError::Timeout,
@@ -176,7 +211,8 @@ impl ClientHandshake {
         }
     }
 
-    /// The six checks that section 4.1 puts between a 101 and an open connection; the first, the status, is made.
+    /// Makes the six checks that section 4.1 asks for between a 101 and an open connection, apart from the first, the
+    /// status.
     fn judge(&self, response: &Response<()>) -> Result<Negotiated, ClientError> {
         let headers = response.headers();
         if response.version() != Version::HTTP_11 {
@@ -193,7 +229,7 @@ impl ClientHandshake {
             return Err(ClientError::Connection);
         }
         match fields::single(headers, &SEC_WEBSOCKET_ACCEPT) {
-            // "ignoring any leading and trailing whitespace", which is no part of a value as it was parsed.
+            // "ignoring any leading and trailing whitespace", which the parser has removed already.
             Field::Once(accept) if *accept == self.accept => {}
             Field::Once(_) => return Err(ClientError::AcceptWrong),
             Field::Missing | Field::Repeated => return Err(ClientError::AcceptMissing),
@@ -203,7 +239,7 @@ impl ClientHandshake {
 
     /// "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates the use of a
     /// subprotocol that was not present in the client's handshake ... the client MUST _Fail the WebSocket Connection_."
-    /// It may leave it out: then no subprotocol is agreed on.
+    /// The server may leave it out. Then no subprotocol is agreed on.
     fn subprotocol(&self, headers: &HeaderMap) -> Result<Option<String>, ClientError> {
         match fields::single(headers, &SEC_WEBSOCKET_PROTOCOL) {
             Field::Missing => Ok(None),
@@ -229,7 +265,8 @@ fn refused(response: &mut Response<()>, body: &mut RefusedBody) -> ClientError {
     ClientError::Refused(Box::new(mem::take(response).map(|()| body)))
 }
 
-/// What the handshake says of itself must be said once: two `Upgrade` or two keys are what smuggling is made of.
+/// Checks that headers with a meaning for the handshake come once: request smuggling is built on two `Upgrade` headers
+/// or two keys.
 fn check_reserved(headers: &HeaderMap) -> Result<(), ClientError> {
     let is_reserved = |name: &&HeaderName| {
         [UPGRADE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
@@ -257,7 +294,7 @@ fn check_subprotocols(subprotocols: &[String]) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// The headers that section 4.1 asks for, and the caller's.
+/// Returns the headers that section 4.1 asks for, and the caller's.
 fn headers(target: &Target, options: &ClientOptions, key: &str) -> Result<HeaderMap, ClientError> {
     let mut headers = HeaderMap::new();
     headers.insert(HOST, own_value(&target.host_header()));

@@ -1,5 +1,4 @@
-//! Why a client's handshake did not end in a WebSocket, by blame: the caller's options, the server's answer, the
-//! transport.
+//! Why a client's handshake failed, sorted by cause: the caller's options, the server's answer, the transport.
 
 use std::fmt;
 
@@ -11,27 +10,28 @@ use super::head::HeadError;
 use super::target::TargetError;
 use crate::deflate::ExtensionError;
 
-/// Why there is no WebSocket. Shown, it says what happened, which rule it breaks, and what to do.
+/// Why there is no WebSocket. `Display` says what happened, which rule it breaks, and what to do.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The caller's: the URL is nothing to connect to.
+    /// The caller's: the URL cannot be connected to.
     Target(TargetError),
-    /// The caller's: a header that the handshake itself writes.
+    /// The caller's: a header that the handshake itself sets.
     ReservedHeader(HeaderName),
-    /// The caller's: an origin that can't be a header value.
+    /// The caller's: an origin that cannot be a header value.
     InvalidOrigin,
-    /// The caller's: a subprotocol that is no token.
+    /// The caller's: a subprotocol that is not a token.
     InvalidSubprotocol(String),
-    /// The caller's: a subprotocol asked for twice.
+    /// The caller's: a subprotocol that is listed twice.
     RepeatedSubprotocol(String),
-    /// The server refused, or sent the client elsewhere: its answer, with as much of the body as came, 64 KiB at most.
+    /// The server refused, or redirected the client. Holds its answer, with as much of the body as came, 64 KiB at
+    /// most.
     Refused(Box<Response<Vec<u8>>>),
-    /// The server's: what it answered is no HTTP/1.1 head within the limits.
+    /// The server's: its answer is not an HTTP/1.1 head within the limits.
     Head(HeadError),
-    /// The server's: more interim answers (1xx) than anyone needs.
+    /// The server's: too many interim answers (1xx).
     TooManyInterim,
-    /// The server's: a 101 in another version of HTTP than 1.1.
+    /// The server's: a 101 in a version of HTTP other than 1.1.
     HttpVersion(Version),
     /// The server's: a 101 whose `Upgrade` is not websocket.
     Upgrade,
@@ -47,10 +47,10 @@ pub enum ClientError {
     Extensions(ExtensionError),
     /// The transport's: it ended before the server's answer was whole.
     Closed {
-        /// Whether anything of an answer had come.
+        /// Whether a part of an answer had come.
         has_begun: bool,
     },
-    /// The transport's: no whole answer in time.
+    /// The transport's: no whole answer came in time.
     Timeout,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for ClientError {
                 write!(f, "the subprotocol {} is asked for twice (RFC 6455 section 4.1); name each once", quoted(name))
             }
             Self::Refused(answer) => refused(f, answer),
-            // The one who reads this chose the server, and sends no head that could be smaller.
+            // The caller has chosen this server, and there is no smaller head that the caller could send.
             Self::Head(HeadError::TooLarge { limit }) => write!(
                 f,
                 "the head of the server's answer is longer than {limit} bytes, which is the limit here (RFC 6585 section \
@@ -105,7 +105,7 @@ impl fmt::Display for ClientError {
                  proxy in between, let it pass Upgrade and Connection on",
             ),
             Self::AcceptMissing => f.write_str(
-                "the server switched protocols without one Sec-WebSocket-Accept (RFC 6455 section 4.1); check that \
+                "the server switched protocols without exactly one Sec-WebSocket-Accept (RFC 6455 section 4.1); check that \
                  the URL is that of a WebSocket server",
             ),
             Self::AcceptWrong => f.write_str(

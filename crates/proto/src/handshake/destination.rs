@@ -1,5 +1,5 @@
 //! Where a request is sent: the one notion of "this server" for the origin check and for applications. Whether a proxy
-//! is believed about it is `forwarded`'s to say.
+//! is believed is left to `forwarded`.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::authority::host_and_port;
 use super::fields::{self, Field};
 use super::refusal::Fault;
 
-/// The host that a request is for, and the scheme of its URL where that is known.
+/// The host that a request is for, and the scheme of its URL if that is known.
 ///
 /// ```
 /// use ropeway_proto::handshake::Destination;
@@ -31,21 +31,22 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Where this request is sent: what a server has found out already and left among the request's extensions, else
-    /// the host of an absolute target, else `Host`. `None` if the request names no valid host, or two.
+    /// Returns where this request is sent. If a server has left its finding among the request's extensions, that is
+    /// returned; otherwise the host of an absolute target; otherwise `Host`. `None` if the request names no valid host,
+    /// or two.
     ///
-    /// A server of the crate `ropeway` leaves it there before it calls `on_upgrade`, with the word of trusted proxies
-    /// taken into account.
+    /// A server of the crate `ropeway` leaves its finding there before it calls `on_upgrade`. The finding includes what
+    /// trusted proxies say.
     pub fn of<B>(request: &Request<B>) -> Option<Self> {
         request.extensions().get().cloned().or_else(|| Self::stated(request).ok())
     }
 
-    /// The host in lower, upper or mixed case as the client wrote it; an IPv6 address is in brackets.
+    /// The host as the client wrote it, in any case. An IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         self.authority.host()
     }
 
-    /// The port, if the client named one. It leaves the default port of the scheme out.
+    /// The port, if the client named one. Clients leave out the default port of the scheme.
     pub fn port(&self) -> Option<u16> {
         host_and_port(&self.authority).and_then(|(_, port)| port)
     }
@@ -55,12 +56,12 @@ impl Destination {
         &self.authority
     }
 
-    /// `http` or `https`, the scheme that a page of this server has. `None` where no trusted proxy says it.
+    /// `http` or `https`: the scheme that a page of this server has. `None` if no trusted proxy names it.
     pub fn scheme(&self) -> Option<&Scheme> {
         self.scheme.as_ref()
     }
 
-    /// What the request itself says.
+    /// Returns what the request itself says.
     ///
     /// RFC 9112 section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request
     /// message that contains more than one Host header field line or a Host header field with an invalid field value".
@@ -75,14 +76,14 @@ impl Destination {
         Ok(Self { authority, scheme: None })
     }
 
-    /// The same, as far as a trusted proxy does not say otherwise. What it says that is no host is passed over.
+    /// Replaces the parts that a trusted proxy names. A host that is not valid is ignored.
     pub(super) fn forwarded(self, host: Option<&str>, scheme: Option<Scheme>) -> Self {
         let authority = host.and_then(|host| parse(host.as_bytes()));
         Self { authority: authority.unwrap_or(self.authority), scheme }
     }
 }
 
-/// `https://example.com:8443`, or `example.com` where the scheme is not known.
+/// Writes `https://example.com:8443`, or `example.com` if the scheme is not known.
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.scheme {
@@ -100,12 +101,13 @@ fn host_header(headers: &HeaderMap) -> Result<Authority, Fault> {
     }
 }
 
-/// A host with an optional port.
+/// Parses a host with an optional port.
 fn parse(text: &[u8]) -> Option<Authority> {
     Authority::try_from(text).ok().and_then(valid)
 }
 
-/// Neither `Host` nor a target of HTTP has userinfo (RFC 9110 section 4.2.4), and it makes one host look like another.
+/// Refuses userinfo. Neither `Host` nor a target of HTTP may have it (RFC 9110 section 4.2.4), and it makes one host
+/// look like another.
 fn valid(authority: Authority) -> Option<Authority> {
     (host_and_port(&authority).is_some() && !authority.as_str().contains('@')).then_some(authority)
 }

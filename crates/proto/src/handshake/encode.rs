@@ -1,12 +1,13 @@
-//! HTTP/1.1 head to bytes, for both roles and for every HTTP answer of a port of our own. Reading is `head`'s.
+//! HTTP/1.1 heads to bytes: for both roles, and for all HTTP answers of a port of our own. Reading is left to `head`.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 
-/// The bytes of a whole answer: status line, headers, body.
+/// Returns the bytes of a whole answer: status line, headers, body.
 ///
-/// `Content-Length` is the body's, whatever the headers say, as the body is sent in one piece; answers that have no
-/// body (1xx, 204 and 304) get neither (RFC 9110 section 8.6). No header can break its line: `http` checked it.
+/// `Content-Length` is the body's, whatever the headers say, since the body is sent in one piece. Answers that have no
+/// body (1xx, 204 and 304) get neither (RFC 9110 section 8.6). A header cannot break its line, because `http` has
+/// checked it.
 ///
 /// ```
 /// use ropeway_proto::handshake::encode_response;
@@ -22,16 +23,16 @@ pub fn encode_response<B: AsRef<[u8]>>(response: &Response<B>) -> Vec<u8> {
     bytes
 }
 
-/// The answer to a HEAD request: what [`encode_response`] gives, `Content-Length` included, without the body (RFC 9110
-/// section 9.3.2).
+/// Returns the bytes of the answer to a HEAD request: the same as [`encode_response`], `Content-Length` included, but
+/// without the body (RFC 9110 section 9.3.2).
 pub fn encode_response_to_head<B: AsRef<[u8]>>(response: &Response<B>) -> Vec<u8> {
     encode_head(response, response.body().as_ref().len())
 }
 
-/// The head of an answer with a body of this many bytes.
+/// Returns the head of an answer whose body has this many bytes.
 pub(super) fn encode_head<B>(response: &Response<B>, body_length: usize) -> Vec<u8> {
     let status = response.status();
-    // RFC 9112 section 4: the space after the code stays even where there is no reason phrase.
+    // RFC 9112 section 4: the space after the code stays even if there is no reason phrase.
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
     put_headers(&mut bytes, response.headers());
@@ -42,7 +43,7 @@ pub(super) fn encode_head<B>(response: &Response<B>, body_length: usize) -> Vec<
     bytes
 }
 
-/// The bytes of a request without a body.
+/// Returns the bytes of a request without a body.
 pub(super) fn encode_request(request: &Request<()>) -> Vec<u8> {
     let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
     put_headers(&mut bytes, request.headers());
@@ -69,8 +70,8 @@ fn put_header(bytes: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     bytes.extend_from_slice(b"\r\n");
 }
 
-/// Writes a name as RFC 6455 does, `Sec-WebSocket-Key`. Names have no case (RFC 9110 section 5.1), but peers on small
-/// devices compare them letter by letter, and people read them.
+/// Writes a name in RFC 6455's capitals, such as `Sec-WebSocket-Key`. Names have no case (RFC 9110 section 5.1), but
+/// some small devices compare them letter by letter, and people read them.
 fn put_name(bytes: &mut Vec<u8>, name: &str) {
     let rest = name.strip_prefix("sec-websocket-").inspect(|_| bytes.extend_from_slice(b"Sec-WebSocket-"));
     let mut begins_word = true;

@@ -1,4 +1,4 @@
-//! Header field values as the handshake reads them: lists, tokens, fields that may come once. What they mean is left to
+//! Header field values as the handshake reads them: lists, tokens, fields that may come once. Their meaning is left to
 //! the roles.
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::token::is_token_character;
 
-/// How often a field came that must come once.
+/// How often a field came that must not come twice.
 pub(super) enum Field<'a> {
     Missing,
     Once(&'a HeaderValue),
     Repeated,
 }
 
-/// The one value of a field that must not be a list.
+/// Returns the one value of a field that must not be a list.
 pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Field<'a> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -23,7 +23,7 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Field<'a>
     }
 }
 
-/// Whether a field's value is a secret, to be kept out of what `Debug` prints and so out of logs.
+/// Whether a field's value is a secret, which must not be printed by `Debug` and so get into logs.
 pub(super) fn is_secret(name: &HeaderName) -> bool {
     [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
 }
@@ -58,10 +58,10 @@ pub(super) fn elements_from_the_right<'a>(headers: &'a HeaderMap, name: &HeaderN
         .filter(|element| !element.is_empty())
 }
 
-/// The pieces of a text between separators outside of quotes, the last one first: a quote that is left open further to the
-/// left, by a peer whom nobody trusts, changes nothing of those to its right.
+/// The pieces of a text between separators that are outside of quotes, the last piece first. Reading from the right has
+/// a reason: if an untrusted peer leaves a quote open, that changes none of the pieces to the right of it.
 pub(super) struct RightToLeft<'a> {
-    /// `None` when the last has been given.
+    /// `None` after the last piece.
     rest: Option<&'a [u8]>,
     separator: u8,
 }
@@ -99,35 +99,36 @@ impl<'a> Iterator for RightToLeft<'a> {
     }
 }
 
-/// Whether a list field has this token among its elements, in whichever case.
+/// Whether a list field has this token among its elements, in any case.
 pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The text of a token, or `None` if it is none (RFC 9110 section 5.6.2).
+/// The text of a token, or `None` if this is not a token (RFC 9110 section 5.6.2).
 pub(super) fn token(bytes: &[u8]) -> Option<&str> {
     (!bytes.is_empty() && bytes.iter().all(|byte| is_token_character(*byte)))
         .then(|| std::str::from_utf8(bytes).ok())?
 }
 
-/// The field's lines as text. What is not UTF-8 becomes U+FFFD, which no grammar of ours allows.
+/// The field's lines as text. Bytes that are not UTF-8 become U+FFFD, which no grammar here allows.
 pub(super) fn texts(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     headers.get_all(name).iter().map(text).collect()
 }
 
-/// A value as text, for messages and strict parsers: see [`texts`].
+/// A value as text, for messages and for strict parsers: see [`texts`].
 pub(super) fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// A value of our own, which is ASCII: base64, tokens, extension parameters, or a host that `Uri` or a URL parser has checked.
+/// Makes a header value of our own text. It is ASCII: base64, tokens, extension parameters, or a host that `Uri` or a
+/// URL parser has checked.
 pub(super) fn own_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("tokens, base64 and hosts are header values")
 }
 
-/// What the peer sent, fit to be shown: in quotes, control characters escaped, and cut where it would only fill a log.
+/// Quotes a text that the peer sent, so that it can be shown: control characters are escaped, and a long text is cut.
 pub(super) fn quoted(text: &str) -> String {
-    /// Enough for any honest origin, path or token.
+    /// Long enough for any honest origin, path or token.
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
         None => format!("{text:?}"),

@@ -1,5 +1,5 @@
-//! Whom a request comes from and where it was sent, as far as proxies in front know better than the request. What to do
-//! with that is left to the origin check and to applications.
+//! The client's address and the request's destination according to proxies in front of the server. Using them is left
+//! to the origin check and to applications.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,14 +15,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The proxies in front of a server, whose word is taken for what they alone can know. By default nobody's is.
+/// The proxies in front of a server that are believed about clients. By default none is.
 ///
-/// Each proxy adds an element to a list: whom it was asked by. So the list is read from its end, past the proxies that
-/// are trusted, and the first that is not one of them is the client; what stands before it is only what the client
+/// Each proxy adds the address of its own client to a list. So the list is read from its end, past the proxies that are
+/// trusted. The first address that is not one of them is the client. The addresses before it are only what the client
 /// claims. All lines of the header are one list (RFC 9110 section 5.3).
 ///
-/// Every trusted proxy must add to the header or write it anew. A proxy that does neither passes on what the client
-/// wrote, and nothing in the request tells the two apart.
+/// Every trusted proxy must add to the header or replace it. If a proxy does neither, the client's own header arrives,
+/// and nothing in the request shows that.
 ///
 /// ```
 /// use ropeway_proto::handshake::Proxies;
@@ -38,21 +38,21 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proxies {
-    /// Their addresses.
+    /// The addresses of trusted proxies.
     pub trusted: Vec<Cidr>,
-    /// Whether a peer without an address is one: right where only a proxy can reach the server's Unix socket, or where
-    /// all streams that are handed over without an address come from one.
+    /// Whether a peer without an address is a trusted proxy. Set this only if nobody but a proxy can reach the server's
+    /// Unix socket, or if all streams that are handed over without an address come from one.
     pub unaddressed: bool,
-    /// The header that they write. The other one is not looked at, as they pass on what a client wrote there.
+    /// The header that these proxies write. The other one is ignored, since they pass on what a client wrote there.
     pub header: ForwardedHeader,
 }
 
-/// Where proxies say whom they speak for.
+/// The header in which proxies name their clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For`, and `X-Forwarded-Host` and `X-Forwarded-Proto` if they write those. What most proxies write,
-    /// and the default.
+    /// `X-Forwarded-For`, and `X-Forwarded-Host` and `X-Forwarded-Proto` if the proxies write those. The default, and
+    /// what most proxies write.
     #[default]
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
@@ -60,18 +60,20 @@ pub enum ForwardedHeader {
 }
 
 impl Proxies {
-    /// The address of the client: the peer's, or, if that is a trusted proxy, what it says.
+    /// The address of the client: the peer's own, or, if the peer is a trusted proxy, the one that it names.
     ///
-    /// If the proxy says nothing, it is the client. If all in the list are trusted, the first of them is. `None` if
-    /// nobody knows: the peer has no address, or a trusted proxy wrote something that is no address, such as `unknown`
-    /// or an obfuscated name (RFC 7239 section 6). An IPv4 address in IPv6 form comes out as IPv4.
+    /// If the proxy names none, the proxy itself is the client. If all addresses in the list are trusted, the first of
+    /// them is the client. Returns `None` if the client is not known: the peer has no address, or a trusted proxy wrote
+    /// something other than an address, such as `unknown` or an obfuscated name (RFC 7239 section 6). An IPv4 address
+    /// in IPv6 form is returned as IPv4.
     pub fn client_ip(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         self.walk(peer, headers).client
     }
 
-    /// Where the request was sent: as the first of the trusted proxies saw it if they say so, else as the request says.
+    /// Returns where the request was sent: as the first of the trusted proxies saw it if they say so, otherwise as the
+    /// request says.
     ///
-    /// A browser writes neither of these headers, so no page can use one that a proxy passes on.
+    /// No page can make a browser send these headers, so a page gains nothing if a proxy passes them on.
     pub(super) fn destination<B>(&self, peer: Option<IpAddr>, request: &Request<B>) -> Result<Destination, Fault> {
         let stated = Destination::stated(request)?;
         let headers = request.headers();
@@ -120,7 +122,7 @@ impl Proxies {
                 }
             }
         }
-        // A proxy that says nothing of whom it speaks for may still say what it was asked for.
+        // A proxy that does not name its client may still name the destination.
         walk.hops = walk.hops.max(1);
         walk
     }
@@ -130,17 +132,18 @@ impl Proxies {
     }
 }
 
-/// What the trusted end of a list says.
+/// The result of reading the trusted end of a list.
 struct Walk {
     client: Option<IpAddr>,
-    /// How many trusted proxies the request came through, each of which may have added to other lists too.
+    /// The number of trusted proxies that the request came through. Each of them may have added to the other lists too.
     hops: usize,
-    /// What the proxy furthest from here says.
+    /// The host that the furthest of the trusted proxies names.
     host: Option<String>,
     proto: Option<String>,
 }
 
-/// `forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )` (RFC 7239 section 4): the pairs that are of use.
+/// The pairs of an element that are of use. `forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )` (RFC
+/// 7239 section 4).
 #[derive(Default)]
 struct Element {
     client: Option<String>,
@@ -149,7 +152,8 @@ struct Element {
 }
 
 impl Element {
-    /// `None` if it breaks the grammar, or has one of the pairs twice: nobody knows then which of them a proxy wrote.
+    /// Returns `None` if the element breaks the grammar, or has one of the pairs twice: then it is not known which one
+    /// a proxy wrote.
     fn parse(element: &[u8]) -> Option<Self> {
         let mut parsed = Self::default();
         for pair in RightToLeft::new(element, b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
@@ -165,8 +169,8 @@ impl Element {
     }
 }
 
-/// `value = token / quoted-string`. A port or an IPv6 address has to be quoted, but not all proxies do so; nothing else can
-/// be meant by it.
+/// Parses `value = token / quoted-string`. A port or an IPv6 address has to be quoted, but not all proxies do so. Such
+/// a value is accepted, since it has only one meaning.
 fn value(text: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     let Some(quoted) = text.strip_prefix('"') else { return (!text.contains(['"', '\\'])).then(|| text.to_owned()) };
@@ -181,7 +185,7 @@ fn value(text: &[u8]) -> Option<String> {
     rest.next().is_none().then_some(value)
 }
 
-/// An address as proxies write it: bare, in brackets, with a port or an obfuscated one (RFC 7239 section 6).
+/// Parses an address as proxies write it: bare, in brackets, with a port or an obfuscated one (RFC 7239 section 6).
 fn address(node: &str) -> Option<IpAddr> {
     if let Ok(address) = node.parse::<IpAddr>() {
         return Some(address.to_canonical());
@@ -207,7 +211,7 @@ fn is_obfuscated(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
 
-/// The scheme of the pages that a proxy serves. Some say `wss` of a WebSocket.
+/// Parses the scheme of the pages that a proxy serves. Some proxies write `wss` for a WebSocket.
 fn scheme(proto: &str) -> Option<Scheme> {
     if proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss") {
         Some(Scheme::HTTPS)
@@ -218,7 +222,7 @@ fn scheme(proto: &str) -> Option<Scheme> {
     }
 }
 
-/// What is not UTF-8 becomes U+FFFD, which no host or scheme has.
+/// Bytes that are not UTF-8 become U+FFFD, which no host or scheme contains.
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -239,7 +243,7 @@ mod tests {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_str(line).unwrap())).collect()
     }
 
-    /// The client's address in the eyes of a proxy that peers with us.
+    /// The client's address if `peer` is the other end of the connection.
     fn client(proxies: &Proxies, peer: &str, headers: &HeaderMap) -> String {
         proxies.client_ip(peer.parse().ok(), headers).map_or("none".into(), |ip| ip.to_string())
     }
@@ -249,20 +253,21 @@ mod tests {
         let proxies = proxies(ForwardedHeader::XForwardedFor);
         for (peer, lines, expected) in [
             ("10.0.0.1", &["203.0.113.7"][..], "203.0.113.7"),
-            // What a proxy adds counts, not what the client claims before it, on however many lines.
+            // The address that a proxy adds counts, not those that the client claims before it, even if they are on
+            // lines of their own.
             ("10.0.0.1", &["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
             ("10.0.0.1", &["6.6.6.6", "203.0.113.7"], "203.0.113.7"),
             ("10.0.0.1", &["10.6.6.6, 6.6.6.6", "203.0.113.7,10.0.0.2", "10.0.0.3"], "203.0.113.7"),
             ("::1", &["6.6.6.6, 203.0.113.7, ::1"], "203.0.113.7"),
             ("10.0.0.1", &["10.0.0.5, 10.0.0.2"], "10.0.0.5"),
-            // No list.
+            // There is no list.
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["", " , "], "10.0.0.1"),
-            // A peer that is not trusted is not heard.
+            // A peer that is not trusted is not believed.
             ("203.0.113.9", &["6.6.6.6"], "203.0.113.9"),
             ("::ffff:203.0.113.9", &["6.6.6.6"], "203.0.113.9"),
             ("", &["6.6.6.6"], "none"),
-            // Forms.
+            // Forms of addresses.
             ("::ffff:10.0.0.1", &["6.6.6.6, ::ffff:203.0.113.7, ::ffff:10.1.2.3"], "203.0.113.7"),
             ("::1", &["[::ffff:203.0.113.7]:4711"], "203.0.113.7"),
             ("10.0.0.1", &["6.6.6.6,\t203.0.113.7:4711 ,"], "203.0.113.7"),
@@ -272,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(client(&proxies, peer, &headers(&X_FORWARDED_FOR, lines)), expected, "{peer} {lines:?}");
         }
-        // The header that they do not write is a client's.
+        // These proxies do not write this header, so a client has written it.
         assert_eq!(client(&proxies, "10.0.0.1", &headers(&FORWARDED, &["for=6.6.6.6"])), "10.0.0.1");
     }
 
@@ -317,7 +322,7 @@ mod tests {
             (&["for=\"\\\",for=6.6.6.6;host=\\\"\";for=203.0.113.7"], "none"),
             (&["by=10.0.0.1;host=\"a;b,c=\\\"d\";for=203.0.113.7"], "203.0.113.7"),
             (&[], "10.0.0.1"),
-            // A quote that a client left open swallows nothing of what a proxy wrote behind it.
+            // A quote that a client left open hides nothing of what a proxy wrote behind it.
             (&["for=\"6.6.6.6, for=203.0.113.7"], "203.0.113.7"),
             (&["for=6.6.6.6;host=\"a\\, for=203.0.113.7;host=\"b\""], "203.0.113.7"),
             (&["for=6.6.6.6, for=unknown"], "none"),
@@ -366,13 +371,13 @@ mod tests {
             ("10.0.0.1", &[(proto, "wss")], ("backend:8005", https.clone())),
             ("10.0.0.1", &[(host, "a.test"), (proto, "ws")], ("a.test", http.clone())),
             ("10.0.0.1", &[(host, "a.test"), (proto, "ftp")], ("a.test", None)),
-            // One proxy has added one element each; what stands before is not its own.
+            // One proxy has added one element to each list. The elements before are not the proxy's.
             ("10.0.0.1", &[(list, "6.6.6.6, 203.0.113.7"), (host, "b.test, a.test")], ("a.test", None)),
             ("10.0.0.1", &[(host, "b.test"), (host, "a.test"), (proto, "http, https")], ("a.test", https.clone())),
-            // Two have.
+            // Two proxies have.
             ("10.0.0.1", &[(list, "203.0.113.7, 10.0.0.2"), (host, "c.test, a.test, b.test")], ("a.test", None)),
             ("10.0.0.1", &[(list, "203.0.113.7, 10.0.0.2"), (host, "a.test")], ("a.test", None)),
-            // No host, and no proxy.
+            // The value is not a host, and the peer is not a proxy.
             ("10.0.0.1", &[(host, "user@a.test")], ("backend:8005", None)),
             ("10.0.0.1", &[(host, "a.test:http")], ("backend:8005", None)),
             ("203.0.113.7", &[(host, "a.test"), (proto, "https")], ("backend:8005", None)),

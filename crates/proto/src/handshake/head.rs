@@ -1,5 +1,5 @@
-//! Bytes to HTTP/1.1 head: finds where a request's or a response's head ends, and parses it once. Bodies, and what the
-//! head says, are left to others.
+//! From bytes to an HTTP/1.1 head: finds the end of a request's or a response's head, and parses the head once. Bodies,
+//! and the meaning of the head, are left to others.
 
 use std::{fmt, mem};
 
@@ -8,8 +8,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::fields;
 
-/// How much a peer's head may cost. The default is a server's.
+/// How much a peer's head may cost.
+///
+/// ```
+/// use ropeway_proto::handshake::Limits;
+///
+/// let limits = Limits::server().max_headers(200);
+/// assert_eq!((limits.max_head, limits.max_headers), (16 * 1024, 200));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The most bytes of a head, its final empty line included. A server takes 16 KiB by default: browsers send a few
     /// hundred bytes, and up to about 8 KiB where cookies and tokens have grown, which is also where most proxies stop.
@@ -21,24 +29,30 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A server's defaults: anyone may send it a head.
+    /// A server's defaults, since any client may send it a head.
     pub fn server() -> Self {
         Self { max_head: 16 * 1024, max_headers: 100 }
     }
 
-    /// A client's defaults: it has chosen its server, and reads one head a connection.
+    /// A client's defaults. A client has chosen its server, and reads one head a connection.
     pub fn client() -> Self {
         Self { max_head: 256 * 1024, max_headers: 2_000 }
     }
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self::server()
+    /// The most bytes of a head: see the field [`max_head`](Self#structfield.max_head).
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.max_head = bytes;
+        self
+    }
+
+    /// The most header lines: see the field [`max_headers`](Self#structfield.max_headers).
+    pub fn max_headers(mut self, lines: usize) -> Self {
+        self.max_headers = lines;
+        self
     }
 }
 
-/// The most names that fit into a [`HeaderMap`], which panics if it is asked for more room.
+/// The most names that fit into a [`HeaderMap`]. It panics if more room is asked for.
 const MOST_HEADERS: usize = 24_576;
 
 /// Collects a head from the bytes of a stream.
@@ -46,7 +60,7 @@ const MOST_HEADERS: usize = 24_576;
 /// ```
 /// use ropeway_proto::handshake::{HeadReader, Limits};
 ///
-/// let mut reader = HeadReader::new(Limits::default());
+/// let mut reader = HeadReader::new(Limits::server());
 /// assert!(reader.handle_request(b"GET /chat HTTP/1.1\r\nHost: exam")?.is_none());
 /// let bytes = b"ple.com\r\n\r\nwhat follows";
 /// let (request, consumed) = reader.handle_request(bytes)?.expect("the head is whole");
@@ -55,39 +69,39 @@ const MOST_HEADERS: usize = 24_576;
 /// # Ok::<(), ropeway_proto::handshake::HeadError>(())
 /// ```
 ///
-/// Every byte is looked at once while the end is sought, and once more when the whole head is parsed, however small the
-/// pieces are that it came in: parsing anew at every piece is what made CVE-2023-43669.
+/// Every byte is looked at once in the search for the end, and once more when the whole head is parsed, however small
+/// the pieces are. Parsing again with every piece was the cause of CVE-2023-43669.
 ///
-/// It is strict where leniency would let it and a proxy in front of it disagree about where a line or a head ends.
-/// Lines end with CRLF; RFC 9112 section 2.2 allows a recipient to take a bare LF, but does not ask for it. Folded
-/// lines and spaces before a colon are refused (sections 5.1 and 5.2).
+/// The reader is strict: where leniency would let it and a proxy in front of it disagree about the end of a line or of
+/// the head, it refuses. Lines end with CRLF; RFC 9112 section 2.2 allows a recipient to accept a bare LF, but does not
+/// ask for it. Folded lines and spaces before a colon are refused (sections 5.1 and 5.2).
 #[derive(Debug)]
 pub struct HeadReader {
     limits: Limits,
     /// The head so far, never more than `max_head` bytes.
     buf: Vec<u8>,
-    /// Up to here `buf` has been searched for line ends.
+    /// The position up to which `buf` has been searched for line ends.
     scanned: usize,
-    /// Where the line that `scanned` is in begins.
+    /// The start of the line that `scanned` is in.
     line_start: usize,
-    /// How many lines that are not empty have ended: the start line and headers.
+    /// The number of lines that have ended and are not empty: the start line and the headers.
     lines: usize,
 }
 
 impl HeadReader {
-    /// A reader that has read nothing.
+    /// Makes a reader that has read nothing.
     pub fn new(limits: Limits) -> Self {
         let limits = Limits { max_headers: limits.max_headers.min(MOST_HEADERS), ..limits };
         Self { limits, buf: Vec::new(), scanned: 0, line_start: 0, lines: 0 }
     }
 
-    /// Whether no byte of a head has come since the last one was whole: a peer that leaves now has asked nothing.
+    /// Whether nothing has come of the next head. A peer that leaves now has asked nothing.
     pub fn is_empty(&self) -> bool {
         self.buf.is_empty()
     }
 
-    /// Takes bytes of a request. Once its head is whole, gives it with the number of these bytes that belonged to it;
-    /// the rest is what the peer sent after it. `None` means that all bytes were taken and more are needed.
+    /// Takes bytes of a request. Once its head is whole, returns it, and how many of these bytes belong to it; the rest
+    /// is what the peer sent after it. Returns `None` if all bytes were taken and more are needed.
     pub fn handle_request(&mut self, bytes: &[u8]) -> Result<Option<(Request<()>, usize)>, HeadError> {
         let Some(head) = self.take_head(bytes)? else { return Ok(None) };
         Ok(Some((parse_request(&head)?, head.consumed)))
@@ -104,7 +118,7 @@ impl HeadReader {
         let room = self.limits.max_head - before;
         self.buf.extend_from_slice(&bytes[..bytes.len().min(room)]);
         let Some(end) = self.find_end()? else {
-            // A head that fills the limit and has not ended cannot end within it.
+            // A head that fills the limit without an end cannot end within it.
             let is_full = self.buf.len() == self.limits.max_head;
             return if is_full { Err(HeadError::TooLarge { limit: self.limits.max_head }) } else { Ok(None) };
         };
@@ -114,7 +128,7 @@ impl HeadReader {
         Ok(Some(WholeHead { bytes: bytes.into(), lines: whole.lines, consumed: end - before }))
     }
 
-    /// Goes on with the search for the empty line that ends the head.
+    /// Continues the search for the empty line that ends the head.
     fn find_end(&mut self) -> Result<Option<usize>, HeadError> {
         self.check_first_byte()?;
         while let Some(distance) = self.buf[self.scanned..].iter().position(|byte| *byte == b'\n') {
@@ -124,15 +138,15 @@ impl HeadReader {
                 // at least one empty line (CRLF) received prior to the request-line."
                 b"\r" if self.lines == 0 => {}
                 b"\r" => return Ok(Some(line_feed + 1)),
-                // A peer of another protocol, such as SSH, may send one line and then wait for ours.
+                // A peer that speaks another protocol, such as SSH, may send one line and then wait for ours.
                 [start_line @ .., b'\r'] if self.lines == 0 && !names_http(start_line) => {
                     return Err(HeadError::StartLine);
                 }
                 [.., b'\r'] => self.lines += 1,
                 _ => return Err(HeadError::BareLineFeed),
             }
-            // Never a partial view of the headers: in CVE-2024-37890 the `Upgrade` lay beyond the limit. The start line
-            // counts as a line but is no header.
+            // The headers are never used in part: in CVE-2024-37890 the `Upgrade` header lay beyond the limit. The
+            // start line counts as a line but is not a header.
             if self.lines > self.limits.max_headers.saturating_add(1) {
                 return Err(HeadError::TooManyHeaders { limit: self.limits.max_headers });
             }
@@ -143,10 +157,10 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// Tells what can't become HTTP from its first byte, instead of waiting for a line end that never comes.
+    /// Refuses bytes that cannot become HTTP as soon as the first one is there, since a line end may never come.
     fn check_first_byte(&self) -> Result<(), HeadError> {
-        /// The content types of a TLS record (RFC 8446 section 5.1): a client begins with a handshake, a server that
-        /// was spoken to in the clear answers with an alert.
+        /// The content types of a TLS record (RFC 8446 section 5.1): a client begins with a handshake. A server that
+        /// expected TLS and got plain bytes answers with an alert.
         const TLS: [u8; 2] = [0x16, 0x15];
         match self.buf.first() {
             None | Some(b'\r' | b'\n') => Ok(()),
@@ -157,23 +171,23 @@ impl HeadReader {
     }
 }
 
-/// Whether the line has in it what all request lines and status lines have.
+/// Whether the line contains `HTTP/`, as all request lines and status lines do.
 fn names_http(start_line: &[u8]) -> bool {
     start_line.windows(5).any(|window| window == b"HTTP/")
 }
 
-/// Why bytes are no HTTP/1.1 head that we take. Servers answer with a [`Refusal`](super::Refusal) made from it.
+/// Why bytes are not accepted as an HTTP/1.1 head. Servers answer with a [`Refusal`](super::Refusal) made from this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadError {
     /// More bytes than [`Limits::max_head`].
     TooLarge {
-        /// The limit that was in force.
+        /// The limit.
         limit: usize,
     },
     /// More header lines than [`Limits::max_headers`].
     TooManyHeaders {
-        /// The limit that was in force.
+        /// The limit.
         limit: usize,
     },
     /// A TLS record: one side speaks TLS, the other does not.
@@ -184,7 +198,7 @@ pub enum HeadError {
     HttpVersion,
     /// A first line that is neither a request line nor a status line.
     StartLine,
-    /// A request target that is no origin form and no URL.
+    /// A request target that is neither a path nor a URL.
     RequestTarget,
     /// A request target with a fragment identifier.
     Fragment,
@@ -242,11 +256,11 @@ impl fmt::Display for HeadError {
 
 impl std::error::Error for HeadError {}
 
-/// A head that is whole and not parsed yet.
+/// A whole head that is not parsed yet.
 struct WholeHead {
-    /// Headers' values are parts of it rather than copies.
+    /// The values of headers are slices of it, not copies.
     bytes: Bytes,
-    /// The start line and every header. As folded lines are refused, a line is a header.
+    /// The number of lines: the start line and every header. Folded lines are refused, so a line is a header.
     lines: usize,
     consumed: usize,
 }
@@ -282,8 +296,8 @@ fn parse_response(head: &WholeHead) -> Result<Response<()>, HeadError> {
     Ok(response)
 }
 
-/// The request target in one of the forms of RFC 9112 section 3.2. `Uri` alone would drop a fragment without a word,
-/// and take a bare host for any method.
+/// Parses the request target in one of the forms of RFC 9112 section 3.2. `Uri` alone would silently drop a fragment,
+/// and accept a bare host for any method.
 fn request_target(method: &Method, target: &str) -> Result<Uri, HeadError> {
     if target.contains('#') {
         return Err(HeadError::Fragment);
@@ -294,12 +308,12 @@ fn request_target(method: &Method, target: &str) -> Result<Uri, HeadError> {
     if is_path_or_url || is_special { Ok(uri) } else { Err(HeadError::RequestTarget) }
 }
 
-/// httparse reads nothing but HTTP/1.0 and HTTP/1.1.
+/// httparse accepts only HTTP/1.0 and HTTP/1.1.
 fn http_version(minor: u8) -> Version {
     if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
-/// The headers, which lie in `head`.
+/// The headers, whose values are slices of `head`.
 fn header_map(parsed: &[httparse::Header<'_>], head: &Bytes) -> Result<HeaderMap, HeadError> {
     let mut headers = HeaderMap::with_capacity(parsed.len());
     for header in parsed {
@@ -317,7 +331,7 @@ fn head_error(error: httparse::Error) -> HeadError {
         httparse::Error::HeaderName => HeadError::HeaderName,
         httparse::Error::HeaderValue => HeadError::HeaderValue,
         httparse::Error::Version => HeadError::HttpVersion,
-        // `TooManyHeaders` cannot be: there is a slot for every line.
+        // `TooManyHeaders` cannot occur, since there is a slot for every line.
         httparse::Error::NewLine
         | httparse::Error::Status
         | httparse::Error::Token
@@ -382,7 +396,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_limit_is_kept_of_endless_bytes() {
-        let mut reader = HeadReader::new(Limits::default());
+        let mut reader = HeadReader::new(Limits::server());
         let endless = vec![b'a'; 1 << 20];
         assert_eq!(reader.handle_request(&endless).unwrap_err(), HeadError::TooLarge { limit: 16 * 1024 });
         assert!(reader.buf.len() <= 16 * 1024);
@@ -391,7 +405,7 @@ mod tests {
     #[test]
     fn a_reader_goes_on_with_the_next_head() {
         let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nbody";
-        let mut reader = HeadReader::new(Limits::default());
+        let mut reader = HeadReader::new(Limits::server());
         let (first, consumed) = reader.handle_response(bytes).unwrap().unwrap();
         assert_eq!(first.status(), StatusCode::CONTINUE);
         assert!(reader.is_empty());
@@ -421,7 +435,7 @@ mod tests {
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", HeadError::HeaderName),
             (b"GET / HTTP/1.1\r\nA: \0\r\n\r\n", HeadError::HeaderValue),
         ] {
-            assert_eq!(read(Limits::default(), &[head]).unwrap_err(), error, "{:?}", String::from_utf8_lossy(head));
+            assert_eq!(read(Limits::server(), &[head]).unwrap_err(), error, "{:?}", String::from_utf8_lossy(head));
         }
     }
 
@@ -434,7 +448,7 @@ mod tests {
             ("CONNECT example.com:443 HTTP/1.1", ""),
             ("\r\n\r\nGET /a HTTP/1.0", "/a"),
         ] {
-            let request = read(Limits::default(), &[line.as_bytes(), b"\r\n\r\n"]).expect(line).expect(line);
+            let request = read(Limits::server(), &[line.as_bytes(), b"\r\n\r\n"]).expect(line).expect(line);
             assert_eq!(request.uri().path(), path, "{line}");
         }
     }

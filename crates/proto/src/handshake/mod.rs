@@ -1,19 +1,20 @@
 //! The opening handshake (RFC 6455 section 4) of both roles, sans-IO: from the first byte to [`Negotiated`].
 //!
-//! A server hands what it reads to a [`HeadReader`] and asks [`is_upgrade`] whether the request wants a WebSocket at all.
-//! If so, [`accept`] gives a 101, or a [`Refusal`] that says what is wrong and that [`encode_response`] writes. A client
-//! writes [`ClientHandshake::request_bytes`] and hands what it reads to [`ClientHandshake::handle`]. Frames, and
-//! everything else that comes after the 101, are the connection's; framing never imports this module. Timeouts are the
-//! driver's: it has the clock, and [`Refusal::timeout`] and [`ClientHandshake::handle_timeout`] have the words.
+//! A server passes the bytes that it reads to a [`HeadReader`], and asks [`is_upgrade`] whether the request wants a
+//! WebSocket at all. If so, [`accept`] returns a 101, or a [`Refusal`] that says what is wrong; [`encode_response`]
+//! writes it. A client writes [`ClientHandshake::request_bytes`] and passes the bytes that it reads to
+//! [`ClientHandshake::handle`]. Frames, and all else that comes after the 101, are left to the connection; framing
+//! never imports this module. Timeouts are left to the driver, which has the clock. [`Refusal::timeout`] and
+//! [`ClientHandshake::handle_timeout`] have the texts for them.
 //!
 //! ```
 //! use ropeway_proto::handshake::{ClientHandshake, ClientOptions, HeadReader, Limits, ServerOptions, accept};
 //!
-//! // The nonce comes from a random source; the bytes that travel here through memory, from a socket.
+//! The nonce comes from a random source. In a program the bytes come from a socket, here they come from memory.
 //! let target = "ws://example.com/chat".parse()?;
 //! let mut client = ClientHandshake::new(&target, &ClientOptions::default(), [7; 16])?;
 //!
-//! let mut head = HeadReader::new(Limits::default());
+//! let mut head = HeadReader::new(Limits::server());
 //! let (request, _) = head.handle_request(&client.request_bytes())?.expect("the request came whole");
 //! let accepted = accept(&request, &ServerOptions::default())?;
 //!

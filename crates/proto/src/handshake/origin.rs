@@ -1,5 +1,5 @@
-//! Which web pages may connect: the check of `Origin` against cross-site WebSocket hijacking. Everything else about a
-//! request is `server`'s.
+//! Which web pages may connect: the check of `Origin` against cross-site WebSocket hijacking. All other checks of a
+//! request are left to `server`.
 
 use http::header::ORIGIN;
 use http::{HeaderMap, Uri};
@@ -11,27 +11,28 @@ use super::refusal::Fault;
 
 /// Which web pages may open a WebSocket here (RFC 6455 section 10.2).
 ///
-/// A browser lets any page connect anywhere, and sends the user's cookies along: without a check, every site that a
-/// user visits can speak for the user. What a browser can't help to send is `Origin`, the page's scheme, host and port.
-/// Requests without one come from programs, which could write any, and are let pass by all policies.
+/// A browser lets any page connect to any server, and sends the user's cookies along. Without a check every site that a
+/// user visits can act as that user. A browser always sends `Origin`: the page's scheme, host and port. Requests
+/// without it come from programs, which could write anything there, and all policies accept them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginPolicy {
-    /// Pages of the host and port that the request is sent to: the origin's must be those of `Host`, the default port
-    /// of the origin's scheme where one is left out. The scheme itself is compared only where a [trusted
-    /// proxy](super::Proxies) says which the browser used, as nobody else may know. The default.
+    /// Pages of the host and port that the request is sent to. The origin's must be those of `Host`; if a port is left
+    /// out, the default of the origin's scheme is meant. The scheme itself is compared only if a [trusted
+    /// proxy](super::Proxies) says which one the browser used; otherwise it is not known. The default.
     #[default]
     SameOrigin,
-    /// Every page. Right only where nothing is decided by cookies, client certificates, or an address that only some
+    /// Every page. Right only if nothing depends on cookies, on client certificates, or on an address that only some
     /// can reach, such as localhost.
     Any,
-    /// Pages of these origins and no others, each as a browser writes it: `https://example.com`, with its port if that
-    /// isn't the default. `null` stands for pages that have no origin, such as files and sandboxed frames.
+    /// Pages of these origins and no others. Each is written as a browser writes it: `https://example.com`, with its
+    /// port unless that is the default. `null` stands for pages that have no origin, such as files and sandboxed
+    /// frames.
     List(Vec<String>),
 }
 
 impl OriginPolicy {
-    /// Checks a request that is sent there.
+    /// Checks a request that is sent to `destination`.
     pub(super) fn check(&self, headers: &HeaderMap, destination: &Destination) -> Result<(), Fault> {
         let origin = match fields::single(headers, &ORIGIN) {
             Field::Missing => return Ok(()),
@@ -53,8 +54,8 @@ fn is_of(origin: &str, destination: &Destination) -> bool {
     is_scheme && host.eq_ignore_ascii_case(destination.host()) && port == destination.port().or(default_port(&scheme))
 }
 
-/// RFC 6454 section 5: origins are the same if scheme, host and port are. What has none of them is compared as it
-/// stands.
+/// RFC 6454 section 5: origins are the same if scheme, host and port are. Texts that have none of these are compared as
+/// they are.
 fn are_equal(one: &str, other: &str) -> bool {
     match (split(one), split(other)) {
         (Some(one), Some(other)) => one == other,
@@ -63,7 +64,8 @@ fn are_equal(one: &str, other: &str) -> bool {
     }
 }
 
-/// Scheme, host and port in lower case, the port filled in if the scheme has a default.
+/// Splits an origin into scheme, host and port, in lower case. A port that is left out is the scheme's default, if it
+/// has one.
 fn split(origin: &str) -> Option<(String, String, Option<u16>)> {
     let uri: Uri = origin.parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();

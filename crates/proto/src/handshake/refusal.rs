@@ -1,5 +1,5 @@
-//! What a server answers when it does not upgrade: one fault, its status, and a text that says what to do. Which fault
-//! it is, `server` and the driver find out.
+//! The answer of a server that does not upgrade: one fault, its status, and a text that says what to do. `server` and
+//! the driver find the fault.
 
 use std::fmt;
 
@@ -12,14 +12,15 @@ use super::fields::quoted;
 use super::head::HeadError;
 use crate::deflate::ExtensionError;
 
-/// Why a request does not become a WebSocket. Shown, it is the body of the answer: what happened, which rule it breaks,
+/// Why a request does not become a WebSocket. `Display` is the body of the answer: what happened, which rule it breaks,
 /// what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// What came is no HTTP/1.1 head within the limits. 431 for the limits, 505 for another version, otherwise 400.
+    /// The bytes are not an HTTP/1.1 head within the limits. 431 for the limits, 505 for another version, otherwise
+    /// 400.
     Head(HeadError),
-    /// A version of HTTP that no WebSocket is opened over: 400 for those before 1.1, 505 for those after.
+    /// A version of HTTP that WebSockets are not opened over: 400 for those before 1.1, 505 for those after.
     HttpVersion(Version),
     /// Not a GET: 405.
     Method(Method),
@@ -31,9 +32,9 @@ pub enum Fault {
     HostMissing,
     /// More than one `Host`: 400.
     HostRepeated,
-    /// A `Host` that is no host and port: 400.
+    /// A `Host` that is not a host with an optional port: 400.
     HostInvalid,
-    /// An absolute target whose host is no host and port: 400.
+    /// An absolute target whose host is not a host with an optional port: 400.
     TargetHost,
     /// The request has a body: 400.
     Body,
@@ -49,17 +50,17 @@ pub enum Fault {
     VersionRepeated,
     /// A version of the protocol other than 13: 426.
     Version(String),
-    /// A list of subprotocols with something in it that is no token, or with nothing in it: 400.
+    /// A list of subprotocols that is empty, or has an element that is not a token: 400.
     SubprotocolInvalid(String),
     /// A list of subprotocols that names one twice: 400.
     SubprotocolRepeated(String),
     /// A list of extensions that breaks the grammar: 400.
     Extensions(ExtensionError),
-    /// A page of an origin that may not connect: 403.
+    /// A page whose origin may not connect: 403.
     Origin {
         /// The page's origin.
         origin: String,
-        /// The host that the request was sent to, with the scheme if a trusted proxy says which.
+        /// The host that the request was sent to, with the scheme if a trusted proxy names it.
         host: String,
     },
     /// More than one `Origin`: 403.
@@ -68,11 +69,11 @@ pub enum Fault {
     NotFound(String),
     /// The head did not come in time: 408.
     Timeout,
-    /// A request that does not ask for a WebSocket, where there is nothing else: 426.
+    /// A request that does not ask for a WebSocket, on a server that has nothing else: 426.
     UpgradeRequired,
-    /// The server takes no more connections for now: 503.
+    /// The server accepts no more connections for now: 503.
     Unavailable,
-    /// The application refuses, with a status and a body of its own.
+    /// The application refuses the request, with a status and a body of its own.
     Rejected {
         /// The status of the answer.
         status: StatusCode,
@@ -82,14 +83,15 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The status that the fault is answered with.
+    /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Head(HeadError::TooLarge { .. } | HeadError::TooManyHeaders { .. }) => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Head(HeadError::HttpVersion) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            // RFC 9110 section 15.6.6: 505 is for a major version that the server does not support, and 1.0 has ours.
+            // RFC 9110 section 15.6.6: 505 is for a major version that the server does not support. 1.0 has the same
+            // major version as 1.1.
             Self::HttpVersion(version) if *version > Version::HTTP_11 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6455 section 4.2.2: "an appropriate HTTP error code (such as 426 Upgrade Required) and a
@@ -218,7 +220,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The text of a fault that is about the host.
+/// The texts of the faults that concern the host.
 fn host_text(fault: &Fault) -> &'static str {
     match fault {
         Fault::HostMissing => {
@@ -249,17 +251,17 @@ fn host_text(fault: &Fault) -> &'static str {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is wrong.
+    /// Why the request is refused.
     pub fault: Fault,
-    /// What the application adds. A list, as most refusals have none.
+    /// The headers that the application adds. A list, since most refusals have none.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// A refusal for the application's own reasons.
     ///
-    /// An interim status (1xx) would leave the client waiting for an answer, or make it believe that it is connected;
-    /// 500 is sent in its place.
+    /// An interim status (1xx) would leave the client waiting for an answer, or make it believe that it is connected.
+    /// 500 is sent instead.
     pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
         let status = if status.is_informational() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
         Fault::Rejected { status, body: body.into() }.into()
@@ -275,7 +277,7 @@ impl Refusal {
         Fault::Timeout.into()
     }
 
-    /// The request does not ask for a WebSocket, and there is nothing else to be had here: 426.
+    /// The request does not ask for a WebSocket, and the server has nothing else here: 426.
     pub fn upgrade_required() -> Self {
         Fault::UpgradeRequired.into()
     }
@@ -286,7 +288,7 @@ impl Refusal {
         Fault::Unavailable.into()
     }
 
-    /// Adds a header to the answer. It takes the place of one that the answer would have by itself, `Connection` aside.
+    /// Adds a header to the answer. It replaces a header of that name that the answer would have, except `Connection`.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -305,8 +307,8 @@ impl Refusal {
         }
     }
 
-    /// The answer. The connection must be closed after it: a proxy in front may believe that it was upgraded, and would
-    /// then pass a client's frames on as requests.
+    /// The answer. The connection must be closed after it: a proxy in front may believe that the connection was
+    /// upgraded, and would then pass a client's frames on as requests.
     pub fn to_response(&self) -> Response<String> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -325,7 +327,7 @@ impl Refusal {
     }
 
     fn own_headers(&self) -> Vec<(HeaderName, &'static str)> {
-        // The text quotes what the client sent; no browser may take it for a page.
+        // The text quotes what the client sent, so browsers must not show it as a page.
         let mut headers = vec![(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
         match &self.fault {
             // RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".

@@ -1,4 +1,5 @@
-//! The body of an answer that refused a client, collected so that a person can read why. Its head is `head`'s.
+//! The body of an answer that refused a client, collected so that a person can read the reason. The head is left to
+//! `head`.
 
 use std::mem;
 
@@ -7,14 +8,14 @@ use http::{HeaderMap, StatusCode};
 
 use super::fields;
 
-/// The most that is kept of a body: it is for a person to read, and an error page that says more has not been written.
+/// The most bytes of a body that are kept. The body is for a person to read, and no useful error page is longer.
 const LONGEST: usize = 64 * 1024;
 
-/// The most a line of a chunked body may have: 16 digits, and as much of chunk extensions as nobody sends.
+/// The most bytes of a line in a chunked body: 16 digits, and longer chunk extensions than any server sends.
 const LONGEST_LINE: usize = 256;
 
-/// A body on its way, framed as RFC 9112 section 6.3 has it. As it is for showing only, one that breaks the rules ends
-/// where it does so.
+/// A body that is being received, framed as RFC 9112 section 6.3 says. It is only shown, so a body that breaks the
+/// rules simply ends at that place.
 #[derive(Debug)]
 pub(super) struct RefusedBody {
     framing: Framing,
@@ -55,7 +56,7 @@ impl RefusedBody {
         Self { framing, bytes: Vec::new() }
     }
 
-    /// Takes more of the body; `true` once there is nothing to wait for.
+    /// Takes more of the body. Returns `true` once nothing more is needed.
     pub(super) fn handle(&mut self, mut bytes: &[u8]) -> bool {
         loop {
             let next = match &mut self.framing {
@@ -90,7 +91,7 @@ impl RefusedBody {
         }
     }
 
-    /// Hands over what came so far.
+    /// Takes out the bytes that have come so far.
     pub(super) fn take(&mut self) -> Vec<u8> {
         mem::take(&mut self.bytes)
     }

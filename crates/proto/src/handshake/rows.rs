@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::deflate;
 
-/// What follows the head in the same packet and must not be touched.
+/// The bytes behind the head in the same packet, which must not be touched.
 const AFTER: &[u8] = b"\x81\x00\r\n\r\n";
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ struct Head {
     headers: Vec<String>,
 }
 
-/// How a row's head differs from the one that is right.
+/// The differences between a row's head and a valid one.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changes {
@@ -161,7 +161,7 @@ fn rows<C: DeserializeOwned>(file: &str) -> File<C> {
     toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The ways to cut bytes: not at all, once at every place, everywhere.
+/// The ways to cut bytes: not at all, in two at every place, and into single bytes.
 fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut cuts: Vec<Vec<&[u8]>> = (1..bytes.len()).map(|at| vec![&bytes[..at], &bytes[at..]]).collect();
     cuts.push(vec![bytes]);
@@ -169,9 +169,9 @@ fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     cuts
 }
 
-/// Answers a request that comes in pieces, and says what of it is left over.
+/// Answers a request that comes in pieces, and returns the bytes that are left over.
 fn serve(pieces: &[&[u8]], options: &ServerOptions) -> (Response<String>, Vec<u8>) {
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     for (index, piece) in pieces.iter().enumerate() {
         let (request, consumed) = match reader.handle_request(piece) {
             Ok(None) => continue,
@@ -226,7 +226,7 @@ fn servers_answer_as_the_rows_say_however_the_request_is_cut() {
     }
 }
 
-/// Judges an answer that comes in pieces.
+/// Checks an answer that comes in pieces.
 fn judge(pieces: &[&[u8]], case: &ClientCase) -> Result<(Opened, Vec<u8>), ClientError> {
     let target = "ws://server.example.com/chat".parse()?;
     let mut client = ClientHandshake::new(&target, &case.client.options(), *b"the sample nonce")?;

@@ -1,5 +1,5 @@
-//! The server's half: is this request an opening handshake, and may it have its 101 (RFC 6455 section 4.2)? Reading the
-//! head and writing the answer are left to `head` and `encode`.
+//! The server's half: is this request an opening handshake, and is it accepted (RFC 6455 section 4.2)? Reading the head
+//! and writing the answer are left to `head` and `encode`.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -20,49 +20,84 @@ use super::origin::OriginPolicy;
 use super::refusal::{Fault, Refusal};
 use crate::deflate;
 
-/// What a server agrees to.
+/// The terms that a server agrees to.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// The subprotocols that the server speaks. The first of the client's list that is among them is agreed on, so the
-    /// client's preference counts; none if there is no such. Empty by default.
+    /// The subprotocols that the server speaks. The first in the client's list that is also in this one is agreed on,
+    /// so the client's preference counts. If there is none, none is agreed on. Empty by default.
     pub subprotocols: Vec<String>,
-    /// Whether the first subprotocol that a client offers is agreed on where none of `subprotocols` is offered. Off by
-    /// default, as it promises to speak what nobody has looked at; a browser whose page offers some then fails the
-    /// connection. Only tokens are taken, and what is agreed on is still the client's text.
+    /// Whether to agree on the first subprotocol that a client offers, if none of `subprotocols` is offered. Off by
+    /// default, because it promises to speak a protocol that nobody has looked at. But if a page offers some and none
+    /// is agreed on, its browser fails the connection. Only tokens are accepted, and the agreed text is still the
+    /// client's.
     pub any_subprotocol: bool,
-    /// How permessage-deflate is negotiated; `None`, the default, declines it: compression costs memory and time that
-    /// a server should spend knowingly.
+    /// The options that permessage-deflate is negotiated with. `None`, the default, declines it: compression costs
+    /// memory and time, so a server has to ask for it.
     pub deflate: Option<deflate::Options>,
     /// Which web pages may connect: by default those of the server's own origin.
     pub origins: OriginPolicy,
-    /// Whose word is taken for what the server's own origin is. By default nobody's but the request's.
+    /// The proxies that are believed about the server's own origin. By default none, only the request itself.
     pub proxies: Proxies,
+}
+
+/// Setters. Each has the name of its field, which says more.
+impl ServerOptions {
+    /// The subprotocols that the server speaks: see the field [`subprotocols`](Self#structfield.subprotocols).
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether any subprotocol is agreed on: see the field [`any_subprotocol`](Self#structfield.any_subprotocol).
+    pub fn any_subprotocol(mut self, on: bool) -> Self {
+        self.any_subprotocol = on;
+        self
+    }
+
+    /// How permessage-deflate is negotiated: see the field [`deflate`](Self#structfield.deflate).
+    pub fn deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
+        self.deflate = options.into();
+        self
+    }
+
+    /// Which web pages may connect: see the field [`origins`](Self#structfield.origins).
+    pub fn origins(mut self, origins: OriginPolicy) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Which proxies are believed: see the field [`proxies`](Self#structfield.proxies).
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
 }
 
 /// A handshake that the server agrees to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Accepted {
-    /// The 101. Headers may be added to it, such as cookies.
+    /// The 101. Headers such as cookies may be added to it.
     pub response: Response<()>,
-    /// What the connection is made with, once the response is on its way.
+    /// The terms for making the connection, once the response is sent.
     pub negotiated: Negotiated,
-    /// Where the request was sent, which the origin check has compared with.
+    /// Where the request was sent. The origin check has compared with this.
     pub destination: Destination,
 }
 
 impl Accepted {
-    /// The 101, to be written.
+    /// The 101 as bytes, to be written.
     pub fn response_bytes(&self) -> Vec<u8> {
         encode_head(&self.response, 0)
     }
 }
 
-/// Whether the request asks for a WebSocket, and so is for [`accept`] to judge; all others are ordinary HTTP.
+/// Whether the request asks for a WebSocket, so that [`accept`] should judge it. All others are ordinary HTTP.
 ///
-/// It does if `Upgrade` names websocket, whatever else is wrong with it, or if it has a `Sec-WebSocket-Key`: no browser
-/// sends that for anything else, and it is what is left of a handshake whose `Upgrade` a proxy has dropped. A client
-/// that gets a page instead of an error then would never find out why.
+/// It does if `Upgrade` names websocket, even if other things are wrong with it. It also does if it has a
+/// `Sec-WebSocket-Key`. A browser sends that for nothing else, and it is what remains of a handshake if a proxy drops
+/// `Upgrade`. With a page as the answer instead of an error, such a client would never find out why it failed.
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     fields::lists(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
@@ -70,15 +105,15 @@ pub fn is_upgrade<B>(request: &Request<B>) -> bool {
 
 /// Judges an opening handshake (RFC 6455 sections 4.2.1 and 4.2.2).
 ///
-/// The request must be whole, its path one where a WebSocket is served: see [`Refusal::not_found`]. What the client
-/// sends after the head belongs to the connection, and only after this has accepted.
+/// The request must be whole, and its path one where a WebSocket is served: see [`Refusal::not_found`]. The bytes that
+/// the client sends after the head belong to the connection, if this accepts.
 ///
-/// The peer is taken for one without an address: see [`accept_from`].
+/// The peer counts as one without an address: see [`accept_from`].
 pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accepted, Refusal> {
     accept_from(None, request, options)
 }
 
-/// The same for a request that this peer sent, in whose word [`ServerOptions::proxies`] may trust.
+/// The same for a request from a peer with this address, which [`ServerOptions::proxies`] may trust.
 pub fn accept_from<B>(
     peer: Option<IpAddr>,
     request: &Request<B>,
@@ -113,7 +148,8 @@ pub fn accept_from<B>(
 
 /// Section 4.2.1: "An HTTP/1.1 or higher GET request".
 fn check_request_line<B>(request: &Request<B>) -> Result<(), Fault> {
-    // Over HTTP/2 and 3 a WebSocket is opened with CONNECT and without a key (RFC 8441), which is not spoken here.
+    // Over HTTP/2 and HTTP/3 a WebSocket is opened with CONNECT and without a key (RFC 8441), which is not supported
+    // here.
     if request.version() != Version::HTTP_11 {
         return Err(Fault::HttpVersion(request.version()));
     }
@@ -135,7 +171,7 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A body would be read as frames, or, by a proxy that does not know better, as the next request.
+/// Refuses a body. It would be read as frames, or, by a simple proxy, as the next request.
 fn check_no_body(headers: &HeaderMap) -> Result<(), Fault> {
     let is_empty = match fields::single(headers, &CONTENT_LENGTH) {
         Field::Missing => true,
@@ -169,7 +205,7 @@ fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
 /// Section 4.1: the elements of |Sec-WebSocket-Protocol| "MUST be non-empty strings with characters in the range U+0021
 /// to U+007E not including separator characters ... and MUST all be unique strings".
 fn subprotocol(headers: &HeaderMap, options: &ServerOptions) -> Result<Option<String>, Fault> {
-    // A set, as a head of 16 KiB has room for thousands.
+    // A set, since a head of 16 KiB has room for thousands.
     let mut offered = BTreeSet::new();
     let (mut first, mut chosen) = (None, None);
     for element in fields::elements(headers, &SEC_WEBSOCKET_PROTOCOL) {
@@ -191,8 +227,8 @@ fn subprotocol(headers: &HeaderMap, options: &ServerOptions) -> Result<Option<St
     Ok(chosen.or(first.filter(|_| options.any_subprotocol)).map(str::to_owned))
 }
 
-/// Section 9.1: a value that does not conform to the grammar fails the handshake. A server that knows no extension has
-/// nothing to negotiate, and does not read what is offered.
+/// Section 9.1: a value that does not follow the grammar fails the handshake. A server without any extension has
+/// nothing to negotiate, and does not read the header.
 fn deflate(
     headers: &HeaderMap,
     options: Option<&deflate::Options>,

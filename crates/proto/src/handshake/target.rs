@@ -1,4 +1,5 @@
-//! Where a client connects to: a `ws` or `wss` URL, taken apart. Resolving and connecting are the driver's.
+//! The address that a client connects to: a `ws` or `wss` URL, taken apart. Resolving and connecting are left to the
+//! driver.
 
 #[cfg(feature = "url")]
 use std::cell::Cell;
@@ -10,7 +11,7 @@ use http::Uri;
 
 use super::authority::{default_port, host_and_port};
 
-/// A `ws://` or `wss://` URL (RFC 6455 section 3). `http://` and `https://` are taken for the same, as browsers do.
+/// A `ws://` or `wss://` URL (RFC 6455 section 3). `http://` and `https://` mean the same, as in browsers.
 ///
 /// ```
 /// use ropeway_proto::handshake::Target;
@@ -24,27 +25,27 @@ use super::authority::{default_port, host_and_port};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     is_secure: bool,
-    /// As the URL writes it: IPv6 addresses in brackets.
+    /// The host as in the URL: IPv6 addresses are in brackets.
     host: String,
     port: u16,
-    /// The resource name of section 3: it begins with a slash and has only characters that a request line may have.
+    /// The resource name of section 3. It begins with a slash and has only characters that a request line may have.
     path_and_query: Uri,
     /// The credentials of Basic authentication, encoded.
     basic: Option<String>,
 }
 
 impl Target {
-    /// Whether the connection is to be made with TLS.
+    /// Whether the connection uses TLS.
     pub fn is_secure(&self) -> bool {
         self.is_secure
     }
 
-    /// The name or address to connect to, IPv6 addresses without brackets.
+    /// The name or address to connect to. IPv6 addresses have no brackets.
     pub fn host(&self) -> &str {
         self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
     }
 
-    /// The port to connect to, the scheme's default where the URL names none.
+    /// The port to connect to. It is the scheme's default if the URL has none.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -78,9 +79,9 @@ impl Target {
     }
 }
 
-/// With the feature `url`, text is read as a browser reads it: blanks around it and line ends in it do not count, an
-/// international host name becomes its `xn--` form, `/a/../b` becomes `/b`, and what a request line must not have is
-/// percent-encoded. Without it, text must be a URL of RFC 3986 already, and is sent as it is.
+/// With the feature `url`, text is read as a browser reads it: blanks around it and line ends in it are ignored, an
+/// international host name becomes its `xn--` form, `/a/../b` becomes `/b`, and characters that a request line must not
+/// have are percent-encoded. Without it, text must be a URL of RFC 3986, and is sent as it is.
 impl FromStr for Target {
     type Err = TargetError;
 
@@ -97,7 +98,8 @@ fn parse(text: &str) -> Result<Target, TargetError> {
     use url::{Position, SyntaxViolation, Url};
 
     // A browser takes "ws:///chat" for the host "chat". RFC 9110 section 4.2.1: "A recipient that processes such a URI
-    // reference MUST reject it as invalid." It is what comes of an empty variable, and would send secrets elsewhere.
+    // reference MUST reject it as invalid." Such a URL is often made of an empty variable, and following it would send
+    // secrets to a wrong host.
     let has_host = Cell::new(true);
     let note = |violation| {
         if violation == SyntaxViolation::ExpectedDoubleSlash {
@@ -145,14 +147,15 @@ impl From<url::ParseError> for TargetError {
 
 #[cfg(not(feature = "url"))]
 fn parse(text: &str) -> Result<Target, TargetError> {
-    // `Uri` would drop it without a word.
+    // `Uri` would silently drop the fragment.
     if text.contains('#') {
         return Err(TargetError::Fragment);
     }
     Target::try_from(&text.parse::<Uri>().map_err(|_| TargetError::Invalid)?)
 }
 
-/// A URL that is parsed already. `http` has dropped a fragment identifier from it, which [`Target::from_str`] refuses.
+/// Takes a URL that is parsed already. `http` has dropped its fragment identifier, which [`Target::from_str`] would
+/// refuse.
 impl TryFrom<&Uri> for Target {
     type Error = TargetError;
 
@@ -178,8 +181,8 @@ impl TryFrom<&Uri> for Target {
     }
 }
 
-/// Section 3: "'/' if the path component is empty". What is not ASCII is percent-encoded, as RFC 3986 section 2.1 asks
-/// and browsers do.
+/// Section 3: "'/' if the path component is empty". Characters that are not ASCII are percent-encoded, as RFC 3986
+/// section 2.1 asks and browsers do.
 fn resource_name(path_and_query: &str) -> String {
     let mut name = String::with_capacity(path_and_query.len() + 1);
     if !path_and_query.starts_with('/') {
@@ -196,14 +199,14 @@ fn resource_name(path_and_query: &str) -> String {
     name
 }
 
-/// The credentials of RFC 7617 section 2, the colon always there.
+/// The credentials of RFC 7617 section 2. The colon is always there.
 fn basic(userinfo: &str) -> String {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let credentials = [percent_decode(user), vec![b':'], percent_decode(password)].concat();
     BASE64_STANDARD.encode(credentials)
 }
 
-/// A percent sign without two hexadecimal digits stands for itself, as in browsers.
+/// Decodes percent-encoding. A percent sign without two hexadecimal digits stays as it is, as in browsers.
 fn percent_decode(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
@@ -229,7 +232,7 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// The URL without its userinfo, which has no place in a log.
+/// Writes the URL without its userinfo, which must not get into logs.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme(), self.host_header(), self.path_and_query())
@@ -242,7 +245,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Why a URL is nothing to connect to.
+/// Why a URL cannot be connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetError {
@@ -252,9 +255,9 @@ pub enum TargetError {
     Scheme(String),
     /// A fragment identifier.
     Fragment,
-    /// No host, or a port that is none.
+    /// No host, or a port that is not a number.
     Authority,
-    /// Characters that no URL has, or nothing like a URL.
+    /// Characters that a URL must not have, or a text that is not a URL at all.
     Invalid,
 }
 
@@ -416,7 +419,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a URL has in it, it makes one request line and one `Host`, and reads the same when it is read again.
+        /// Any text that parses makes one request line and one `Host`, and reads the same when it is parsed again.
         #[test]
         fn what_is_read_is_sent_as_one_line(text in "(ws|HTTPS)://[a-zäß.\\[\\]:0-9%@]{0,12}[/?][ -~ä\r\n\t\u{202e}]{0,24}") {
             if let Ok(target) = text.parse::<Target>() {

@@ -1,73 +1,83 @@
-//! The last state before a connection is closed: the queue is written, and both halves of the transport end.
+//! The last state before a connection is closed: the queue is written, and both halves of the transport are ended.
 
 use std::time::{Duration, Instant};
 
 use crate::outcome::Closed;
 use crate::role::Role;
 
-/// The time, the end that this is, and a part of [`Config`](crate::Config): with the state they decide how a connection ends.
+/// Facts that decide, with the state, how a connection ends: the time, the role, and a part of
+/// [`Config`](crate::Config).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) now: Instant,
     pub(crate) role: Role,
     pub(crate) auto_close: bool,
-    pub(crate) close_timeout: Duration,
+    pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
 }
 
-/// Nothing more is received. What is queued is written, then the transport is ended. What the peer still sends is thrown
-/// away rather than left unread: ending a TCP connection with unread bytes resets it, and the peer would lose our close frame.
+impl Terms {
+    /// The time at which closing is given up, if it ever is.
+    pub(super) fn close_deadline(self) -> Option<Instant> {
+        self.now.checked_add(self.close_timeout?)
+    }
+}
+
+/// Nothing more is received. The queue is written, then the transport is ended. Bytes that still come from the peer are
+/// read and thrown away: if a TCP connection ends with unread bytes, it is reset, and the peer loses our close frame.
 ///
 /// ```text
 ///              eof(), or end_timeout
 ///   Awaiting ───────────────────────► Writing ── begin_shutdown() ──► Ending ── shutdown_done() ──► Ended
 /// ```
 ///
-/// It is over in `Ended`, once the peer has ended its half if that is waited for.
+/// It is over in `Ended`; if the peer's end is waited for, only after that.
 #[derive(Debug)]
 pub(crate) struct Lingering {
     pub(crate) outcome: Closed,
     pub(super) shutdown: Shutdown,
     pub(super) peer: Peer,
-    /// When the state of `shutdown` has lasted long enough.
-    pub(super) deadline: Instant,
-    /// When all has to be over.
-    last: Instant,
-    /// How many bytes may still come, see [`LEFT`].
+    /// The deadline of the current value of `shutdown`.
+    pub(super) deadline: Option<Instant>,
+    /// The deadline for all of it.
+    last: Option<Instant>,
+    /// The number of bytes that may still come, see [`LEFT`].
     pub(super) left: usize,
 }
 
-/// How far our half of the transport is from its end.
+/// The progress of ending our half of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shutdown {
     /// The peer ends its half first. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be
     /// closed first by the server", so a client waits for that, unless the connection failed.
     Awaiting,
-    /// The queue is written first.
+    /// The queue is being written.
     Writing,
-    /// The driver was told to end it.
+    /// The driver was told to end our half.
     Ending,
     Ended,
 }
 
-/// The peer's half of the transport, of a connection that lingers.
+/// The state of the peer's half of the transport while a connection lingers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// Its end is waited for: it may be in the middle of sending, and has to read our close frame first.
+    /// The peer's end is waited for: the peer may be in the middle of sending, and must get the time to read our close
+    /// frame.
     Awaited,
-    /// After both close frames it has nothing more to say (RFC 6455 section 5.5.1), so a server need not wait.
+    /// The peer has nothing more to send after both close frames (RFC 6455 section 5.5.1), so a server need not wait.
     Done,
-    /// Its end came.
+    /// The peer has ended its half.
     Ended,
 }
 
-/// How many bytes of a peer that was told to stop are read and thrown away. A peer that reads nothing before it has written all
-/// of a message gets our close frame if no more than this is missing. The time alone would bound nothing: a peer can send some
+/// The most bytes of a peer that are read and thrown away after it was told to stop. A peer that reads nothing before
+/// it has written a whole message still gets our close frame, if no more than this is missing. A time limit alone would
+/// not bound the work, since a peer can send some gigabytes a second.
 /// gigabytes a second.
 pub(super) const LEFT: usize = 64 << 20;
 
 impl Lingering {
-    /// Both close frames are sent or queued. `is_ended` if the peer has ended its half, too.
+    /// Both close frames are sent or queued. `is_ended` says whether the peer has ended its half, too.
     pub(super) fn clean(outcome: Closed, is_ended: bool, terms: Terms) -> Self {
         match terms.role {
             _ if is_ended => Self::new(outcome, Shutdown::Writing, Peer::Ended, terms),
@@ -87,9 +97,9 @@ impl Lingering {
     }
 
     fn new(outcome: Closed, shutdown: Shutdown, peer: Peer, terms: Terms) -> Self {
-        let last = terms.now + terms.close_timeout;
+        let last = terms.close_deadline();
         let deadline = match shutdown {
-            Shutdown::Awaiting => last.min(terms.now + terms.end_timeout),
+            Shutdown::Awaiting => last.into_iter().chain(terms.now.checked_add(terms.end_timeout)).min(),
             Shutdown::Writing | Shutdown::Ending | Shutdown::Ended => last,
         };
         Self { outcome, shutdown, peer, deadline, last, left: LEFT }
@@ -101,9 +111,10 @@ impl Lingering {
         self.stop_waiting();
     }
 
-    /// Returns whether to go on: the server has had its time to end the connection first, and this side ends its half now.
+    /// Returns whether to go on. If the server was given time to end the connection first, and did not, this side ends
+    /// its half now.
     pub(super) fn timeout(&mut self, now: Instant) -> bool {
-        if self.shutdown != Shutdown::Awaiting || now >= self.last {
+        if self.shutdown != Shutdown::Awaiting || self.last.is_some_and(|last| now >= last) {
             return false;
         }
         self.peer = Peer::Done;
@@ -111,12 +122,12 @@ impl Lingering {
         true
     }
 
-    /// Both halves have ended, as far as they are waited for.
+    /// Whether both halves have ended, or need not be waited for.
     pub(super) fn is_over(&self) -> bool {
         self.shutdown == Shutdown::Ended && self.peer != Peer::Awaited
     }
 
-    /// The peer need not be waited for any more: our half ends once all is written, with the rest of the time.
+    /// Stops waiting for the peer: our half ends once all is written, in the rest of the time.
     fn stop_waiting(&mut self) {
         if self.shutdown == Shutdown::Awaiting {
             self.shutdown = Shutdown::Writing;

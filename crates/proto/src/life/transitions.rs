@@ -1,4 +1,4 @@
-//! The machine of [`super`] as a table: what each input does in each state.
+//! The machine of [`super`] as a table: the next state for each input in each state.
 
 #![expect(clippy::disallowed_methods, reason = "a test needs some time to begin with")]
 
@@ -10,7 +10,7 @@ use crate::error::Violation;
 use crate::outcome::Cause;
 use crate::role::Role;
 
-/// The state behind each input in each state. A close frame is queued where there is a `+`.
+/// One row an input, one column a state. Each cell is the next state; a `+` means that a close frame is queued.
 const TABLE: &str = "
                    Open          Fragmenting   Unanswered    CloseSent     Lingering     Closed
   close            CloseSent+    CloseSent+    Lingering+    CloseSent     Lingering     Closed
@@ -26,7 +26,7 @@ const TABLE: &str = "
 ";
 
 fn terms(now: Instant, auto_close: bool) -> Terms {
-    let close_timeout = Duration::from_secs(10);
+    let close_timeout = Some(Duration::from_secs(10));
     Terms { now, role: Role::Server, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
 }
 
@@ -72,7 +72,7 @@ fn input(life: &mut Life, input: &str, terms: Terms) -> u16 {
         "eof" => life.eof(terms),
         "answer" => life.answer(terms),
         "fail" => life.fail(Violation::MaskMissing, terms),
-        "timeout" => life.timeout(Terms { now: terms.now + terms.close_timeout, ..terms }),
+        "timeout" => life.timeout(Terms { now: terms.now + Duration::from_secs(10), ..terms }),
         "shutdown" => {
             if life.begin_shutdown(true) {
                 life.shutdown_done();

@@ -1,5 +1,6 @@
-//! From parts of data frames to whole messages: the rules of RFC 6455 section 5.4, the limits, and the text
-//! check. A message that came whole is lent on; only an unfinished one is stored, by the bytes that really came.
+//! From parts of data frames to whole messages: the rules of RFC 6455 section 5.4, the limits, and the check of text. A
+//! message that came whole is lent. Only an unfinished message is stored, and takes memory only for bytes that have
+//! come.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,14 +17,14 @@ use crate::frame::Opcode;
 use crate::message::{MessageRef, Payload, Text};
 use crate::utf8::Utf8;
 
-/// From how many missing bytes on they are read to where they stay. What that saves is a copy of them, what it costs is a read
-/// of its own for what follows.
+/// If at least this many bytes of a frame are missing, they are read directly into the message. That saves copying
+/// them, and costs one more read for the bytes behind the frame.
 const READ_IN_PLACE_FROM: u64 = 16 * 1024;
 
-/// How much is read in place at once: what is still in a core's second-level cache when it is unmasked.
+/// The most that is read into a message at once. It is still in a core's second-level cache when it is unmasked.
 const READ_IN_PLACE_AT_ONCE: usize = 128 * 1024;
 
-/// What is unfinished. At rest it holds nothing.
+/// The unfinished message. Holds no memory if there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     message: Option<Box<Unfinished>>,
@@ -32,36 +33,36 @@ pub(crate) struct Assembler {
 /// A message of which a part has come.
 #[derive(Debug)]
 struct Unfinished {
-    /// When its clock was started; only where there is a limit to its time.
+    /// When its clock was started. `None` if messages have no time limit.
     since: Option<Instant>,
     is_text: bool,
     compressed: bool,
     /// The payload so far, inflated.
     payload: Storage,
-    /// How far a text's payload has been checked.
+    /// The state of the UTF-8 check of a text.
     utf8: Utf8,
     fragments: u32,
 }
 
 impl Assembler {
-    /// Whether nothing of a message has come that is unfinished.
+    /// Whether there is no unfinished message.
     pub(crate) const fn is_at_rest(&self) -> bool {
         self.message.is_none()
     }
 
-    /// How many bytes have come of the message that is unfinished, inflated.
+    /// The bytes of the unfinished message that have come, inflated if it is compressed.
     pub(crate) fn len(&self) -> usize {
         self.message.as_ref().map_or(0, |message| message.payload.len())
     }
 
-    /// Starts the clock of an unfinished message, if it does not run.
+    /// Starts the clock of an unfinished message, unless it is running.
     pub(crate) fn start_clock(&mut self, now: Instant) {
         if let Some(message) = &mut self.message {
             message.since.get_or_insert(now);
         }
     }
 
-    /// Starts the clock of an unfinished message anew, if it runs.
+    /// Restarts the clock of an unfinished message, if it is running.
     pub(crate) fn restart_clock(&mut self, now: Instant) {
         if let Some(Unfinished { since: Some(since), .. }) = self.message.as_deref_mut() {
             *since = now;
@@ -73,12 +74,12 @@ impl Assembler {
         self.message.as_ref()?.since
     }
 
-    /// Forgets what is unfinished.
+    /// Drops the unfinished message.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Takes the next part. `inflater` is there when permessage-deflate was negotiated.
+    /// Takes the next part. `inflater` is `Some` if permessage-deflate was negotiated.
     #[inline]
     pub(crate) fn push<'a>(
         &mut self,
@@ -95,9 +96,10 @@ impl Assembler {
         self.push_data(part, config, inflater)
     }
 
-    /// Room to read the next bytes of an unfinished message to where they stay, of which the frame has `left`. There is none
-    /// for a message that has to be inflated, and none for a few bytes: those may as well come with what is behind them. And room
-    /// grows by what came: at the beginning of a message there is more in the driver's own buffer, unless this one's was used before.
+    /// Returns room inside the unfinished message to read the frame's next `left` bytes into. Returns `None` if the
+    /// message has to be inflated, and for a few bytes, which may as well be read together with the bytes behind them.
+    /// The room grows with the bytes that came: at the beginning of a message the driver's own buffer is larger, unless
+    /// the message's buffer was used before.
     pub(crate) fn room(&mut self, left: u64, config: &Config) -> Option<&mut [u8]> {
         let message = self.message.as_mut().filter(|message| !message.compressed && left >= READ_IN_PLACE_FROM)?;
         if message.payload.len() < READ_IN_PLACE_FROM as usize && !message.payload.has_room() {
@@ -106,7 +108,7 @@ impl Assembler {
         Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, config.buffers.as_deref()))
     }
 
-    /// Takes what was read into [`Assembler::room`]: the first `count` bytes of it.
+    /// Takes the first `count` bytes of [`Assembler::room`], which the driver has read into it.
     pub(crate) fn push_in_place(
         &mut self,
         count: usize,
@@ -122,7 +124,7 @@ impl Assembler {
         if finished { self.finish(config) } else { Ok(None) }
     }
 
-    /// What a data frame's header alone can break: its place among the frames, and the limits.
+    /// Checks all that the header of a data frame can violate by itself: its place among the frames, and the limits.
     #[inline]
     fn check_start(&mut self, part: &Part<'_>, config: &Config) -> Result<(), Violation> {
         let so_far = match (&mut self.message, part.header.opcode) {
@@ -137,7 +139,8 @@ impl Assembler {
             (Some(_), _) => return Err(Violation::MessageUnfinished),
             (None, _) => (!part.header.compressed).then_some(0),
         };
-        // A compressed message is measured by what it inflates to; of its bytes on the wire nothing is kept.
+        // The limit of a compressed message is for its inflated length. Its bytes on the wire are not kept and not
+        // limited.
         if so_far.is_some_and(|so_far| part.header.length > (config.max_payload.saturating_sub(so_far)) as u64) {
             return Err(Violation::MessageTooBig(config.max_payload));
         }
@@ -172,7 +175,8 @@ impl Assembler {
                 Ok(())
             }
         };
-        // What came out before the fault is judged before the fault, so that the cuts of the network make no difference.
+        // Text that was inflated before the fault is checked first, so that the result does not depend on how the
+        // network cut the bytes.
         message.check_text(before)?;
         inflated.map_err(|error| match error {
             InflateError::TooBig => Violation::MessageTooBig(config.max_payload),
@@ -184,14 +188,14 @@ impl Assembler {
         self.finish(config)
     }
 
-    /// The message that has come whole.
+    /// Returns the message, whose last part has come.
     fn finish<'a>(&mut self, config: &Config) -> Result<Option<MessageRef<'a>>, Violation> {
         self.message.take().map(|message| message.finish(config.buffers.as_ref())).transpose()
     }
 }
 
 impl Unfinished {
-    /// Checks what has come of a text since there were `before` bytes.
+    /// Checks the text that has come since there were `before` bytes.
     fn check_text(&mut self, before: usize) -> Result<(), Violation> {
         if self.is_text {
             self.utf8.push(&self.payload.bytes()[before..]).map_err(|_| Violation::NotUtf8)?;
@@ -205,13 +209,14 @@ impl Unfinished {
             return Ok(MessageRef::Binary(Payload::Owned(payload)));
         }
         self.utf8.finish().map_err(|_| Violation::NotUtf8)?;
-        // Checked piece by piece already; the type asks once more, which costs a fraction of having received it.
+        // The text is checked already, piece by piece. `ByteString` checks it again, which costs little beside
+        // receiving it.
         let text = ByteString::try_from(payload).map_err(|_| Violation::NotUtf8)?;
         Ok(MessageRef::Text(Text::Owned(text)))
     }
 }
 
-/// A message that lies whole in the input.
+/// Returns a message that lies whole in the input.
 #[inline]
 pub(crate) fn lend(payload: &[u8], is_text: bool) -> Result<MessageRef<'_>, Violation> {
     Ok(if is_text {

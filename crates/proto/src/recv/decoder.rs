@@ -1,5 +1,5 @@
-//! From bytes to unmasked control frames and parts of data frames, whichever way the network cut them. What the parts mean is
-//! the assembler's.
+//! From bytes to unmasked control frames and parts of data frames, however the network cut the bytes. The meaning of
+//! the parts is left to the assembler.
 
 use bytes::Bytes;
 
@@ -9,19 +9,19 @@ use crate::frame::{Header, MAX_HEADER, Opcode, mask};
 use crate::input::Input;
 use crate::message::Payload;
 
-/// How much of a payload that may have to be inflated is a part at most: what comes of it is up to 1,032 times as long, a
-/// mebibyte, which takes a millisecond.
+/// The longest part of a payload that may have to be inflated. Inflated it is up to 1,032 times as long, a mebibyte,
+/// which takes a millisecond.
 const INFLATED_AT_ONCE: u64 = 1024;
 
-/// What came next.
+/// The next item of the input.
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
     Part(Part<'a>),
-    /// A control frame, whole: RFC 6455 section 5.4 lets it "be injected in the middle of a fragmented message".
+    /// A whole control frame. RFC 6455 section 5.4 lets it "be injected in the middle of a fragmented message".
     Control(Opcode, Payload<'a>),
 }
 
-/// A part of a data frame: all of it, or what of it has come.
+/// A part of a data frame: the bytes of it that have come, up to all of it.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) header: Header,
@@ -29,7 +29,7 @@ pub(crate) struct Part<'a> {
     pub(crate) first: bool,
     /// The next bytes of the frame's payload, unmasked.
     pub(crate) payload: &'a [u8],
-    /// How much of the frame's payload is still to come.
+    /// The number of payload bytes of the frame that are still to come.
     pub(crate) left: u64,
 }
 
@@ -42,23 +42,23 @@ pub(crate) struct Part<'a> {
 /// ```
 #[derive(Debug)]
 enum State {
-    /// Within a header of which `stash[..held]` has come: at least one byte.
+    /// Within a header. `stash[..held]` has come, which is at least one byte.
     Header { stash: [u8; MAX_HEADER], held: u8 },
-    /// Within a data frame's payload, `done` bytes of which were handed on; less than there are.
+    /// Within a data frame's payload. Its first `done` bytes were passed on, and others are to come.
     Payload { header: Header, done: u64 },
-    /// Within a control frame's payload, of which `payload[..held]` has come, still masked; less than there is.
+    /// Within a control frame's payload. `payload[..held]` has come, still masked, and other bytes are to come.
     Control { header: Header, payload: [u8; MAX_CONTROL_PAYLOAD], held: u8 },
 }
 
-/// Where in the stream of frames the next byte belongs.
+/// The position in the stream of frames.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// `None` between frames, where a connection mostly is: one word then.
+    /// `None` between frames. A connection mostly is, and then this is one word.
     midway: Option<Box<State>>,
 }
 
 impl Decoder {
-    /// What comes next, or `None` once the input is used up.
+    /// Returns the next item, or `None` once the input is used up.
     #[inline]
     pub(crate) fn next<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Decoded<'a>>, Violation> {
         if self.midway.is_some() {
@@ -72,8 +72,8 @@ impl Decoder {
         Ok(self.payload(input, header, rules))
     }
 
-    /// The next frame, if it is as most are: whole, and a message by itself of at most `limit` bytes. Gives its payload,
-    /// unmasked, and whether it is text. `None` says nothing but that [`Decoder::next`] has to be asked.
+    /// Takes the next frame if it is a whole uncompressed message of at most `limit` bytes, and all of it has come.
+    /// Returns its payload, unmasked, and whether it is text. `None` means only that [`Decoder::next`] must be called.
     #[inline]
     pub(crate) fn next_plain<'a>(&self, input: &mut Input<'a>, rules: Rules, limit: usize) -> Option<(&'a [u8], bool)> {
         let header = PlainHeader::parse(input.remaining(), rules)?;
@@ -88,7 +88,7 @@ impl Decoder {
         Some((payload, header.is_text))
     }
 
-    /// What comes next of what was begun before.
+    /// Continues with the header or the payload that was begun before.
     fn go_on<'a>(&mut self, input: &mut Input<'a>, rules: Rules) -> Result<Option<Decoded<'a>>, Violation> {
         if input.is_empty() {
             return Ok(None);
@@ -128,7 +128,7 @@ impl Decoder {
         }
     }
 
-    /// What has come of the payload behind a header.
+    /// Returns the bytes of the payload behind this header, as far as they have come.
     #[inline]
     fn payload<'a>(&mut self, input: &mut Input<'a>, header: Header, rules: Rules) -> Option<Decoded<'a>> {
         if !header.opcode.is_control() {
@@ -137,7 +137,7 @@ impl Decoder {
         let length = header.length as usize;
         if input.remaining().len() < length {
             let bytes = input.take_all();
-            // A longer one is refused by its header.
+            // A longer one was refused when its header was parsed.
             let mut payload = [0; MAX_CONTROL_PAYLOAD];
             payload[..bytes.len()].copy_from_slice(bytes);
             self.midway = Some(Box::new(State::Control { header, payload, held: bytes.len() as u8 }));
@@ -149,7 +149,7 @@ impl Decoder {
         Some(Decoded::Control(header.opcode, Payload::Lent(payload)))
     }
 
-    /// What has come of a data frame's payload behind its first `done` bytes.
+    /// Returns the bytes of a data frame's payload behind its first `done` ones, as far as they have come.
     #[inline]
     fn part<'a>(&mut self, input: &mut Input<'a>, header: Header, done: u64, rules: Rules) -> Part<'a> {
         let left = header.length - done;
@@ -173,7 +173,7 @@ impl Decoder {
         Part { header, first, payload, left }
     }
 
-    /// Within a data frame's payload: how much of it is still to come.
+    /// Within a data frame's payload: the number of its bytes that are still to come.
     #[inline]
     pub(crate) fn data_left(&self) -> Option<u64> {
         match self.midway.as_deref() {
@@ -182,8 +182,8 @@ impl Decoder {
         }
     }
 
-    /// Unmasks the next bytes of a data frame's payload, which were read to where they stay. Gives what
-    /// [`Decoder::next`] gives, or nothing outside of such a payload.
+    /// Unmasks the next bytes of a data frame's payload, which were read directly into the message. Returns the part
+    /// that [`Decoder::next`] would return. Returns `None` outside of such a payload.
     pub(crate) fn next_in_place<'a>(&mut self, payload: &'a mut [u8]) -> Option<Part<'a>> {
         let Some(State::Payload { header, done }) = self.midway.as_deref_mut() else { return None };
         let header = *header;
@@ -196,7 +196,7 @@ impl Decoder {
         Some(Part { header, first: false, payload, left })
     }
 
-    /// Keeps the beginning of a header, which is shorter than any header is long.
+    /// Keeps the beginning of a header of which bytes are missing.
     fn stash(&mut self, input: &mut Input<'_>) {
         let bytes = input.take_all();
         if bytes.is_empty() {
@@ -208,7 +208,7 @@ impl Decoder {
     }
 }
 
-/// Unmasks bytes of a frame's payload, of which there were `before` already.
+/// Unmasks bytes of a frame's payload. `before` is the number of its bytes that came earlier.
 #[inline]
 fn unmask(payload: &mut [u8], header: &Header, before: u64) {
     if let Some(key) = header.mask {

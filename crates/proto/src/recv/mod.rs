@@ -1,4 +1,5 @@
-//! Receiving: bytes become parts of frames ([`decoder`]), those become messages and control frames ([`assembler`]).
+//! Receiving: bytes become control frames and parts of data frames ([`decoder`]), and the parts become messages
+//! ([`assembler`]).
 
 pub(crate) mod assembler;
 pub(crate) mod decoder;

@@ -1,4 +1,4 @@
-//! The bytes of an unfinished message. Memory is initialised ahead of them, once in its life, so that it can be read into.
+//! The bytes of an unfinished message, in memory that is initialised ahead so that it can be read into.
 
 use std::sync::Arc;
 
@@ -7,19 +7,21 @@ use bytes::{Buf, Bytes};
 use crate::append::append;
 use crate::buffers::{Buffers, LARGE};
 
-/// How far ahead of the first bytes storage may be reserved, however much a header announces.
+/// The most memory reserved ahead of the first bytes of a message, whatever length its header announces.
 const RESERVE_AHEAD: usize = 1024;
 
-/// A large message begins in the middle of a page of memory. The pages that the kernel copies from and to are mostly used from
-/// their beginning, and where source and target have nearly the same place in their pages `rep movsb` is several times slower on
-/// some processors (AMD's Zen 4; glibc bug 30994): an echo of 1 MiB messages took twice the time.
+/// The size of a page of memory. A large message starts in the middle of one. Most buffers that the kernel copies from
+/// and to start near the beginning of a page. If source and target have nearly the same offset in their pages, `rep
+/// movsb` is several times slower on some processors (AMD's Zen 4; glibc bug 30994): an echo of 1 MiB messages took
+/// twice the time.
 const PAGE: usize = 4 * 1024;
 
-/// What has come of a message. It has room for as many bytes more as came at most, or for [`RESERVE_AHEAD`]; and for the half
-/// of a page that a large message begins behind. A buffer that was used before is larger: of those there are a few a server.
+/// The bytes of a message that have come. Its memory is at most twice as large, or [`RESERVE_AHEAD`] larger, plus the
+/// offset of up to a page that a large message starts at. A buffer that was used before may be larger; a server keeps
+/// only a few of those.
 #[derive(Debug, Default)]
 pub(super) struct Storage {
-    /// All of it is initialised; what is outside of `start..end` is of no meaning.
+    /// All of it is initialised. Only the bytes in `start..end` have a meaning.
     memory: Vec<u8>,
     start: usize,
     end: usize,
@@ -30,22 +32,23 @@ impl Storage {
         self.end - self.start
     }
 
-    /// What has come.
+    /// The bytes that have come.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.memory[self.start..self.end]
     }
 
-    /// What has come from a position on, to be unmasked.
+    /// The bytes that have come from a position on, to be unmasked.
     pub(super) fn bytes_mut_from(&mut self, from: usize) -> &mut [u8] {
         &mut self.memory[self.start + from..self.end]
     }
 
-    /// Whether there is room already, initialised, as there is in a buffer that was used before.
+    /// Whether there is initialised room already, as in a buffer that was used before.
     pub(super) fn has_room(&self) -> bool {
         self.memory.len() > self.end
     }
 
-    /// Keeps bytes that came; `announced` more follow in the same frame. `is_end` is set with the last bytes of a message.
+    /// Appends bytes that came; `announced` more follow in the same frame. `is_end` says that these are the last of the
+    /// message.
     pub(super) fn extend(&mut self, bytes: &[u8], announced: u64, is_end: bool, buffers: Option<&Buffers>) {
         if self.memory.len() == self.end {
             self.begin(bytes.len() as u64 + announced, buffers);
@@ -54,7 +57,7 @@ impl Storage {
         self.memory[self.end..][..into_memory.len()].copy_from_slice(into_memory);
         if !behind_it.is_empty() {
             if announced == 0 && !is_end {
-                // The end of one fragment of several, perhaps of many short ones.
+                // This is the end of a fragment. Many short ones may follow, so the memory grows in larger steps.
                 self.memory.reserve(behind_it.len());
             } else {
                 self.reserve(behind_it.len(), announced);
@@ -64,7 +67,7 @@ impl Storage {
         self.end += bytes.len();
     }
 
-    /// Room to read the next of `announced` bytes to where they stay, `most` at once.
+    /// Returns room for the next of `announced` bytes, at most `most`, to be read into.
     pub(super) fn room(&mut self, announced: u64, most: usize, buffers: Option<&Buffers>) -> &mut [u8] {
         if self.memory.len() == self.end {
             self.begin(announced, buffers);
@@ -78,12 +81,12 @@ impl Storage {
         &mut self.memory[self.end..self.end + room]
     }
 
-    /// So many bytes were read into the room that was given last.
+    /// Notes that `count` bytes were read into the room that was returned last.
     pub(super) fn note_read(&mut self, count: usize) {
         self.end = self.memory.len().min(self.end + count);
     }
 
-    /// Memory that inflated bytes can be appended to; what it holds then is what has come.
+    /// Lets `write` append inflated bytes to the memory. All that the memory holds then has come.
     pub(super) fn append_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         self.memory.truncate(self.end);
         let result = write(&mut self.memory);
@@ -91,7 +94,7 @@ impl Storage {
         result
     }
 
-    /// The payload, whose memory goes back to where it came from.
+    /// Returns the payload. If its memory came from `buffers`, it returns there in the end.
     pub(super) fn into_payload(mut self, buffers: Option<&Arc<Buffers>>) -> Bytes {
         match buffers {
             Some(buffers) if self.memory.capacity() >= LARGE => {
@@ -106,7 +109,7 @@ impl Storage {
         }
     }
 
-    /// Begins a large message, in memory that was used before if there is some.
+    /// Begins a large message, in a buffer that was used before if there is one.
     fn begin(&mut self, announced: u64, buffers: Option<&Buffers>) {
         if self.memory.is_empty() && announced >= LARGE as u64 {
             self.memory = buffers.and_then(Buffers::take).unwrap_or_default();
@@ -119,7 +122,7 @@ impl Storage {
         }
     }
 
-    /// Reserves for bytes that are here, and for some of those that are announced.
+    /// Reserves memory for `here` bytes that have come, and for a part of the `announced` ones.
     fn reserve(&mut self, here: usize, announced: u64) {
         let ahead = (self.len() + here).max(RESERVE_AHEAD) as u64;
         self.memory.reserve_exact(here + announced.min(ahead) as usize);

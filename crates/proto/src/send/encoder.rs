@@ -1,4 +1,4 @@
-//! From messages to frames: opcode, compression, mask. Where the frames wait is the queue's.
+//! From messages to frames: opcode, compression, mask. Waiting to be written is left to the queue.
 
 use super::prepared::{MAX_COMPRESSED, Prepared};
 use super::queue::Queue;
@@ -22,14 +22,14 @@ impl Encoder {
         self.role
     }
 
-    /// Queues a whole message as one frame, as it is.
+    /// Queues a whole message as one frame, uncompressed.
     #[inline]
     pub(crate) fn message(&self, message: MessageRef<'_>, queue: &mut Queue) {
         let (opcode, payload) = split(message);
         queue.push_data(self.header(opcode, true, false, payload.len()), payload);
     }
 
-    /// Queues a message, compressed if that is worth it.
+    /// Queues a message, compressed if its length makes that worth it.
     pub(crate) fn compressed(&self, message: MessageRef<'_>, compressor: &mut Compressor, queue: &mut Queue) {
         let (opcode, payload) = split(message);
         if !compressor.wants(payload.len()) {
@@ -61,7 +61,7 @@ impl Encoder {
         self.frame(opcode, last, false, payload, queue);
     }
 
-    /// Queues a ping or pong ahead of all data that has not started.
+    /// Queues a ping or pong ahead of all data frames that have not started.
     pub(crate) fn control(&self, opcode: Opcode, payload: &[u8], queue: &mut Queue) {
         queue.push_control(self.header(opcode, true, false, payload.len()), payload);
     }
@@ -71,7 +71,7 @@ impl Encoder {
         self.frame(Opcode::Close, true, false, Payload::Lent(payload), queue);
     }
 
-    /// Queues a frame that is not as most are: those have no call between.
+    /// Queues a frame. It is out of line on purpose, and `message` inlines its own copy for the common case.
     #[inline(never)]
     pub(crate) fn frame(&self, opcode: Opcode, fin: bool, compressed: bool, payload: Payload<'_>, queue: &mut Queue) {
         queue.push_data(self.header(opcode, fin, compressed, payload.len()), payload);

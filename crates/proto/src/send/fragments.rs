@@ -1,13 +1,13 @@
-//! Messages that wait while one is sent in fragments (RFC 6455 section 5.4: fragments of different messages "MUST NOT be
-//! interleaved").
+//! Messages that wait while another one is sent in fragments (RFC 6455 section 5.4: fragments of different messages
+//! "MUST NOT be interleaved").
 
 use crate::message::Message;
 
-/// Messages that wait for the end of one in fragments.
+/// Messages that wait for the end of the one that is sent in fragments.
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     pub(crate) held: Vec<Message>,
-    /// The bytes of their payloads and their places, so that empty messages are bounded too.
+    /// The sum of their payloads, and of a constant for each, so that the number of empty messages is bounded too.
     pub(crate) held_bytes: usize,
 }
 

@@ -1,5 +1,5 @@
-//! A large message that is being compressed, a slice at a time, and what waits behind it. When the next slice is due is the
-//! driver's to say.
+//! Compressing a large message a slice at a time, and the sends that wait behind it. The driver decides when the next
+//! slice is compressed.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ use super::prepared::Prepared;
 pub(crate) struct Job {
     opcode: Opcode,
     payload: Bytes,
-    /// `None` while it waits.
+    /// `None` until it begins.
     compressing: Option<Compressing>,
     /// The compressed payload so far.
     compressed: Vec<u8>,
@@ -60,7 +60,7 @@ impl Job {
         Self { opcode, payload, compressing: None, compressed: Vec::new(), behind: Line::default() }
     }
 
-    /// Bytes that wait: those that have not been compressed, what the others came to, and what is behind.
+    /// The bytes that wait: the part that is not compressed yet, the output for the rest, and the sends behind it.
     pub(crate) fn len(&self) -> usize {
         let taken = self.compressing.as_ref().map_or(0, Compressing::taken);
         self.payload.len() - taken + self.compressed.len() + self.behind.bytes
@@ -70,13 +70,14 @@ impl Job {
         self.behind.push(behind);
     }
 
-    /// Puts a whole line behind a job that has nothing behind it.
+    /// Puts a whole line behind this job, which must have nothing behind it.
     pub(crate) fn set_behind(&mut self, behind: Line) {
         debug_assert!(self.behind.entries.is_empty(), "nothing is lost");
         self.behind = behind;
     }
 
-    /// Compresses the next slice; returns whether the job is done. It is done at once, as it is, if it has not begun and may not.
+    /// Compresses the next slice and returns whether the job is done. If it has not begun and may not begin, it is done
+    /// at once, and the message is sent uncompressed.
     pub(crate) fn step(&mut self, compressor: &mut Compressor, may_begin: bool) -> bool {
         if self.compressing.is_none() {
             if !may_begin {
@@ -108,7 +109,8 @@ impl Line {
 }
 
 impl Behind {
-    /// The bytes that it counts as while it waits: its payload and its place, so that empty messages are bounded too.
+    /// The bytes that it counts for while it waits: its payload and a constant, so that the number of empty messages is
+    /// bounded too.
     fn len(&self) -> usize {
         let payload = match self {
             Self::Message(message) | Self::Fragment { part: message, .. } => message.len(),

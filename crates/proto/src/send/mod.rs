@@ -1,6 +1,6 @@
-//! Sending: messages, also those for many connections ([`prepared`]), become frames ([`encoder`]). Large ones that are
-//! compressed become one a slice at a time ([`job`]). Messages wait while one is sent in fragments ([`fragments`]), frames
-//! until they are written ([`queue`]).
+//! Sending. Messages become frames ([`encoder`]); those for many connections are compressed and framed once
+//! ([`prepared`]). Large messages are compressed a slice at a time ([`job`]). Messages wait while another is sent in
+//! fragments ([`fragments`]), frames wait until they are written ([`queue`]).
 
 pub(crate) mod encoder;
 pub(crate) mod fragments;

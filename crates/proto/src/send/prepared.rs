@@ -1,5 +1,5 @@
-//! A message for many connections: what they write for it, each form of which is made once. Which one a connection writes is
-//! its encoder's to say.
+//! A message for many connections, and the bytes that they write for it, each form of which is made once. The encoder
+//! decides which form a connection writes.
 
 use std::iter;
 use std::sync::{Arc, OnceLock};
@@ -11,10 +11,12 @@ use crate::deflate::{self, Shape};
 use crate::frame::{Header, Opcode};
 use crate::message::{Message, Payload};
 
-/// A longer message for many is sent as it is: the first connection to send it would have to compress all of it at once.
+/// A longer message for many connections is not compressed: the first connection to send it would compress all of it in
+/// one turn.
 pub(super) const MAX_COMPRESSED: usize = 64 * 1024;
 
-/// A message for many connections, which is compressed and framed once for all of them. Cloning it is cheap: clones share everything.
+/// A message for many connections, which is compressed and framed once for all of them. Cloning it is cheap: clones
+/// share everything.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -37,9 +39,10 @@ pub(super) const MAX_COMPRESSED: usize = 64 * 1024;
 /// # Ok::<(), ropeway_proto::SendError>(())
 /// ```
 ///
-/// It is compressed when the first connection sends it that compresses, and once more for each other window, level or memory
-/// level that connections compress with. So that all can take it, it does not point back into what a connection sent before:
-/// with context takeover it comes out as long as without. A message of more than 64 KiB is not compressed.
+/// It is compressed when the first connection with compression sends it, and once more for each other window, level or
+/// memory level that connections compress with. Since all of them send the same bytes, these do not refer to earlier
+/// messages of a connection: context takeover does not make the message shorter. A message of more than 64 KiB is not
+/// compressed.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     shared: Arc<Shared>,
@@ -51,17 +54,19 @@ struct Shared {
     first: OnceLock<Box<Form>>,
 }
 
-/// What connections write for the message: one form as it is, one for each shape of codec that it is compressed with.
+/// The bytes that connections write for the message: one form is uncompressed, and there is one for each shape of
+/// codec.
 ///
-/// They are a list that only grows. Taking one from it takes no lock; a thread that comes while it is being made waits for it, which
-/// is not longer than making it.
+/// The forms are a list that only grows. Reading one takes no lock. A thread that needs a form while another thread
+/// makes it waits for that, which takes no longer than making it itself.
 #[derive(Debug)]
 pub(crate) struct Form {
-    /// What it is compressed with.
+    /// The shape of the codec that it is compressed with. `None` if it is not compressed.
     shape: Option<Shape>,
-    /// A header as servers send it, without a mask, and the payload; or a payload that is too long to be copied.
+    /// The header as servers send it, without a mask, and the payload. If the payload is too long to be copied, the
+    /// payload alone.
     bytes: Bytes,
-    /// The length of that header.
+    /// The length of the header in `bytes`, or 0.
     header: usize,
     next: OnceLock<Box<Form>>,
 }
@@ -72,7 +77,7 @@ impl Prepared {
         &self.shared.message
     }
 
-    /// How many times it has been compressed so far.
+    /// How many times the message has been compressed so far.
     pub fn compressions(&self) -> usize {
         let forms = iter::successors(self.shared.first.get(), |form| form.next.get());
         forms.filter(|form| form.shape.is_some()).count()
@@ -82,7 +87,7 @@ impl Prepared {
         if self.message().is_text() { Opcode::Text } else { Opcode::Binary }
     }
 
-    /// What to write, compressed with such a codec if with one.
+    /// Returns the form that is compressed with a codec of this shape, or the uncompressed one.
     pub(crate) fn form(&self, shape: Option<Shape>) -> &Form {
         let mut place = &self.shared.first;
         loop {
@@ -112,12 +117,13 @@ impl Prepared {
 }
 
 impl Form {
-    /// The whole frame of a server, unless its payload is better written from where it is.
+    /// Returns the whole frame that a server sends. `None` if the payload is long enough to be written without a copy.
     pub(crate) fn frame(&self) -> Option<&[u8]> {
         (self.header > 0).then_some(&self.bytes)
     }
 
-    /// The payload. Of one that is copied anyway the many do not count references: threads would get in each other's way there.
+    /// Returns the payload. It is lent if it will be copied anyway: cloning `Bytes` would change a reference count that
+    /// all threads share.
     pub(crate) fn payload(&self) -> Payload<'_> {
         if self.header > 0 { Payload::Lent(&self.bytes[self.header..]) } else { Payload::Owned(self.bytes.clone()) }
     }

@@ -1,7 +1,8 @@
 //! Frames that wait to be written, as slices for one `writev`.
 //!
-//! Small frames are packed into one buffer, large payloads stay where they are. Pings and pongs overtake data that has not
-//! started, never a frame that has. An empty queue holds no memory, unless some was lent to it: see [`Spare`].
+//! Small frames are packed into one buffer. Large payloads are not copied. A ping or pong goes ahead of data frames
+//! that have not started, never into a frame that has. An empty queue holds no memory, unless a [`Spare`] was lent to
+//! it.
 //!
 //! ```text
 //!   packed   [header payload header payload header|header payload ...]
@@ -19,51 +20,52 @@ use crate::frame::mask::Key;
 use crate::frame::{Header, Opcode};
 use crate::message::Payload;
 
-/// From what size on an owned payload is written from where it is. Below, a copy costs less than a slice more in a `writev`.
+/// Owned payloads of at least this size are not copied, but written from where they are. For smaller ones the copy
+/// costs less than one more slice in a `writev`.
 pub(super) const SHARE_FROM: usize = 8 * 1024;
 
-/// How many unsent pongs are kept. RFC 6455 section 5.5.3 lets an endpoint "elect to send a Pong frame for only the most
-/// recently processed Ping frame"; an honest burst is answered one for one, a flood is not.
+/// The most unsent pongs that are kept. RFC 6455 section 5.5.3 lets an endpoint "elect to send a Pong frame for only
+/// the most recently processed Ping frame". So each ping of an honest burst is answered, but not each ping of a flood.
 const MAX_PONGS: u8 = 32;
 
-/// A run of data bytes that waits.
+/// Data bytes that wait, and lie together.
 #[derive(Debug)]
 enum Segment {
-    /// That many bytes of `packed`.
+    /// The next bytes of `packed`, this many.
     Packed(usize),
     /// A payload written from where it is.
     Shared(Bytes),
 }
 
-/// What the next bytes to write are.
+/// The kind of the next bytes to write.
 #[derive(Clone, Copy)]
 enum Run {
     Control,
-    /// That many bytes of data.
+    /// This many bytes of data.
     Data(usize),
 }
 
-/// What waits to be written. An empty queue is one word.
+/// The frames that wait to be written. An empty queue is one word.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Nothing where nothing waits, unless the memory is lent.
+    /// `None` if nothing waits and no memory is lent.
     waiting: Option<Box<Waiting>>,
 }
 
-/// Memory for what is to be sent, lent to a connection for as long as it has work to do.
+/// Memory for outgoing frames, lent to a connection while it has work to do.
 ///
-/// A connection at rest holds no memory; one that is handed a spare when it wakes need not allocate either. A driver keeps one
-/// a thread.
+/// A connection at rest holds no memory. If it is lent a spare when it wakes, it need not allocate either. A driver
+/// keeps one spare a thread.
 #[derive(Debug, Default)]
 pub struct Spare {
     waiting: Option<Box<Waiting>>,
 }
 
-/// What a spare may hold when it comes back. More than this was needed for an exceptional burst.
+/// The most memory that a spare keeps. A larger buffer was needed for an exceptional burst, and is freed.
 const MAX_SPARE: usize = 256 * 1024;
 
 impl Queue {
-    /// Bytes that wait, headers included.
+    /// The bytes that wait, headers included.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.len())
@@ -74,7 +76,7 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Queues a data frame (or a close frame, which no data follows), masked if its header has a key.
+    /// Queues a data frame, masked if its header has a key. Also queues close frames, as no data follows them.
     #[expect(
         clippy::inline_always,
         reason = "else header and payload are copied twice: 10 % of a small message's instructions"
@@ -89,18 +91,18 @@ impl Queue {
         self.waiting.get_or_insert_default().push_frame(frame);
     }
 
-    /// Queues a ping or a pong. Of many pongs only the newest stays.
+    /// Queues a ping or a pong. If [`MAX_PONGS`] pongs wait, a pong replaces the newest of them.
     pub(crate) fn push_control(&mut self, header: Header, payload: &[u8]) {
         self.waiting.get_or_insert_default().push_control(header, payload);
     }
 
-    /// Fills `slices` with what is to be written next; returns how many it filled.
+    /// Fills `slices` with the next bytes to write, and returns how many slices it filled.
     #[inline]
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.slices(slices))
     }
 
-    /// Takes the next `count` bytes off: they were written.
+    /// Removes the first `count` bytes, which were written.
     #[inline]
     pub(crate) fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.len(), "more was written than was given to write");
@@ -114,7 +116,7 @@ impl Queue {
         }
     }
 
-    /// Takes memory to use, where none is in use.
+    /// Takes the spare's memory, unless the queue has memory already.
     #[inline]
     pub(crate) fn lend(&mut self, spare: &mut Spare) {
         if self.waiting.is_none() {
@@ -124,7 +126,7 @@ impl Queue {
         }
     }
 
-    /// Gives lent memory back, unless it is in use; then the queue keeps it.
+    /// Returns lent memory to the spare. If the memory is in use, the queue keeps it.
     #[inline]
     pub(crate) fn reclaim(&mut self, spare: &mut Spare) {
         let Some(waiting) = &mut self.waiting else { return };
@@ -138,12 +140,12 @@ impl Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     packed: Vec<u8>,
-    /// How much of `packed` is written.
+    /// The bytes of `packed` that are written.
     packed_written: usize,
-    /// How much of `packed` the segments cover; what is behind waits after all of them.
+    /// The bytes of `packed` that the segments cover. The bytes behind them are written after all segments.
     packed_covered: usize,
     segments: VecDeque<Segment>,
-    /// How much of the first segment, a shared one, is written.
+    /// The bytes of the first segment, a shared one, that are written.
     shared_written: usize,
     /// Unwritten bytes of all shared payloads.
     shared_left: usize,
@@ -151,10 +153,10 @@ struct Waiting {
     frame_left: usize,
     control: Vec<u8>,
     control_written: usize,
-    /// Unsent pongs within `control`, and where the last one begins if nothing came behind it.
+    /// Unsent pongs within `control`, and where the last one begins if nothing was queued behind it.
     pongs: u8,
     last_pong: Option<usize>,
-    /// Whether the memory is the driver's, and to be kept for the next frames when all is written.
+    /// Whether the memory is lent by the driver, so that it is kept for the next frames once all is written.
     is_lent: bool,
 }
 
@@ -182,7 +184,7 @@ impl Waiting {
         }
     }
 
-    /// Queues a payload behind all that is packed.
+    /// Queues a payload without copying it, behind all that is packed.
     #[inline(never)]
     fn share(&mut self, payload: Bytes) {
         self.segments.push_back(Segment::Packed(self.packed.len() - self.packed_covered));
@@ -217,7 +219,7 @@ impl Waiting {
             && self.segments.is_empty()
             && let Some(slice) = slices.first_mut()
         {
-            // As mostly: small messages and nothing else.
+            // The common case: only small messages wait.
             *slice = IoSlice::new(&self.packed[self.packed_written..]);
             return usize::from(self.packed_written < self.packed.len());
         }
@@ -235,7 +237,7 @@ impl Waiting {
         filled.count
     }
 
-    /// Takes `count` bytes off, which are not all.
+    /// Removes the first `count` bytes, which are not all.
     fn advance(&mut self, mut count: usize) {
         for run in self.runs() {
             let length = match run {
@@ -251,7 +253,7 @@ impl Waiting {
         }
     }
 
-    /// Forgets everything but the memory.
+    /// Forgets all but the memory.
     fn clear(&mut self) {
         self.packed.clear();
         self.segments.clear();
@@ -261,14 +263,14 @@ impl Waiting {
         (self.pongs, self.last_pong) = (0, None);
     }
 
-    /// The order of things: whatever has started, then control frames, then data.
+    /// Returns the order of writing: a frame that has started, then control frames, then data.
     fn runs(&self) -> [Run; 3] {
         // A control frame that has started comes before all else.
         let started = if self.control_written == 0 { self.frame_left } else { 0 };
         [Run::Data(started), Run::Control, Run::Data(self.data_len() - started)]
     }
 
-    /// The slices of `length` bytes of data, `skip` bytes behind what is written.
+    /// Adds the slices for `length` bytes of data that start `skip` bytes behind the ones that are written.
     fn data_slices<'a>(&'a self, mut skip: usize, mut length: usize, filled: &mut Filled<'_, 'a>) {
         let mut packed = self.packed_written;
         let mut shared = self.shared_written;
@@ -301,7 +303,8 @@ impl Waiting {
         }
     }
 
-    /// Takes data off, frame by frame: where the one ends that has started then is read from its header.
+    /// Removes data bytes, frame by frame. The header of each says where the frame ends, and so which frame has started
+    /// then.
     fn advance_data(&mut self, mut count: usize) {
         while count > 0 {
             if self.frame_left == 0 {
@@ -346,7 +349,8 @@ impl Waiting {
         }
     }
 
-    /// A slow reader's buffer is moved to its beginning once most of it is written, so that it cannot grow without end.
+    /// Moves the rest of a slow reader's buffer to its beginning once most of it is written, so that it cannot grow
+    /// without end.
     fn reclaim_packed(&mut self) {
         if self.packed_written > 64 * 1024 && self.packed_written > self.packed.len() / 2 {
             self.packed.drain(..self.packed_written);
@@ -356,7 +360,7 @@ impl Waiting {
     }
 }
 
-/// The slices filled so far.
+/// The slices that are filled so far.
 struct Filled<'s, 'a> {
     slices: &'s mut [IoSlice<'a>],
     count: usize,
@@ -373,7 +377,7 @@ impl<'a> Filled<'_, 'a> {
     }
 }
 
-/// Appends a frame as clients send them.
+/// Appends a masked frame, as clients send them.
 #[inline(never)]
 fn push_masked(out: &mut Vec<u8>, header: &Header, payload: &[u8], key: Key) {
     header.write(out);
@@ -396,7 +400,7 @@ mod tests {
         &queue.waiting.as_ref().expect("something waits, or memory is lent").packed
     }
 
-    /// Writes `step` bytes at a time and lets `between` queue more after the first write.
+    /// Writes `step` bytes at a time. `between` is called after the first write and may queue more.
     fn drain(queue: &mut Queue, step: usize, mut between: impl FnMut(&mut Queue)) -> Vec<u8> {
         let mut out = Vec::new();
         let mut first = true;

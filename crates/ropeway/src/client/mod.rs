@@ -13,18 +13,17 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ropeway_proto::handshake::{ClientError, ClientHandshake, ClientOptions, Limits as HeadLimits, Target};
-use ropeway_proto::{Config, Role, deflate};
 use tokio::time::timeout;
 
-use crate::connection::{self, Endpoint, Handler, Opened, Setup};
+use crate::connection::{self, Endpoint, Handler, Opened};
 use crate::error::Error;
 use crate::handle::Handle;
 use crate::handshake::Handshake;
 use crate::io::Transport;
 use crate::listen::{Listen, Listeners};
-use crate::overflow::Overflow;
 use crate::pull::{Pull, WebSocket};
 use crate::random;
+use crate::settings::{ConnectionSettings, connection_setters};
 use dial::Tried;
 use shake::shake_hands;
 
@@ -60,9 +59,9 @@ pub async fn connect(url: &str) -> Result<WebSocket, Error> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
+    /// Compression is in `connection`.
     options: ClientOptions,
-    config: Config,
-    overflow: Overflow,
+    connection: ConnectionSettings,
     mask: fn() -> [u8; 4],
     handshake_timeout: Duration,
     #[cfg(feature = "tls")]
@@ -73,8 +72,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             options: ClientOptions::default(),
-            config: Config::client(),
-            overflow: Overflow::default(),
+            connection: ConnectionSettings::client(),
             mask: random::mask,
             handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "tls")]
@@ -114,41 +112,10 @@ impl Client {
         self
     }
 
-    /// How compression is offered; it is by default, and the server decides. `None` offers none.
-    pub fn per_message_deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
-        self.options.deflate = options.into();
-        self
-    }
-
-    /// The most bytes a message may have, inflated; more is answered with close code 1009. 128 MiB by default.
-    pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.config.max_payload = bytes;
-        self
-    }
-
-    /// The most frames a message may be cut into; more is answered with close code 1008. 2^20 by default.
-    pub fn max_fragments(mut self, fragments: u32) -> Self {
-        self.config.max_fragments = fragments;
-        self
-    }
-
-    /// The most pings, pongs and close frames that the server may send within a second; more is answered with close code
-    /// 1008. 1,000 by default.
-    pub fn max_control_rate(mut self, frames_a_second: u32) -> Self {
-        self.config.max_control_rate = frames_a_second;
-        self
-    }
-
-    /// How long a message may take from its first byte to its last; `None`, the default, waits as long as it takes.
-    pub fn message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.message_timeout = timeout.into();
-        self
-    }
-
     /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
     ///
     /// ```
-    /// let limits = ropeway::HeadLimits { max_headers: 10_000, ..ropeway::HeadLimits::client() };
+    /// let limits = ropeway::HeadLimits::client().max_headers(10_000);
     /// let client = ropeway::Client::new().head_limits(limits);
     /// ```
     pub fn head_limits(mut self, limits: HeadLimits) -> Self {
@@ -156,45 +123,9 @@ impl Client {
         self
     }
 
-    /// From how many unwritten bytes on there is no room for another message; see [`Overflow`]. 1 MiB by default.
-    pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.config.max_buffered = bytes;
-        self
-    }
-
-    /// After how long a silence a ping asks whether the server is there; `None` never asks. 20 s by default.
-    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.config.ping_interval = interval.into();
-        self
-    }
-
-    /// How long after such a ping a silent server counts as gone. 20 s by default.
-    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.config.ping_timeout = timeout;
-        self
-    }
-
-    /// How long the closing handshake may take. 10 s by default.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.config.close_timeout = timeout;
-        self
-    }
-
-    /// Whether pings are answered without being asked. They are by default.
-    pub fn auto_pong(mut self, on: bool) -> Self {
-        self.config.auto_pong = on;
-        self
-    }
-
     /// How long connecting may take, from the name's resolution to the server's answer. 10 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
-        self
-    }
-
-    /// What happens to a message for which there is no room.
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
         self
     }
 
@@ -214,18 +145,21 @@ impl Client {
         self
     }
 
-    /// All limits and times of a connection at once, in place of those that were set before.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
     /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) is for other roots. By default
     /// Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
         self
+    }
+}
+
+/// Settings of each connection.
+impl Client {
+    connection_setters!();
+
+    fn connection_settings(&mut self) -> &mut ConnectionSettings {
+        &mut self.connection
     }
 }
 
@@ -282,7 +216,9 @@ impl Client {
     async fn open(&self, url: &str, route: Route) -> Result<Opened, Error> {
         let target: Target = url.parse().map_err(ClientError::from)?;
         // What the caller got wrong is known before anything is connected.
-        let mut client = ClientHandshake::new(&target, &self.options, random::bytes())?;
+        let mut options = self.options.clone();
+        options.deflate.clone_from(&self.connection.deflate);
+        let mut client = ClientHandshake::new(&target, &options, random::bytes())?;
         let (mut tried, mut stage) = (Tried::default(), Stage::Dialling);
         let opened = timeout(self.handshake_timeout, async {
             let stream = match route {
@@ -294,11 +230,7 @@ impl Client {
                 Route::Secured(stream) => stream,
             };
             stage = Stage::ShakingHands;
-            // Whether the peer's close frame is answered at once is the handler's to say.
-            let config = Arc::new(Config { auto_close: false, ..self.config.clone() });
-            let role = Role::Client { mask: self.mask };
-            let setup = Setup { role, config, deflate: self.options.deflate.as_ref(), overflow: self.overflow };
-            shake_hands(&mut client, stream, setup).await
+            shake_hands(&mut client, stream, self.mask, &self.connection).await
         });
         opened.await.unwrap_or_else(|_| Err(stage.into_timeout(tried, &target, &mut client)))
     }

@@ -5,18 +5,21 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
+use ropeway_proto::Role;
 use ropeway_proto::handshake::{self, ClientHandshake};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-use crate::connection::{Opened, Setup};
+use crate::connection::Opened;
 use crate::error::Error;
 use crate::io::{Transport, scratch};
+use crate::settings::ConnectionSettings;
 
 /// Shakes hands over a stream that leads to the server.
 pub(super) async fn shake_hands(
     client: &mut ClientHandshake,
     mut stream: Transport,
-    setup: Setup<'_>,
+    mask: fn() -> [u8; 4],
+    settings: &ConnectionSettings,
 ) -> Result<Opened, Error> {
     let request = client.request_bytes();
     stream.write_all(&request).await.map_err(Error::Connect)?;
@@ -28,7 +31,8 @@ pub(super) async fn shake_hands(
     };
     let handshake::Opened { negotiated, response, .. } = answer;
     let heads = (client.request().clone(), response);
-    Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, setup) })
+    let role = Role::Client { mask };
+    Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, role, settings) })
 }
 
 /// Reads the server's answer; returns it with the bytes that came behind it.

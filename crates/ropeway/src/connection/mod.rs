@@ -19,7 +19,7 @@ pub(crate) use clients::{Clients, Place};
 pub(crate) use driver::Driver;
 pub use handler::Handler;
 pub use in_event::Connection;
-pub(crate) use opened::{Endpoint, Opened, Setup};
+pub(crate) use opened::{Endpoint, Opened};
 pub(crate) use start::start;
 
 /// For tests that have copies of them.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use ropeway_proto::handshake::Negotiated;
-use ropeway_proto::{Config, Connection as Core, Role, deflate};
+use ropeway_proto::{Connection as Core, Role};
 use tokio::time::Instant;
 
 use super::clients::{Clients, Place};
 use crate::handle::Link;
 use crate::handshake::Handshake;
 use crate::io::Transport;
-use crate::overflow::Overflow;
+use crate::settings::ConnectionSettings;
 
 /// A connection whose opening handshake is done, before it is set to work.
 pub(crate) struct Opened<S = Transport> {
@@ -33,15 +33,6 @@ pub(crate) struct Endpoint<H> {
     pub(crate) clients: Option<Arc<Clients>>,
 }
 
-/// The part of a connection that this end decides.
-pub(crate) struct Setup<'a> {
-    pub(crate) role: Role,
-    pub(crate) config: Arc<Config>,
-    /// The options that compression was negotiated from.
-    pub(crate) deflate: Option<&'a deflate::Options>,
-    pub(crate) overflow: Overflow,
-}
-
 impl<S> Opened<S> {
     /// Puts a connection together from what the handshake said.
     pub(crate) fn new(
@@ -49,11 +40,13 @@ impl<S> Opened<S> {
         remote_addr: Option<SocketAddr>,
         (request, response): (Request<()>, Response<()>),
         negotiated: Negotiated,
-        setup: Setup<'_>,
+        role: Role,
+        settings: &ConnectionSettings,
     ) -> Self {
-        let link = Arc::new(Link::new(remote_addr, setup.config.max_buffered, setup.overflow));
-        let mut core = Core::new(setup.role, setup.config, Instant::now().into_std());
-        if let (Some(params), Some(options)) = (&negotiated.deflate, setup.deflate) {
+        let config = settings.config();
+        let link = Arc::new(Link::new(remote_addr, config.max_buffered, settings.overflow));
+        let mut core = Core::new(role, config, Instant::now().into_std());
+        if let (Some(params), Some(options)) = (&negotiated.deflate, &settings.deflate) {
             core = core.with_deflate(params, options);
         }
         let mut handshake = Handshake::new(request, response, negotiated.subprotocol);

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -16,7 +15,7 @@ use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
 use super::Server;
-use super::gate::{Accepted, Gate, Upgrade, head_of, log_refusal, read};
+use super::gate::{Accepted, Upgrade, head_of, log_refusal, read};
 use crate::io::Transport;
 use crate::log::Rate;
 
@@ -34,7 +33,7 @@ impl Server {
         let accepted = self.gate.accept(request, request.extensions().get().copied())?;
         let response = accepted.response.clone();
         let upgrade = hyper::upgrade::on(&mut *request);
-        tokio::spawn(open_upgraded(Arc::clone(&self.gate), accepted, head_of(request), upgrade));
+        tokio::spawn(open_upgraded(accepted, head_of(request), upgrade));
         Ok(response)
     }
 
@@ -163,7 +162,7 @@ where
 }
 
 /// Opens the connection once hyper has sent the 101.
-async fn open_upgraded(gate: Arc<Gate>, accepted: Accepted, request: Request<()>, upgrade: OnUpgrade) {
+async fn open_upgraded(accepted: Accepted, request: Request<()>, upgrade: OnUpgrade) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -181,7 +180,7 @@ async fn open_upgraded(gate: Arc<Gate>, accepted: Accepted, request: Request<()>
         // The program that serves another transport may know the address.
         Transport::Other(_) => request.extensions().get::<SocketAddr>().copied(),
     };
-    gate.start(Upgrade { accepted, request, leftover }, stream, remote_addr);
+    Upgrade { accepted, request, leftover }.start(stream, remote_addr);
 }
 
 /// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.

@@ -1,14 +1,14 @@
 //! The settings of a server to be.
 
 use std::fmt;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
 use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, OriginPolicy, ServerOptions};
-use ropeway_proto::{Config, deflate};
 
 use super::settings::Settings;
-use crate::overflow::Overflow;
+use crate::settings::{ConnectionSettings, connection_setters};
 
 /// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
 ///
@@ -27,7 +27,6 @@ use crate::overflow::Overflow;
 /// ```
 pub struct ServerBuilder {
     pub(super) settings: Settings,
-    pub(super) config: Config,
 }
 
 impl Default for ServerBuilder {
@@ -35,19 +34,19 @@ impl Default for ServerBuilder {
         let settings = Settings {
             path: None,
             options: ServerOptions::default(),
-            config: Arc::new(Config::server()),
-            overflow: Overflow::default(),
-            limits: Limits::default(),
+            connection: ConnectionSettings::server(),
+            limits: Limits::server(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: usize::MAX,
             max_handshakes: 1024,
             #[cfg(feature = "tls")]
             tls: None,
         };
-        Self { settings, config: Config::server() }
+        Self { settings }
     }
 }
 
+/// Settings of the server.
 impl ServerBuilder {
     /// The one path where WebSockets are served by the default route. Without it they are served at every path. Paths are
     /// compared exactly; the query does not count.
@@ -74,13 +73,6 @@ impl ServerBuilder {
         self
     }
 
-    /// Compresses messages where the client offers it. Off by default, as in npm `ws`: it costs memory and time that a server
-    /// should spend knowingly.
-    pub fn per_message_deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
-        self.settings.options.deflate = options.into();
-        self
-    }
-
     /// Web pages of these origins, such as `https://example.com`, may connect; no others. By default only pages of the
     /// server's own origin may: a page that the user happens to visit could speak for the user otherwise.
     pub fn allow_origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
@@ -91,54 +83,6 @@ impl ServerBuilder {
     /// Every web page may connect. Right only where nothing is decided by cookies or by where a request comes from.
     pub fn allow_any_origin(mut self) -> Self {
         self.settings.options.origins = OriginPolicy::Any;
-        self
-    }
-
-    /// The most bytes a message may have, inflated; more is answered with close code 1009. 16 MiB by default.
-    pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.config.max_payload = bytes;
-        self
-    }
-
-    /// From how many unwritten bytes on there is no room for another message; see [`Overflow`]. 1 MiB by default.
-    pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.config.max_buffered = bytes;
-        self
-    }
-
-    /// What happens to a message for which there is no room.
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.settings.overflow = overflow;
-        self
-    }
-
-    /// After how long a silence a ping asks whether the client is there; `None` never asks. 20 s by default.
-    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.config.ping_interval = interval.into();
-        self
-    }
-
-    /// How long after such a ping a silent client counts as gone. 20 s by default.
-    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.config.ping_timeout = timeout;
-        self
-    }
-
-    /// How long the closing handshake may take. 10 s by default.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.config.close_timeout = timeout;
-        self
-    }
-
-    /// Whether pings are answered without being asked. They are by default.
-    pub fn auto_pong(mut self, on: bool) -> Self {
-        self.config.auto_pong = on;
-        self
-    }
-
-    /// All limits and times of a connection at once, in place of those that were set before.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
         self
     }
 
@@ -207,8 +151,17 @@ impl ServerBuilder {
     }
 }
 
+/// Settings of each connection. A [`Route`](crate::Route) may have others.
+impl ServerBuilder {
+    connection_setters!();
+
+    fn connection_settings(&mut self) -> &mut ConnectionSettings {
+        &mut self.settings.connection
+    }
+}
+
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("ServerBuilder").field("connection", &self.settings.connection).finish_non_exhaustive()
     }
 }

@@ -89,9 +89,9 @@ impl<S: Stream> Exchange<S> {
         &mut self.stream
     }
 
-    /// The gate, the stream and the address, for a [`Turn::Become`].
-    pub(super) fn into_parts(self) -> (Arc<Gate>, S, Option<SocketAddr>) {
-        (self.gate, self.stream, self.remote_addr)
+    /// The stream and the address, for a [`Turn::Become`].
+    pub(super) fn into_parts(self) -> (S, Option<SocketAddr>) {
+        (self.stream, self.remote_addr)
     }
 
     /// Does what there is to do.

@@ -8,13 +8,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 use ropeway_proto::handshake::{self, Destination, Negotiated, Refusal, accept_from};
-use ropeway_proto::{Bytes, CloseCode, Role};
+use ropeway_proto::{Bytes, Role};
 
 use super::handshakes::Handshakes;
 use super::routes::{Routes, Service};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
-use crate::connection::{Clients, Opened, Place, Setup};
+use crate::connection::{Clients, Opened, Place};
 use crate::handle::Handle;
 use crate::io::Transport;
 use crate::log::{Rate, guarded, one_line};
@@ -76,34 +76,32 @@ impl Gate {
         {
             tell_of_subprotocols();
         }
-        let handshake::Accepted { response, negotiated, destination } = accepted;
+        let handshake::Accepted { response, negotiated, destination, .. } = accepted;
         Ok(Accepted { response, negotiated, destination, service, place })
     }
+}
 
+impl Upgrade {
     /// Starts the connection, once the 101 is on its way.
-    pub(super) fn start(&self, upgrade: Upgrade, stream: Transport, remote_addr: Option<SocketAddr>) {
-        let (service, opened) = self.open(upgrade, stream, remote_addr);
+    pub(super) fn start(self, stream: Transport, remote_addr: Option<SocketAddr>) {
+        let (service, opened) = self.open(stream, remote_addr);
         service.endpoint.start(opened);
     }
 
     /// Makes the connection, once the 101 is on its way, and returns it with the service of its path.
-    pub(super) fn open<S>(&self, upgrade: Upgrade, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
-        let Upgrade { accepted, mut request, leftover } = upgrade;
+    pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
+        let Self { accepted, mut request, leftover } = self;
         let Accepted { response, negotiated, destination, service, place } = accepted;
         request.extensions_mut().insert(destination);
-        let setup = Setup {
-            role: Role::Server,
-            config: Arc::clone(&self.settings.config),
-            deflate: service.options.deflate.as_ref(),
-            overflow: service.overflow,
-        };
-        let opened = Opened::new(stream, remote_addr, (request, response), negotiated, setup);
+        let heads = (request, response);
+        let opened = Opened::new(stream, remote_addr, heads, negotiated, Role::Server, &service.connection);
         let Opened { stream, core, link, mut handshake, .. } = opened;
         let proxies = &service.options.proxies;
         handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
         let handle = Handle::new(Arc::clone(&link));
-        if !place.open(handle.clone()) {
-            send_away(&handle);
+        if let Some(frame) = place.open(handle.clone()) {
+            // A shutdown has checked that it can be sent.
+            let _ = handle.close(frame.code, frame.reason);
         }
         guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (service, Opened { stream, core, link, handshake, leftover, place: Some(place) })
@@ -155,12 +153,6 @@ pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 pub(super) fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
     let old = std::mem::replace(&mut *write(lock), callback);
     drop(old);
-}
-
-/// Closes a connection because the server ends.
-pub(super) fn send_away(client: &Handle) {
-    // 1001 can be sent.
-    let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
 }
 
 impl fmt::Debug for Gate {

@@ -56,8 +56,8 @@ impl Drive for Newcomer {
             Turn::Again => Turn::Again,
             Turn::Over => Turn::Over,
             Turn::Become(upgrade) => self.exchange.take().map_or(Turn::Over, |exchange| {
-                let (gate, socket, remote_addr) = exchange.into_parts();
-                let (service, opened) = gate.open(*upgrade, socket, remote_addr);
+                let (socket, remote_addr) = exchange.into_parts();
+                let (service, opened) = upgrade.open(socket, remote_addr);
                 Turn::Become(service.endpoint.drive(opened))
             }),
         }

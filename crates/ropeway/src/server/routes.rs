@@ -11,15 +11,15 @@ use crate::connection::{Endpoint, Handler, Opened, start};
 use crate::event_loop::Drive;
 #[cfg(unix)]
 use crate::io::Socket;
-use crate::overflow::Overflow;
+use crate::settings::ConnectionSettings;
 
 /// The service of a path.
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) endpoint: Arc<dyn Start>,
-    /// The server's, with what is different here.
+    /// The server's, with this path's compression.
     pub(super) options: Arc<ServerOptions>,
-    pub(super) overflow: Overflow,
+    pub(super) connection: Arc<ConnectionSettings>,
 }
 
 /// Starts a connection, whatever its handler.

@@ -30,6 +30,8 @@ mod reentrance;
 mod rows;
 mod script;
 mod sending;
+mod settings;
+mod shutdown;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;

@@ -52,7 +52,7 @@ fn measure<M: Mode>(mode: &M) -> Result<Done, Failure> {
 
 fn terms<M: Mode>(mode: &M) -> Result<Terms, Failure> {
     let common = mode.common();
-    let mut config = Config { close_timeout: common.timeout, ping_interval: None, ..Config::client() };
+    let mut config = Config::client().close_timeout(common.timeout).ping_interval(None);
     // A frame has at most 14 bytes of header, and a message may have no byte at all.
     config.max_buffered = config.max_buffered.max(mode.in_flight().saturating_mul(2));
     config.max_payload = usize::MAX;

@@ -1,0 +1,152 @@
+//! The settings of one connection: its limits, times, compression and overflow policy. They are written once, for everything
+//! that takes them.
+
+use std::sync::Arc;
+
+use ropeway_proto::{Config, deflate};
+
+use crate::overflow::Overflow;
+
+/// The settings of one connection. A clone shares the limits until one of the two changes them.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionSettings {
+    /// `auto_close` is off in it: the handler says whether the peer's close frame is answered at once.
+    config: Arc<Config>,
+    /// What compression is negotiated from.
+    pub(crate) deflate: Option<deflate::Options>,
+    pub(crate) overflow: Overflow,
+}
+
+impl ConnectionSettings {
+    /// A client's defaults. It offers compression, and the server decides.
+    pub(crate) fn client() -> Self {
+        Self::new(Config::client(), Some(deflate::Options::default()))
+    }
+
+    /// A server's defaults.
+    pub(crate) fn server() -> Self {
+        Self::new(Config::server(), None)
+    }
+
+    fn new(config: Config, deflate: Option<deflate::Options>) -> Self {
+        Self { config: Arc::new(config.auto_close(false)), deflate, overflow: Overflow::default() }
+    }
+
+    /// The limits and times, as a connection takes them.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
+    }
+
+    /// The limits and times, to be changed.
+    pub(crate) fn config_mut(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
+    }
+
+    pub(crate) fn set_config(&mut self, config: Config) {
+        self.config = Arc::new(config.auto_close(false));
+    }
+}
+
+/// The setters of a connection's settings, for a type with a method `connection_settings(&mut self) -> &mut ConnectionSettings`.
+///
+/// This is the one list of them. A macro writes the methods into each type, since a trait would have to be imported by users,
+/// and methods by hand would be the same text in each.
+macro_rules! connection_setters {
+    () => {
+        /// How messages are compressed (permessage-deflate); `None` for not at all. A client offers it by default, and the server
+        /// decides. A server has it off by default, as npm `ws` has: it costs memory and time that a server should spend
+        /// knowingly.
+        pub fn per_message_deflate(mut self, options: impl Into<Option<ropeway_proto::deflate::Options>>) -> Self {
+            self.connection_settings().deflate = options.into();
+            self
+        }
+
+        /// The most bytes a received message may have, inflated; more is answered with close code 1009. 16 MiB by default on a
+        /// server, 128 MiB on a client.
+        pub fn max_payload(mut self, bytes: usize) -> Self {
+            self.connection_settings().config_mut().max_payload = bytes;
+            self
+        }
+
+        /// The most frames a received message may be cut into; more is answered with close code 1008. 65,536 by default on a
+        /// server, 2^20 on a client.
+        pub fn max_fragments(mut self, fragments: u32) -> Self {
+            self.connection_settings().config_mut().max_fragments = fragments;
+            self
+        }
+
+        /// The most pings, pongs and close frames that the peer may send within a second; more is answered with close code
+        /// 1008. 1,000 by default.
+        pub fn max_control_rate(mut self, frames_a_second: u32) -> Self {
+            self.connection_settings().config_mut().max_control_rate = frames_a_second;
+            self
+        }
+
+        /// How long a received message may take from its first byte to its last; `None`, the default, waits as long as it
+        /// takes. A message that takes longer is answered with close code 1008.
+        pub fn message_timeout(mut self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
+            self.connection_settings().config_mut().message_timeout = timeout.into();
+            self
+        }
+
+        /// From how many unwritten bytes on there is no room for another message; [`overflow`](Self::overflow) says what
+        /// happens to one then. 1 MiB by default.
+        pub fn max_buffered(mut self, bytes: usize) -> Self {
+            self.connection_settings().config_mut().max_buffered = bytes;
+            self
+        }
+
+        /// What happens to a message for which there is no room. By default sending it fails.
+        pub fn overflow(mut self, overflow: crate::overflow::Overflow) -> Self {
+            self.connection_settings().overflow = overflow;
+            self
+        }
+
+        /// After how long a silence a ping asks whether the peer is there; `None` never asks. 20 s by default.
+        pub fn ping_interval(mut self, interval: impl Into<Option<std::time::Duration>>) -> Self {
+            self.connection_settings().config_mut().ping_interval = interval.into();
+            self
+        }
+
+        /// How long after such a ping a silent peer counts as gone. 20 s by default.
+        pub fn ping_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.connection_settings().config_mut().ping_timeout = timeout;
+            self
+        }
+
+        /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
+        pub fn close_timeout(mut self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
+            self.connection_settings().config_mut().close_timeout = timeout.into();
+            self
+        }
+
+        /// Whether pings are answered without being asked. They are by default.
+        pub fn auto_pong(mut self, on: bool) -> Self {
+            self.connection_settings().config_mut().auto_pong = on;
+            self
+        }
+
+        /// All limits and times at once, in place of those that were set before. Its `auto_close` is not looked at: the
+        /// [handler](crate::Handler::on_peer_close) decides.
+        pub fn config(mut self, config: ropeway_proto::Config) -> Self {
+            self.connection_settings().set_config(config);
+            self
+        }
+    };
+}
+
+pub(crate) use connection_setters;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_shares_the_limits_until_it_changes_them() {
+        let server = ConnectionSettings::server();
+        let mut route = server.clone();
+        assert!(Arc::ptr_eq(&server.config(), &route.config()));
+        route.config_mut().max_payload = 1;
+        assert_eq!((server.config().max_payload, route.config().max_payload), (16 << 20, 1));
+    }
+}
