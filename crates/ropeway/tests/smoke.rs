@@ -41,7 +41,7 @@ async fn a_server_that_pulls_sees_the_clients_close() {
             while let Some(message) = ws.recv().await.unwrap() {
                 ws.send(message).await.unwrap();
             }
-            tell.send(ws.closed().unwrap()).unwrap();
+            tell.send(ws.outcome().unwrap()).unwrap();
         }
     });
     let url = format!("ws://{}/", server.local_addr().unwrap());

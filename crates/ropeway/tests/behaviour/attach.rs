@@ -221,7 +221,7 @@ async fn both_shut_down_together() {
     let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
     stop.send(()).unwrap();
     assert_eq!(ws.recv().await.unwrap(), None);
-    let closed = ws.closed().unwrap();
+    let closed = ws.outcome().unwrap();
     assert_eq!((closed.code.as_u16(), closed.clean), (1001, true));
     running.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err());

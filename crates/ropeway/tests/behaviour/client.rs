@@ -178,7 +178,7 @@ async fn a_client_can_handle() {
     let (server, log) = (echo().await, Log::default());
     let handle = Client::new().connect_with(&url(&server), log.clone()).await.unwrap();
     handle.send(vec![7; 100_000]).unwrap();
-    handle.ping("are you there").unwrap();
+    handle.ping("are you there").sent().unwrap();
     handle.close(1000, "").unwrap();
     handle.closed().await;
     let events = log.take_events();
