@@ -10,6 +10,8 @@ const LATE: std::time::Duration = std::time::Duration::ZERO;
 mod attach;
 mod client;
 mod closing;
+#[cfg(feature = "tls")]
+mod connecting;
 mod crowds;
 mod event_loop;
 mod eventually;

@@ -79,7 +79,7 @@ impl House {
         let server = self.server.clone();
         tokio::spawn(async move { server.serve_stream(ropeway::Transport::other(far), None).await });
         let stream = ropeway::Transport::other(near);
-        client.connect_over("ws://localhost/", stream).await.expect("a connection").0
+        client.connect("ws://localhost/").over(stream).await.expect("a connection")
     }
 
     /// Waits until so many are subscribed: what a client did is known to the server some time later.

@@ -129,7 +129,7 @@ impl Worker {
                 let run = Arc::clone(&self.run);
                 opening.spawn(async move {
                     let begun = run.now();
-                    let connected = client.connect_with(&url, handler).await;
+                    let connected = client.connect(&url).handle_with(handler).await;
                     // One that failed took no time to open: it is an error, and no latency.
                     if connected.is_ok() {
                         tally::with(|tally| tally.opening.saturating_record(run.now() - begun));

@@ -1,0 +1,167 @@
+//! The settings of a client.
+
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use ropeway_proto::handshake::{ClientError, ClientOptions, Limits as HeadLimits, hide_secrets};
+
+use crate::random;
+use crate::settings::{ConnectionSettings, connection_setters};
+
+/// The settings of a client, for any number of connections. All have safe defaults; options that npm `ws` has are named as
+/// there.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ropeway::Error> {
+/// let ws = ropeway::Client::new()
+///     .header("authorization", "Bearer 1234")
+///     .subprotocols(["chat.v2"])
+///     .connect("ws://127.0.0.1:8005/chat")
+///     .await?;
+/// println!("we speak {:?}", ws.subprotocol());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Compression is in `connection`.
+    options: ClientOptions,
+    /// The first setting that cannot be: an error of each connection.
+    mistake: Option<ClientError>,
+    pub(super) connection: ConnectionSettings,
+    pub(super) mask: fn() -> [u8; 4],
+    pub(super) handshake_timeout: Duration,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            options: ClientOptions::default(),
+            mistake: None,
+            connection: ConnectionSettings::client(),
+            mask: random::mask,
+            handshake_timeout: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+/// Settings.
+impl Client {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a header with the opening handshake. Several of the same name are all sent.
+    ///
+    /// Text will do for both. If it cannot be a header, each connection of this client fails before anything is dialled.
+    ///
+    /// ```
+    /// use ropeway::http::header;
+    ///
+    /// let client = ropeway::Client::new().header("cookie", "id=1").header(header::ACCEPT_LANGUAGE, format!("{}, en", "de"));
+    /// ```
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                self.options.headers.append(name, value);
+                hide_secrets(&mut self.options.headers);
+            }
+            (Ok(name), Err(_)) => self.note(ClientError::InvalidHeaderValue(name)),
+            (Err(_), _) => self.note(ClientError::InvalidHeaderName),
+        }
+        self
+    }
+
+    /// Sends these headers with the opening handshake, and no others.
+    pub fn headers(mut self, mut headers: HeaderMap) -> Self {
+        hide_secrets(&mut headers);
+        self.options.headers = headers;
+        self
+    }
+
+    /// The `Origin` to send. None is sent by default: this is no browser.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.options.origin = Some(origin.into());
+        self
+    }
+
+    /// The subprotocols to offer, the preferred one first.
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
+    ///
+    /// ```
+    /// let limits = ropeway::HeadLimits { max_headers: 10_000, ..ropeway::HeadLimits::client() };
+    /// let client = ropeway::Client::new().head_limits(limits);
+    /// ```
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// How long connecting may take, from the name's resolution to the server's answer. 10 s by default.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// What gives each frame its masking key; by default the operating system's randomness does.
+    ///
+    /// RFC 6455 section 10.3 asks for keys that nobody can foretell: else whoever chooses the payload chooses the bytes on the
+    /// wire too, and could have a proxy between take them for a request. Where nobody else chooses payloads, as in a load
+    /// test, or no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
+    ///
+    /// A panic in it ends the connection on the spot, without a close frame and without the close event.
+    ///
+    /// ```
+    /// let client = ropeway::Client::new().generate_mask(|| [0; 4]);
+    /// ```
+    pub fn generate_mask(mut self, mask: fn() -> [u8; 4]) -> Self {
+        self.mask = mask;
+        self
+    }
+
+    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) is for other roots. By default
+    /// Mozilla's roots are trusted.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+}
+
+/// Settings of each connection.
+impl Client {
+    connection_setters!();
+
+    fn connection_settings(&mut self) -> &mut ConnectionSettings {
+        &mut self.connection
+    }
+}
+
+impl Client {
+    /// Keeps the first mistake.
+    fn note(&mut self, mistake: ClientError) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// What the opening handshake is to ask for, or the mistake that was made in saying so.
+    pub(super) fn options(&self) -> Result<ClientOptions, ClientError> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let mut options = self.options.clone();
+        options.deflate.clone_from(&self.connection.deflate);
+        Ok(options)
+    }
+}
