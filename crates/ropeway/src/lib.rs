@@ -92,7 +92,7 @@ pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::attach::{Attached, AttachedFuture, Layer};
-pub use server::{Route, Server, ServerBuilder};
+pub use server::{Remaining, Route, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 
 pub use bytes::Bytes;

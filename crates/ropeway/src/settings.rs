@@ -29,9 +29,7 @@ impl ConnectionSettings {
     }
 
     fn new(config: Config, deflate: Option<deflate::Options>) -> Self {
-        let mut settings = Self { config: Arc::default(), deflate, overflow: Overflow::default() };
-        settings.set_config(config);
-        settings
+        Self { config: Arc::new(config.auto_close(false)), deflate, overflow: Overflow::default() }
     }
 
     /// The limits and times, as a connection takes them.
@@ -45,7 +43,7 @@ impl ConnectionSettings {
     }
 
     pub(crate) fn set_config(&mut self, config: Config) {
-        self.config = Arc::new(Config { auto_close: false, ..config });
+        self.config = Arc::new(config.auto_close(false));
     }
 }
 
@@ -116,9 +114,9 @@ macro_rules! connection_setters {
             self
         }
 
-        /// How long the closing handshake may take. 10 s by default.
-        pub fn close_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.connection_settings().config_mut().close_timeout = timeout;
+        /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
+        pub fn close_timeout(mut self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
+            self.connection_settings().config_mut().close_timeout = timeout.into();
             self
         }
 

@@ -12,8 +12,15 @@ pub(crate) struct Terms {
     pub(crate) now: Instant,
     pub(crate) role: Role,
     pub(crate) auto_close: bool,
-    pub(crate) close_timeout: Duration,
+    pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
+}
+
+impl Terms {
+    /// The time at which closing is given up, if it ever is.
+    pub(super) fn close_deadline(self) -> Option<Instant> {
+        self.now.checked_add(self.close_timeout?)
+    }
 }
 
 /// Nothing more is received. The queue is written, then the transport is ended. Bytes that still come from the peer are
@@ -31,9 +38,9 @@ pub(crate) struct Lingering {
     pub(super) shutdown: Shutdown,
     pub(super) peer: Peer,
     /// The deadline of the current value of `shutdown`.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Option<Instant>,
     /// The deadline for all of it.
-    last: Instant,
+    last: Option<Instant>,
     /// The number of bytes that may still come, see [`LEFT`].
     pub(super) left: usize,
 }
@@ -66,7 +73,6 @@ pub(super) enum Peer {
 /// The most bytes of a peer that are read and thrown away after it was told to stop. A peer that reads nothing before
 /// it has written a whole message still gets our close frame, if no more than this is missing. A time limit alone would
 /// not bound the work, since a peer can send some gigabytes a second.
-/// gigabytes a second.
 pub(super) const LEFT: usize = 64 << 20;
 
 impl Lingering {
@@ -90,9 +96,9 @@ impl Lingering {
     }
 
     fn new(outcome: Closed, shutdown: Shutdown, peer: Peer, terms: Terms) -> Self {
-        let last = terms.now + terms.close_timeout;
+        let last = terms.close_deadline();
         let deadline = match shutdown {
-            Shutdown::Awaiting => last.min(terms.now + terms.end_timeout),
+            Shutdown::Awaiting => last.into_iter().chain(terms.now.checked_add(terms.end_timeout)).min(),
             Shutdown::Writing | Shutdown::Ending | Shutdown::Ended => last,
         };
         Self { outcome, shutdown, peer, deadline, last, left: LEFT }
@@ -107,7 +113,7 @@ impl Lingering {
     /// Returns whether to go on. If the server was given time to end the connection first, and did not, this side ends
     /// its half now.
     pub(super) fn timeout(&mut self, now: Instant) -> bool {
-        if self.shutdown != Shutdown::Awaiting || now >= self.last {
+        if self.shutdown != Shutdown::Awaiting || self.last.is_some_and(|last| now >= last) {
             return false;
         }
         self.peer = Peer::Done;

@@ -26,7 +26,7 @@ const TABLE: &str = "
 ";
 
 fn terms(now: Instant, auto_close: bool) -> Terms {
-    let close_timeout = Duration::from_secs(10);
+    let close_timeout = Some(Duration::from_secs(10));
     Terms { now, role: Role::Server, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
 }
 
@@ -72,7 +72,7 @@ fn input(life: &mut Life, input: &str, terms: Terms) -> u16 {
         "eof" => life.eof(terms),
         "answer" => life.answer(terms),
         "fail" => life.fail(Violation::MaskMissing, terms),
-        "timeout" => life.timeout(Terms { now: terms.now + terms.close_timeout, ..terms }),
+        "timeout" => life.timeout(Terms { now: terms.now + Duration::from_secs(10), ..terms }),
         "shutdown" => {
             if life.begin_shutdown(true) {
                 life.shutdown_done();

@@ -101,7 +101,7 @@ impl Client {
     /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
     ///
     /// ```
-    /// let limits = ropeway::HeadLimits { max_headers: 10_000, ..ropeway::HeadLimits::client() };
+    /// let limits = ropeway::HeadLimits::client().max_headers(10_000);
     /// let client = ropeway::Client::new().head_limits(limits);
     /// ```
     pub fn head_limits(mut self, limits: HeadLimits) -> Self {

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 use ropeway_proto::handshake::{self, Destination, Negotiated, Refusal, accept_from};
-use ropeway_proto::{Bytes, CloseCode, Role};
+use ropeway_proto::{Bytes, Role};
 
 use super::handshakes::Handshakes;
 use super::routes::{Routes, Service};
@@ -76,7 +76,7 @@ impl Gate {
         {
             tell_of_subprotocols();
         }
-        let handshake::Accepted { response, negotiated, destination } = accepted;
+        let handshake::Accepted { response, negotiated, destination, .. } = accepted;
         Ok(Accepted { response, negotiated, destination, service, place })
     }
 }
@@ -99,8 +99,9 @@ impl Upgrade {
         let proxies = &service.options.proxies;
         handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
         let handle = Handle::new(Arc::clone(&link));
-        if !place.open(handle.clone()) {
-            send_away(&handle);
+        if let Some(frame) = place.open(handle.clone()) {
+            // A shutdown has checked that it can be sent.
+            let _ = handle.close(frame.code, frame.reason);
         }
         guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (service, Opened { stream, core, link, handshake, leftover, place: Some(place) })
@@ -152,12 +153,6 @@ pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 pub(super) fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
     let old = std::mem::replace(&mut *write(lock), callback);
     drop(old);
-}
-
-/// Closes a connection because the server ends.
-pub(super) fn send_away(client: &Handle) {
-    // 1001 can be sent.
-    let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
 }
 
 impl fmt::Debug for Gate {

@@ -55,7 +55,7 @@ async fn a_client_asks_for_what_it_was_told_to() {
     let (_connecting, wire) = knock(&client, "ws://example.com:8005/path?query#not sent").await;
     assert_eq!(wire.take_written(), b"", "a fragment is no part of a WebSocket's URL");
     let (_connecting, wire) = knock(&client, "ws://example.com:8005/path?query").await;
-    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     assert_eq!(request.uri(), "/path?query");
     let headers = request.headers();
     let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
@@ -74,7 +74,7 @@ async fn a_client_asks_for_what_it_was_told_to() {
     let mut keys = Vec::new();
     for _ in 0..2 {
         let (_connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
-        let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+        let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
         assert_eq!(request.headers()["host"], "example.com");
         assert!(request.headers().contains_key("sec-websocket-extensions"));
         assert!(!request.headers().contains_key("origin"));
@@ -206,7 +206,7 @@ async fn many_clients_and_messages_find_their_way() {
     for task in tasks {
         task.await.unwrap();
     }
-    server.shutdown(SECOND).await;
+    server.shutdown().timeout(SECOND).await;
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn a_clients_limits_hold_for_servers() {
     assert_eq!(ws.recv().await.unwrap(), Some("fits".into()));
     assert!(matches!(ws.recv().await, Err(Error::Violation(_))));
 
-    let config = Config { max_payload: 1 << 30, ..Config::client() };
+    let config = Config::client().max_payload(1 << 30);
     let (mut ws, wire) = open_client(&Client::new().config(config)).await;
     wire.send(&[Frame::new(TEXT, "x".repeat(1000))]);
     assert_eq!(ws.recv().await.unwrap().unwrap().len(), 1000);
@@ -264,7 +264,7 @@ async fn a_clients_limits_hold_for_servers() {
 
 /// Answers a client that has asked, with that many headers more than an answer needs.
 fn answer_with_headers(wire: &Wire, more: usize) {
-    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let answer = accept(&request, &ServerOptions::default()).unwrap().response_bytes();
     let (head, end) = answer.split_at(answer.len() - 2);
     let more: Vec<_> = (0..more).map(|number| format!("x-{number}: v\r\n")).collect();
@@ -290,7 +290,7 @@ async fn a_client_takes_more_of_the_server_it_chose_than_a_server_takes_of_anyon
 
 #[tokio::test(start_paused = true)]
 async fn a_clients_limits_can_be_set() {
-    let client = Client::new().head_limits(Limits { max_headers: 50, ..Limits::default() });
+    let client = Client::new().head_limits(Limits::server().max_headers(50));
     let (connecting, wire) = knock(&client, "ws://example.com/").await;
     answer_with_headers(&wire, 50);
     let error = connecting.await.unwrap().unwrap_err();

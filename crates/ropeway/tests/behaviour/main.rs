@@ -31,6 +31,7 @@ mod rows;
 mod script;
 mod sending;
 mod settings;
+mod shutdown;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
