@@ -97,6 +97,7 @@ mod listen;
 mod log;
 #[cfg(all(test, unix, not(ropeway_loom)))]
 mod on_loops;
+mod once;
 mod overflow;
 mod pull;
 mod random;
@@ -104,7 +105,7 @@ mod server;
 mod settings;
 mod topic;
 
-pub use client::{Client, connect};
+pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
 pub use error::Error;
 pub use handle::{ConnectionId, Handle, Ping};
