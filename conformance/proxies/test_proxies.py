@@ -1,4 +1,4 @@
-"""nginx, HAProxy and Caddy in front of a ropeway server: whom it takes for the client, whatever the client writes itself.
+"""nginx, HAProxy and Caddy in front of a ropeway server: it finds the right client address, whatever the client itself writes.
 
 NGINX, HAPROXY, CADDY and BEHIND_PROXY name the programs; what they print goes to the file that PROXIES_LOG names, else nowhere.
 The client connects from 127.0.0.2 and the proxies from 127.0.0.1, which is what the server trusts.
@@ -21,7 +21,7 @@ CLIENT = "127.0.0.2"
 PROXY = "127.0.0.1"
 CLAIM = "6.6.6.6"
 
-# Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+# On an idle machine nothing here takes a second. A test that reaches this limit has found a hang.
 DEADLINE = 30
 
 NGINX = """
@@ -82,7 +82,7 @@ http://127.0.0.1:{port} {{
 
 
 class Process:
-    """A program, for the length of a `with`."""
+    """A program that runs while a `with` block does."""
 
     def __init__(self, *command, env=None):
         with open(os.environ.get("PROXIES_LOG", os.devnull), "ab") as log:
@@ -112,7 +112,7 @@ class Server(Process):
 
 
 class Proxy(Process):
-    """nginx, HAProxy or Caddy on a free port, started anew if another program took the port meanwhile."""
+    """nginx, HAProxy or Caddy on a free port. It is started again if another program has taken the port."""
 
     def __init__(self, kind, upstream, lines):
         for _ in range(5):
@@ -136,7 +136,7 @@ class Proxy(Process):
         raise AssertionError("the proxy does not listen; the log says why")
 
     def listens(self):
-        """Whether it takes connections, once it does or has ended."""
+        """Waits until it accepts connections or has ended. Returns whether it accepts them."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -157,7 +157,7 @@ def free_port():
 
 
 async def told(port, headers=(), origin=None):
-    """What the server tells a client behind the proxy: its address, and the host it asked for."""
+    """Returns what the server tells a client behind the proxy: the client's address, and the host it asked for."""
     async with asyncio.timeout(DEADLINE):
         async with websockets.asyncio.client.connect(
             f"ws://{PROXY}:{port}/",
@@ -197,7 +197,7 @@ class Nginx(Behind):
         self.assertEqual(await self.client(port, CLAIM), CLIENT)
 
     async def test_without_a_line_the_proxy_is_the_client_and_a_claim_is_believed(self):
-        # The proxy passes on what the client wrote, and nothing shows that it is not the proxy's: the documentation says so.
+        # The proxy passes on the header that the client wrote, and the server cannot tell. The documentation warns of this.
         port = self.behind(NGINX)
         self.assertEqual(await self.client(port), PROXY)
         self.assertEqual(await self.client(port, CLAIM), CLAIM)

@@ -1,4 +1,4 @@
-//! A client's connection, fed with what a server may send.
+//! A client's connection that gets arbitrary bytes from a server.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

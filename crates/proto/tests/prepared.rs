@@ -1,4 +1,5 @@
-//! Messages for many connections: each sends them as it would send any other, however much of the work is shared.
+//! Messages for many connections: each connection sends them as it would send any other message, however much work is
+//! shared.
 
 #![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
 
@@ -15,25 +16,25 @@ use ropeway_proto::{Config, Connection, Event, Input, Message, Prepared, Role};
 
 const CLIENT: Role = Role::Client { mask: || [0x37, 0xfa, 0x21, 0x3d] };
 
-/// What everybody is told to send.
+/// An instruction for all connections.
 #[derive(Clone, Debug)]
 enum Order {
-    /// A message that is everybody's.
+    /// A message for all connections.
     Prepared(Message),
-    /// The same where room was promised.
+    /// The same, after room was promised.
     Promised(Message),
-    /// A message of each one's own.
+    /// A message for one connection alone.
     Own(Message),
     /// A part of a message in fragments, and whether it is the last.
     Fragment(Message, bool),
-    /// What waits is written.
+    /// All that waits is written.
     Write,
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Without context takeover to the byte; limits, thresholds and fragments included.
+    /// Equal to the byte, without context takeover. Limits, thresholds and fragments are included.
     #[test]
     fn what_is_everybodys_is_sent_like_any_other_message(
         everybody in vec((role(), option::of((params(), 0..400_usize))), 1..5),
@@ -73,7 +74,7 @@ proptest! {
         }
     }
 
-    /// Peers with windows of all sizes, kept or not, hear all of it, and it was compressed once a size at most.
+    /// Peers with windows of all sizes, kept or not, receive all of it. It was compressed at most once for each size.
     #[test]
     fn what_is_everybodys_is_heard_by_everybody_between_messages_of_their_own(
         everybody in vec(option::of((params(), 0..400_usize)), 1..6),
@@ -96,7 +97,7 @@ proptest! {
                     Order::Fragment(..) | Order::Write => prop_assert_eq!(heard, None),
                 }
             }
-            // From 9 to 12 bits: that is how far a deflater looks back by default.
+            // Windows of 9 to 12 bits: by default a deflater does not look back further.
             prop_assert!(prepared.compressions() <= 4);
         }
     }
@@ -153,7 +154,7 @@ fn prepared(order: &Order) -> Prepared {
     }
 }
 
-/// Whether a message finds room is not the point here.
+/// Whether a message finds room does not matter here.
 fn follow(connection: &mut Connection, order: &Order, prepared: &Prepared) {
     let _ = match order {
         Order::Prepared(_) => connection.send_prepared(prepared),
@@ -165,7 +166,7 @@ fn follow(connection: &mut Connection, order: &Order, prepared: &Prepared) {
     work(connection);
 }
 
-/// What is longer than a slice is compressed later.
+/// The part of a message behind its first slice is compressed later.
 fn work(connection: &mut Connection) {
     while connection.has_work() {
         connection.handle_work(true);

@@ -73,7 +73,6 @@ pub(super) enum Peer {
 /// The most bytes of a peer that are read and thrown away after it was told to stop. A peer that reads nothing before
 /// it has written a whole message still gets our close frame, if no more than this is missing. A time limit alone would
 /// not bound the work, since a peer can send some gigabytes a second.
-/// gigabytes a second.
 pub(super) const LEFT: usize = 64 << 20;
 
 impl Lingering {
