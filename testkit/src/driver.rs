@@ -47,7 +47,7 @@ impl Driver {
         let now = Instant::now();
         let end = match role {
             Role::Server => proto::Role::Server,
-            Role::Client => proto::Role::Client { mask: || wire::KEY },
+            Role::Client => proto::Role::client(|| wire::KEY),
         };
         let mut connection = Connection::new(end, Arc::new(configure(role, config)), now);
         if let Some(deflate) = &config.deflate {
