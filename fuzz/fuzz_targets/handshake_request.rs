@@ -1,5 +1,5 @@
-//! A server's half of the opening handshake, fed with a request: read whole or in single bytes it is judged the same, and
-//! the answer is one that a client can read.
+//! A server's half of the opening handshake, with an arbitrary request: the result is the same whether it is read whole
+//! or in single bytes, and a client can read the answer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use ropeway_proto::deflate;
 use ropeway_proto::handshake::{ForwardedHeader, HeadReader, Limits, ServerOptions, accept_from, encode_response};
 
 fuzz_target!(|data: &[u8]| {
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     let whole = reader.handle_request(data);
     assert_eq!(format!("{whole:?}"), in_single_bytes(data));
     let Ok(Some((request, consumed))) = whole else { return };
@@ -25,13 +25,13 @@ fuzz_target!(|data: &[u8]| {
         Ok(accepted) => encode_response(&accepted.response.map(|_| "")),
         Err(refusal) => encode_response(&refusal.to_response()),
     };
-    let read = HeadReader::new(Limits::default()).handle_response(&answer);
+    let read = HeadReader::new(Limits::client()).handle_response(&answer);
     assert!(matches!(read, Ok(Some(_))), "{read:?} of {:?}", String::from_utf8_lossy(&answer));
 });
 
-/// The same, byte for byte; how much of the last byte's piece was taken is put back in terms of the whole.
+/// The same, one byte at a time. The number of bytes consumed is counted from the start of the input.
 fn in_single_bytes(data: &[u8]) -> String {
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     for (index, byte) in data.iter().enumerate() {
         match reader.handle_request(std::slice::from_ref(byte)) {
             Ok(None) => {}

@@ -1,10 +1,12 @@
-//! What a case says about configuration, and what follows for both directions of a compressed connection.
+//! The configuration of a case, and what follows from it for both directions of a compressed connection.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::role::Role;
 
-/// What differs from the default configuration; the names are those of `ropeway_proto::Config`.
+/// The differences from the default configuration. The names are those of `ropeway_proto::Config`.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "ropeway_proto::Config documents them")]
@@ -13,18 +15,63 @@ pub struct Config {
     pub max_fragments: Option<u32>,
     pub max_control_rate: Option<u32>,
     pub max_buffered: Option<usize>,
-    pub message_timeout_ms: Option<u64>,
-    pub ping_interval_ms: Option<u64>,
-    pub ping_timeout_ms: Option<u64>,
-    pub close_timeout_ms: Option<u64>,
-    pub end_timeout_ms: Option<u64>,
+    pub message_timeout_ms: Option<Time>,
+    pub ping_interval_ms: Option<Time>,
+    pub ping_timeout_ms: Option<Time>,
+    pub close_timeout_ms: Option<Time>,
+    pub end_timeout_ms: Option<Time>,
     pub auto_pong: Option<bool>,
     pub auto_close: Option<bool>,
-    /// What permessage-deflate was negotiated with; absent if it wasn't.
+    /// The agreed parameters of permessage-deflate. Absent if it was not negotiated.
     pub deflate: Option<Deflate>,
 }
 
-/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and from what length on we compress.
+/// A time of a configuration: a number of milliseconds, or `"never"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "Number")]
+pub enum Time {
+    /// Milliseconds.
+    Ms(u64),
+    /// It never comes.
+    Never,
+}
+
+impl Time {
+    /// Returns the time, or `None` if it never comes.
+    pub(crate) fn into_duration(self) -> Option<Duration> {
+        match self {
+            Self::Ms(ms) => Some(Duration::from_millis(ms)),
+            Self::Never => None,
+        }
+    }
+
+    /// Returns the time, or one that no clock reaches.
+    pub(crate) fn or_longest(self) -> Duration {
+        self.into_duration().unwrap_or(Duration::MAX)
+    }
+}
+
+/// A [`Time`] as TOML has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Ms(u64),
+    Word(String),
+}
+
+impl TryFrom<Number> for Time {
+    type Error = String;
+
+    fn try_from(number: Number) -> Result<Self, String> {
+        match number {
+            Number::Ms(ms) => Ok(Self::Ms(ms)),
+            Number::Word(word) if word == "never" => Ok(Self::Never),
+            Number::Word(word) => Err(format!("a time is a number of ms or \"never\", not {word:?}")),
+        }
+    }
+}
+
+/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and the shortest message that we compress.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "RFC 7692 documents them")]

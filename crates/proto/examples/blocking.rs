@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     let (accepted, leftover) = loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
@@ -83,7 +83,7 @@ fn echo(connection: &mut Connection, bytes: &mut [u8]) {
     let mut input = Input::new(bytes);
     while let Some(event) = connection.handle_input(&mut input, Instant::now()) {
         if let Event::Message(message) = event {
-            // There is room: what is queued is written before the next read. It fails once the connection closes.
+            // There is room: the queue is written before the next read. This fails once the connection closes.
             let _ = connection.send_promised(message);
         }
     }

@@ -7,13 +7,17 @@ use crate::buffers::Buffers;
 
 /// The limits and times of a connection. One is shared by all connections of a server.
 ///
+/// Begin with [`Config::server`] or [`Config::client`] and change it with the setters, each of which has the name of its field.
+/// Times that are too long for the clock to reach, such as [`Duration::MAX`], never come.
+///
 /// ```
 /// use ropeway_proto::Config;
 ///
-/// let config = Config { max_payload: 64 * 1024, ..Config::server() };
-/// assert!(config.auto_pong);
+/// let config = Config::server().max_payload(64 * 1024).ping_interval(None);
+/// assert!(config.auto_pong && config.max_payload == 64 * 1024);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The most bytes a received message may have, inflated. More is answered with close code 1009, as soon as a header
     /// announces it. A server's default is 16 MiB, enough for any message that is not really a file, and small enough that
@@ -40,8 +44,9 @@ pub struct Config {
     /// of network on a phone.
     pub ping_timeout: Duration,
     /// How long the closing handshake may take, with all that is queued before it, and with the wait for the transport's end
-    /// where the connection failed. 10 s.
-    pub close_timeout: Duration,
+    /// where the connection failed. 10 s. `None` waits as long as it takes: for a driver with a time of its own, which then
+    /// [terminates](crate::Connection::terminate) the connection.
+    pub close_timeout: Option<Duration>,
     /// How long a client waits after the closing handshake for the server to end the transport, before it does so itself. A
     /// server waits for nobody then (RFC 6455 section 7.1.1). 1 s: some round trips, and no more than a program that ends
     /// may keep its user waiting.
@@ -70,7 +75,7 @@ impl Config {
             message_timeout: None,
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Duration::from_secs(20),
-            close_timeout: Duration::from_secs(10),
+            close_timeout: Some(Duration::from_secs(10)),
             end_timeout: Duration::from_secs(1),
             auto_pong: true,
             auto_close: true,
@@ -85,8 +90,77 @@ impl Config {
     }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self::server()
+/// Setters. Each has the name of its field, which says more.
+impl Config {
+    /// The most bytes a received message may have, inflated: see the field [`max_payload`](Self#structfield.max_payload).
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+
+    /// The most frames a message may be cut into: see the field [`max_fragments`](Self#structfield.max_fragments).
+    pub fn max_fragments(mut self, fragments: u32) -> Self {
+        self.max_fragments = fragments;
+        self
+    }
+
+    /// The most control frames a peer may send within a second: see the field [`max_control_rate`](Self#structfield.max_control_rate).
+    pub fn max_control_rate(mut self, frames_a_second: u32) -> Self {
+        self.max_control_rate = frames_a_second;
+        self
+    }
+
+    /// From how many bytes waiting to be written on messages are refused: see the field [`max_buffered`](Self#structfield.max_buffered).
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.max_buffered = bytes;
+        self
+    }
+
+    /// How long a message may take from its first byte to its last: see the field [`message_timeout`](Self#structfield.message_timeout).
+    pub fn message_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.message_timeout = time.into();
+        self
+    }
+
+    /// After how long a silence a ping is sent: see the field [`ping_interval`](Self#structfield.ping_interval).
+    pub fn ping_interval(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.ping_interval = time.into();
+        self
+    }
+
+    /// How long after such a ping the peer counts as gone: see the field [`ping_timeout`](Self#structfield.ping_timeout).
+    pub fn ping_timeout(mut self, time: Duration) -> Self {
+        self.ping_timeout = time;
+        self
+    }
+
+    /// How long the closing handshake may take: see the field [`close_timeout`](Self#structfield.close_timeout).
+    pub fn close_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.close_timeout = time.into();
+        self
+    }
+
+    /// How long a client waits for the server to end the transport: see the field [`end_timeout`](Self#structfield.end_timeout).
+    pub fn end_timeout(mut self, time: Duration) -> Self {
+        self.end_timeout = time;
+        self
+    }
+
+    /// Whether pings are answered without being asked: see the field [`auto_pong`](Self#structfield.auto_pong).
+    pub fn auto_pong(mut self, on: bool) -> Self {
+        self.auto_pong = on;
+        self
+    }
+
+    /// Whether the peer's close frame, or the end of its half of the transport, is answered at once: see the field [`auto_close`](Self#structfield.auto_close).
+    pub fn auto_close(mut self, on: bool) -> Self {
+        self.auto_close = on;
+        self
+    }
+
+    /// Where buffers of large messages come from: see the field [`buffers`](Self#structfield.buffers).
+    pub fn buffers(mut self, buffers: impl Into<Option<Arc<Buffers>>>) -> Self {
+        self.buffers = buffers.into();
+        self
     }
 }

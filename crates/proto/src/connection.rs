@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// Which end this is.
-    pub const fn role(&self) -> Role {
+    pub const fn role(&self) -> &Role {
         self.encoder.role()
     }
 
@@ -386,6 +386,6 @@ impl Connection {
     }
 
     fn message_deadline(&self) -> Option<Instant> {
-        Some(self.assembler.unfinished_since()? + self.config.message_timeout?)
+        self.assembler.unfinished_since()?.checked_add(self.config.message_timeout?)
     }
 }

@@ -83,11 +83,11 @@ impl Keepalive {
     /// When to call [`Keepalive::due`] next.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
         let interval = config.ping_interval?;
-        Some(if self.is_unanswered() {
-            self.time(self.asked) + config.ping_timeout
+        if self.is_unanswered() {
+            self.time(self.asked).checked_add(config.ping_timeout)
         } else {
-            self.time(self.heard) + interval
-        })
+            self.time(self.heard).checked_add(interval)
+        }
     }
 
     /// Returns what has to be done at this time.
@@ -209,7 +209,7 @@ mod tests {
             keepalive.heard(now);
             assert_eq!(keepalive.due(&config, now + 19 * SECOND), Due::Nothing);
         }
-        let config = Config { ping_interval: Some(30 * 24 * 3_600 * SECOND), ..config };
+        let config = config.ping_interval(30 * 24 * 3_600 * SECOND);
         now += 30 * 24 * 3_600 * SECOND;
         assert_eq!(keepalive.due(&config, now), Due::Ping([0, 0, 0, 1]));
         assert_eq!(keepalive.due(&config, now + 19 * SECOND), Due::Nothing, "though so much time has passed");

@@ -49,7 +49,7 @@ enum State {
     /// Our close frame is queued or sent, and the peer's has not come. Messages may still come.
     CloseSent {
         /// The time until which the peer's close frame is waited for.
-        deadline: Instant,
+        deadline: Option<Instant>,
     },
     /// Nothing more is sent or received, and the transport has not ended.
     Lingering(Lingering),
@@ -63,7 +63,7 @@ struct Unanswered {
     /// Clean if the peer's close frame came, unclean if the peer ended its half without one.
     outcome: Closed,
     /// The time at which this side answers by itself.
-    deadline: Instant,
+    deadline: Option<Instant>,
     /// Whether the peer has ended its half of the transport.
     is_ended: bool,
     /// The number of bytes that may still come behind the close frame, see [`LEFT`].
@@ -77,9 +77,7 @@ impl Life {
     /// The user closes the connection. Returns whether the user's close frame is to be queued.
     pub(crate) fn close(&mut self, terms: Terms) -> bool {
         let (next, is_sent) = match self.take() {
-            State::Open | State::Fragmenting(_) => {
-                (State::CloseSent { deadline: terms.now + terms.close_timeout }, true)
-            }
+            State::Open | State::Fragmenting(_) => (State::CloseSent { deadline: terms.close_deadline() }, true),
             // The user's close frame is the answer.
             State::Unanswered(unanswered) => (State::Lingering(unanswered.linger(terms)), true),
             state @ (State::CloseSent { .. } | State::Lingering(_) | State::Closed(_)) => (state, false),
@@ -339,7 +337,7 @@ impl Life {
                 State::CloseSent { deadline }
                 | State::Unanswered(Unanswered { deadline, .. })
                 | State::Lingering(Lingering { deadline, .. }),
-            ) => Some(*deadline),
+            ) => *deadline,
             None | Some(State::Open | State::Fragmenting(_) | State::Closed(_)) => None,
         }
     }
@@ -375,7 +373,7 @@ impl Life {
 impl Unanswered {
     fn new(outcome: Closed, fragments: Option<Fragments>, terms: Terms) -> Self {
         let is_ended = !outcome.clean;
-        Self { outcome, deadline: terms.now + terms.close_timeout, is_ended, left: LEFT, fragments }
+        Self { outcome, deadline: terms.close_deadline(), is_ended, left: LEFT, fragments }
     }
 
     /// The close frame that answers the peer's, if one came. RFC 6455 section 5.5.1: the answer "typically echos the status

@@ -10,7 +10,16 @@ use crate::code::CloseCode;
 use crate::error::Violation;
 
 /// How a connection ended.
+///
+/// ```
+/// use ropeway_proto::{Cause, CloseFrame, Closed};
+///
+/// let closed = Closed::clean(CloseFrame::new(1001, "restart"));
+/// assert!(closed.clean && !closed.is_lost());
+/// assert!(Closed::abnormal(Cause::Eof).is_lost());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Closed {
     /// The code of the peer's close frame. [`CloseCode::NONE`] if that frame carried no code, [`CloseCode::ABNORMAL`]
     /// if no close frame came.
@@ -29,14 +38,14 @@ impl Closed {
         !self.clean && self.cause != Cause::Terminated
     }
 
-    /// The closing handshake was done: the peer's close frame carried `frame`.
-    pub(crate) fn clean(frame: Option<CloseFrame>) -> Self {
-        let frame = frame.unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
+    /// The closing handshake was done: the peer's close frame carried `frame`, or nothing.
+    pub fn clean(frame: impl Into<Option<CloseFrame>>) -> Self {
+        let frame = frame.into().unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
         Self { code: frame.code, reason: frame.reason, clean: true, cause: Cause::Handshake }
     }
 
-    /// No close frame came from the peer (RFC 6455 section 7.1.5: such an end counts as 1006).
-    pub(crate) fn abnormal(cause: Cause) -> Self {
+    /// No close frame came from the peer, for this cause (RFC 6455 section 7.1.5: such an end counts as 1006).
+    pub fn abnormal(cause: Cause) -> Self {
         Self { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause }
     }
 }
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_close_reads_as_a_sentence() {
-        let closed = Closed::clean(Some(CloseFrame::new(4000, "bye")));
+        let closed = Closed::clean(CloseFrame::new(4000, "bye"));
         assert_eq!(closed.to_string(), "4000 (private use) \"bye\"");
         assert!(Closed::abnormal(Cause::Eof).to_string().starts_with("1006 (abnormal closure): the transport ended"));
     }

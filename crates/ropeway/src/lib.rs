@@ -91,7 +91,7 @@ pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::attach::{Attached, AttachedFuture, Layer};
-pub use server::{Accept, Route, RouteError, Server, ServerBuilder};
+pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 
 pub use bytes::Bytes;
@@ -107,6 +107,10 @@ pub use ropeway_proto::{
 /// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
+
+// It is text alone, so a program that uses the crate has none of it.
+#[cfg(doc)]
+pub mod guide;
 
 /// The README's examples are compiled with the tests.
 #[cfg(all(doctest, feature = "axum"))]

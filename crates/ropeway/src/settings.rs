@@ -29,9 +29,7 @@ impl ConnectionSettings {
     }
 
     fn new(config: Config, deflate: Option<deflate::Options>) -> Self {
-        let mut settings = Self { config: Arc::default(), deflate, overflow: Overflow::default() };
-        settings.set_config(config);
-        settings
+        Self { config: for_handlers(config), deflate, overflow: Overflow::default() }
     }
 
     /// The limits and times, as a connection takes them.
@@ -45,8 +43,13 @@ impl ConnectionSettings {
     }
 
     pub(crate) fn set_config(&mut self, config: Config) {
-        self.config = Arc::new(Config { auto_close: false, ..config });
+        self.config = for_handlers(config);
     }
+}
+
+/// Sets the switches that are not the user's: the handler says whether the peer's close frame is answered at once.
+fn for_handlers(config: Config) -> Arc<Config> {
+    Arc::new(config.auto_close(false))
 }
 
 /// The setters of a connection's settings, for a type with a method
@@ -111,8 +114,9 @@ macro_rules! connection_setters {
             self.change(move |settings| settings.config_mut().ping_timeout = timeout)
         }
 
-        /// How long the closing handshake may take. 10 s by default.
-        pub fn close_timeout(self, timeout: std::time::Duration) -> Self {
+        /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
+        pub fn close_timeout(self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
+            let timeout = timeout.into();
             self.change(move |settings| settings.config_mut().close_timeout = timeout)
         }
 

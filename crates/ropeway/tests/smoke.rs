@@ -27,7 +27,7 @@ async fn an_echo_server_with_listeners_answers_a_client_that_pulls() {
     let closed = ws.close(4000, "enough").await.unwrap();
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::from(4000), "enough", true));
     assert_eq!(ws.ready_state(), ReadyState::Closed);
-    server.shutdown(Duration::from_secs(5)).await;
+    server.shutdown().timeout(Duration::from_secs(5)).await;
     running.await.unwrap().unwrap();
 }
 

@@ -54,6 +54,39 @@ impl Default for ClientOptions {
     }
 }
 
+/// Setters. Each has the name of its field, which says more.
+impl ClientOptions {
+    /// Headers to send besides the handshake's own: see the field [`headers`](Self#structfield.headers).
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The value of `Origin`: see the field [`origin`](Self#structfield.origin).
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The subprotocols to offer: see the field [`subprotocols`](Self#structfield.subprotocols).
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How permessage-deflate is offered: see the field [`deflate`](Self#structfield.deflate).
+    pub fn deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
+        self.deflate = options.into();
+        self
+    }
+
+    /// How much the head of the answer may cost: see the field [`limits`](Self#structfield.limits).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
 /// A client's opening handshake, from the request to the check of the answer.
 ///
 /// Write [`request_bytes`](Self::request_bytes), and pass what is read to [`handle`](Self::handle) until it returns an
@@ -87,6 +120,7 @@ enum State {
 
 /// A handshake that both sides have agreed to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Opened {
     /// The terms for making the connection.
     pub negotiated: Negotiated,

@@ -8,8 +8,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::fields;
 
-/// Limits for a peer's head. The default is a server's.
+/// Limits for a peer's head.
+///
+/// ```
+/// use ropeway_proto::handshake::Limits;
+///
+/// let limits = Limits::server().max_headers(200);
+/// assert_eq!((limits.max_head, limits.max_headers), (16 * 1024, 200));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The most bytes of a head, its final empty line included. A server takes 16 KiB by default: browsers send a few
     /// hundred bytes, and up to about 8 KiB where cookies and tokens have grown, which is also where most proxies stop.
@@ -30,11 +38,17 @@ impl Limits {
     pub fn client() -> Self {
         Self { max_head: 256 * 1024, max_headers: 2_000 }
     }
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self::server()
+    /// The most bytes of a head: see the field [`max_head`](Self#structfield.max_head).
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.max_head = bytes;
+        self
+    }
+
+    /// The most header lines: see the field [`max_headers`](Self#structfield.max_headers).
+    pub fn max_headers(mut self, lines: usize) -> Self {
+        self.max_headers = lines;
+        self
     }
 }
 
@@ -46,7 +60,7 @@ const MOST_HEADERS: usize = 24_576;
 /// ```
 /// use ropeway_proto::handshake::{HeadReader, Limits};
 ///
-/// let mut reader = HeadReader::new(Limits::default());
+/// let mut reader = HeadReader::new(Limits::server());
 /// assert!(reader.handle_request(b"GET /chat HTTP/1.1\r\nHost: exam")?.is_none());
 /// let bytes = b"ple.com\r\n\r\nwhat follows";
 /// let (request, consumed) = reader.handle_request(bytes)?.expect("the head is whole");
@@ -382,7 +396,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_limit_is_kept_of_endless_bytes() {
-        let mut reader = HeadReader::new(Limits::default());
+        let mut reader = HeadReader::new(Limits::server());
         let endless = vec![b'a'; 1 << 20];
         assert_eq!(reader.handle_request(&endless).unwrap_err(), HeadError::TooLarge { limit: 16 * 1024 });
         assert!(reader.buf.len() <= 16 * 1024);
@@ -391,7 +405,7 @@ mod tests {
     #[test]
     fn a_reader_goes_on_with_the_next_head() {
         let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nbody";
-        let mut reader = HeadReader::new(Limits::default());
+        let mut reader = HeadReader::new(Limits::server());
         let (first, consumed) = reader.handle_response(bytes).unwrap().unwrap();
         assert_eq!(first.status(), StatusCode::CONTINUE);
         assert!(reader.is_empty());
@@ -421,7 +435,7 @@ mod tests {
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", HeadError::HeaderName),
             (b"GET / HTTP/1.1\r\nA: \0\r\n\r\n", HeadError::HeaderValue),
         ] {
-            assert_eq!(read(Limits::default(), &[head]).unwrap_err(), error, "{:?}", String::from_utf8_lossy(head));
+            assert_eq!(read(Limits::server(), &[head]).unwrap_err(), error, "{:?}", String::from_utf8_lossy(head));
         }
     }
 
@@ -434,7 +448,7 @@ mod tests {
             ("CONNECT example.com:443 HTTP/1.1", ""),
             ("\r\n\r\nGET /a HTTP/1.0", "/a"),
         ] {
-            let request = read(Limits::default(), &[line.as_bytes(), b"\r\n\r\n"]).expect(line).expect(line);
+            let request = read(Limits::server(), &[line.as_bytes(), b"\r\n\r\n"]).expect(line).expect(line);
             assert_eq!(request.uri().path(), path, "{line}");
         }
     }

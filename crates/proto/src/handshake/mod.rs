@@ -10,11 +10,11 @@
 //! ```
 //! use ropeway_proto::handshake::{ClientHandshake, ClientOptions, HeadReader, Limits, ServerOptions, accept};
 //!
-//! The nonce comes from a random source. In a program the bytes come from a socket, here they come from memory.
+//! // The nonce comes from a random source. The bytes come from a socket; here they come from memory.
 //! let target = "ws://example.com/chat".parse()?;
 //! let mut client = ClientHandshake::new(&target, &ClientOptions::default(), [7; 16])?;
 //!
-//! let mut head = HeadReader::new(Limits::default());
+//! let mut head = HeadReader::new(Limits::server());
 //! let (request, _) = head.handle_request(&client.request_bytes())?.expect("the request came whole");
 //! let accepted = accept(&request, &ServerOptions::default())?;
 //!

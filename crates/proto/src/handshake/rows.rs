@@ -171,7 +171,7 @@ fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
 
 /// Answers a request that comes in pieces, and returns the bytes that are left over.
 fn serve(pieces: &[&[u8]], options: &ServerOptions) -> (Response<String>, Vec<u8>) {
-    let mut reader = HeadReader::new(Limits::default());
+    let mut reader = HeadReader::new(Limits::server());
     for (index, piece) in pieces.iter().enumerate() {
         let (request, consumed) = match reader.handle_request(piece) {
             Ok(None) => continue,

@@ -41,8 +41,42 @@ pub struct ServerOptions {
     pub proxies: Proxies,
 }
 
+/// Setters. Each has the name of its field, which says more.
+impl ServerOptions {
+    /// The subprotocols that the server speaks: see the field [`subprotocols`](Self#structfield.subprotocols).
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether any subprotocol is agreed on: see the field [`any_subprotocol`](Self#structfield.any_subprotocol).
+    pub fn any_subprotocol(mut self, on: bool) -> Self {
+        self.any_subprotocol = on;
+        self
+    }
+
+    /// How permessage-deflate is negotiated: see the field [`deflate`](Self#structfield.deflate).
+    pub fn deflate(mut self, options: impl Into<Option<deflate::Options>>) -> Self {
+        self.deflate = options.into();
+        self
+    }
+
+    /// Which web pages may connect: see the field [`origins`](Self#structfield.origins).
+    pub fn origins(mut self, origins: OriginPolicy) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Which proxies are believed: see the field [`proxies`](Self#structfield.proxies).
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+}
+
 /// A handshake that the server agrees to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Accepted {
     /// The 101. Headers such as cookies may be added to it.
     pub response: Response<()>,

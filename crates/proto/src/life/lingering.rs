@@ -3,17 +3,23 @@
 use std::time::{Duration, Instant};
 
 use crate::outcome::Closed;
-use crate::role::Role;
 
 /// Facts that decide, with the state, how a connection ends: the time, the role, and a part of
 /// [`Config`](crate::Config).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) now: Instant,
-    pub(crate) role: Role,
+    pub(crate) is_server: bool,
     pub(crate) auto_close: bool,
-    pub(crate) close_timeout: Duration,
+    pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
+}
+
+impl Terms {
+    /// The time at which closing is given up, if it ever is.
+    pub(super) fn close_deadline(self) -> Option<Instant> {
+        self.now.checked_add(self.close_timeout?)
+    }
 }
 
 /// Nothing more is received. The queue is written, then the transport is ended. Bytes that still come from the peer are
@@ -31,9 +37,9 @@ pub(crate) struct Lingering {
     pub(super) shutdown: Shutdown,
     pub(super) peer: Peer,
     /// The deadline of the current value of `shutdown`.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Option<Instant>,
     /// The deadline for all of it.
-    last: Instant,
+    last: Option<Instant>,
     /// The number of bytes that may still come, see [`LEFT`].
     pub(super) left: usize,
 }
@@ -66,16 +72,15 @@ pub(super) enum Peer {
 /// The most bytes of a peer that are read and thrown away after it was told to stop. A peer that reads nothing before
 /// it has written a whole message still gets our close frame, if no more than this is missing. A time limit alone would
 /// not bound the work, since a peer can send some gigabytes a second.
-/// gigabytes a second.
 pub(super) const LEFT: usize = 64 << 20;
 
 impl Lingering {
     /// Both close frames are sent or queued. `is_ended` says whether the peer has ended its half, too.
     pub(super) fn clean(outcome: Closed, is_ended: bool, terms: Terms) -> Self {
-        match terms.role {
+        match terms.is_server {
             _ if is_ended => Self::new(outcome, Shutdown::Writing, Peer::Ended, terms),
-            Role::Server => Self::new(outcome, Shutdown::Writing, Peer::Done, terms),
-            Role::Client { .. } => Self::new(outcome, Shutdown::Awaiting, Peer::Awaited, terms),
+            true => Self::new(outcome, Shutdown::Writing, Peer::Done, terms),
+            false => Self::new(outcome, Shutdown::Awaiting, Peer::Awaited, terms),
         }
     }
 
@@ -90,9 +95,9 @@ impl Lingering {
     }
 
     fn new(outcome: Closed, shutdown: Shutdown, peer: Peer, terms: Terms) -> Self {
-        let last = terms.now + terms.close_timeout;
+        let last = terms.close_deadline();
         let deadline = match shutdown {
-            Shutdown::Awaiting => last.min(terms.now + terms.end_timeout),
+            Shutdown::Awaiting => last.into_iter().chain(terms.now.checked_add(terms.end_timeout)).min(),
             Shutdown::Writing | Shutdown::Ending | Shutdown::Ended => last,
         };
         Self { outcome, shutdown, peer, deadline, last, left: LEFT }
@@ -107,7 +112,7 @@ impl Lingering {
     /// Returns whether to go on. If the server was given time to end the connection first, and did not, this side ends
     /// its half now.
     pub(super) fn timeout(&mut self, now: Instant) -> bool {
-        if self.shutdown != Shutdown::Awaiting || now >= self.last {
+        if self.shutdown != Shutdown::Awaiting || self.last.is_some_and(|last| now >= last) {
             return false;
         }
         self.peer = Peer::Done;

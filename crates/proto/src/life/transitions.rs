@@ -8,7 +8,6 @@ use super::{CloseFrame, Life, State, Terms};
 use crate::code::CloseCode;
 use crate::error::Violation;
 use crate::outcome::Cause;
-use crate::role::Role;
 
 /// One row an input, one column a state. Each cell is the next state; a `+` means that a close frame is queued.
 const TABLE: &str = "
@@ -26,8 +25,8 @@ const TABLE: &str = "
 ";
 
 fn terms(now: Instant, auto_close: bool) -> Terms {
-    let close_timeout = Duration::from_secs(10);
-    Terms { now, role: Role::Server, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
+    let close_timeout = Some(Duration::from_secs(10));
+    Terms { now, is_server: true, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
 }
 
 /// A life in this state, in which the peer has closed with 4000.
@@ -72,7 +71,7 @@ fn input(life: &mut Life, input: &str, terms: Terms) -> u16 {
         "eof" => life.eof(terms),
         "answer" => life.answer(terms),
         "fail" => life.fail(Violation::MaskMissing, terms),
-        "timeout" => life.timeout(Terms { now: terms.now + terms.close_timeout, ..terms }),
+        "timeout" => life.timeout(Terms { now: terms.now + Duration::from_secs(10), ..terms }),
         "shutdown" => {
             if life.begin_shutdown(true) {
                 life.shutdown_done();

@@ -1,43 +1,64 @@
-//! The connections that a server has, and the word to stop.
+//! The list of a server's connections and of the pull handlers that run for them, and its signal to stop.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ropeway_proto::CloseFrame;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::handle::Handle;
 
-/// The connections that a server has.
+/// The connections of a server, and whether it is stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     shared: Mutex<Shared>,
-    /// Told when it is stopped, and when the last connection has gone.
+    /// Notified when the server is stopped, when the last connection and the last pull handler have gone, and when a shutdown is
+    /// done.
     changed: Notify,
 }
 
+/// ```text
+///   stop = None ── a shutdown begins ──► Some(its close frame) ── it is done ──► is_done
+/// ```
 #[derive(Debug, Default)]
 struct Shared {
-    stopped: bool,
-    /// Places that are taken: by connections, and by handshakes that were judged good, which have no handle yet.
+    /// The close frame of the shutdown that began last. Once it is there, no more places are given.
+    stop: Option<CloseFrame>,
+    /// Whether a shutdown is done, with or without connections that are left.
+    is_done: bool,
+    /// Places that are taken: by connections, and by accepted handshakes, which have no handle yet.
     places: Slab<Option<Handle>>,
+    /// How many pull handlers run.
+    handlers: usize,
 }
 
-/// A place among a server's connections, given up when dropped.
+tokio::task_local! {
+    /// The server for whose connection a pull handler runs, as long as it does.
+    static WITHIN: Running;
+}
+
+/// A pull handler that runs; it has ended when this is dropped.
+struct Running {
+    clients: Arc<Clients>,
+}
+
+/// A place among a server's connections. It is given up when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// `None` once somebody else sees to it.
+    /// `None` once something else gives the place up.
     clients: Option<Arc<Clients>>,
     key: u32,
 }
 
 impl Clients {
-    /// Takes one of `most` places; `None` if there is none left, or once stopped.
+    /// Takes one of `most` places. Returns `None` if none is left, or if the server is stopped.
     pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let mut shared = self.lock();
-        if shared.stopped || shared.places.len() >= most {
+        if shared.stop.is_some() || shared.places.len() >= most {
             return None;
         }
-        // There are fewer open files than that.
+        // There are fewer open files than `u32` can count.
         let key = shared.places.insert(None) as u32;
         Some(Place { clients: Some(Arc::clone(self)), key })
     }
@@ -46,32 +67,65 @@ impl Clients {
     pub(crate) fn leave(&self, key: u32) {
         let mut shared = self.lock();
         let handle = shared.places.try_remove(key as usize);
-        let was_last = shared.places.is_empty();
-        drop(shared);
+        self.tell_if_last(shared);
         drop(handle);
-        if was_last {
-            self.changed.notify_waiters();
-        }
+    }
+
+    /// Runs a pull handler as a task, for which a shutdown waits.
+    pub(crate) fn run(self: &Arc<Self>, handler: impl Future<Output = ()> + Send + 'static) {
+        self.lock().handlers += 1;
+        tokio::spawn(WITHIN.scope(Running { clients: Arc::clone(self) }, handler));
+    }
+
+    /// How many of its pull handlers are the caller: 1 or 0.
+    pub(crate) fn callers(self: &Arc<Self>) -> usize {
+        let is_within = WITHIN.try_with(|running| Arc::ptr_eq(&running.clients, self));
+        usize::from(is_within.unwrap_or(false))
     }
 
     pub(crate) fn handles(&self) -> Vec<Handle> {
         self.lock().places.iter().filter_map(|(_, handle)| handle.clone()).collect()
     }
 
-    /// Lets nobody in any more.
-    pub(crate) fn stop(&self) {
-        self.lock().stopped = true;
+    /// How many pull handlers run.
+    pub(crate) fn handlers(&self) -> usize {
+        self.lock().handlers
+    }
+
+    /// Stops the server: no more places are given. A connection whose handshake is under way gets the close frame as it opens.
+    pub(crate) fn stop(&self, frame: CloseFrame) {
+        let mut shared = self.lock();
+        shared.is_done = false;
+        let old = shared.stop.replace(frame);
+        drop(shared);
+        drop(old);
         self.changed.notify_waiters();
     }
 
-    /// Waits for the word to stop.
+    /// Waits until the server is stopped.
     pub(crate) async fn stopped(&self) {
-        self.wait(|shared| shared.stopped).await;
+        self.wait(|shared| shared.stop.is_some()).await;
     }
 
-    /// Waits until there is no connection, and nobody about to be one.
-    pub(crate) async fn gone(&self) {
-        self.wait(|shared| shared.places.is_empty()).await;
+    /// A shutdown is done.
+    pub(crate) fn set_done(&self) {
+        self.lock().is_done = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until a shutdown is done, or has nothing left to do.
+    pub(crate) async fn done(&self) {
+        self.wait(|shared| shared.is_done || shared.stop.is_some() && shared.is_empty(0)).await;
+    }
+
+    /// Waits until there is no connection, no handshake that is about to become one, and at most `handlers` pull handlers.
+    pub(crate) async fn gone(&self, handlers: usize) {
+        self.wait(|shared| shared.is_empty(handlers)).await;
+    }
+
+    /// Waits until at most `handlers` pull handlers run.
+    pub(crate) async fn handled(&self, handlers: usize) {
+        self.wait(|shared| shared.handlers <= handlers).await;
     }
 
     async fn wait(&self, done: impl Fn(&Shared) -> bool) {
@@ -84,22 +138,45 @@ impl Clients {
         }
     }
 
+    /// Wakes those who wait for the last, if something can have been the last. A shutdown within a pull handler does not wait for that.
+    fn tell_if_last(&self, shared: MutexGuard<'_, Shared>) {
+        let is_last = shared.stop.is_some() && (shared.places.is_empty() || shared.handlers <= 1);
+        drop(shared);
+        if is_last {
+            self.changed.notify_waiters();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Shared {
+    fn is_empty(&self, handlers: usize) -> bool {
+        self.places.is_empty() && self.handlers <= handlers
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut shared = self.clients.lock();
+        shared.handlers -= 1;
+        self.clients.tell_if_last(shared);
+    }
+}
+
 impl Place {
-    /// The connection is open. `false` if the word to stop has come meanwhile: the shutdown that closes all connections may have
-    /// missed this one.
-    pub(crate) fn open(&self, handle: Handle) -> bool {
-        let Some(clients) = &self.clients else { return false };
+    /// Notes that the connection is open. Returns its close frame if the server was stopped in the meantime: the shutdown that
+    /// closes all connections may have missed this one.
+    pub(crate) fn open(&self, handle: Handle) -> Option<CloseFrame> {
+        let clients = self.clients.as_ref()?;
         let mut shared = clients.lock();
         shared.places[self.key as usize] = Some(handle);
-        !shared.stopped
+        shared.stop.clone()
     }
 
-    /// The number of the place, which the caller [gives up](Clients::leave) when its time comes.
+    /// Returns the number of the place. The caller has to [give it up](Clients::leave).
     pub(crate) fn keep(mut self) -> u32 {
         self.clients = None;
         self.key

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bytestring::ByteString;
-use ropeway_proto::{Cause, CloseCode, Closed, Message};
+use ropeway_proto::{Cause, Closed, Message};
 
 /// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait. As many as may wait
 /// for a peer that does not read, by default: a ping or close frame that comes behind some thousand messages is still seen.
@@ -45,7 +44,7 @@ pub(super) struct End {
 
 /// How a connection ends whose runtime has ended.
 pub(super) fn lost() -> Closed {
-    Closed { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause: Cause::Abandoned }
+    Closed::abnormal(Cause::Abandoned)
 }
 
 pub(super) fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {

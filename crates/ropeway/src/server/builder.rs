@@ -35,7 +35,7 @@ impl Default for ServerBuilder {
         let settings = Settings {
             path: None,
             route: RouteSettings { options: ServerOptions::default(), connection: ConnectionSettings::server() },
-            limits: Limits::default(),
+            limits: Limits::server(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: usize::MAX,
             max_handshakes: 1024,

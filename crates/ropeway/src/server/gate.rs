@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 use ropeway_proto::handshake::{self, Fault, Negotiated, Refusal, ServerOptions, accept_from};
-use ropeway_proto::{Bytes, CloseCode, Role};
+use ropeway_proto::{Bytes, Role};
 
 use super::accept::Accept;
 use super::cut_short::{Panicked, caught, unless};
@@ -192,8 +192,9 @@ impl Upgrade {
         handshake.client_ip = options.proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
         handshake.params = params;
         let handle = Handle::new(Arc::clone(&link));
-        if !place.open(handle.clone()) {
-            send_away(&handle);
+        if let Some(frame) = place.open(handle.clone()) {
+            // A shutdown has checked that it can be sent.
+            let _ = handle.close(frame.code, frame.reason);
         }
         guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
@@ -256,12 +257,6 @@ pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 pub(super) fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
     let old = std::mem::replace(&mut *write(lock), callback);
     drop(old);
-}
-
-/// Closes a connection because the server ends.
-pub(super) fn send_away(client: &Handle) {
-    // 1001 can be sent.
-    let _ = client.close(CloseCode::GOING_AWAY, "the server shuts down");
 }
 
 impl fmt::Debug for Gate {

@@ -17,11 +17,11 @@ mod route;
 mod routes;
 mod runtimes;
 mod settings;
+mod shutdown;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 use std::{fmt, io};
 
 use http::{Request, Response};
@@ -36,15 +36,15 @@ use crate::handle::Handle;
 use crate::handshake::{Handshake, UpgradeRequest};
 use crate::io::Transport;
 use crate::listen::Listeners;
-use crate::log::guarded;
 use crate::pull::WebSocket;
 pub use accept::Accept;
 pub use builder::ServerBuilder;
-use gate::{Gate, replace, send_away, write};
+use gate::{Gate, replace, write};
 use handshakes::Handshakes;
 pub use route::Route;
 pub use routes::RouteError;
 use routes::{Routes, Spot};
+pub use shutdown::{Remaining, Shutdown};
 
 /// A WebSocket server. Cloning it gives another handle to the same server.
 ///
@@ -78,10 +78,6 @@ struct OwnPort {
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
 }
-
-/// How long a shutdown waits for what it terminated. That takes a turn of each event loop, and one that is busy, or blocked by a
-/// handler, may not come to it.
-const TERMINATING: Duration = Duration::from_secs(1);
 
 impl Server {
     /// A server with a port of its own and the default settings.
@@ -139,7 +135,8 @@ impl Server {
         self.default_route().on_connection(listen);
     }
 
-    /// Spawns `serve` as a task for each connection of the default route, to ask its [`WebSocket`] for messages.
+    /// Spawns `serve` as a task for each connection of the default route, to ask its [`WebSocket`] for messages. A [shutdown](Server::shutdown)
+    /// waits for its end.
     pub fn spawn_each<F, Fut>(&self, serve: F)
     where
         F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
@@ -164,9 +161,10 @@ impl Server {
         self.gate.clients.handles()
     }
 
-    /// Serves the port that it was bound to, until [`Server::shutdown`].
+    /// Serves the port that it was bound to, and returns when a [shutdown](Server::shutdown) is done. So the runtime that carries the
+    /// connections lives until they are closed.
     ///
-    /// Fails if it was not bound, or runs already.
+    /// Fails if it was not bound, or runs already. Dropped before that, it frees the port and leaves the connections open.
     pub async fn run(&self) -> io::Result<()> {
         let listener = self.port.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         let listener = listener.ok_or_else(|| {
@@ -179,7 +177,7 @@ impl Server {
         Ok(())
     }
 
-    /// Serves a listener, until [`Server::shutdown`].
+    /// Serves a listener, and returns when a [shutdown](Server::shutdown) is done; the port is freed when that begins.
     ///
     /// Several can be served at once: one runtime a thread, each with a clone of the same listener, is what scales best. The
     /// runtimes that serve share all clients evenly, whichever of them accepts.
@@ -192,27 +190,36 @@ impl Server {
         port::serve_stream(&self.gate, stream.into(), remote_addr).await;
     }
 
-    /// Stops accepting, closes all connections with 1001, and waits until they are gone. What remains after `timeout` is
-    /// terminated; that too is waited for, for a second at most. A handler that blocks holds up the end of its connection, and
-    /// not this.
-    pub async fn shutdown(&self, timeout: Duration) {
-        self.gate.clients.stop();
-        self.clients().iter().for_each(send_away);
-        if tokio::time::timeout(timeout, self.gate.clients.gone()).await.is_err() {
-            let left = self.clients();
-            left.iter().for_each(Handle::terminate);
-            let gone = async {
-                for client in &left {
-                    client.closed().await;
-                }
-            };
-            if tokio::time::timeout(TERMINATING, gone).await.is_err() {
-                let left = self.clients().len();
-                guarded(|| {
-                    tracing::warn!("{left} connections are still there: their handlers, or others beside them, block");
-                });
-            }
-        }
+    /// Stops the server: it accepts nobody any more, closes its connections, and waits for them and for their pull handlers. See
+    /// [`Shutdown`] for the settings, and for what is left after its time.
+    ///
+    /// ```no_run
+    /// # async fn stop(server: ropeway::Server) {
+    /// use std::time::Duration;
+    ///
+    /// server.shutdown().await;
+    /// // Or, for a restart, so that 50,000 clients do not come back in one second:
+    /// let second = Duration::from_secs(1);
+    /// server.shutdown().code(1012, "restart").spread(20 * second).timeout(5 * second).await;
+    /// # }
+    /// ```
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown::new(Arc::clone(&self.gate.clients))
+    }
+
+    /// Waits for a signal, then shuts down with the default settings; the same as `shutdown().on(signal)`, see [`Shutdown::on`].
+    ///
+    /// It is what axum's graceful shutdown takes: axum ends when all is closed here.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "axum")]
+    /// # async fn run(app: axum::Router, server: ropeway::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let ctrl_c = tokio::signal::ctrl_c();
+    /// axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await
+    /// # }
+    /// ```
+    pub fn shutdown_on<F: Future>(&self, signal: F) -> impl Future<Output = ()> + use<F> {
+        self.shutdown().on(signal)
     }
 
     fn default_route(&self) -> Route<'_> {

@@ -39,11 +39,20 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const PLAIN_HTTP: &str =
     "This port speaks TLS, and the request came in the clear: use https://, or wss:// for a WebSocket.\n";
 
+/// Serves a port, and waits for the end of a shutdown: the connections are driven by the caller's runtime.
 pub(super) async fn serve(gate: &Arc<Gate>, listener: TcpListener) {
+    if accept_all(gate, listener).await.is_some() {
+        gate.clients.done().await;
+    }
+}
+
+/// Accepts clients until the word to stop; `None` if that cannot be done.
+async fn accept_all(gate: &Arc<Gate>, listener: TcpListener) -> Option<()> {
     let listener = match Listener::new(listener) {
         Ok(listener) => listener,
         Err(error) => {
-            return guarded(|| tracing::error!(%error, "the port cannot be watched, and is not served"));
+            guarded(|| tracing::error!(%error, "the port cannot be watched, and is not served"));
+            return None;
         }
     };
     let part = gate.runtimes.join();
@@ -51,11 +60,11 @@ pub(super) async fn serve(gate: &Arc<Gate>, listener: TcpListener) {
     let mut stopped = pin!(gate.clients.stopped());
     let mut reserve = Reserve::new(&listener);
     loop {
-        let Some(accepted) = unless(stopped.as_mut(), listener.accept()).await else { return };
+        let Some(accepted) = unless(stopped.as_mut(), listener.accept()).await else { return Some(()) };
         match accepted {
             Ok((tcp, remote_addr)) if reserve.is_there(&listener) => {
                 // Further clients wait in the system's queue meanwhile.
-                let Some(place) = unless(stopped.as_mut(), handshakes.enter()).await else { return };
+                let Some(place) = unless(stopped.as_mut(), handshakes.enter()).await else { return Some(()) };
                 meet(gate, &part.next(), tcp, remote_addr, place);
             }
             Ok(client) => {

@@ -91,17 +91,15 @@ impl<'s, T: Send + 'static> Route<'s, T> {
         self.handle_with(Listen(listen));
     }
 
-    /// Spawns `serve` as a task for each connection, to ask its [`WebSocket`] for messages.
+    /// Spawns `serve` as a task for each connection, to ask its [`WebSocket`] for messages. A
+    /// [shutdown](crate::Server::shutdown) waits for its end.
     pub fn spawn_each<F, Fut>(self, serve: F)
     where
         F: Fn(WebSocket, Handshake<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.handle_with(Pull {
-            opened: move |socket, handshake| {
-                tokio::spawn(serve(socket, handshake));
-            },
-        });
+        let clients = Arc::clone(&self.gate.clients);
+        self.handle_with(Pull { opened: move |socket, handshake| clients.run(serve(socket, handshake)) });
     }
 
     /// Lets `handler` handle each connection.

@@ -212,7 +212,7 @@ async fn both_shut_down_together() {
         async move {
             let stopped = async move {
                 stopped.await.unwrap();
-                server.shutdown(Duration::from_secs(60)).await;
+                server.shutdown().timeout(Duration::from_secs(60)).await;
             };
             axum::serve(listener, app).with_graceful_shutdown(stopped).await
         }

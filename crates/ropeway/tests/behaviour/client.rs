@@ -1,6 +1,7 @@
 //! The client: what it asks for, how long it waits, what it lets go of, how it masks, and its two ways to be used. How it
 //! judges a server's answer is in the rows of `testdata/handshake-client.toml`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ async fn a_client_asks_for_what_it_was_told_to() {
     let (_connecting, wire) = knock(&client, "ws://example.com:8005/path?query#not sent").await;
     assert_eq!(wire.take_written(), b"", "a fragment is no part of a WebSocket's URL");
     let (_connecting, wire) = knock(&client, "ws://example.com:8005/path?query").await;
-    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     assert_eq!(request.uri(), "/path?query");
     let headers = request.headers();
     let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
@@ -74,7 +75,7 @@ async fn a_client_asks_for_what_it_was_told_to() {
     let mut keys = Vec::new();
     for _ in 0..2 {
         let (_connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
-        let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+        let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
         assert_eq!(request.headers()["host"], "example.com");
         assert!(request.headers().contains_key("sec-websocket-extensions"));
         assert!(!request.headers().contains_key("origin"));
@@ -205,7 +206,7 @@ async fn many_clients_and_messages_find_their_way() {
     for task in tasks {
         task.await.unwrap();
     }
-    server.shutdown(SECOND).await;
+    server.shutdown().timeout(SECOND).await;
 }
 
 #[tokio::test]
@@ -255,7 +256,7 @@ async fn a_clients_limits_hold_for_servers() {
     assert_eq!(ws.recv().await.unwrap(), Some("fits".into()));
     assert!(matches!(ws.recv().await, Err(Error::Violation(_))));
 
-    let config = Config { max_payload: 1 << 30, ..Config::client() };
+    let config = Config::client().max_payload(1 << 30);
     let (mut ws, wire) = open_client(&Client::new().config(config)).await;
     wire.send(&[Frame::new(TEXT, "x".repeat(1000))]);
     assert_eq!(ws.recv().await.unwrap().unwrap().len(), 1000);
@@ -263,7 +264,7 @@ async fn a_clients_limits_hold_for_servers() {
 
 /// Answers a client that has asked, with that many headers more than an answer needs.
 fn answer_with_headers(wire: &Wire, more: usize) {
-    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let answer = accept(&request, &ServerOptions::default()).unwrap().response_bytes();
     let (head, end) = answer.split_at(answer.len() - 2);
     let more: Vec<_> = (0..more).map(|number| format!("x-{number}: v\r\n")).collect();
@@ -289,7 +290,7 @@ async fn a_client_takes_more_of_the_server_it_chose_than_a_server_takes_of_anyon
 
 #[tokio::test(start_paused = true)]
 async fn a_clients_limits_can_be_set() {
-    let client = Client::new().head_limits(Limits { max_headers: 50, ..Limits::default() });
+    let client = Client::new().head_limits(Limits::server().max_headers(50));
     let (connecting, wire) = knock(&client, "ws://example.com/").await;
     answer_with_headers(&wire, 50);
     let error = connecting.await.unwrap().unwrap_err();
@@ -366,14 +367,26 @@ async fn a_client_masks_each_frame_with_another_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_masks_with_the_keys_that_it_is_given() {
-    for (generate, key, on_the_wire) in [
-        ((|| [0; 4]) as fn() -> [u8; 4], [0; 4], "Hello".as_bytes()),
-        // The example of RFC 6455 section 5.7.
-        (|| [0x37, 0xfa, 0x21, 0x3d], [0x37, 0xfa, 0x21, 0x3d], &[0x7f, 0x9f, 0x4d, 0x51, 0x58]),
-    ] {
-        let (ws, wire) = open_client(&Client::new().generate_mask(generate).per_message_deflate(None)).await;
+    // The key of the example in RFC 6455 section 5.7.
+    for (key, on_the_wire) in
+        [([0; 4], "Hello".as_bytes()), ([0x37, 0xfa, 0x21, 0x3d], &[0x7f, 0x9f, 0x4d, 0x51, 0x58])]
+    {
+        let (ws, wire) = open_client(&Client::new().generate_mask(move || key).per_message_deflate(None)).await;
         ws.send("Hello").await.unwrap();
         settle().await;
         assert_eq!(wire.take_written(), [&[0x81, 0x85], &key[..], on_the_wire].concat());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn masking_keys_may_come_from_a_source_with_state() {
+    let next = AtomicU32::new(1);
+    let client = Client::new().generate_mask(move || next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    let ((one, wire), (other, other_wire)) = (open_client(&client).await, open_client(&client).await);
+    for (ws, wire, number) in [(&one, &wire, 1), (&other, &other_wire, 2), (&one, &wire, 3_u32)] {
+        ws.send("x").await.unwrap();
+        settle().await;
+        let keys: Vec<_> = wire.take_frames().into_iter().map(|frame| frame.mask).collect();
+        assert_eq!(keys, [Some(number.to_be_bytes())]);
     }
 }

@@ -1,5 +1,4 @@
-//! The end of a connection: both sides' closing handshakes, peers that never finish one, transports that break in any state,
-//! and servers that shut down.
+//! The end of a connection: both sides' closing handshakes, peers that never finish one, and transports that break in any state.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,8 +7,7 @@ use ropeway::{Cause, Client, CloseCode, Error, Handle, ReadyState, Server};
 use testkit::wire::{BINARY, Frame, TEXT, decode_all};
 use testkit::{Event, variant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::LATE;
@@ -470,111 +468,4 @@ async fn the_end_is_told_before_it_is_waited_for() {
     waiting.await.unwrap();
     assert!(*told.lock().unwrap());
     assert_eq!(server.clients().len(), 0);
-}
-
-// Shutting down.
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_closes_with_1001_and_waits_for_the_answers() {
-    let (server, log) = (Server::builder().build(), Log::default());
-    server.handle_with(log.clone());
-    let (one, other) = (open(&server).await, open(&server).await);
-    let start = Instant::now();
-    let shutdown = tokio::spawn({
-        let server = server.clone();
-        async move { server.shutdown(60 * SECOND).await }
-    });
-    sleep(SECOND).await;
-    for wire in [&one, &other] {
-        assert_eq!(codes(wire), [1001]);
-        wire.send(&[text("my last message"), close(1001, "")]);
-        wire.end();
-    }
-    shutdown.await.unwrap();
-    assert_eq!(start.elapsed(), SECOND);
-    assert_eq!(log.take_texts(), ["my last message", "my last message"]);
-    assert!(log.told().closed.iter().all(|closed| closed.clean));
-    assert_eq!(server.clients().len(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
-    let (server, log) = (Server::builder().build(), Log::default());
-    server.handle_with(log.clone());
-    let (answers, ignores, stalls) = (open(&server).await, open(&server).await, open(&server).await);
-    stalls.set_room(Some(0));
-    let start = Instant::now();
-    let shutdown = tokio::spawn({
-        let server = server.clone();
-        async move { server.shutdown(3 * SECOND).await }
-    });
-    settle().await;
-    answers.send(&[close(1001, "")]);
-    answers.end();
-    shutdown.await.unwrap();
-    assert_eq!(start.elapsed(), 3 * SECOND);
-    assert!(answers.is_dropped() && ignores.is_dropped() && stalls.is_dropped());
-    let terminated = log.told().closed.iter().filter(|closed| closed.cause == Cause::Terminated).count();
-    assert_eq!((terminated, log.told().closed.len()), (2, 3));
-}
-
-/// A handler that blocks keeps its event loop, and whatever else that carries, from being terminated. The loop is on a thread of
-/// its own, as those of `ropeway serve` are.
-#[tokio::test]
-async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
-    let server = Server::builder().build();
-    let (blocked, mut is_blocked) = unbounded_channel();
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    server.on_connection(move |ws, _| {
-        let blocked = blocked.clone();
-        ws.on_message(move |_, _| blocked.send(()).unwrap());
-    });
-    let waits = Arc::new(released);
-    server.at("/block").on_connection(move |_, _| {
-        // Until the test is over.
-        let _ = waits.lock().unwrap().recv();
-    });
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let thread = std::thread::spawn({
-        let server = server.clone();
-        move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-                server.serve(TcpListener::from_std(listener).unwrap()).await;
-            });
-        }
-    });
-    let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
-    ws.handle().send("hello").unwrap();
-    is_blocked.recv().await.unwrap();
-    // The 101 is written before the handler is asked, so the client has it all the same.
-    let _blocking = ropeway::connect(&format!("ws://{addr}/block")).await.unwrap();
-    tokio::time::timeout(60 * SECOND, server.shutdown(Duration::from_millis(50))).await.expect("a bounded shutdown");
-    assert!(!thread.is_finished(), "the loop is blocked still");
-    assert!(!server.clients().is_empty());
-    drop(release);
-    thread.join().unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
-    let server = Server::bind("127.0.0.1:0").await.unwrap();
-    server.handle_with(Log::default());
-    let addr = server.local_addr().unwrap();
-    let running = tokio::spawn({
-        let server = server.clone();
-        async move { server.run().await }
-    });
-    let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
-    server.shutdown(60 * SECOND).await;
-    running.await.unwrap().unwrap();
-    assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
-    let closed = {
-        ws.handle().closed().await;
-        ws.closed().unwrap()
-    };
-    assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));
-    assert!(server.run().await.is_err(), "its port is gone");
 }

@@ -79,7 +79,7 @@ async fn more_connections_than_a_loop_looks_at_at_once_are_all_served() {
     }
     assert_eq!(server.clients().len(), 400);
     drop(clients);
-    server.shutdown(Duration::from_secs(60)).await;
+    server.shutdown().timeout(Duration::from_secs(60)).await;
     assert!(server.clients().is_empty());
 }
 

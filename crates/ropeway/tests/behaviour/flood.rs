@@ -102,7 +102,7 @@ async fn pings_between_the_bytes_of_a_slow_reader_do_not_pile_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_of_endless_empty_fragments_is_answered_with_1008() {
-    let config = Config { max_fragments: 100, ..Config::server() };
+    let config = Config::server().max_fragments(100);
     let (log, wire) = connect(Server::builder().config(config)).await;
     wire.send(&[text("begun").unfinished()]);
     wire.send(&vec![continuation("").unfinished(); 99]);

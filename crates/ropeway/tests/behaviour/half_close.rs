@@ -100,7 +100,7 @@ async fn over_tcp_all_answers_come_to_a_peer_that_has_ended_its_half() {
         let (server, addr) = serve(pulls, Server::builder()).await;
         let answers = ask_and_end(dial(addr).await, closes).await;
         check(&answers, closes);
-        timeout(10 * SECOND, server.shutdown(60 * SECOND)).await.expect("nothing is left of it");
+        timeout(10 * SECOND, server.shutdown().timeout(60 * SECOND)).await.expect("nothing is left of it");
     }
 }
 
@@ -114,7 +114,7 @@ async fn over_tls_all_answers_come_to_a_peer_that_has_ended_its_half() {
         let stream = connector.connect("localhost".try_into().unwrap(), dial(addr).await).await.unwrap();
         let answers = ask_and_end(stream, closes).await;
         check(&answers, closes);
-        timeout(10 * SECOND, server.shutdown(60 * SECOND)).await.expect("nothing is left of it");
+        timeout(10 * SECOND, server.shutdown().timeout(60 * SECOND)).await.expect("nothing is left of it");
     }
 }
 

@@ -9,12 +9,10 @@ use http::Request;
 use ropeway::{Accept, Bytes, Destination, Refusal, Server, Transport, UpgradeRequest};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::handshake_rows::read_response;
-use super::script::{Log, close, knock, open, open_with, ping, request, text};
+use super::script::{Log, knock, open, open_with, ping, request, text};
 use super::wire::{Wire, settle, wire};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -293,77 +291,6 @@ async fn the_most_connections_count_those_whose_handshake_is_not_done() {
     assert!(slow.is_dropped());
     assert_eq!(log.told().handles.len(), 0);
     open(&server).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_shuts_down_lets_nobody_in() {
-    let (server, _log) = server();
-    server.shutdown(SECOND).await;
-    let (response, body) = ask(&server, request("")).await;
-    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
-    assert!(body.contains("shutting down"), "{body}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_connection_that_opens_while_the_server_shuts_down_is_closed_with_1001() {
-    let (server, _log) = server();
-    let wire = knock(&server);
-    wire.set_room(Some(0));
-    wire.send_bytes(request(""));
-    settle().await;
-    let shutdown = tokio::spawn({
-        let server = server.clone();
-        async move { server.shutdown(5 * SECOND).await }
-    });
-    settle().await;
-    wire.set_room(None);
-    settle().await;
-    let written = wire.take_written();
-    assert!(written.starts_with(b"HTTP/1.1 101 "), "it was on its way");
-    let reason = "the server shuts down";
-    assert!(written.ends_with(&Frame::close(Some((1001, reason))).encode()), "{}", String::from_utf8_lossy(&written));
-    assert!(!shutdown.is_finished(), "it is waited for");
-    wire.send(&[close(1001, "")]);
-    wire.end();
-    shutdown.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handshake_that_is_never_done_does_not_hold_up_a_shutdown() {
-    let (server, _log) = server();
-    let wire = knock(&server);
-    wire.set_room(Some(0));
-    wire.send_bytes(request(""));
-    settle().await;
-    let start = Instant::now();
-    server.shutdown(2 * SECOND).await;
-    assert_eq!(start.elapsed(), 2 * SECOND);
-}
-
-#[tokio::test]
-async fn a_server_whose_handshakes_are_all_taken_can_be_shut_down() {
-    const HOUR: Duration = Duration::from_secs(3600);
-    let server = Server::builder().max_handshakes(1).handshake_timeout(HOUR).bind("127.0.0.1:0").await.unwrap();
-    // More than the buffers between hold, for a client that does not read.
-    let page = Bytes::from(vec![b'a'; 50 << 20]);
-    let asked = Arc::new(Notify::new());
-    server.on_http({
-        let asked = Arc::clone(&asked);
-        move |_| {
-            asked.notify_one();
-            http::Response::new(page.clone())
-        }
-    });
-    let running = tokio::spawn({
-        let server = server.clone();
-        async move { server.run().await }
-    });
-    let client = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
-    client.try_write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    asked.notified().await;
-    server.shutdown(SECOND).await;
-    running.await.unwrap().unwrap();
-    drop(client);
 }
 
 // What the application decides.

@@ -163,7 +163,7 @@ impl ServerCase {
 /// A response and its body.
 pub(crate) fn read_response(bytes: &[u8]) -> (Response<()>, String) {
     let text = String::from_utf8_lossy(bytes);
-    let read = HeadReader::new(Limits::default()).handle_response(bytes);
+    let read = HeadReader::new(Limits::client()).handle_response(bytes);
     let (response, consumed) = read.ok().flatten().unwrap_or_else(|| panic!("no response: {text:?}"));
     (response, String::from_utf8(bytes[consumed..].to_vec()).unwrap())
 }
@@ -226,7 +226,7 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
     let connecting =
         tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
     settle().await;
-    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut answer = case.answer.apply(handshake);
     // Where the client itself breaks no rule, its key has one right answer.
     if let Ok(accepted) = accept(&request, &ServerOptions::default()) {

@@ -102,7 +102,7 @@ async fn keepalive_can_be_set_and_turned_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
-    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
+    let config = Config::server().message_timeout(5 * SECOND);
     let (log, wire) = connect(Server::builder().config(config)).await;
     wire.send(&[text("Hel").unfinished()]);
     sleep(4 * SECOND).await;

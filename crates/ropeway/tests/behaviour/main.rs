@@ -29,6 +29,7 @@ mod rows;
 mod script;
 mod sending;
 mod settings;
+mod shutdown;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;

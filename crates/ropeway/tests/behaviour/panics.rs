@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use ropeway::{Closed, Connection, Handler, Handshake, MessageRef, ReadyState, Server};
-use testkit::wire::Frame;
+use ropeway::{Cause, Client, Closed, Connection, Error, Handler, Handshake, MessageRef, ReadyState, Server};
+use testkit::wire::{Frame, PING};
 
-use super::script::{Log, binary, close, code_of, codes, open, ping, request, text};
+use super::script::{Log, binary, close, code_of, codes, open, open_client, ping, request, text};
 use super::wire::settle;
 
 /// A handler that panics at the word.
@@ -128,4 +129,37 @@ async fn a_panic_at_the_close_event_harms_nobody() {
     assert_eq!(handle.ready_state(), ReadyState::Closed);
     assert_eq!(server.clients().len(), 0);
     open(&server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn masking_keys_that_panic_end_their_connection_and_no_other() {
+    let panics = Arc::new(AtomicBool::new(false));
+    let client = Client::new().per_message_deflate(None).ping_interval(Duration::from_secs(20)).generate_mask({
+        let panics = Arc::clone(&panics);
+        move || {
+            assert!(!panics.load(Relaxed), "this is meant to panic");
+            [0; 4]
+        }
+    });
+    let (other, other_wire) = open_client(&Client::new().ping_interval(None)).await;
+    for frame in ["message", "pong", "keepalive", "close"] {
+        let (mut ws, wire) = open_client(&client).await;
+        let handle = ws.handle();
+        panics.store(true, Relaxed);
+        match frame {
+            "message" => drop(handle.send("x")),
+            "pong" => wire.send(&[Frame::new(PING, "x")]),
+            "keepalive" => tokio::time::sleep(Duration::from_secs(21)).await,
+            _ => drop(handle.close(1000, "")),
+        }
+        settle().await;
+        panics.store(false, Relaxed);
+        let Err(Error::Lost(lost)) = ws.recv().await else { panic!("{frame}: the connection is lost") };
+        assert_eq!(lost.cause, Cause::Abandoned, "{frame}");
+        assert_eq!(wire.take_written(), b"", "{frame}");
+        assert!(wire.is_dropped(), "{frame}");
+        other.send("hello").await.unwrap();
+        settle().await;
+        assert_eq!(other_wire.take_frames().len(), 1, "the other lives");
+    }
 }

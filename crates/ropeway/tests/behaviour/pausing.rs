@@ -116,7 +116,7 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
-    let config = Config { message_timeout: Some(5 * SECOND), ..Config::server() };
+    let config = Config::server().message_timeout(5 * SECOND);
     let (server, log) = (Server::builder().config(config).build(), Log::default());
     server.handle_with(log.clone());
     let wire = open(&server).await;

@@ -65,7 +65,7 @@ pub(crate) async fn open_client_with(
     let connecting =
         tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
     settle().await;
-    let (request, _) = HeadReader::new(Limits::default()).handle_request(&wire.take_written()).unwrap().unwrap();
+    let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut options = ServerOptions::default();
     options.deflate = deflate;
     options.origins = OriginPolicy::Any;

@@ -144,7 +144,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     }
     assert!(counts.values().all(|count| *count == 5), "{counts:?}");
     drop(clients);
-    server.shutdown(std::time::Duration::from_secs(3_600)).await;
+    server.shutdown().timeout(std::time::Duration::from_secs(3_600)).await;
     for thread in threads {
         thread.join().unwrap();
     }

@@ -145,7 +145,7 @@ async fn what_is_published_before_the_server_shuts_down_is_heard() {
         let client = house.client().await;
         house.until(1).await;
         publish(&house.topic, "the last word");
-        let (heard, ()) = tokio::join!(all(client), house.server.shutdown(Duration::from_secs(60)));
+        let (heard, _) = tokio::join!(all(client), house.server.shutdown().timeout(Duration::from_secs(60)));
         assert_eq!(heard, ["the last word"], "over TCP: {tcp}");
     }
 }

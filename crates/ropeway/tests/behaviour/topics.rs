@@ -289,7 +289,7 @@ async fn a_topic_outlives_its_subscribers() {
         house.until(1).await;
         house.topic.publish("while it lasts").expect("room");
         assert_eq!(heard(&mut client).await, "while it lasts");
-        house.server.shutdown(Duration::from_secs(5)).await;
+        house.server.shutdown().timeout(Duration::from_secs(5)).await;
         house.until(0).await;
         assert_eq!(house.topic.publish("to nobody"), Ok(0));
     }

@@ -93,7 +93,7 @@ async fn a_connection_with_many_small_messages_lets_others_have_their_turn() {
 async fn a_deadline_comes_for_a_noisy_connection_too() {
     const TOO_MUCH: usize = 100;
     let timeout = Duration::from_secs(1);
-    let config = Config { message_timeout: Some(timeout), max_payload: usize::MAX, ..Config::server() };
+    let config = Config::server().message_timeout(timeout).max_payload(usize::MAX);
     let (server, noise) = (Server::builder().config(config).build(), Noise::default());
     server.on_connection({
         let noise = noise.clone();
