@@ -60,7 +60,7 @@ async fn speak(url: &str, way: &str) -> Result<(), ropeway::Error> {
     let client = Client::new();
     let mut ws = client.connect(url).await?;
     match way {
-        "send" => ws.send(message).await,
+        "send" => Ok(ws.send(message).await?),
         "sink" => SinkExt::send(&mut ws, message).await,
         "feed and flush" => {
             ws.feed(message).await?;
@@ -92,7 +92,7 @@ async fn listen(builder: ropeway::ServerBuilder, scheme: &str, host: &str, alway
             while let Ok(Some(message)) = ws.recv().await {
                 sizes.push(message.len());
             }
-            let code = ws.closed().map_or(0, |closed| closed.code.as_u16());
+            let code = ws.outcome().map_or(0, |closed| closed.code.as_u16());
             let _ = tell.send((sizes, code));
         }
     });

@@ -116,7 +116,7 @@ async fn try_once(way: &str, flavour: &str) -> bool {
     assert_eq!(ws.recv().await.expect("it is open"), Some("hello".into()));
     child.stdin.take().expect("it is piped").write_all(b"end\n").await.expect("it reads");
     // An end without a close frame would be an error.
-    let is_closed = ws.recv().await.is_ok() && ws.closed().is_some_and(|closed| closed.code.as_u16() == 1001);
+    let is_closed = ws.recv().await.is_ok() && ws.outcome().is_some_and(|closed| closed.code.as_u16() == 1001);
     let mut rest = String::new();
     printed.read_to_string(&mut rest).await.expect("text");
     assert!(child.wait().await.expect("it ends").success(), "{way}: it failed");

@@ -176,7 +176,7 @@ async fn a_client_does_not_wait_for_ever_for_a_server_to_end_the_transport() {
     let start = Instant::now();
     assert_eq!(ws.recv().await.unwrap(), None);
     assert!((SECOND..=SECOND + LATE).contains(&start.elapsed()), "{:?}", start.elapsed());
-    assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+    assert_eq!(ws.outcome().unwrap().code, CloseCode::GOING_AWAY);
     assert_eq!(codes(&wire), [1001]);
     assert!(wire.is_dropped());
 }

@@ -90,7 +90,7 @@ async fn a_handler_that_panics_ends_its_own_connection_and_no_other_of_its_loop(
     let mut bad = ropeway::connect(&url).await.expect("a connection");
     bad.send("panic").await.expect("it is open");
     assert_eq!(bad.recv().await.expect("a clean close"), None);
-    assert_eq!(bad.closed().expect("it is closed").code, CloseCode::INTERNAL_ERROR);
+    assert_eq!(bad.outcome().expect("it is closed").code, CloseCode::INTERNAL_ERROR);
     fine.send("still here").await.expect("it is open");
     assert_eq!(fine.recv().await.expect("no error"), Some(Message::from("still here")));
 }

@@ -13,7 +13,7 @@ async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
     handle.send_fragment("one ", false).unwrap();
     handle.send("waits").unwrap();
     settle().await;
-    handle.ping("does not").unwrap();
+    handle.ping("does not").sent().unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::new(TEXT, "one ").unfinished(), Frame::new(PING, "does not")]);
     // The message, and a constant for its place.

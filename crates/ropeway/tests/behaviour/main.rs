@@ -6,10 +6,13 @@
 /// How late a deadline may come. It is never late if a connection is a task of its own.
 const LATE: std::time::Duration = std::time::Duration::ZERO;
 
+mod abandoned;
 #[cfg(feature = "axum")]
 mod attach;
 mod client;
 mod closing;
+#[cfg(feature = "tls")]
+mod connecting;
 mod crowds;
 mod event_loop;
 mod eventually;
@@ -21,6 +24,7 @@ mod handshake_rows;
 mod keepalive;
 mod panics;
 mod pausing;
+mod pings;
 mod proxies;
 mod publishing;
 mod receiving;

@@ -215,7 +215,7 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
             }
             if is_closed {
                 while client.recv().await.expect("no error").is_some() {}
-                let closed = client.closed().expect("it is closed");
+                let closed = client.outcome().expect("it is closed");
                 assert_eq!((closed.code.as_u16(), &closed.reason[..]), (1013, "the write queue is full"));
             } else {
                 assert_eq!(handle.ready_state(), ReadyState::Open);

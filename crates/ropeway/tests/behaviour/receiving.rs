@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ropeway::{
-    Cause, CloseCode, Connection, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder,
-    Violation, WebSocket,
+    Cause, CloseCode, Connection, Error, Handler, Handshake, Message, MessageRef, ReadyState, SendError, Server,
+    ServerBuilder, Violation, WebSocket,
 };
 use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -278,7 +278,7 @@ async fn an_inbox_is_bounded_while_its_connection_closes_too() {
         assert_eq!(message.as_bytes(), numbered(number, 10_000));
     }
     assert_eq!(ws.recv().await.unwrap(), None);
-    assert!(ws.closed().unwrap().clean);
+    assert!(ws.outcome().unwrap().clean);
 }
 
 #[tokio::test(start_paused = true)]
@@ -460,15 +460,15 @@ async fn an_unclean_end_is_told_once() {
 #[tokio::test(start_paused = true)]
 async fn a_clean_end_is_none_and_says_how_it_ended() {
     let (mut ws, wire) = pull(Server::builder()).await;
-    assert_eq!(ws.closed(), None);
+    assert_eq!(ws.outcome(), None);
     wire.send(&[text("last words"), close(4000, "bye")]);
     wire.end();
     assert_eq!(ws.recv().await.unwrap(), Some("last words".into()));
     assert_eq!(ws.recv().await.unwrap(), None);
-    let closed = ws.closed().unwrap();
+    let closed = ws.outcome().unwrap();
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::from(4000), "bye", true));
     assert_eq!(ws.ready_state(), ReadyState::Closed);
-    assert!(matches!(ws.send("x").await, Err(Error::Send(_))));
+    assert!(matches!(ws.send("x").await, Err(SendError::NotOpen(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,6 @@
 //! - The peer's close frame is not an event of its own. It is reported with the end, once the transport is over. So `close` is not
 //!   expected among the events. When all is done the transport is ended, and the end has to have the same code and reason.
 //! - The pull API answers pings without an event, and reports a violation with the end, too.
-//! - Our own close frames always have a code: see [`CLOSE_WITHOUT_A_CODE`].
 //! - The handler decides whether the peer's close frame is answered at once, so rows without `auto_close` are for the core alone.
 //!   The pull API answers when it is asked for more, and it is asked after each step.
 
@@ -26,9 +25,6 @@ use super::wire::{Wire, pass, settle};
 
 const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
 
-/// The only row that cannot be written with a [`Handle`].
-const CLOSE_WITHOUT_A_CODE: &str = "our_close_without_a_code_is_empty";
-
 /// Runs rows with a clock that stands still until all tasks wait.
 #[tokio::test(start_paused = true)]
 async fn every_row_of_a_server_holds_with_a_handler_however_its_input_is_cut() {
@@ -42,7 +38,7 @@ async fn every_row_of_a_client_holds_when_messages_are_pulled_however_its_input_
 
 async fn run_all(role: Role) {
     let mut cases = testkit::load(TESTDATA).unwrap();
-    cases.retain(|case| case.role == role && case.name != CLOSE_WITHOUT_A_CODE && case.config.auto_close.is_none());
+    cases.retain(|case| case.role == role && case.config.auto_close.is_none());
     assert!(cases.len() > 50, "only {} rows were found in {TESTDATA}", cases.len());
     let mut failures = String::new();
     let mut failed = 0;
@@ -129,7 +125,7 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
         sent: with_the_key(&wire.take_written()),
         ended: wire.is_ended(),
         state: state(handle.ready_state()),
-        closed: ws.closed().as_ref().map(Closed::from),
+        closed: ws.outcome().as_ref().map(Closed::from),
     };
     let mut expected = case.clone();
     expected
@@ -141,7 +137,7 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     wire.end();
     settle().await;
     pull(&mut ws, &mut Vec::new(), &mut end).await;
-    let closed = ws.closed().ok_or_else(|| format!("{}: no end", case.name))?;
+    let closed = ws.outcome().ok_or_else(|| format!("{}: no end", case.name))?;
     let expected = match &closed.cause {
         _ if closed.clean => vec![None],
         proto::Cause::Terminated => vec![None],
@@ -199,11 +195,12 @@ fn send(handle: &Handle, command: &Command) -> Result<(), SendError> {
         Command::TextFragment(text) => handle.send_fragment(text, false),
         Command::BinaryFragment(payload) => handle.send_fragment(payload, false),
         Command::Continuation { part, last } => handle.send_fragment(part, last),
-        Command::Ping(payload) => handle.ping(payload),
+        Command::Ping(payload) => handle.ping(payload).sent(),
         Command::Pong(payload) => handle.pong(payload),
-        Command::Close(body) => {
-            let (code, reason) = body.expect("a close frame with a code");
-            handle.close(code, reason)
+        Command::Close(Some((code, reason))) => handle.close(code, reason),
+        Command::Close(None) => {
+            handle.close_without_code();
+            Ok(())
         }
         Command::Terminate => {
             handle.terminate();

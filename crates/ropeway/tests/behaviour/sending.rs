@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_util::SinkExt;
 use ropeway::{
-    Bytes, Cause, Client, CloseCode, Error, Message, Overflow, ReadyState, SendError, Server, ServerBuilder, Transport,
+    Bytes, Cause, Client, CloseCode, Message, Overflow, ReadyState, SendError, Server, ServerBuilder, Transport,
 };
 use testkit::Event;
 use testkit::wire::{BINARY, CLOSE, Frame, PING, PONG, TEXT};
@@ -62,7 +62,7 @@ async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
     for payload in ["a", "b", "c"] {
         handle.send(payload).unwrap();
     }
-    handle.ping("d").unwrap();
+    handle.ping("d").sent().unwrap();
     assert_eq!(wire.take_writes(), 0);
     settle().await;
     assert_eq!(wire.take_writes(), 1);
@@ -149,7 +149,7 @@ async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
     // A message is accepted as a whole while there is any room.
     assert_eq!((taken, buffered), (4, 4 * 304));
     assert_eq!(handle.buffered_amount(), buffered);
-    assert!(matches!(handle.ping("x"), Err(SendError::Full { .. })));
+    assert!(matches!(handle.ping("x").await, Err(SendError::Full { .. })));
     assert_eq!(handle.ready_state(), ReadyState::Open);
 
     wire.set_room(None);
@@ -398,7 +398,7 @@ fn what_a_runtime_leaves_behind_is_not_kept() {
 #[tokio::test(start_paused = true)]
 async fn pings_are_answered_and_told_and_pongs_are_told() {
     let (log, wire) = connect(Server::builder()).await;
-    log.handle().ping("ours").unwrap();
+    log.handle().ping("ours").sent().unwrap();
     log.handle().pong("unasked").unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [unmasked(PING, "ours"), unmasked(PONG, "unasked")]);
@@ -429,8 +429,8 @@ async fn what_cannot_be_sent_changes_nothing() {
         assert_eq!(handle.close(code, ""), Err(SendError::InvalidCloseCode(CloseCode::from(code))));
     }
     assert_eq!(handle.close(1000, "r".repeat(124)), Err(SendError::ReasonTooLong(124)));
-    assert_eq!(handle.ping(vec![0; 126]), Err(SendError::ControlTooLong(126)));
-    assert_eq!(handle.pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(handle.ping([0; 126]).await, Err(SendError::ControlTooLong(126)));
+    assert_eq!(handle.pong([0; 126]), Err(SendError::ControlTooLong(126)));
     settle().await;
     assert_eq!(handle.ready_state(), ReadyState::Open);
     assert_eq!(wire.take_written(), b"");
@@ -502,7 +502,7 @@ async fn flushing_waits_until_the_transport_has_taken_all_and_fails_where_it_can
         if closes {
             wire.reset();
             assert!(matches!(flush.await, Err(SendError::NotOpen(_))));
-            assert!(matches!(ws.flush().await, Err(Error::Send(_))));
+            assert!(matches!(ws.flush().await, Err(SendError::NotOpen(_))));
         } else {
             wire.set_room(None);
             flush.await.unwrap();

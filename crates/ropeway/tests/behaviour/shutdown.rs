@@ -151,10 +151,7 @@ async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     server.shutdown().timeout(60 * SECOND).await;
     running.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
-    let closed = {
-        ws.handle().closed().await;
-        ws.closed().unwrap()
-    };
+    let closed = ws.closed().await;
     assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));
     assert!(server.run().await.is_err(), "its port is gone");
 }
@@ -318,7 +315,7 @@ async fn a_pull_handler_may_shut_its_own_server_down() {
                 ws.recv().await.unwrap().expect("a command");
                 tell.send(server.shutdown().await).unwrap();
                 // The connection is closed, and the handler still runs.
-                ws.closed().expect("it is closed");
+                ws.outcome().expect("it is closed");
             }
         }
     });
