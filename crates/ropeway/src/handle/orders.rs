@@ -144,7 +144,7 @@ fn a_sender_that_waits_for_room_gets_it_though_it_is_made_meanwhile() {
 }
 
 #[test]
-fn whoever_waits_for_the_end_or_a_flush_is_told_of_the_end() {
+fn tasks_that_await_the_end_or_a_flush_are_told_of_the_end() {
     loom::model(|| {
         let (link, _wait) = link(100);
         link.report(1, ReadyState::Open);

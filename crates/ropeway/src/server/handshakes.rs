@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_has_sent_something_goes() {
+    fn a_client_that_has_sent_something_stays() {
         let handshakes = Arc::new(Handshakes::new(2));
         let mut places = [(); 2].map(|()| handshakes.try_enter().expect("a place"));
         places.iter_mut().for_each(Handshaking::heard);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_lost_their_places_are_waited_for_before_they_are_too_many() {
+    fn dropped_handshakes_are_awaited_before_there_are_too_many() {
         let handshakes = Arc::new(Handshakes::new(2));
         let mut places: Vec<_> = (0..4).map(|_| handshakes.try_enter().expect("a place")).collect();
         assert!(handshakes.try_enter().is_none(), "two of four are lost and not gone");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_place_gets_it_when_somebody_goes() {
+    async fn a_waiting_handshake_gets_the_place_of_one_that_ends() {
         let handshakes = Arc::new(Handshakes::new(1));
         let mut first = handshakes.enter().await;
         first.heard();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_dealt_out_in_turn_among_those_who_serve() {
+    fn clients_go_to_the_serving_runtimes_in_turn() {
         let runtimes = Arc::<Runtimes>::default();
         let rts = [(); 2].map(|()| tokio::runtime::Builder::new_current_thread().build().expect("a runtime"));
         let parts = rts.each_ref().map(|rt| rt.block_on(async { runtimes.join() }));
