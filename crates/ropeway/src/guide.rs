@@ -1,3 +1,5 @@
+// Pages link to what the feature `axum` adds.
+#![cfg_attr(not(feature = "axum"), allow(rustdoc::broken_intra_doc_links))]
 // Where rustdoc finds the pages that a page links to. It stands before each page, and the first definition of a link counts
 // (CommonMark section 4.7). Each page has definitions of its own at its end, for readers of the files.
 #![cfg_attr(not(doctest), doc = include_str!("../guide/rustdoc.links"))]
