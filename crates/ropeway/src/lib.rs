@@ -1,5 +1,8 @@
 //! WebSockets for tokio: a server that shares your HTTP server's port, and a client.
 //!
+//! The [guide] has short pages: choosing an API, axum, authentication, slow readers, testing, shutdown, and moving from
+//! other libraries. What follows is the shortest way in.
+//!
 //! # A server
 //!
 //! ```no_run
