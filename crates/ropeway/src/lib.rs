@@ -1,7 +1,7 @@
 //! WebSockets for tokio: a server that shares your HTTP server's port, and a client.
 //!
 //! The [guide] has short pages: choosing an API, axum, authentication, slow readers, testing, shutdown, and moving from
-//! other libraries. What follows is the shortest way in.
+//! other libraries. The shortest way in is below.
 //!
 //! # A server
 //!
