@@ -55,6 +55,8 @@
 //!
 //! The example `blocking` in this crate's repository drives it over `std::net`, handshake included.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod append;
 mod buffers;
 mod close;
@@ -97,3 +99,8 @@ pub use role::Role;
 pub use send::prepared::Prepared;
 pub use send::queue::Spare;
 pub use state::ReadyState;
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

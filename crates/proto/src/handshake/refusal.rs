@@ -243,7 +243,7 @@ fn host_text(fault: &Fault) -> &'static str {
 ///
 /// ```
 /// use http::{StatusCode, header::WWW_AUTHENTICATE};
-/// use ropeway_proto::handshake::Refusal;
+/// # use ropeway_proto::handshake::Refusal;
 ///
 /// let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Log in first.")
 ///     .header(WWW_AUTHENTICATE, "Basic".try_into().unwrap());
