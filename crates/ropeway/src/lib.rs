@@ -98,7 +98,7 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
 pub use ropeway_proto::handshake::{
-    Cidr, ClientError, Destination, ForwardedHeader, HeadError, Limits as HeadLimits, Refusal, Target,
+    Cidr, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Origin, Refusal, Target,
 };
 pub use ropeway_proto::{
     Broken, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,

@@ -8,6 +8,7 @@ const LATE: std::time::Duration = std::time::Duration::ZERO;
 
 #[cfg(feature = "axum")]
 mod attach;
+mod authorize;
 mod client;
 mod closing;
 mod crowds;
