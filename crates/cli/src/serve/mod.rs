@@ -162,7 +162,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
         }
         tracing::info!("closing {} connections", server.clients().len());
         tokio::select! {
-            // What is left the library tells.
+            // The library logs what is left.
             _ = server.shutdown().timeout(args.drain) => Ok(End::Drained),
             () = signals.interrupt() => Ok(End::Interrupted),
         }

@@ -39,7 +39,7 @@ pub(crate) const MOST_CODECS: usize = 64;
 ///
 /// One turn: run the commands, write all that is queued, then read and handle the input; repeat until there is nothing
 /// to do. So all output of one read is written together.
-pub(crate) struct Driver<H: Handler<T>, S, T = ()> {
+pub(crate) struct Driver<H: Handler<T>, S: Stream, T = ()> {
     pub(super) stream: S,
     pub(super) core: Core,
     pub(super) link: Arc<Link>,
@@ -377,8 +377,10 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         if matches!(event, Event::Close(_)) {
             return self.peer_closed();
         }
-        if matches!(event, Event::Violation(_)) {
-            self.link.report(self.core.buffered_amount(), self.core.ready_state());
+        match &event {
+            Event::Violation(_) => self.link.report(self.core.buffered_amount(), self.core.ready_state()),
+            Event::Pong(payload) => self.link.pong(payload),
+            _ => {}
         }
         let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
         let mut ws = Connection::new(&mut self.core, &self.link);
@@ -433,12 +435,11 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
 
     fn finish(&mut self) {
         let Some(mut closed) = self.core.outcome().cloned() else { return };
-        if let (Cause::Eof, Some(broken)) = (&closed.cause, self.link.take_broken()) {
+        if let (Cause::Eof | Cause::Abandoned, Some(broken)) = (&closed.cause, self.link.take_broken()) {
             closed.cause = Cause::Broken(broken);
         }
         log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
-        // After the close event nothing is sent any more. Tasks that await the end wait until then.
-        self.link.report(0, ReadyState::Closed);
+        self.link.report_outcome(closed.clone());
         self.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
             if let Some(mut state) = this.state.take() {
@@ -449,6 +450,14 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
                 this.endpoint.handler.on_close(&mut ws, state, &closed);
             }
         });
+    }
+
+    /// Ends the connection before its time, as nothing drives it any more.
+    fn abandon(&mut self) {
+        // A command that waits, such as `terminate`, may decide how it ends.
+        Connection::new(&mut self.core, &self.link).run_commands();
+        self.core.abandon();
+        self.finish();
     }
 
     /// Runs the user's code. If it panics, returns `false`: that ends this connection and no other.
@@ -500,8 +509,11 @@ fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
 }
 
 /// The connection has ended, or its runtime has. Tasks that await the end are told.
-impl<T, H: Handler<T>, S> Drop for Driver<H, S, T> {
+impl<T, H: Handler<T>, S: Stream> Drop for Driver<H, S, T> {
     fn drop(&mut self) {
+        if self.link.outcome().is_none() {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.abandon()));
+        }
         self.link.end();
         if let Some(clients) = &self.endpoint.clients {
             clients.leave(self.place);

@@ -15,6 +15,9 @@ use crate::handshake::Handshake;
 /// If a method panics, the connection is closed with 1011 and its state dropped, without a close event; others do not notice.
 /// What must be undone in any case belongs in the state's `Drop`.
 ///
+/// If the runtime ends before a connection, its close event is told while the runtime is dropped: tasks that are spawned there do not
+/// run.
+///
 /// ```
 /// use ropeway::{Handler, Handshake, MessageRef, Connection};
 ///
@@ -60,7 +63,7 @@ pub trait Handler<T = ()>: Send + Sync + 'static {
         let _ = (ws, state, payload);
     }
 
-    /// A pong came.
+    /// A pong came. A round-trip time that somebody awaits, see [`Handle::ping`](crate::Handle::ping), is told besides.
     fn on_pong(&self, ws: &mut Connection<'_>, state: &mut Self::State, payload: &[u8]) {
         let _ = (ws, state, payload);
     }
@@ -82,7 +85,7 @@ pub trait Handler<T = ()>: Send + Sync + 'static {
         let _ = (ws, state, error);
     }
 
-    /// The connection is closed.
+    /// The connection is closed. It is called once, last, and for every connection that was opened, unless a method has panicked.
     fn on_close(&self, ws: &mut Connection<'_>, state: Self::State, closed: &Closed) {
         let _ = (ws, state, closed);
     }

@@ -28,9 +28,18 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     }
 }
 
+fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
 impl<T, H: Handler<T>> Drive for Driver<H, Socket, T> {
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream_mut().watch(registry, token)
+        let watched = self.stream_mut().watch(registry, token);
+        if let Err(error) = &watched {
+            // The loop drops a connection that it cannot watch, and its user is to learn why.
+            self.link().report_broken(copy_of(error));
+        }
+        watched
     }
 
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {

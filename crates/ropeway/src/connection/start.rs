@@ -44,7 +44,7 @@ fn on_event_loop<T: 'static, H: Handler<T>>(
         Ok(mailbox) => mailbox,
         Err(error) => {
             guarded(|| {
-                tracing::warn!(%error, "no event loop can be had; is the limit of open files (ulimit -n) too low?");
+                tracing::warn!(%error, "no event loop could be made, so a connection runs as a task; is the limit of open files (ulimit -n) too low?");
             });
             let stream = Transport::Tcp(tcp);
             return Ok(Some((Opened { stream, core, link, handshake, leftover, place }, value)));
