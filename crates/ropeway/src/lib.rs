@@ -128,7 +128,7 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
 pub use ropeway_proto::handshake::{
-    Cidr, CidrError, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Refusal,
+    Cidr, CidrError, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Origin, Refusal,
     Target, TargetError,
 };
 pub use ropeway_proto::{
@@ -142,6 +142,7 @@ pub use tokio_rustls::rustls;
 // It is text alone, so a program that uses the crate has none of it.
 #[cfg(doc)]
 pub mod guide;
+
 /// permessage-deflate (RFC 7692): how it is offered and negotiated, and what may be wrong with an answer.
 pub mod deflate {
     pub use ropeway_proto::deflate::{ExtensionError, Options};
