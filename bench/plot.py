@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws docs/ratios.svg: what each server does for a second of its CPU, against a bare echo in the same run.
+"""Draws docs/ratios.svg: the messages that each server handles in a second of its CPU, divided by those of a bare echo in the same run.
 
     bench/plot.py RUNS.json > docs/ratios.svg
 

@@ -11,7 +11,7 @@ use ropeway::{ReadyState, Server};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A proxy on this machine is believed when it says in X-Forwarded-For whom it speaks for.
+    // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
     let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
 
     server.on_connection(|ws, handshake| {
@@ -25,13 +25,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             loop {
                 every.tick().await;
                 if handle.ready_state() == ReadyState::Open {
-                    // Full or just closed: the next one will do.
+                    // The queue is full, or the connection has just closed: the next message will do.
                     let _ = handle.send("hello from the server");
                 }
             }
         });
 
-        // A message is a stranger's text: as it is, it could move the cursor of your terminal, or turn what is shown around.
+        // The message is a stranger's text. Unescaped it could move your terminal's cursor, or reverse the text that
+        // follows.
         ws.on_message(|_, message| println!("message: {}", message.to_string().escape_debug()));
         ws.on_error(|_, error| println!("error: {error}"));
         ws.on_close(move |_, closed| {

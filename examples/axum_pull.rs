@@ -1,4 +1,4 @@
-//! An axum app and a WebSocket server on one port, with connections that are asked for their messages.
+//! An axum app and a WebSocket server on one port, in the pull style: a task for each connection awaits its messages.
 //!
 //! ```text
 //! cargo run -p ropeway --example axum_pull --features axum
@@ -11,7 +11,7 @@ use ropeway::{Handshake, Server, WebSocket};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A proxy on this machine is believed when it says in X-Forwarded-For whom it speaks for.
+    // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
     let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
     server.spawn_each(talk);
 
@@ -32,13 +32,13 @@ async fn talk(mut ws: WebSocket, handshake: Handshake) {
     loop {
         tokio::select! {
             received = ws.recv() => match received {
-                // A stranger's text: as it is, it could move the cursor of your terminal, or turn what is shown around.
+                // A stranger's text. Unescaped it could move your terminal's cursor, or reverse the text that follows.
                 Ok(Some(message)) => println!("message: {}", message.to_string().escape_debug()),
                 Ok(None) => break,
                 Err(error) => println!("error: {error}"),
             },
             _ = every.tick() => {
-                // Once it is closing, `recv` has the last word.
+                // If the connection is closing, `recv` reports it.
                 let _ = ws.send("hello from the server").await;
             }
         }

@@ -12,7 +12,7 @@ macro_rules! harness {
         $(#[bench::$name(bench::job(stringify!($name)))])*
         fn run(mut job: Job) -> Job {
             job();
-            // What has to be dropped is dropped outside of what is counted.
+            // Dropping the job is not counted.
             job
         }
     };
@@ -22,7 +22,7 @@ bench::benchmarks!(harness);
 
 library_benchmark_group!(name = proto, benchmarks = run);
 
-// The caches that callgrind could simulate are no machine's, and simulating them takes most of the time.
+// The caches that callgrind can simulate resemble no real machine's, and simulating them takes most of the time.
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
     library_benchmark_groups = proto

@@ -1,5 +1,5 @@
-//! Takes the time of each benchmark: `cargo bench -p bench --bench time [NAME]`. Nothing is compared with it, since times
-//! on a machine that does something else too say little.
+//! Takes the time of each benchmark: `cargo bench -p bench --bench time [NAME]`. The times are not compared with
+//! anything, since on a machine that does other things too they say little.
 
 fn main() {
     divan::main();

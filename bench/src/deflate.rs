@@ -1,4 +1,4 @@
-//! permessage-deflate alone, at the default level: between a message and the payload that carries it.
+//! permessage-deflate alone, at the default level: from a message to its payload and back.
 
 use std::hint::black_box;
 
@@ -10,13 +10,13 @@ use crate::sample;
 /// Whether a message may point back into those before it.
 #[derive(Clone, Copy)]
 pub(crate) enum Window {
-    /// No context takeover: each message stands for itself, and codecs come from the pool.
+    /// No context takeover: each message is compressed by itself, with a codec from the pool.
     Fresh,
     /// Context takeover.
     Kept,
 }
 
-/// How many different messages go round. With a window kept, a message that was seen before would be one long match.
+/// The number of different messages. If a window is kept, a message that was sent before would be one long match.
 const DIFFERENT: usize = 64;
 
 /// Compresses `count` messages of `length` bytes.
@@ -34,9 +34,9 @@ pub(crate) fn compress(window: Window, length: usize, count: usize) -> impl FnMu
     }
 }
 
-/// Inflates `count` messages of `length` bytes: always the same ones, in the order in which they were compressed. Each points
-/// back into those before it in the same round, so that the window is right in every round. The compressor is not ours, so
-/// that what it does better some day changes nothing here.
+/// Inflates `count` messages of `length` bytes, always the same ones, in the order in which they were compressed. Each
+/// points back only into those before it in the same round, so the window is right in every round. The compressor is
+/// not ours, so that an improvement of ours does not change this count.
 pub(crate) fn inflate(window: Window, length: usize, count: usize) -> impl FnMut() {
     let mut deflater = Deflater::new();
     let mut compress = |message: Vec<u8>| {

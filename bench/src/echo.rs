@@ -1,5 +1,5 @@
-//! A driver's turn: a read full of messages, each of which is answered with itself, and one write. This is what a busy
-//! server does all day; the system calls and the runtime come on top.
+//! One turn of a driver: a read full of messages, each of which is answered with itself, and one write. A busy server
+//! does this all day. System calls and the runtime are not included.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use ropeway_proto::{Connection, Event, Input, Role, Spare};
 use crate::sample::{self, Kind};
 use crate::send;
 
-/// A read with `count` binary messages of `length` bytes.
+/// One read with `count` binary messages of `length` bytes.
 pub(crate) fn messages(length: usize, count: usize) -> impl FnMut() {
     let mut bytes = sample::masked_messages(Kind::Binary, length, count);
     let now = Instant::now();

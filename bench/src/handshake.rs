@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 
-/// What Firefox sends, cookies aside.
+/// The request that Firefox sends, without cookies.
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
     Host: example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
@@ -23,7 +23,7 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
     Cache-Control: no-cache\r\n\
     Upgrade: websocket\r\n\r\n";
 
-/// One handshake, compression declined as is the default.
+/// One handshake. Compression is declined, as by default.
 pub(crate) fn server() -> impl FnMut() {
     let options = ServerOptions::default();
     move || {

@@ -1,8 +1,8 @@
-//! What is measured of `ropeway-proto`, defined once: `benches/instructions.rs` counts its instructions, `benches/time.rs`
-//! takes its time. How to run them, and what the numbers mean, is in the README beside this crate's manifest.
+//! The benchmarks of `ropeway-proto`, defined once: `benches/instructions.rs` counts their instructions,
+//! `benches/time.rs` takes their time. The README of this crate says how to run them, and what the numbers mean.
 //!
-//! Only the public API is used. What is private there (the mask, headers, UTF-8) is measured through the smallest public
-//! operation that is made of little else; `pieces` says which. All input is deterministic.
+//! They use only the public API. Private parts (the mask, headers, UTF-8) are measured through the smallest public
+//! operation that consists of little else; `pieces` names it. All input is deterministic.
 
 mod deflate;
 mod echo;
@@ -12,11 +12,11 @@ mod receive;
 mod sample;
 mod send;
 
-/// One benchmark, ready to be run any number of times. What it needs is made already; each run does the same work.
+/// One benchmark, ready to be run any number of times. Its input is made already, and each run does the same work.
 pub type Job = Box<dyn FnMut()>;
 
-/// Hands the list of all benchmarks to the macro `$apply`: of each its name, which is also its name in the baseline, and
-/// what makes it. `x16` in a name says that a run does it 16 times.
+/// Passes the list of all benchmarks to the macro `$apply`: for each its name, which is also its name in the baseline,
+/// and the expression that makes it. `x16` in a name says that a run does the operation 16 times.
 #[macro_export]
 macro_rules! benchmarks {
     ($apply:ident) => {
@@ -43,8 +43,8 @@ macro_rules! benchmarks {
             send_server_20_x16: send::copied(Role::Server, 20, 16);
             send_server_1k: send::copied(Role::Server, 1024, 1);
             send_server_16k_shared: send::shared(16 * 1024);
-            send_client_20_x16: send::copied(CLIENT, 20, 16);
-            send_client_16k: send::copied(CLIENT, 16 * 1024, 1);
+            send_client_20_x16: send::copied(client(), 20, 16);
+            send_client_16k: send::copied(client(), 16 * 1024, 1);
             send_prepared_64_x100: send::prepared(64, 100, false);
             send_prepared_1k_x100_deflate: send::prepared(1024, 100, true);
 
@@ -81,8 +81,8 @@ macro_rules! table {
     };
 }
 
-/// Makes the benchmark of this name ready and runs it twice: memory is allocated and codecs are taken then, as they are in
-/// a connection that has been busy before.
+/// Makes the benchmark of this name and runs it twice. That allocates memory and takes codecs, as in a connection that
+/// has been busy before.
 ///
 /// # Panics
 /// There is no benchmark of this name.
@@ -96,7 +96,7 @@ pub fn job(name: &str) -> Job {
 use ropeway_proto::Role;
 
 use deflate::Window;
-use sample::{CLIENT, Kind};
+use sample::{Kind, client};
 
 benchmarks!(table);
 

@@ -1,4 +1,4 @@
-//! What is private in `ropeway-proto`, each through the smallest public operation that is made of little else.
+//! Private parts of `ropeway-proto`, each through the smallest public operation that consists of little else.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use testkit::wire::{self, Frame};
 use crate::sample::{self, Kind};
 use crate::{receive, send};
 
-/// The mask: a server receives one binary message, which nobody looks at.
+/// The mask: a server receives one binary message, whose content is not looked at.
 pub(crate) fn mask(length: usize) -> impl FnMut() {
     receive::messages(Kind::Binary, length, 1)
 }
@@ -27,11 +27,11 @@ pub(crate) fn utf8(text: Vec<u8>) -> impl FnMut() {
     receive::unmasked(&Frame::new(wire::TEXT, text))
 }
 
-/// UTF-8 as it comes: the same in reads of `step` bytes, which are also stored.
+/// UTF-8 in pieces: the same in reads of `step` bytes, which are also stored.
 pub(crate) fn utf8_in_pieces(text: Vec<u8>, step: usize) -> impl FnMut() {
     let mut bytes = Frame::new(wire::TEXT, text).encode();
     let now = Instant::now();
-    let mut connection = sample::connection(sample::CLIENT, now);
+    let mut connection = sample::connection(sample::client(), now);
     move || {
         for piece in bytes.chunks_mut(step) {
             receive::read(&mut connection, piece, now);

@@ -1,4 +1,4 @@
-//! From bytes to messages, as a server's driver hands them over. Answering is `echo`'s.
+//! From bytes to messages, as a server's driver passes them on. Answering is left to `echo`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -8,10 +8,10 @@ use testkit::wire::Frame;
 
 use crate::sample::{self, Kind};
 
-/// As much as the driver reads at once (`scratch.rs` of the `ropeway` crate).
+/// As much as the driver reads at once (`io/scratch.rs` of the `ropeway` crate).
 const READ: usize = 128 * 1024;
 
-/// Whole messages of `length` bytes, `count` of them in one read: lent from where they were read to.
+/// Whole messages of `length` bytes, `count` of them in one read. They are lent from the read buffer.
 pub(crate) fn messages(kind: Kind, length: usize, count: usize) -> impl FnMut() {
     one_read(Role::Server, sample::masked_messages(kind, length, count))
 }
@@ -21,7 +21,7 @@ pub(crate) fn fragments(kind: Kind, length: usize, count: usize) -> impl FnMut()
     one_read(Role::Server, sample::masked_fragments(kind, length, count))
 }
 
-/// Pings, each of which is answered; the answers are forgotten, as after a write.
+/// Pings, each of which is answered. The answers are forgotten, as after a write.
 pub(crate) fn pings(count: usize) -> impl FnMut() {
     let mut bytes = sample::masked_pings(count);
     let now = Instant::now();
@@ -32,14 +32,14 @@ pub(crate) fn pings(count: usize) -> impl FnMut() {
     }
 }
 
-/// A message that a server sends, of which the client need not unmask anything.
+/// A message from a server, which the client need not unmask.
 pub(crate) fn unmasked(frame: &Frame) -> impl FnMut() + use<> {
-    one_read(sample::CLIENT, frame.encode())
+    one_read(sample::client(), frame.encode())
 }
 
-/// A message that comes in many reads: what follows the first is read to where it stays, and its few last bytes are handed
-/// over again. Nothing is written to where it stays, as that would be the kernel's work: the ASCII that is there is taken for
-/// the masked payload.
+/// A message that comes in many reads. The bytes behind the first read are read directly into the message, its last few
+/// bytes are passed in a read of their own. Nothing is written to the message's memory, as that would be the kernel's
+/// work: the ASCII that is there already is taken for the masked payload.
 pub(crate) fn large(kind: Kind, length: usize) -> impl FnMut() {
     let mut bytes = sample::masked_messages(kind, length, 1);
     let now = Instant::now();
@@ -64,8 +64,8 @@ fn one_read(role: Role, mut bytes: Vec<u8>) -> impl FnMut() {
     }
 }
 
-/// One read; gives how many events came of it. Not inlined, so that all benchmarks count the same code, and one benchmark
-/// more changes no other's count.
+/// One read. Returns the number of its events. It is not inlined: so all benchmarks count the same code, and another
+/// benchmark does not change the counts of the others.
 #[inline(never)]
 pub(crate) fn read(connection: &mut Connection, bytes: &mut [u8], now: Instant) -> usize {
     let mut input = Input::new(bytes);

@@ -1,4 +1,4 @@
-//! Input: messages that look like real ones, frames of them, and the two ends. All of it is the same in every run.
+//! Input: messages that resemble real ones, frames of them, and the two ends. All of it is the same in every run.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -7,27 +7,30 @@ use std::time::Instant;
 use ropeway_proto::{Config, Connection, Role};
 use testkit::wire::{self, Frame};
 
-/// The key of every masked frame. Each byte is below 0x80, so that ASCII stays ASCII, and with that UTF-8, however often it
-/// is masked: a run unmasks where the bytes lie, and the next one takes them as they are left. Nothing has to be copied
-/// between runs, and none of the counts has a copy in it that a driver would not make.
+/// The key of every masked frame. Each of its bytes is below 0x80, so that ASCII, and with it UTF-8, stays valid
+/// however often it is masked. A run unmasks bytes where they lie, and the next run takes the result as its input. So
+/// nothing has to be copied between runs, and no count includes a copy that a driver would not make.
 const KEY: [u8; 4] = [0x37, 0x7a, 0x21, 0x3d];
 
-/// A client, whose keys are all the same.
-pub(crate) const CLIENT: Role = Role::Client { mask: || KEY };
+/// A client that uses the same key for all frames.
+pub(crate) fn client() -> Role {
+    Role::client(|| KEY)
+}
 
-/// Text is checked, binary is not.
+/// The kind of a message. Text is checked, binary is not.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Text,
     Binary,
 }
 
-/// Records as an application sends them: ASCII of `length` bytes, which compresses to about a third. No two of them are equal.
+/// Records as an application sends them: ASCII of `length` bytes that compresses to about a third. No two records are
+/// equal.
 pub(crate) fn records(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut text = Vec::with_capacity(length + 100);
     while text.len() < length {
-        // Knuth's MMIX generator; its upper bits are good enough to make numbers look like prices.
+        // Knuth's MMIX generator. Its upper bits are good enough for numbers that resemble prices.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (id, price, size) = (state >> 44, (state >> 32) % 10_000, (state >> 24) % 500);
         let name = ["alpha", "bravo", "charlie", "delta"][(state >> 60) as usize % 4];
@@ -55,7 +58,7 @@ pub(crate) fn masked_messages(kind: Kind, length: usize, count: usize) -> Vec<u8
     frame.encode().repeat(count)
 }
 
-/// The same of one message in `count` fragments of `length` bytes each.
+/// The bytes of one message from a client in `count` fragments of `length` bytes each.
 pub(crate) fn masked_fragments(kind: Kind, length: usize, count: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for index in 0..count {
@@ -67,7 +70,7 @@ pub(crate) fn masked_fragments(kind: Kind, length: usize, count: usize) -> Vec<u
     bytes
 }
 
-/// The same of `count` pings.
+/// The bytes of `count` pings from a client.
 pub(crate) fn masked_pings(count: usize) -> Vec<u8> {
     Frame::new(wire::PING, "ping").with_mask(Some(KEY)).encode().repeat(count)
 }
@@ -79,7 +82,7 @@ fn opcode(kind: Kind) -> u8 {
     }
 }
 
-/// A connection as the `ropeway` crate makes it, but for limits that no benchmark should meet.
+/// A connection as the `ropeway` crate makes it, but with limits that no benchmark reaches.
 pub(crate) fn connection(role: Role, now: Instant) -> Connection {
     let config = Config::server().max_buffered(usize::MAX).max_control_rate(u32::MAX);
     Connection::new(role, Arc::new(config), now)

@@ -1,4 +1,5 @@
-//! From messages to what is written, as a driver does it: memory lent, messages queued, slices taken, all of it written.
+//! From messages to written bytes, as a driver does it: memory is lent, messages are queued, slices are taken, all of
+//! it is written.
 
 use std::hint::black_box;
 use std::io::IoSlice;
@@ -10,10 +11,10 @@ use ropeway_proto::{Connection, MessageRef, Prepared, Role, Spare};
 
 use crate::sample;
 
-/// How many slices the driver writes at once (`connection/writing.rs` of the `ropeway` crate).
+/// The number of slices that the driver writes at once (`connection/writing.rs` of the `ropeway` crate).
 const SLICES: usize = 16;
 
-/// Messages of `length` bytes that are copied to behind the ones before, `count` of them in one write.
+/// Messages of `length` bytes that are copied into the queue, `count` of them in one write.
 pub(crate) fn copied(role: Role, length: usize, count: usize) -> impl FnMut() {
     let payload = sample::ascii(length);
     let mut connection = sample::connection(role, Instant::now());
@@ -28,7 +29,7 @@ pub(crate) fn copied(role: Role, length: usize, count: usize) -> impl FnMut() {
     }
 }
 
-/// A message whose payload is written from where it is.
+/// A message whose payload is written without being copied.
 pub(crate) fn shared(length: usize) -> impl FnMut() {
     let payload = Bytes::from(sample::ascii(length));
     let mut connection = sample::connection(Role::Server, Instant::now());
@@ -41,7 +42,7 @@ pub(crate) fn shared(length: usize) -> impl FnMut() {
     }
 }
 
-/// A message that `count` connections send, whether or not they compress it.
+/// A message that `count` connections send, compressed or not.
 pub(crate) fn prepared(length: usize, count: usize, compress: bool) -> impl FnMut() {
     let payload = sample::ascii(length);
     let connection = || {
@@ -67,7 +68,7 @@ fn send(connection: &mut Connection, message: MessageRef<'_>) {
     connection.send(message).expect("an open connection without a limit takes every message");
 }
 
-/// Writes all that waits: a transport that takes everything at once, and costs nothing.
+/// Writes all that waits, to a transport that accepts everything at once and costs nothing.
 #[inline(never)]
 pub(crate) fn write(connection: &mut Connection) {
     loop {

@@ -4,20 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-// Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+// On an idle machine nothing here takes a second. A test that reaches this limit has found a hang.
 export const DEADLINE = 60_000;
 
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? 'chromium',
-    // The sandbox needs a user other than root, and CI runs as root; the pages are our own. The rest keeps a browser
-    // that is new to the machine from doing anything but what the test asks.
+    // The sandbox needs a user other than root, and CI runs as root; the pages are our own. The other options keep a
+    // newly installed browser from doing things that the test does not ask for.
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'],
   });
 }
 
-// Opens `url` in a browser context of its own. `faults` collects what its scripts do wrong and what it asks of other hosts.
+// Opens `url` in a browser context of its own. `faults` collects the errors of its scripts and its requests to other hosts.
 export async function visit(browser, url, settings = {}) {
   const context = await browser.newContext(settings);
   const page = await context.newPage();

@@ -1,5 +1,5 @@
-// The axum examples in a real browser: an HTTP app whose port the WebSocket server shares, which sends a text every three
-// seconds, and whose page shows each and replies. EXAMPLES names the directory of the built examples.
+// The axum examples in a real browser: an HTTP app that shares its port with a WebSocket server. The server sends a text every
+// three seconds; the page shows each text and replies. EXAMPLES names the directory of the built examples.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ for (const name of ['axum_listeners', 'axum_pull']) {
       const shown = (kind, text) => page.locator(`#log .${kind}`, { hasText: text });
       await shown('note', 'open').waitFor();
       await server.printed(/^client 127\.0\.0\.1$/);
-      // The second of each: a timer that ticks only once would be none.
+      // Two texts and two replies: a timer that ticks only once would pass with one.
       await shown('in', 'hello from the server').nth(1).waitFor();
       await shown('out', 'got: hello from the server').nth(1).waitFor();
       await server.printed(/^message: got: hello from the server$/);

@@ -1,5 +1,5 @@
-// How the page of `ropeway serve` looks: at sizes from a telephone with its keyboard to a desk, by day and night, with
-// few colours, and whether everybody can read it.
+// The looks of the page of `ropeway serve`: at sizes from a telephone with its keyboard to a desktop, in light and dark colours,
+// with forced colours, and with enough contrast to be read.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -92,7 +92,7 @@ for (const [width, height] of SIZES) {
   });
 }
 
-// WCAG 2 contrast of each text that is seen with what it stands on; `on` names colours of pictures behind a text.
+// The WCAG 2 contrast of each visible text with its background. `on` gives the colours of pictures behind a text.
 const contrasts = () => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
   const rgba = (colour) => {
@@ -128,7 +128,7 @@ const contrasts = () => {
   for (const field of document.querySelectorAll('input[type=text], input[type=search], textarea')) {
     seen.push([contrast(rgba(getComputedStyle(field, '::placeholder').color), grounds(field)[0]), 'placeholder', field.id]);
   }
-  // Names in the chat have many colours, on the ground of a bubble.
+  // Names in the chat have many colours, all on a bubble's background.
   const sunk = rgba(root.getPropertyValue('--sunk'));
   const sample = document.body.appendChild(document.createElement('i'));
   for (let at = 0; at < 400; at++) {
@@ -173,7 +173,7 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
-// The commonest colour of an element as it is drawn, and how often the colour changes along the row where it does most often.
+// The most frequent colour of a drawn element, and the number of colour changes along its row with the most changes.
 async function drawn(page, selector) {
   const png = await page.locator(selector).first().screenshot();
   return page.evaluate(async (base64) => {

@@ -1,5 +1,5 @@
-// The page that `ropeway serve` answers `GET /` with, in a real browser: every way a visitor goes. How it looks is
-// `page-looks.test.mjs`'s.
+// The page that `ropeway serve` answers `GET /` with, in a real browser: everything that a visitor can do. Its looks are tested in
+// `page-looks.test.mjs`.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -95,7 +95,7 @@ test('a second tab of the chat hears from the moment that it opens, and has a na
   await entry(second, 'aside', `You are ${names[1]}`);
   await say(first, 'are you there?');
   await entry(second, 'bubble', 'are you there?');
-  // Someone else who comes by the same name is another.
+  // Another visitor with the same name counts as someone else.
   const third = await visit(browser, server.http);
   await third.page.check('[name=path][value="/chat"]', { force: true });
   await third.page.fill('#name', names[0]);

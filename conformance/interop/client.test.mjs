@@ -12,7 +12,7 @@ const options = { timeout: DEADLINE };
 async function against(handler, client, settings = {}) {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, ...settings });
   server.on('connection', (ws, request) => {
-    ws.on('error', () => {}); // what the client did wrong is seen by its exit code
+    ws.on('error', () => {}); // a fault of the client shows in its exit code
     handler(ws, request);
   });
   await once(server, 'listening');

@@ -15,7 +15,7 @@ let server;
 before(async () => { server = await serve(); });
 after(() => server.kill());
 
-// A participant in Python: it prints a line when it is there and one for each message, and sends what `say` is told.
+// A participant in Python. It prints a line when it has joined and one for each message, and sends each text given to `say`.
 async function pythonIn(url) {
   const child = spawn(process.env.PYTHON ?? 'python3', [PARTICIPANT, url], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -1,5 +1,5 @@
-// The binary under test, as its tests use it: `ropeway serve` running, `ropeway connect` run to its end.
-// ROPEWAY names the binary. What it logs goes to the file that ROPEWAY_LOG names, else nowhere.
+// Runs the binary under test: `ropeway serve` in the background, `ropeway connect` to its end.
+// ROPEWAY names the binary. Its log goes to the file that ROPEWAY_LOG names; without that it is dropped.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,10 +8,10 @@ import { createInterface } from 'node:readline';
 
 const BINARY = process.env.ROPEWAY ?? 'ropeway';
 
-// Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+// On an idle machine nothing here takes a second. A test that reaches this limit has found a hang.
 export const DEADLINE = 30_000;
 
-// Starts a server that announces its URL, and adds every line that it prints to `lines`.
+// Starts a server that prints its URL. Every line that it prints is added to `lines`.
 export async function start(binary, args = [], env = {}) {
   const log = openSync(process.env.ROPEWAY_LOG ?? '/dev/null', 'a');
   const child = spawn(binary, args, { stdio: ['ignore', 'pipe', log], env: { ...process.env, ...env } });
@@ -50,17 +50,17 @@ export async function start(binary, args = [], env = {}) {
 
 export const serve = (...options) => serveOn('127.0.0.1:0', ...options);
 
-// The same on an address that is known, such as that of a server which has ended.
+// The same on a given address, such as that of a server that has ended.
 export const serveOn = (address, ...options) => start(BINARY, ['serve', '--listen', address, ...options]);
 
-// Runs `ropeway connect` in a pipe: `stdin` is what it reads until the end; without it, its input stays open.
+// Runs `ropeway connect` in a pipe: it reads `stdin` to the end. Without `stdin` its input stays open.
 export async function connect(url, stdin, ...options) {
   const child = spawn(BINARY, ['connect', url, ...options], { timeout: DEADLINE, killSignal: 'SIGKILL' });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text) => { stdout += text; });
   child.stderr.setEncoding('utf8').on('data', (text) => { stderr += text; });
-  child.stdin.on('error', () => {}); // it may end before it has read everything: the exit code tells
+  child.stdin.on('error', () => {}); // it may end before it has read everything; its exit code then says why
   if (stdin !== undefined) child.stdin.end(stdin);
   const [code] = await once(child, 'close');
   return { code, stdout, stderr };

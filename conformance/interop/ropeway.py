@@ -1,4 +1,4 @@
-"""The binary under test, as its tests use it: `ropeway serve` running, `ropeway connect` run to its end.
+"""Runs the binary under test: `ropeway serve` in the background, `ropeway connect` to its end.
 
 ROPEWAY names the binary. What it logs goes to the file that ROPEWAY_LOG names, else nowhere.
 """
@@ -13,7 +13,7 @@ import typing
 
 import websockets.asyncio.client
 
-# Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+# On an idle machine nothing here takes a second. A test that reaches this limit has found a hang.
 DEADLINE = 30
 
 
@@ -26,7 +26,7 @@ def log() -> typing.IO[bytes]:
 
 
 class Server:
-    """`ropeway serve` on a free port, for the length of a `with`."""
+    """`ropeway serve` on a free port, while a `with` block runs."""
 
     def __init__(self, *options: str):
         command = [binary(), "serve", "--listen", "127.0.0.1:0", *options]
@@ -49,7 +49,7 @@ class Server:
         self.process.send_signal(signal.SIGINT)
 
     def wait(self) -> tuple[int, str]:
-        """The exit status, and all that it printed after the announcement."""
+        """Waits for its end. Returns the exit status, and all that it printed after its URL."""
         rest, _ = self.process.communicate(timeout=DEADLINE)
         return self.process.returncode, rest.decode()
 
@@ -66,7 +66,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def connected(url: str, **options):
-    """A connection of `websockets`; whatever is done with it has to be done within the deadline."""
+    """A connection of `websockets`. Everything done with it has to be done within the deadline."""
     async with asyncio.timeout(DEADLINE):
         async with websockets.asyncio.client.connect(url, proxy=None, max_size=None, **options) as connection:
             yield connection
@@ -79,7 +79,7 @@ class Ended(typing.NamedTuple):
 
 
 async def connect(url: str, stdin: str | None = None, *options: str) -> Ended:
-    """Runs `ropeway connect` in a pipe: `stdin` is what it reads until the end; without it, its input stays open."""
+    """Runs `ropeway connect` in a pipe: it reads `stdin` to the end. Without `stdin` its input stays open."""
     process = await asyncio.create_subprocess_exec(
         binary(), "connect", url, *options,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`ropeway connect` as a filter in a pipe, against servers of the PyPI package `websockets`: what it prints, and the exit
+"""`ropeway connect` as a filter in a pipe, against servers of the PyPI package `websockets`: its output, and its exit
 codes (0 closed with 1000 or 1001, 2 connect failed, 3 refused, 4 protocol error, 5 timeout, 6 another close code)."""
 
 import asyncio
@@ -21,14 +21,14 @@ async def echo(connection):
 
 @contextlib.asynccontextmanager
 async def serving(handler, scheme="ws", **options):
-    """A server on a free port; gives its URL."""
+    """Runs a server on a free port and yields its URL."""
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 @contextlib.asynccontextmanager
 async def raw_server(handler):
-    """A server that speaks no WebSocket, only what the handler writes."""
+    """A server that does not speak WebSocket: it sends only the bytes that the handler writes."""
     async def close_after(reader, writer):
         await handler(reader, writer)
         writer.close()
@@ -196,7 +196,7 @@ class Tls(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((ended.code, ended.stdout), (0, "over TLS\n"), ended)
 
     async def test_an_unknown_authority_is_a_failed_connect(self):
-        # The server's side of it is no news.
+        # The server's own error is expected.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         ended = await self.end_of()
         self.assertEqual(ended.code, 2, ended)

@@ -182,7 +182,7 @@ class Http(unittest.TestCase):
         self.assertEqual(self.request(headers=UPGRADE | {"Cookie": "x" * 17 * 1024}).status, 431)
 
     def test_more_than_100_headers_are_431(self):
-        # Four of the upgrade and the host make five.
+        # Four headers of the upgrade and `Host` make five.
         filling = [(f"X-{number}", "x") for number in range(95)]
         self.assertEqual(self.request(headers=[*UPGRADE.items(), *filling]).status, 101)
         filling.append(("X-one-too-many", "x"))

@@ -1,6 +1,6 @@
-"""nginx and HAProxy in front of a ropeway server: whom it takes for the client, whatever the client writes itself.
+"""nginx, HAProxy and Caddy in front of a ropeway server: it finds the right client address, whatever the client itself writes.
 
-NGINX, HAPROXY and BEHIND_PROXY name the programs; what they print goes to the file that PROXIES_LOG names, else nowhere.
+NGINX, HAPROXY, CADDY and BEHIND_PROXY name the programs; what they print goes to the file that PROXIES_LOG names, else nowhere.
 The client connects from 127.0.0.2 and the proxies from 127.0.0.1, which is what the server trusts.
 """
 
@@ -21,7 +21,7 @@ CLIENT = "127.0.0.2"
 PROXY = "127.0.0.1"
 CLAIM = "6.6.6.6"
 
-# Nothing here takes a second on an idle machine. A test that reaches this has found a hang.
+# On an idle machine nothing here takes a second. A test that reaches this limit has found a hang.
 DEADLINE = 30
 
 NGINX = """
@@ -68,13 +68,26 @@ backend ropeway
 """
 
 
-class Process:
-    """A program, for the length of a `with`."""
+CADDY = """
+{{
+    admin off
+    auto_https off
+}}
+http://127.0.0.1:{port} {{
+    bind 127.0.0.1
+    reverse_proxy {upstream}
+    {lines}
+}}
+"""
 
-    def __init__(self, *command):
+
+class Process:
+    """A program that runs while a `with` block does."""
+
+    def __init__(self, *command, env=None):
         with open(os.environ.get("PROXIES_LOG", os.devnull), "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=env
             )
 
     def __enter__(self):
@@ -99,7 +112,7 @@ class Server(Process):
 
 
 class Proxy(Process):
-    """nginx or HAProxy on a free port, started anew if another program took the port meanwhile."""
+    """nginx, HAProxy or Caddy on a free port. It is started again if another program has taken the port."""
 
     def __init__(self, kind, upstream, lines):
         for _ in range(5):
@@ -110,15 +123,20 @@ class Proxy(Process):
             config.write_text(kind.format(lines="\n    ".join(lines), **settings))
             if kind is NGINX:
                 super().__init__(os.environ["NGINX"], "-p", self.directory.name, "-e", "stderr", "-c", str(config))
-            else:
+            elif kind is HAPROXY:
                 super().__init__(os.environ["HAPROXY"], "-db", "-f", str(config))
+            else:
+                # Its files go nowhere else.
+                home = {name: self.directory.name for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+                command = (os.environ["CADDY"], "run", "--adapter", "caddyfile", "--config", str(config))
+                super().__init__(*command, env=os.environ | home)
             if self.listens():
                 return
             self.__exit__()
         raise AssertionError("the proxy does not listen; the log says why")
 
     def listens(self):
-        """Whether it takes connections, once it does or has ended."""
+        """Waits until it accepts connections or has ended. Returns whether it accepts them."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -139,7 +157,7 @@ def free_port():
 
 
 async def told(port, headers=(), origin=None):
-    """What the server tells a client behind the proxy: its address, and the host it asked for."""
+    """Returns what the server tells a client behind the proxy: the client's address, and the host it asked for."""
     async with asyncio.timeout(DEADLINE):
         async with websockets.asyncio.client.connect(
             f"ws://{PROXY}:{port}/",
@@ -179,7 +197,7 @@ class Nginx(Behind):
         self.assertEqual(await self.client(port, CLAIM), CLIENT)
 
     async def test_without_a_line_the_proxy_is_the_client_and_a_claim_is_believed(self):
-        # The proxy passes on what the client wrote, and nothing shows that it is not the proxy's: the documentation says so.
+        # The proxy passes on the header that the client wrote, and the server cannot tell. The documentation warns of this.
         port = self.behind(NGINX)
         self.assertEqual(await self.client(port), PROXY)
         self.assertEqual(await self.client(port, CLAIM), CLAIM)
@@ -215,6 +233,24 @@ class Haproxy(Behind):
         port = self.behind(HAPROXY)
         self.assertEqual(await self.client(port), PROXY)
         self.assertEqual(await self.client(port, CLAIM), CLAIM)
+
+
+class Caddy(Behind):
+    async def test_it_says_who_the_client_is_by_itself_whatever_the_client_wrote(self):
+        port = self.behind(CADDY)
+        self.assertEqual(await self.client(port), CLIENT)
+        self.assertEqual(await self.client(port, CLAIM), CLIENT)
+        self.assertEqual(await self.client(port, CLAIM, f"{CLAIM}, {PROXY}"), CLIENT)
+
+    async def test_a_page_of_the_proxys_host_may_connect_and_no_other(self):
+        port = self.behind(CADDY)
+        page = f"http://{PROXY}:{port}"
+        claims = [("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https")]
+        self.assertEqual(await told(port, claims, origin=page), [CLIENT, page])
+        for origin in ("https://evil.example", f"https://{PROXY}:{port}"):
+            with self.subTest(origin=origin), self.assertRaises(InvalidStatus) as refused:
+                await told(port, claims, origin=origin)
+            self.assertEqual(refused.exception.response.status_code, 403)
 
 
 class Forwarded(Behind):

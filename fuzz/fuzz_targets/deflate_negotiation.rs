@@ -1,5 +1,5 @@
-//! permessage-deflate offers of arbitrary clients: an answer keeps to the offer's rules, a client accepts it, and both come
-//! to the same parameters.
+//! permessage-deflate offers of arbitrary clients: an answer keeps to the rules of the offer, a client accepts it, and
+//! both sides get the same parameters.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(Some((params, answer))) = accept_offers(header.split('\n'), &options) else { return };
     assert!((8..=15).contains(&params.server_max_window_bits));
     assert!((8..=15).contains(&params.client_max_window_bits));
-    // A client that offers all it can, and limits its own window to nothing, takes every answer.
+    // A client that offers everything, and does not limit its own window, accepts every answer.
     let offered = Options::context_takeover().client_max_window_bits(15);
     let agreed = check_answer([answer.as_str()].into_iter(), &offered, true);
     assert_eq!(agreed, Ok(Some(params)), "{answer}");

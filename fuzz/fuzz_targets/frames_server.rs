@@ -1,4 +1,4 @@
-//! A server's connection, fed with what a client may send.
+//! A server's connection that gets arbitrary bytes from a client.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A server's half of the opening handshake, fed with a request: read whole or in single bytes it is judged the same, and
-//! the answer is one that a client can read.
+//! A server's half of the opening handshake, with an arbitrary request: the result is the same whether it is read whole
+//! or in single bytes, and a client can read the answer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(matches!(read, Ok(Some(_))), "{read:?} of {:?}", String::from_utf8_lossy(&answer));
 });
 
-/// The same, byte for byte; how much of the last byte's piece was taken is put back in terms of the whole.
+/// The same, one byte at a time. The number of bytes consumed is counted from the start of the input.
 fn in_single_bytes(data: &[u8]) -> String {
     let mut reader = HeadReader::new(Limits::server());
     for (index, byte) in data.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! A client's half of the opening handshake, fed with a server's answer: read whole or in single bytes it is judged the same.
+//! A client's half of the opening handshake, with an arbitrary answer: the result is the same whether it is read whole
+//! or in pieces.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,12 +10,12 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(whole, judged(data, 1));
 });
 
-/// What comes of an answer in pieces of this length: what was agreed and how many bytes were left over, or the error.
+/// The result for an answer in pieces of this length: the agreed terms and the number of bytes left over, or the error.
 fn judged(data: &[u8], piece: usize) -> String {
     let mut options = ClientOptions::default();
     options.subprotocols = vec!["chat".into(), "v2.chat".into()];
     let target = "ws://example.com/chat".parse().unwrap();
-    // The nonce of RFC 6455 section 1.3, whose accept value the seeds have.
+    // The nonce of RFC 6455 section 1.3. The seeds contain its accept value.
     let mut handshake = ClientHandshake::new(&target, &options, *b"the sample nonce").unwrap();
     let mut before = 0;
     for piece in data.chunks(piece) {

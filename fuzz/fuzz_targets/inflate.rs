@@ -1,5 +1,5 @@
-//! Compressed payloads: arbitrary bytes never inflate beyond the limit, and however they are cut the same comes out; what
-//! our own compressor made comes back as it was, message after message.
+//! Compressed payloads: arbitrary bytes never inflate beyond the limit, and the output does not depend on how they are
+//! cut. Messages from our own compressor are inflated to what they were, one after another.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The message, or `None` where the payload is wrong; never more than the limit.
+/// Returns the message, or `None` if the payload is invalid. It is never longer than the limit.
 fn inflated(inflater: &mut Inflater, payload: &[u8], piece: usize) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for piece in payload.chunks(piece) {

@@ -1,4 +1,4 @@
-//! What several targets share: a connection that is fed with arbitrary frames.
+//! Shared by several targets: a connection that gets arbitrary frames.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use ropeway_proto::{CloseFrame, Config, Connection, Event, Input, Message, Role,
 const MAX_PAYLOAD: usize = 4096;
 const MAX_BUFFERED: usize = 16 * 1024;
 
-/// The pong, the close frame and the frame headers that may be queued on top of the messages.
+/// The bytes that may be queued on top of the messages: a pong, a close frame, and the headers of frames.
 const OVERHEAD: usize = 512;
 
-/// What a user of the connection has seen.
+/// An event that a user of the connection gets.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Message(Message),
@@ -24,17 +24,17 @@ enum Seen {
     Violation(Violation),
 }
 
-/// All that came of an input.
+/// The events and the output for one input.
 #[derive(Debug, PartialEq)]
 struct Run {
     seen: Vec<Seen>,
     sent: Vec<u8>,
 }
 
-/// Feeds a connection that echoes with `data`: a byte of options, the length of the pieces that the rest is cut into, and
-/// the rest, which is what the peer sends.
+/// Passes `data` to a connection that echoes: a byte of options, the length of the pieces that the rest is cut into,
+/// and the rest, which is the peer's input.
 ///
-/// However the bytes are cut, the same is seen and sent; and nothing makes more output wait than the limits allow.
+/// Events and output do not depend on the cuts, and no input makes more output wait than the limits allow.
 pub fn frames(role: Role, data: &[u8]) {
     let [options, piece, bytes @ ..] = data else { return };
     let deflate = match options & 0b11 {
@@ -47,12 +47,12 @@ pub fn frames(role: Role, data: &[u8]) {
             client_max_window_bits: 9,
         }),
     };
-    let whole = run(role, deflate, bytes, bytes.len().max(1));
+    let whole = run(role.clone(), deflate, bytes, bytes.len().max(1));
     let cut = run(role, deflate, bytes, usize::from(*piece).max(1));
     let violated = matches!(whole.seen.last(), Some(Seen::Violation(_)));
     if deflate.is_some() && violated {
-        // A message that is wrong in two ways, such as too big and not UTF-8, is judged by what is inflated first, and
-        // how much is inflated at a time depends on the cuts. That it is wrong must not.
+        // A message that is invalid in two ways, such as too big and not UTF-8, is refused for the fault that is
+        // inflated first. That depends on the cuts. That it is refused must not.
         assert!(matches!(cut.seen.last(), Some(Seen::Violation(_))), "{whole:?}\n{cut:?}");
         assert_eq!(whole.seen[..whole.seen.len() - 1], cut.seen[..cut.seen.len() - 1]);
     } else {
@@ -71,12 +71,12 @@ fn run(role: Role, deflate: Option<Params>, bytes: &[u8], piece: usize) -> Run {
     for piece in bytes.chunks(piece) {
         let mut piece = piece.to_vec();
         let mut input = Input::new(&mut piece);
-        // Nothing here is large enough to be left for later.
+        // No message here is large enough to be left for a later turn.
         while let Some(event) = connection.handle_input(&mut input, now) {
             seen.push(match event {
                 Event::Message(message) => {
                     assert!(message.len() <= MAX_PAYLOAD);
-                    // Refused when the queue is full, or the connection is closing: as it should be.
+                    // It is refused if the queue is full or the connection is closing, as it should be.
                     let message = message.into_owned();
                     let _ = connection.send(&message);
                     Seen::Message(message)
@@ -101,7 +101,7 @@ fn run(role: Role, deflate: Option<Params>, bytes: &[u8], piece: usize) -> Run {
     Run { seen, sent }
 }
 
-/// Takes what waits to be written, in writes that end anywhere.
+/// Takes all that waits to be written, in writes that end anywhere.
 fn drain(connection: &mut Connection) -> Vec<u8> {
     let mut sent = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! The cases: what a row of `testdata/*.toml` says, read and checked.
+//! The cases: the rows of `testdata/*.toml`, parsed and checked.
 //!
 //! ```toml
 //! [[case]]
@@ -22,14 +22,14 @@
 //! - `stall`, `drain 3`, `drain`: the transport takes nothing from us, three bytes, all again;
 //! - `wait 500ms`: time passes.
 //!
-//! `events` has `text`, `binary`, `ping`, `pong` with a payload, `close` with what the peer's close frame carried,
+//! `events` has `text`, `binary`, `ping` and `pong` with a payload, `close` with the content of the peer's close frame,
 //! `violation NAME` with the name of a `ropeway_proto::Violation`, and `refused NAME` with the name of the
-//! `ropeway_proto::SendError` that the user got. In `sent`, `close 1002 *` leaves the reason open, `compressed` wants
-//! the message compressed without saying how, and a last `eof` says that we end our half of the transport. `closed` is a code, a reason and `clean`, or in place of that the name of the
-//! `ropeway_proto::Cause`.
+//! `ropeway_proto::SendError` that the user got. In `sent`, `close 1002 *` leaves the reason open, `compressed` asks
+//! for a compressed message in any form, and a last `eof` says that we end our half of the transport. `closed` is a
+//! code, a reason and `clean`, or instead of `clean` the name of the `ropeway_proto::Cause`.
 //!
-//! Whatever is said here doesn't depend on how the input is cut: by default every event is followed by writing all that
-//! waits to be written. How a case is run is the business of the runners.
+//! A row holds for every way to cut its input into reads: by default all that waits is written after every event.
+//! Running a case is left to the runners.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -45,7 +45,7 @@ use crate::role::Role;
 use crate::shorthand::{Words, Written};
 use crate::wire::{self, Frame};
 
-/// What names of files in `testdata/` begin with that hold rows of the opening handshake, which [`load`] leaves out.
+/// The prefix of the files in `testdata/` that hold rows of the opening handshake. [`load`] skips them.
 const HANDSHAKE: &str = "handshake-";
 
 /// One row.
@@ -55,27 +55,27 @@ pub struct Case {
     pub topic: String,
     /// The behaviour, unique over all files.
     pub name: String,
-    /// The RFC and section that ask for it.
+    /// The RFC and the section with the rule.
     pub rfc: String,
-    /// Who we are.
+    /// The role of the side that is tested.
     pub role: Role,
-    /// Where we aren't configured by default.
+    /// Settings that differ from the default.
     pub config: Config,
-    /// What happens, in order.
+    /// The things that happen, in order.
     pub input: Vec<Step>,
-    /// What the user is told, in order.
+    /// The events that the user gets, in order.
     pub events: Vec<Event>,
-    /// All that we put on the wire.
+    /// All frames that we put on the wire.
     pub sent: Vec<Sent>,
     /// Whether we end our half of the transport after that.
     pub ended: bool,
-    /// The ready state in the end, where the row says one.
+    /// The ready state in the end, if the row states one.
     pub state: Option<State>,
     /// How the connection ended, if it has.
     pub closed: Option<Closed>,
 }
 
-/// Something that happens in a case.
+/// One thing that happens in a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// The peer sends a frame, or a piece of one.
@@ -84,9 +84,9 @@ pub enum Step {
     Eof,
     /// The transport is broken.
     Reset,
-    /// From now on the transport takes nothing.
+    /// From now on the transport accepts no bytes.
     Stall,
-    /// The transport takes so many bytes and no more; without a number all that there are, now and later.
+    /// The transport accepts this many bytes and no more. Without a number it accepts all, now and later.
     Drain(Option<usize>),
     /// Time passes.
     Wait(Duration),
@@ -94,7 +94,7 @@ pub enum Step {
     Send(Command),
 }
 
-/// What a user can send.
+/// A thing that a user can send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Command {
@@ -118,7 +118,7 @@ pub enum Command {
     Terminate,
 }
 
-/// What a user is told.
+/// An event that the user gets.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Event {
     /// A text message.
@@ -140,9 +140,9 @@ pub enum Event {
 /// A frame that we are expected to put on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sent {
-    /// The frame. Where it is compressed, RSV1 is set and the payload is the one before compression.
+    /// The frame. If it is compressed, RSV1 is set and the payload is the one before compression.
     pub frame: Frame,
-    /// Whether its payload is compressed, however well.
+    /// Whether its payload is compressed. The compressed form is not compared.
     pub compressed: bool,
     /// A close frame that may carry any reason; `frame` has the code alone.
     pub any_reason: bool,
@@ -162,18 +162,19 @@ pub enum State {
 /// How a connection ended.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Closed {
-    /// The code that the user is told, 1005 and 1006 included.
+    /// The code that the user gets, 1005 and 1006 included.
     pub code: u16,
-    /// The reason that the user is told.
+    /// The reason that the user gets.
     pub reason: String,
-    /// `clean`, or else the name of the `Cause`.
+    /// `clean`, or otherwise the name of the `Cause`.
     pub how: String,
 }
 
-/// All cases in the `.toml` files of a directory, in the order of the files' names.
+/// Loads all cases in the `.toml` files of a directory, in the order of the files' names.
 ///
 /// # Errors
-/// A file can't be read, or says something that isn't understood; the error names file, row and line of shorthand.
+/// A file cannot be read, or has something in it that is not understood. The error names the file, the row and
+/// the line of shorthand.
 pub fn load(dir: impl AsRef<Path>) -> Result<Vec<Case>, String> {
     let dir = dir.as_ref();
     let entries = dir.read_dir().map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -196,7 +197,7 @@ pub fn load(dir: impl AsRef<Path>) -> Result<Vec<Case>, String> {
     }
 }
 
-/// The rows of one file.
+/// Parses the rows of one file.
 fn parse(topic: &str, text: &str) -> Result<Vec<Case>, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     file.case.into_iter().map(|row| row.into_case(topic)).collect()
@@ -248,7 +249,7 @@ impl Row {
     }
 }
 
-/// Reads each line to its end.
+/// Parses each line to its end.
 fn lines<T>(
     name: &str,
     lines: &[String],
@@ -263,10 +264,10 @@ fn lines<T>(
     lines.iter().map(|text| line(text).map_err(|error: String| format!("{name}: \"{text}\": {error}"))).collect()
 }
 
-/// The peer, who keeps a compressor from frame to frame.
+/// The peer. It keeps its compressor from frame to frame.
 struct Peer {
     role: Role,
-    /// Without context takeover in the peer's direction.
+    /// Whether the compressor restarts for each message: there is no context takeover in the peer's direction.
     restarts: bool,
     deflater: Deflater,
 }
@@ -359,7 +360,7 @@ fn closed(words: &mut Words<'_>) -> Result<Closed, String> {
 }
 
 impl fmt::Display for Event {
-    /// As it is written in `events`.
+    /// As written in `events`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "text{}", notation::payload(text.as_bytes())),
@@ -381,7 +382,7 @@ impl fmt::Debug for Event {
 }
 
 impl fmt::Display for State {
-    /// As it is written in `state`.
+    /// As written in `state`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connecting => "connecting",
@@ -393,7 +394,7 @@ impl fmt::Display for State {
 }
 
 impl fmt::Display for Sent {
-    /// As it is written in `sent`.
+    /// As written in `sent`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let frame = self.frame.to_string();
         f.write_str(&if self.compressed { frame.replacen("rsv1", "compressed", 1) } else { frame })?;
@@ -402,7 +403,7 @@ impl fmt::Display for Sent {
 }
 
 impl fmt::Display for Closed {
-    /// As it is written in `closed`.
+    /// As written in `closed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{} {}", self.code, notation::payload(self.reason.as_bytes()), self.how)
     }

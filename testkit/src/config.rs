@@ -1,4 +1,4 @@
-//! What a case says about configuration, and what follows for both directions of a compressed connection.
+//! The configuration of a case, and what follows from it for both directions of a compressed connection.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::role::Role;
 
-/// What differs from the default configuration; the names are those of `ropeway_proto::Config`.
+/// The differences from the default configuration. The names are those of `ropeway_proto::Config`.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "ropeway_proto::Config documents them")]
@@ -22,7 +22,7 @@ pub struct Config {
     pub end_timeout_ms: Option<Time>,
     pub auto_pong: Option<bool>,
     pub auto_close: Option<bool>,
-    /// What permessage-deflate was negotiated with; absent if it wasn't.
+    /// The agreed parameters of permessage-deflate. Absent if it was not negotiated.
     pub deflate: Option<Deflate>,
 }
 
@@ -37,7 +37,7 @@ pub enum Time {
 }
 
 impl Time {
-    /// The time where one that never comes is none.
+    /// Returns the time, or `None` if it never comes.
     pub(crate) fn into_duration(self) -> Option<Duration> {
         match self {
             Self::Ms(ms) => Some(Duration::from_millis(ms)),
@@ -45,7 +45,7 @@ impl Time {
         }
     }
 
-    /// The time where one that never comes is one that no clock reaches.
+    /// Returns the time, or one that no clock reaches.
     pub(crate) fn or_longest(self) -> Duration {
         self.into_duration().unwrap_or(Duration::MAX)
     }
@@ -71,7 +71,7 @@ impl TryFrom<Number> for Time {
     }
 }
 
-/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and from what length on we compress.
+/// The negotiated parameters of permessage-deflate (RFC 7692 section 7.1), and the shortest message that we compress.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "RFC 7692 documents them")]

@@ -1,8 +1,8 @@
-//! The payloads of permessage-deflate (RFC 7692 section 7.2), by another codec than the core's.
+//! The payloads of permessage-deflate (RFC 7692 section 7.2), made and read by another codec than the core's.
 //!
-//! Both keep their window from message to message; `restart` before each message is for a direction without context
-//! takeover. The deflater's window is always 32 KiB, so whoever negotiates a smaller one keeps within it by sending less.
-//! Negotiation is not its business.
+//! Both sides keep their window from message to message. For a direction without context takeover, call `restart`
+//! before each message. The deflater's window is always 32 KiB: if a smaller one is negotiated, the test has to send
+//! less than that. Negotiation is not done here.
 
 use miniz_oxide::MZFlush;
 use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
@@ -10,34 +10,34 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
-/// What a message loses at its end on the wire: "remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end"
-/// (RFC 7692 section 7.2.1).
+/// The bytes at the end of a message that are not sent: "remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail
+/// end" (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// Compresses the messages of one direction.
 pub struct Deflater(Box<CompressorOxide>);
 
 impl Deflater {
-    /// With an empty window.
+    /// A deflater with an empty window.
     pub fn new() -> Self {
         // Negative window bits ask for raw deflate, without the zlib header.
         let flags = create_comp_flags_from_zip_params(6, -15, 0);
         Self(Box::new(CompressorOxide::new(flags)))
     }
 
-    /// With an empty window again.
+    /// Empties the window.
     pub fn restart(&mut self) {
         *self = Self::new();
     }
 
-    /// The payload that carries this message.
+    /// Returns the payload that carries this message.
     pub fn deflate(&mut self, message: &[u8]) -> Vec<u8> {
         let mut payload = self.flush(message);
         payload.truncate(payload.len() - TAIL.len());
         payload
     }
 
-    /// The payload of a fragment that carries this part of a message, when more of it follows.
+    /// Returns the payload of a fragment that carries this part of a message. More fragments follow.
     pub fn flush(&mut self, mut part: &[u8]) -> Vec<u8> {
         let mut payload = Vec::new();
         let mut chunk = [0; 4096];
@@ -45,7 +45,7 @@ impl Deflater {
             let step = miniz_oxide::deflate::stream::deflate(&mut self.0, part, &mut chunk, MZFlush::Sync);
             payload.extend(&chunk[..step.bytes_written]);
             part = &part[step.bytes_consumed..];
-            // A full chunk may have more behind it; after the flush nothing is left and nothing more is written.
+            // If the chunk is full, more output may follow. After the flush there is none.
             if part.is_empty() && step.bytes_written < chunk.len() {
                 break;
             }
@@ -64,27 +64,27 @@ impl Default for Deflater {
 /// Decompresses the messages of one direction.
 pub struct Inflater {
     state: Box<DecompressorOxide>,
-    /// A ring of exactly the negotiated size: a distance beyond it yields the wrong bytes, and so doesn't go unnoticed.
+    /// A ring of exactly the negotiated size. A distance beyond it yields wrong bytes, so that a test notices it.
     window: Vec<u8>,
     at: usize,
 }
 
 impl Inflater {
-    /// With an empty window of 2^`bits` bytes.
+    /// An inflater with an empty window of 2^`bits` bytes.
     pub fn new(bits: u8) -> Self {
         Self { state: Box::default(), window: vec![0; 1 << bits], at: 0 }
     }
 
-    /// With an empty window again.
+    /// Empties the window.
     pub fn restart(&mut self) {
         self.state.init();
         self.window.fill(0);
     }
 
-    /// The message that this payload carries.
+    /// Returns the message that this payload carries.
     ///
     /// # Errors
-    /// The payload isn't a deflate stream.
+    /// The payload is not a deflate stream.
     pub fn inflate(&mut self, payload: &[u8]) -> Result<Vec<u8>, String> {
         let compressed = [payload, &TAIL].concat();
         let mut compressed = compressed.as_slice();
@@ -98,7 +98,7 @@ impl Inflater {
             match status {
                 TINFLStatus::HasMoreOutput => {}
                 TINFLStatus::NeedsMoreInput if compressed.is_empty() => return Ok(message),
-                // A final block ends the stream; the next message begins another one.
+                // A final block ends the stream. The next message begins another one.
                 TINFLStatus::Done => {
                     self.restart();
                     return Ok(message);

@@ -1,4 +1,4 @@
-//! Drives a `ropeway_proto::Connection` by hand, with a clock and a transport that do as they are told.
+//! Drives a `ropeway_proto::Connection` by hand, with a clock and a transport that the test controls.
 
 use std::fmt::Debug;
 use std::io::IoSlice;
@@ -15,7 +15,7 @@ use crate::wire;
 
 /// Runs a case through the core.
 ///
-/// When the input comes one byte at a time, the transport also takes one byte at a time.
+/// If the input comes one byte at a time, the transport also accepts one byte at a time.
 pub fn run_core(case: &Case, cut: Cut) -> Outcome {
     let mut driver = Driver::new(case.role, &case.config);
     if cut == Cut::EveryByte {
@@ -27,14 +27,14 @@ pub fn run_core(case: &Case, cut: Cut) -> Outcome {
     driver.outcome()
 }
 
-/// One end of a connection, and all that came of it so far.
+/// One end of a connection, and the record of all that it has said and sent.
 #[derive(Debug)]
 pub struct Driver {
     connection: Connection,
     now: Instant,
-    /// The most bytes that a write takes.
+    /// The most bytes that one write accepts.
     write_size: usize,
-    /// How many bytes the transport still takes; `None` for all.
+    /// The number of bytes that the transport still accepts. `None` for all.
     room: Option<usize>,
     events: Vec<Event>,
     sent: Vec<u8>,
@@ -47,7 +47,7 @@ impl Driver {
         let now = Instant::now();
         let end = match role {
             Role::Server => proto::Role::Server,
-            Role::Client => proto::Role::Client { mask: || wire::KEY },
+            Role::Client => proto::Role::client(|| wire::KEY),
         };
         let mut connection = Connection::new(end, Arc::new(configure(role, config)), now);
         if let Some(deflate) = &config.deflate {
@@ -57,12 +57,12 @@ impl Driver {
         Self { connection, now, write_size: usize::MAX, room: None, events, sent, ended: false }
     }
 
-    /// From now on each write takes no more than this.
+    /// From now on each write accepts at most `bytes`.
     pub fn write_at_most(&mut self, bytes: usize) {
         self.write_size = bytes;
     }
 
-    /// Something happens.
+    /// Makes one thing happen.
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Receive(bytes) => self.receive(bytes),
@@ -76,7 +76,7 @@ impl Driver {
         self.write();
     }
 
-    /// What came of it so far.
+    /// The record so far.
     pub fn outcome(&self) -> Outcome {
         Outcome {
             events: self.events.clone(),
@@ -92,17 +92,18 @@ impl Driver {
         }
     }
 
-    /// What was put on the wire since the last time this was asked.
+    /// Takes the bytes that were put on the wire since the last call.
     pub fn take_sent(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.sent)
     }
 
-    /// What the user was told since the last time this was asked.
+    /// Takes the events since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// One read. After each event all that waits is written, so what is sent doesn't depend on how the input was cut.
+    /// One read. All that waits is written after each event, so that the bytes sent do not depend on the cuts of the
+    /// input.
     fn receive(&mut self, bytes: &[u8]) {
         let mut read = bytes.to_vec();
         let mut input = Input::new(&mut read);
@@ -116,7 +117,7 @@ impl Driver {
         }
     }
 
-    /// Time passes, and the connection is woken whenever it asked to be.
+    /// Lets time pass, and wakes the connection at each time that it asks for.
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.connection.poll_timeout()
@@ -132,7 +133,7 @@ impl Driver {
     fn send(&mut self, command: &Command) {
         let result = match command {
             Command::Text(text) => self.connection.send(text),
-            // Text is lent, binary given away: large payloads then take another way through the queue.
+            // Text is lent and binary is given away, because large owned payloads take another way through the queue.
             Command::Binary(payload) => self.connection.send(payload.clone()),
             Command::TextFragment(text) => self.connection.send_fragment(text, false),
             Command::BinaryFragment(payload) => self.connection.send_fragment(payload.as_slice(), false),
@@ -155,13 +156,13 @@ impl Driver {
         self.events.extend(result.err().map(|error| Event::Refused(variant(&error))));
     }
 
-    /// Writes until nothing waits, then ends the transport if it is time to.
+    /// Writes until nothing waits, then ends the transport if the connection asks for that.
     fn write(&mut self) {
         while self.connection.has_work() {
             self.connection.handle_work(true);
         }
         loop {
-            // Few slices, so that a long queue doesn't fit in one write.
+            // Only a few slices, so that a long queue does not fit in one write.
             let mut slices = [IoSlice::new(&[]); 3];
             let count = self.connection.poll_transmit(&mut slices);
             let waiting = slices[..count].iter().flat_map(|slice| slice.iter());
@@ -200,7 +201,7 @@ impl From<proto::Event<'_>> for Event {
 
 impl From<&proto::Closed> for Closed {
     fn from(closed: &proto::Closed) -> Self {
-        // The core is told of no error; where a driver knows one, it is an end all the same.
+        // The core is not told of errors. Other drivers know an error for what is `Eof` here.
         let cause = variant(&closed.cause).replace("Broken", "Eof");
         let how = match (closed.clean, cause.as_str()) {
             (true, "Handshake") => "clean".to_owned(),
@@ -211,7 +212,7 @@ impl From<&proto::Closed> for Closed {
     }
 }
 
-/// The name of an enum's variant, by which cases speak of violations, refusals and causes.
+/// The name of an enum's variant. Cases name violations, refusals and causes by it.
 pub fn variant(value: &impl Debug) -> String {
     let text = format!("{value:?}");
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()

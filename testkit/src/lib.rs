@@ -1,8 +1,8 @@
-//! What the tests of several crates share: the protocol cases of `testdata/*.toml` ([`case`]), a reference encoder and
-//! decoder that is independent of the core ([`wire`], [`deflate`]), and what holds the one against the other.
+//! Shared by the tests of several crates: the protocol cases of `testdata/*.toml` ([`case`]), a reference encoder and
+//! decoder that is independent of the core ([`wire`], [`deflate`]), and the comparison of the two.
 //!
-//! A row is run by whoever can: [`run_core`] runs it through `ropeway_proto::Connection`; other layers drive their own
-//! transport with the [`Step`]s, collect an [`Outcome`], and have it judged by [`Case::check`] all the same.
+//! Each layer runs the same rows. [`run_core`] runs one through `ropeway_proto::Connection`. Other layers drive a
+//! transport of their own with the [`Step`]s, collect an [`Outcome`], and have it checked by [`Case::check`].
 
 pub mod case;
 mod config;

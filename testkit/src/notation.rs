@@ -1,4 +1,4 @@
-//! Bytes as the notation of the cases writes them; [`crate::shorthand`] reads them.
+//! Writes bytes in the notation of the cases. [`crate::shorthand`] reads it.
 
 /// Bytes in hex, with a space between them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -6,7 +6,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.join(" ")
 }
 
-/// A payload in shorthand, with a space before it: nothing, `'text'` or `hex`, and long ones cut short.
+/// A payload in shorthand, with a space before it: nothing, `'text'` or `hex`. A long one is cut.
 pub(crate) fn payload(bytes: &[u8]) -> String {
     const SHOWN: usize = 200;
     let piece = |bytes: &[u8]| match std::str::from_utf8(bytes) {

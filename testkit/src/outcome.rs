@@ -1,4 +1,5 @@
-//! Running a case, without what runs it: how its input is cut into reads, and how what came of it is judged.
+//! The part of running a case that is the same for all runners: how the input is cut into reads, and how the outcome is
+//! checked.
 
 use std::fmt::{self, Write as _};
 
@@ -8,14 +9,14 @@ use crate::deflate::Inflater;
 use crate::role::Role;
 use crate::wire::{self, Frame};
 
-/// How the bytes of the peer arrive.
+/// How the peer's bytes are divided into reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cut {
-    /// As much at once as nothing else happens between.
+    /// Neighbouring bytes come in one read, unless something else happens between them.
     Whole,
     /// One byte at a time.
     EveryByte,
-    /// As [`Cut::Whole`], but with a break after this many bytes.
+    /// As [`Cut::Whole`], but with a cut after this many bytes.
     After(usize),
 }
 
@@ -32,7 +33,7 @@ impl fmt::Display for Cut {
 /// What came of a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
-    /// What the user was told, in order.
+    /// The events that the user got, in order.
     pub events: Vec<Event>,
     /// All that we put on the wire.
     pub sent: Vec<u8>,
@@ -45,10 +46,10 @@ pub struct Outcome {
 }
 
 impl Case {
-    /// All the ways to cut this case: whole, one byte at a time, and in two at every byte.
+    /// Returns all ways to cut this case: whole, one byte at a time, and in two at every byte.
     ///
-    /// Of long input, cuts within a payload are much alike: there it is cut near the borders of frames, and here and
-    /// there between.
+    /// In long input, cuts within a payload are much alike. There it is cut near the borders of frames, and at a few
+    /// places between.
     pub fn cuts(&self) -> Vec<Cut> {
         const LONG: usize = 1024;
         const NEAR: usize = 20;
@@ -69,7 +70,7 @@ impl Case {
         [Cut::Whole, Cut::EveryByte].into_iter().chain(in_two).collect()
     }
 
-    /// The steps of the case, where each [`Step::Receive`] is one read.
+    /// Returns the steps of the case, where each [`Step::Receive`] is one read.
     pub fn steps(&self, cut: Cut) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = 0;
@@ -89,10 +90,10 @@ impl Case {
         steps
     }
 
-    /// Judges what came of the case.
+    /// Checks the outcome of the case.
     ///
     /// # Errors
-    /// What was expected and what came differ; the error shows them side by side.
+    /// The outcome differs from what was expected. The error shows both side by side.
     pub fn check(&self, cut: impl fmt::Display, outcome: &Outcome) -> Result<(), String> {
         let mut table = Table::default();
         table.rows("event", &self.events, &outcome.events, |expected, actual| expected == actual);
@@ -112,16 +113,17 @@ impl Case {
         Ok(())
     }
 
-    /// What we put on the wire, as frames.
+    /// Parses all that we put on the wire into frames.
     fn frames(&self, sent: &[u8]) -> Result<Vec<Sent>, String> {
         sent_frames(self.role, &self.config, sent)
     }
 }
 
-/// What we put on the wire, as frames, the compressed ones inflated.
+/// Parses all that we put on the wire into frames, and inflates the compressed ones.
 ///
 /// # Errors
-/// It isn't a row of whole and well-formed frames, or something in it doesn't inflate within what was negotiated.
+/// It is not a sequence of whole and well-formed frames, or a payload does not inflate within the negotiated
+/// window.
 pub fn sent_frames(role: Role, config: &Config, sent: &[u8]) -> Result<Vec<Sent>, String> {
     let mut inflater = Inflater::new(config.our_window_bits(role));
     let restarts = config.we_restart(role);
@@ -143,7 +145,7 @@ pub fn sent_frames(role: Role, config: &Config, sent: &[u8]) -> Result<Vec<Sent>
 }
 
 impl Sent {
-    /// Whether this, as it is written in a case, describes the frame.
+    /// Whether this, as written in a case, describes the frame.
     fn allows(&self, actual: &Self) -> bool {
         let mut actual = actual.clone();
         if self.any_reason {
@@ -154,7 +156,7 @@ impl Sent {
     }
 }
 
-/// What was expected beside what came.
+/// Two columns: the expected and the actual.
 #[derive(Default)]
 struct Table {
     text: String,

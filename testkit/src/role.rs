@@ -1,4 +1,4 @@
-//! Which end of the connection a case is about.
+//! The end of the connection that a case tests.
 
 use serde::Deserialize;
 
@@ -8,9 +8,9 @@ use crate::wire;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The peer masks, we don't.
+    /// The peer masks, we do not.
     Server,
-    /// We mask, the peer doesn't.
+    /// We mask, the peer does not.
     Client,
 }
 

@@ -1,4 +1,4 @@
-//! The notation that the test cases use for frames, events and steps, and how their bytes are shown in failures.
+//! The notation of the test cases for frames, events and steps. Failures show bytes in it, too.
 //!
 //! ```text
 //! frame   = kind word* code? payload        text 'Hello' · ping · close 1000 'bye' · opcode 3
@@ -12,12 +12,12 @@
 //! code    = a close code, in a close frame
 //! payload = ('text' | hex BYTES) (* N)? …   one piece after another, each repeated if it says so
 //! ```
-//! What a piece of text can't hold, a quote or a broken code point, is written in hex.
-//! Which shorthands make sense where is [`crate::case`]'s business.
+//! A piece of text that cannot be quoted, because it has a quote or a broken code point in it, is written in hex.
+//! [`crate::case`] knows which shorthands may stand where.
 
 use crate::wire::{self, Frame, Length};
 
-/// A line of shorthand, read from the left.
+/// A line of shorthand, parsed from the left.
 pub(crate) struct Words<'a> {
     tokens: Vec<Token<'a>>,
     next: usize,
@@ -29,10 +29,10 @@ enum Token<'a> {
     Text(&'a str),
 }
 
-/// A frame as it is written in a case.
+/// A frame as written in a case.
 pub(crate) struct Written {
     pub(crate) frame: Frame,
-    /// The payload is to be deflated, which it isn't yet.
+    /// Whether the payload is to be deflated. It is not deflated yet.
     pub(crate) compressed: bool,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Words<'a> {
         word.parse().map_err(|_| format!("{word} isn't a number that fits here"))
     }
 
-    /// A number up to the end of the line, if there is more on it.
+    /// Takes a number up to the end of the line, if there is more on the line.
     pub(crate) fn optional_number(&mut self) -> Result<Option<usize>, String> {
         if self.end().is_ok() { Ok(None) } else { self.number().map(Some) }
     }
@@ -99,7 +99,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// A whole frame, up to the end of the line; masked as its sender does unless the line says otherwise.
+    /// Takes a whole frame, up to the end of the line. It is masked as the sender's role asks, unless the line says
+    /// otherwise.
     pub(crate) fn frame(&mut self, mask: Option<[u8; 4]>) -> Result<Written, String> {
         let opcode = match self.word()? {
             "continuation" => wire::CONTINUATION,
@@ -145,7 +146,7 @@ impl<'a> Words<'a> {
         Ok(Written { frame, compressed })
     }
 
-    /// A close code and a reason, or neither, up to the end of the line.
+    /// Takes a close code and a reason, or neither, up to the end of the line.
     pub(crate) fn close_body(&mut self) -> Result<Option<(u16, String)>, String> {
         match self.close_payload()?.as_slice() {
             [] => Ok(None),
@@ -169,7 +170,7 @@ impl<'a> Words<'a> {
         Ok(payload)
     }
 
-    /// Pieces of payload, up to the end of the line.
+    /// Takes pieces of payload, up to the end of the line.
     pub(crate) fn payload(&mut self) -> Result<Vec<u8>, String> {
         let mut payload = Vec::new();
         while let Some(&token) = self.tokens.get(self.next)

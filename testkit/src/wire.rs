@@ -1,8 +1,8 @@
-//! Frames on the wire as RFC 6455 section 5.2 draws them: a second, deliberately naive encoder and decoder.
+//! Frames on the wire as RFC 6455 section 5.2 draws them: a second, deliberately simple encoder and decoder.
 //!
-//! It shares no code with `ropeway-proto`, so that a mistake there can't cancel itself out in a round trip, and it
-//! encodes what is forbidden as willingly as what is allowed. Scripted peers use it too. Messages, closing and the
-//! other rules about sequences of frames are not its business; compressed payloads are [`crate::deflate`]'s.
+//! It shares no code with `ropeway-proto`, so that a mistake there cannot cancel itself out in a round trip. It encodes
+//! forbidden frames as well as allowed ones. Scripted peers use it too. It knows nothing of messages, closing and other
+//! rules about sequences of frames. Compressed payloads are left to [`crate::deflate`].
 
 use std::fmt;
 
@@ -21,17 +21,17 @@ pub const PING: u8 = 9;
 /// The opcode of a pong.
 pub const PONG: u8 = 10;
 
-/// The first reserved bit in [`Frame::rsv`]; permessage-deflate marks compressed messages with it.
+/// The first reserved bit in [`Frame::rsv`]. It marks compressed messages.
 pub const RSV1: u8 = 0b100;
 /// The second reserved bit in [`Frame::rsv`].
 pub const RSV2: u8 = 0b010;
 /// The third reserved bit in [`Frame::rsv`].
 pub const RSV3: u8 = 0b001;
 
-/// The masking key that scripted clients use for every frame: the one of the examples in RFC 6455 section 5.7.
+/// The masking key that scripted clients use for every frame. It is the one of the examples in RFC 6455 section 5.7.
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// One frame, with every bit free to be wrong.
+/// One frame. Every bit may be wrong.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Whether this is the last frame of its message.
@@ -40,9 +40,9 @@ pub struct Frame {
     pub rsv: u8,
     /// The opcode, 0 to 15.
     pub opcode: u8,
-    /// The masking key, when the payload travels masked.
+    /// The masking key, if the payload is masked.
     pub mask: Option<[u8; 4]>,
-    /// How the payload length is written. Decoded frames always have [`Length::Shortest`].
+    /// How the payload length is written. For decoded frames it is always [`Length::Shortest`].
     pub length: Length,
     /// The payload, unmasked.
     pub payload: Vec<u8>,
@@ -57,7 +57,7 @@ pub enum Length {
     Bits16,
     /// Eight bytes after the 127, whether they are needed or not.
     Bits64,
-    /// The shortest form of this number, whatever the payload really holds; the frame then ends too early.
+    /// The shortest form of this number, even if the payload has another length.
     Declared(u64),
 }
 
@@ -90,7 +90,7 @@ impl Frame {
         self
     }
 
-    /// The bytes of the frame.
+    /// Returns the bytes of the frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.payload.len() + 14);
         self.encode_into(&mut out);
@@ -106,7 +106,7 @@ impl Frame {
             Length::Declared(declared) => (declared, shortest(declared)),
             form => (real, form),
         };
-        // The mask bit, added to seven bits of length.
+        // The mask bit, above the seven bits of length.
         let mask_bit = u8::from(self.mask.is_some()) << 7;
         match form {
             Length::Bits16 => {
@@ -128,12 +128,12 @@ impl Frame {
         }
     }
 
-    /// The frame at the start of `bytes` and how many bytes it takes, or `None` while it isn't whole.
+    /// Parses the frame at the start of `bytes`. Returns it with its size, or `None` if bytes are missing.
     ///
-    /// Reserved bits and opcodes are reported, not judged.
+    /// Reserved bits and opcodes are reported, not checked.
     ///
     /// # Errors
-    /// The length isn't written in its shortest form, or has its most significant bit set.
+    /// The length is not in its shortest form, or has its most significant bit set.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);
@@ -175,7 +175,7 @@ impl Frame {
     }
 }
 
-/// All whole frames in `bytes`, and what is left after them.
+/// Parses all whole frames in `bytes`. Returns them and the bytes that are left.
 ///
 /// # Errors
 /// As [`Frame::decode`].
@@ -193,7 +193,7 @@ pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
-/// Masks or unmasks, which is the same: RFC 6455 section 5.3, one byte at a time.
+/// Masks or unmasks, which is the same operation: RFC 6455 section 5.3, one byte at a time.
 pub fn masked(payload: &[u8], key: [u8; 4]) -> Vec<u8> {
     payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
 }

@@ -1,5 +1,5 @@
-//! The Autobahn cases against the server and the client. Running them lies in `kosoku`, what counts as passed in
-//! `autobahn_report`.
+//! The Autobahn cases against the server and the client. `kosoku` runs them, `autobahn_report` decides which ones have
+//! passed.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -14,11 +14,11 @@ use crate::server_process::ServerProcess;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 
-/// How many cases run at once. Some wait for a second or two and others compute, so more than there are cores.
+/// The number of cases that run at once. It is more than there are cores, since some cases wait for a second or two.
 const PARALLEL: &str = "4";
 
-/// In these the server wants the client's messages without context takeover, which it may ask for only if the client has
-/// offered it.
+/// In these cases the server asks for the client's messages without context takeover. It may do so only if the client
+/// has offered that.
 const WITHOUT_CONTEXT_TAKEOVER: [&str; 3] = ["13.2.", "13.5.", "13.6."];
 
 /// Which side of ropeway is tested.
@@ -53,7 +53,7 @@ pub(crate) fn step(role: Role, patterns: &[&str]) -> Step {
     }
 }
 
-/// Runs the cases against a side and judges them. The reports stay in a directory of the side's name.
+/// Runs the cases against a side and checks the report. The reports stay in a directory of the side's name.
 fn prove(
     workspace: &Workspace,
     name: &str,
@@ -63,7 +63,7 @@ fn prove(
     let kosoku = Kosoku::install(workspace)?;
     let cases = kosoku.cases(patterns)?;
     let reports = workspace.state("autobahn")?.join(name);
-    // Those of an earlier run must not be judged again.
+    // Reports of an earlier run must not be read again.
     if reports.exists() {
         std::fs::remove_dir_all(&reports).with_context(|| format!("cannot empty {}", reports.display()))?;
     }
@@ -79,7 +79,7 @@ fn server(workspace: &Workspace, kosoku: &Kosoku, cases: &[String], reports: &Pa
     Report::read(reports)
 }
 
-/// Two runs, as a client makes one offer: with context takeover, and without.
+/// Two runs, because a client makes only one offer: with context takeover, and without.
 fn client(workspace: &Workspace, kosoku: &Kosoku, cases: &[String], reports: &Path) -> Result<Report> {
     let client = workspace.build(&["--package", "conformance", "--bin", "autobahn-client"], "autobahn-client")?;
     let (without, with): (Vec<String>, Vec<String>) =

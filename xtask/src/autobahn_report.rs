@@ -1,4 +1,4 @@
-//! The report of an Autobahn run: reading kosoku's `index.json`, and the verdict over it.
+//! The report of an Autobahn run: parsing kosoku's `index.json`, and the verdict over it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,22 +6,22 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-/// These leave the right behaviour open: what to do with a message after a close frame (7.1.6), and with close codes
-/// above the ranges that RFC 6455 section 7.4.2 gives away (7.13.1, 7.13.2).
+/// For these cases the right behaviour is open: a message after a close frame (7.1.6), and close codes above the ranges
+/// that RFC 6455 section 7.4.2 assigns (7.13.1, 7.13.2).
 const MAY_BE_INFORMATIONAL: [&str; 3] = ["7.1.6", "7.13.1", "7.13.2"];
 
-/// How each case went, in the order of the suite.
+/// The results of the cases, in the order of the suite.
 #[derive(Default)]
 pub(crate) struct Report {
     cases: BTreeMap<CaseId, Behavior>,
 }
 
-/// `12.1.3` as its numbers, so that 2 comes before 10.
+/// `12.1.3` as its numbers, so that 2 is sorted before 10.
 type CaseId = Vec<u32>;
 
 struct Behavior {
     id: String,
-    /// Of the messages, then of the closing handshake; both in Autobahn's words.
+    /// The result of the messages, then that of the closing handshake. Both are in Autobahn's words.
     message: String,
     close: String,
 }
@@ -54,7 +54,8 @@ impl Report {
         self.cases.extend(other.cases);
     }
 
-    /// Counts by behaviour when each of the `asked` cases is as it should be, else the list of those that aren't.
+    /// Returns the counts by result if each of the `asked` cases is as it should be; otherwise an error that lists
+    /// those that are not.
     pub(crate) fn verdict(&self, asked: &[String]) -> Result<String> {
         let bad: Vec<String> = self.cases.values().filter(|case| !case.is_good()).map(Behavior::describe).collect();
         let counts = self.counts();
@@ -82,7 +83,7 @@ impl Behavior {
         }
     }
 
-    /// Of the two behaviours the one that counts: the first that isn't OK.
+    /// Returns the first of the two results that is not OK.
     fn worse(&self) -> &str {
         let both = [self.message.as_str(), self.close.as_str()];
         both.into_iter()
@@ -110,7 +111,7 @@ mod tests {
         Report::parse(&serde_json::json!({ "ropeway": cases }).to_string()).unwrap()
     }
 
-    /// The verdict when as many cases were asked for as are reported.
+    /// The verdict if exactly the reported cases were asked for.
     fn verdict(report: &Report) -> Result<String> {
         report.verdict(&vec![String::new(); report.cases.len()])
     }

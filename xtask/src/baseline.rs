@@ -1,5 +1,5 @@
-//! `bench/baseline.json`: how many instructions each benchmark took when that was last agreed to, and what was counted with.
-//! Counting is `bench`'s.
+//! `bench/baseline.json`: the instructions that each benchmark took when the file was last recorded, and the tools that
+//! counted them. Counting is left to `bench`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 
 use crate::workspace::Workspace;
 
-/// By how many percent a count may differ from its baseline. Counts repeat to the instruction, also on a busy machine, with
-/// other environments and other addresses. This is for what a change elsewhere in a crate moves: what is inlined where, and
-/// in which registers.
+/// By how many percent a count may differ from its baseline. Counts repeat to the instruction, also on a busy machine,
+/// with other environments and other addresses. The tolerance is for changes elsewhere in a crate, which change what is
+/// inlined where, and which registers are used.
 const TOLERANCE: f64 = 2.0;
 
 /// Instructions by the name of the benchmark.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
-/// What a count depends on besides our own code, by its name: compiler, target, valgrind, C library.
+/// Things that a count depends on besides our own code, by name: compiler, target, valgrind, C library.
 pub(crate) type Tools = BTreeMap<String, String>;
 
 /// Counts, and the tools that they were made with.
@@ -28,7 +28,7 @@ pub(crate) struct Baseline {
     pub(crate) counts: Counts,
 }
 
-/// How a count stands to its baseline.
+/// The comparison of a count with its baseline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Same,
@@ -36,7 +36,7 @@ enum Verdict {
     Shrank,
     /// The baseline lacks it.
     New,
-    /// The baseline has it, and no benchmark is called so.
+    /// The baseline has it, and there is no benchmark of that name.
     Gone,
 }
 
@@ -69,7 +69,7 @@ impl Baseline {
         format!("{:#}\n", json!({ "tools": self.tools, "instructions": self.counts }))
     }
 
-    /// What `now` was counted with that this baseline was not: then a difference need not be our code's.
+    /// Returns the tools of `now` that differ from this baseline's. A difference in counts may then be theirs.
     pub(crate) fn other_tools(&self, now: &Self) -> Vec<String> {
         let differs = |(name, tool): (&String, &String)| {
             let recorded = self.tools.get(name).map_or("nothing", String::as_str);
@@ -78,7 +78,7 @@ impl Baseline {
         now.tools.iter().filter_map(differs).collect()
     }
 
-    /// A table of the counts beside those of this baseline.
+    /// A table of the counts of `now` beside those of this baseline.
     pub(crate) fn table(&self, now: &Self) -> String {
         let mut table = format!("{:34} {:>12} {:>12} {:>9}\n", "benchmark", "instructions", "baseline", "change");
         for (name, verdict) in self.verdicts(now) {
@@ -98,7 +98,7 @@ impl Baseline {
         table
     }
 
-    /// Fails if a count grew, is new, or is gone; otherwise says in a few words how things are.
+    /// Fails if a count grew, is new, or is gone. Otherwise returns a short summary.
     pub(crate) fn judge(&self, now: &Self) -> Result<String> {
         let names = |wanted| -> Vec<_> {
             let named = self.verdicts(now).into_iter().filter(|(_, verdict)| *verdict == wanted);
@@ -119,11 +119,11 @@ impl Baseline {
         let all = format!("{} benchmarks within {TOLERANCE} % of the baseline", now.counts.len() - shrank.len());
         Ok(match shrank.as_slice() {
             [] => all,
-            shrank => format!("{all}, fewer for {}: keep that with cargo xtask bench --record", shrank.join(", ")),
+            shrank => format!("{all}, fewer for {}: record that with cargo xtask bench --record", shrank.join(", ")),
         })
     }
 
-    /// By name, each that is in either.
+    /// The verdicts by name, for each name that is in either.
     fn verdicts<'a>(&'a self, now: &'a Self) -> BTreeMap<&'a str, Verdict> {
         let names = self.counts.keys().chain(now.counts.keys());
         names
@@ -152,7 +152,7 @@ fn percent(before: u64, after: u64) -> f64 {
     (after as f64 - before as f64) / (before.max(1) as f64) * 100.0
 }
 
-/// With a comma between each three digits.
+/// Writes a number with a comma between each three digits.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();

@@ -1,7 +1,8 @@
-//! The micro-benchmarks of `bench/`: their instructions, counted under valgrind by gungraun and held against the baseline.
+//! The micro-benchmarks of `bench/`: gungraun counts their instructions under valgrind, and the counts are compared
+//! with the baseline.
 //!
-//! gungraun counts and keeps callgrind's output; it compares with its own last run in `target`. The baseline in the repository,
-//! and whether a difference matters, are ours.
+//! gungraun itself compares only with its last run in `target`. The baseline in the repository, and the decision
+//! whether a difference matters, are ours.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::setup;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 
-/// Counts, and fails where something has grown since the baseline was recorded.
+/// Counts, and fails if a count has grown since the baseline was recorded.
 pub(crate) fn compare() -> Step {
     Step::new("instructions", "the protocol takes no more instructions than recorded", |workspace| {
         let now = count(workspace)?;
@@ -22,9 +23,7 @@ pub(crate) fn compare() -> Step {
         if others.is_empty() {
             return baseline.judge(&now);
         }
-        println!(
-            "These counts say nothing about our code alone, since they are not made with what the baseline was made with:"
-        );
+        println!("A difference may not come from our code: the counts were made with other tools than the baseline:");
         for other in &others {
             println!("  {other}");
         }
@@ -32,7 +31,7 @@ pub(crate) fn compare() -> Step {
     })
 }
 
-/// Counts, and makes that the baseline.
+/// Counts, and records the counts as the baseline.
 pub(crate) fn record() -> Step {
     Step::new("record", "the instructions that the protocol takes now become the baseline", |workspace| {
         let now = count(workspace)?;
@@ -50,7 +49,8 @@ fn count(workspace: &Workspace) -> Result<Baseline> {
     let summaries = Program::new("cargo")
         .args(["bench", "--package", "bench", "--bench", "instructions"])
         .args(["--", "--output-format=json", "--parallel=auto"])
-        // The default target CPU, whatever the machine or the user's configuration: valgrind knows no AVX-512.
+        // Sets the default target CPU, whatever the machine or the user's configuration say: valgrind does not know
+        // AVX-512.
         .env("RUSTFLAGS", "")
         .env("GUNGRAUN_RUNNER", runner)
         .dir(&workspace.root)
@@ -81,7 +81,7 @@ fn tools() -> Result<Tools> {
         tool("rustc", &first_line(&rustc)),
         tool("target", target),
         tool("valgrind", &first_line(&Program::new("valgrind").arg("--version").output()?)),
-        // What is copied and allocated is copied and allocated by it.
+        // The C library, since it does the copying and allocating.
         tool("libc", &first_line(&Program::new("getconf").arg("GNU_LIBC_VERSION").output()?)),
     ]))
 }

@@ -1,5 +1,5 @@
 //! The browser: the page of `ropeway serve` and the axum examples, in headless Chromium. The tests are in
-//! `conformance/browser`; playwright-core drives the browser over its own protocol, without a mouse or a screen.
+//! `conformance/browser`. playwright-core drives the browser over its own protocol, without a mouse or a screen.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub(crate) fn page() -> Step {
     })
 }
 
-/// The program that this project starts from, written with listeners and written in the pull style.
+/// The axum examples: one written with listeners, one in the pull style.
 pub(crate) fn examples() -> Step {
     Step::new("browser examples", "the axum examples in headless Chromium", |workspace| {
         let tests = in_browser(workspace, &["examples.test.mjs"])?;

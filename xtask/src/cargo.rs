@@ -1,4 +1,4 @@
-//! The steps that cargo does itself: formatting, lints, tests, feature sets, documentation.
+//! The steps that cargo does: formatting, lints, tests, feature sets, documentation.
 
 use anyhow::{Result, ensure};
 
@@ -6,7 +6,7 @@ use crate::program::Program;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 
-/// The crates that others depend on: each must build with any of its features alone.
+/// The crates that others depend on. Each must build with any single one of its features.
 const PUBLISHED: [&str; 2] = ["ropeway-proto", "ropeway"];
 
 pub(crate) fn fmt() -> Step {
@@ -31,9 +31,9 @@ pub(crate) fn unit() -> Step {
     })
 }
 
-/// A feature brings a dependency, not another behaviour: with none, and with each one alone, a crate must be free of
-/// warnings. All of them together are `clippy`'s and `unit`'s. None may bring HTTP/2, which would then be on for the user's
-/// whole program, asked for or not.
+/// A feature adds a dependency, not another behaviour. Without features, and with each one alone, a crate must be free
+/// of warnings; all features together are checked by `clippy` and `unit`. No feature may bring HTTP/2: it would then be
+/// on for the user's whole program, even if the user did not ask for it.
 pub(crate) fn features() -> Step {
     Step::new("features", "each published crate is clean without features and with each one alone", |workspace| {
         let mut sets = 0;

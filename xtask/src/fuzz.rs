@@ -1,4 +1,4 @@
-//! The fuzz targets, built and run as `cargo fuzz` does, without asking for that tool: a nightly toolchain is enough.
+//! The fuzz targets, built and run as `cargo fuzz` does. That tool is not needed: a nightly toolchain is enough.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::program::Program;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 
-/// What cargo-fuzz hands to rustc: libFuzzer's coverage counters and comparisons, the address sanitizer for the unsafe
-/// code in our dependencies, and overflow checks and debug assertions for our own.
+/// The flags that cargo-fuzz passes to rustc: libFuzzer's coverage counters and comparisons, the address sanitizer for
+/// the unsafe code in our dependencies, and overflow checks and debug assertions for our own code.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Cdebug-assertions -Coverflow-checks \
     -Ccodegen-units=1";
 
-/// Runs each target for `time`, from the seeds in the repository and whatever earlier runs have found.
+/// Runs each target for `time`. It starts from the seeds in the repository and the inputs that earlier runs have found.
 pub(crate) fn step(time: Duration) -> Step {
     Step::new("fuzz", "no input makes a fuzz target panic, hang or outgrow its memory", move |workspace| {
         let targets = targets(workspace)?;
@@ -28,7 +28,7 @@ pub(crate) fn step(time: Duration) -> Step {
     })
 }
 
-/// Every file in `fuzz/fuzz_targets` is a target of its name.
+/// The targets. Each file in `fuzz/fuzz_targets` is one of the same name.
 fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     let directory = workspace.root.join("fuzz/fuzz_targets");
     let mut targets = Vec::new();
@@ -45,7 +45,8 @@ fn build(workspace: &Workspace) -> Result<()> {
         let remedy = "fuzzing needs it: rustup toolchain install nightly --profile minimal";
         return Err(Missing::new("a nightly toolchain", remedy).into());
     }
-    // The target is named so that the flags reach the code under test and not build scripts and macros.
+    // The target is named explicitly, so that the flags are used for the code under test and not for build scripts and
+    // macros.
     Program::nightly("cargo")
         .args(["build", "--release", "--bins", "--target", &host()?, "--manifest-path", "fuzz/Cargo.toml"])
         .arg("--target-dir")
@@ -62,7 +63,7 @@ fn run(workspace: &Workspace, target: &str, time: Duration) -> Result<()> {
     let seeds = workspace.root.join("fuzz/seeds").join(target);
     let log = workspace.state("logs")?.join(format!("fuzz-{target}.log"));
     Program::new(workspace.target.join("fuzz").join(host()?).join("release").join(target))
-        // An input is a few KiB: one that takes 10 s has found a hang.
+        // An input is a few KiB long. If one takes 10 s, it has found a hang.
         .args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0"])
         .arg(format!("-max_total_time={}", time.as_secs()))
         .arg(format!("-artifact_prefix={}/{target}-", found.display()))

@@ -1,6 +1,6 @@
-//! Interop: other people's WebSocket implementations against ropeway, both ways, and plain HTTP on the same port; and proxies
-//! in front of it. The checks are in `conformance/interop` and `conformance/proxies`, written in the language of the peer,
-//! with that language's own test runner.
+//! Interoperability: other WebSocket implementations against ropeway, as server and as client; plain HTTP on the same
+//! port; proxies in front of it. The checks are in `conformance/interop` and `conformance/proxies`, written in the
+//! language of the peer, with that language's own test runner.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,11 @@ const DEADLINE: Duration = Duration::from_secs(5 * 60);
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::new("interop websockets", "Python's websockets and plain HTTP against ropeway, both ways", websockets),
-        Step::new("interop proxies", "nginx and HAProxy in front of ropeway: whom it takes for the client", proxies),
+        Step::new(
+            "interop proxies",
+            "nginx, HAProxy and Caddy in front of ropeway: it finds the client's address",
+            proxies,
+        ),
         Step::new("interop ws", "npm's ws against ropeway, both ways, and mixed with Python's websockets", ws),
     ]
 }
@@ -44,11 +48,12 @@ fn proxies(workspace: &Workspace) -> Result<String> {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("NGINX", proxies.nginx)
         .env("HAPROXY", proxies.haproxy)
+        .env("CADDY", proxies.caddy)
         .env("BEHIND_PROXY", server)
         .env("PROXIES_LOG", log)
         .deadline(DEADLINE)
         .run()?;
-    Ok("nginx, HAProxy, Forwarded, a Unix socket".into())
+    Ok("nginx, HAProxy, Caddy, Forwarded, a Unix socket".into())
 }
 
 fn ws(workspace: &Workspace) -> Result<String> {
@@ -61,14 +66,14 @@ fn ws(workspace: &Workspace) -> Result<String> {
     Ok("server, client, rooms shared with websockets".into())
 }
 
-/// Node's own test runner over `files`, one after the other: two of them at once would compete for the cores.
+/// Runs `files` with Node's own test runner, one after the other: two at once would compete for the cores.
 pub(crate) fn node_tests(files: &[impl AsRef<Path>]) -> Program {
     Program::new("node")
         .args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
         .args(files.iter().map(AsRef::as_ref))
 }
 
-/// Tells tests which binary to start, and where the servers that they start log to.
+/// Tells tests which binary to start, and where the servers that they start write their logs.
 pub(crate) fn under_test(tests: Program, workspace: &Workspace, log: &str) -> Result<Program> {
     let log = workspace.state("logs")?.join(log);
     std::fs::write(&log, "")?;

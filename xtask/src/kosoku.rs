@@ -1,5 +1,5 @@
-//! kosoku, a re-implementation of the Autobahn test suite's runner that drives the suite's own case files: repaired,
-//! asked which cases there are, and run. What is tested with it lies in `autobahn`.
+//! kosoku: another runner for the case files of the Autobahn test suite. This module repairs it, asks it for the list
+//! of cases, and runs it. `autobahn` uses it for its tests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::server_process::ServerProcess;
 use crate::setup;
 use crate::workspace::Workspace;
 
-/// The whole suite takes a few minutes on two cores, and a case that hangs is given up by kosoku itself.
+/// The whole suite takes a few minutes on two cores. kosoku itself ends a case that hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(25 * 60);
 
-/// A suite that has fewer has lost some.
+/// If a suite has fewer cases, some were lost.
 const CASES_IN_THE_SUITE: usize = 517;
 
 /// kosoku in the venv.
@@ -24,16 +24,17 @@ pub(crate) struct Kosoku {
 }
 
 impl Kosoku {
-    /// Installs and repairs it, unless that has been done.
+    /// Installs and repairs kosoku, unless that is done already.
     pub(crate) fn install(workspace: &Workspace) -> Result<Self> {
         let kosoku = Self { programs: setup::python(workspace)? };
         kosoku.mend()?;
         Ok(kosoku)
     }
 
-    /// kosoku 0.1.0 hands a message that came uncompressed to a case as `str`, one that was compressed as `bytes`. The
-    /// cases of 12 and 13 hash what they are handed, and hashing a `str` raises. To send a small message uncompressed is
-    /// legal where compression is agreed on (RFC 7692 section 6.1 leaves it to the sender), so a case has to take both.
+    /// kosoku 0.1.0 passes a message that came uncompressed to a case as `str`, and one that came compressed as
+    /// `bytes`. The cases 12 and 13 hash the message, and hashing a `str` raises. If compression is agreed on, a small
+    /// message may still be sent uncompressed (RFC 7692 section 6.1 leaves it to the sender), so a case has to accept
+    /// both.
     fn mend(&self) -> Result<()> {
         const BROKEN: &str = "def onMessage(self, msg, binary):\n   m = hashlib.sha1()\n";
         const MENDED: &str = "def onMessage(self, msg, binary):
@@ -72,7 +73,8 @@ impl Kosoku {
 
     /// Runs `cases` against the server at `url`.
     ///
-    /// Its status counts NON-STRICT as passed and is of no use; an error means that there are no reports either.
+    /// kosoku's exit status counts NON-STRICT as passed, so it is not used. An error of this function means that there
+    /// are no reports.
     pub(crate) fn test_server(&self, url: &str, cases: &[String], reports: &Path, parallel: &str) -> Result<()> {
         let run = self.program("fuzzingclient", cases, reports).args(["--parallelism", parallel, url]);
         let run = run.deadline(DEADLINE).run();
@@ -87,7 +89,7 @@ impl Kosoku {
 
     fn program(&self, mode: &str, cases: &[String], reports: &Path) -> Program {
         let mut program = Program::new(self.programs.join("kosoku")).args(["--mode", mode, "--outdir"]).arg(reports);
-        // All of them need not be named, and the line stays readable.
+        // The list of all cases need not be passed, and the printed line stays readable.
         if cases.len() < CASES_IN_THE_SUITE {
             program = program.args(cases.iter().flat_map(|case| ["--include", case]));
         }
@@ -99,7 +101,7 @@ impl Kosoku {
     }
 }
 
-/// Whether the whole of `id` matches; `*` stands for any characters.
+/// Whether the whole of `id` matches. `*` stands for any characters.
 fn matches(pattern: &str, id: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == id,

@@ -1,7 +1,7 @@
-//! The commands that prove ropeway, and the only door to them: `cargo xtask help` lists them.
+//! The commands that prove ropeway. `cargo xtask help` lists them.
 //!
-//! This file reads the command line. What a command does lies in the module of its noun; how a list of steps is run
-//! and summed up lies in [`steps`]; what has to be installed first lies in [`setup`].
+//! This file parses the command line. Each command has a module of its name. [`steps`] runs a list of steps and sums it
+//! up. [`setup`] installs the tools that are needed.
 
 mod autobahn;
 mod autobahn_report;
@@ -36,36 +36,38 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 cargo xtask COMMAND: the commands that prove ropeway
 
-  test                  everything below, cheap things first; what it needs goes to target/xtask and conformance/node_modules
-  test --quick          only what needs Rust alone: fmt, layers, clippy and the tests
+  test                  all steps below, cheap ones first; the tools they need are installed in target/xtask and
+                        conformance/node_modules
+  test --quick          only the steps that need nothing but Rust: fmt, layers, clippy and unit
   fmt | clippy | unit | features | docs
-                        one of the steps done by cargo itself
-  layers [CRATE...]     whether every import points down to a lower floor, and no files need each other in a circle;
+                        one of the steps that cargo does
+  layers [CRATE...]     check that every import points to a lower floor, and no files need each other in a circle;
                         the floors are in xtask/layers.toml
   layers --draw [CRATE...]
-                        the floors as text: each room with the rooms that it imports
-  windows               the published crates and the program compile for Windows, without a warning
-  bench                 instructions of the micro-benchmarks under valgrind, held against bench/baseline.json
-  bench --record        the same, made the new baseline
-  fuzz [SECONDS]        every fuzz target for SECONDS each (30); needs a nightly toolchain
-  loom                  what connections and senders share, in every order of two threads, by loom
-  miri                  the core's tests under Miri; needs a nightly toolchain with the components miri and rust-src
+                        print the floors as text: each room with the rooms that it imports
+  windows               compile the published crates and the program for Windows, without a warning
+  bench                 count the micro-benchmarks' instructions under valgrind, and compare with bench/baseline.json
+  bench --record        count them and record the counts as the new baseline
+  fuzz [SECONDS]        run each fuzz target for SECONDS (30); needs a nightly toolchain
+  loom                  run the state that connections and handles share in every order of two threads, with loom
+  miri                  run the core's tests under Miri; needs a nightly toolchain with the components miri and rust-src
   autobahn server|client [CASES...]
-                        the Autobahn cases against `ropeway serve` or against the client;
+                        run the Autobahn cases against `ropeway serve` or against the client;
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
-  interop               the Python package `websockets`, the npm package `ws` and plain HTTP against ropeway
-  browser               the page and the axum examples in headless Chromium
-  torture               attacks on `ropeway serve`, and what they cost its other clients; takes minutes, not part of `test`
-  help                  this text
+  interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx and HAProxy
+  browser               test the page and the axum examples in headless Chromium
+  torture               attack `ropeway serve`, and measure the cost for its other clients; takes minutes, not part of `test`
+  help                  print this text
 
 Environment:
-  CI=true               a missing tool (python3, node, Chromium, nightly, Miri, mingw, valgrind) is a failure; without it that step is NOT RUN
+  CI=true               a missing tool (python3, node, Chromium, nightly, Miri, mingw, valgrind) fails its step; without it the
+                        step is NOT RUN
   ROPEWAY=PATH          test this `ropeway` binary instead of building one
   CHROMIUM=PATH         use this browser
 ";
 
-/// How long each fuzz target runs as a part of `cargo xtask test`: some 200,000 inputs of the quick ones, six times what once found a
-/// fault that 5 s had missed.
+/// How long each fuzz target runs as a part of `cargo xtask test`. The fast targets do some 200,000 inputs in that
+/// time, six times the number that once found a fault which 5 s had missed.
 const FUZZ_FOR: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -80,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks; returns whether nothing failed.
+/// Does what the command line asks for. Returns whether nothing failed.
 fn run(arguments: &[String]) -> Result<bool> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if matches!(arguments.as_slice(), [] | ["help" | "--help" | "-h"]) {
@@ -123,12 +125,12 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
     })
 }
 
-/// The steps that need Rust and nothing else.
+/// The steps that need only Rust.
 fn quick() -> Vec<Step> {
     vec![cargo::fmt(), layers::step(&[]), cargo::clippy(), cargo::unit()]
 }
 
-/// Cheap steps first: what fails most often fails soonest.
+/// The cheap steps come first, since they fail most often.
 fn everything() -> Vec<Step> {
     let mut steps = quick();
     steps.extend([cargo::features(), cargo::docs(), windows::step(), bench::compare()]);

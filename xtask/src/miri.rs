@@ -1,5 +1,5 @@
-//! The core's tests under Miri, which finds undefined behaviour. Ours has no `unsafe`, but what it is made of has (bytes,
-//! zlib-rs, httparse, http), and lent memory goes through all of it.
+//! The core's tests under Miri, which finds undefined behaviour. Our own code has no `unsafe`, but its dependencies
+//! have (bytes, zlib-rs, httparse, http), and memory that is lent passes through all of it.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::program::Program;
 use crate::setup;
 use crate::steps::Step;
 
-/// The tests that are run: by what their names contain. Miri is some thousand times slower than a processor, so what tries
-/// thousands of inputs or megabytes is left to the processor. The rows are fewer under Miri.
+/// The tests that are run, by a part of their names. Miri is some thousand times slower than a processor, so tests of
+/// thousands of inputs or of megabytes are not among them. Fewer rows are run under Miri.
 const TESTS: [&str; 14] = [
     "buffers::",
     "every_row_holds_however_its_input_is_cut",
@@ -26,7 +26,7 @@ const TESTS: [&str; 14] = [
     "send::queue::tests::lent_memory",
 ];
 
-/// Those that have such a name, and try too much all the same.
+/// Tests with such a name that try too many inputs.
 const TOO_LONG: [&str; 4] = [
     "a_message_whose_last_bytes_come_apart_takes_no_more_than_its_length",
     "any_headers_are_judged_without_a_panic",
@@ -34,7 +34,7 @@ const TOO_LONG: [&str; 4] = [
     "what_is_announced_costs_next_to_nothing_until_it_comes",
 ];
 
-/// It takes one to two minutes.
+/// A run takes one to two minutes.
 const DEADLINE: Duration = Duration::from_secs(10 * 60);
 
 pub(crate) fn step() -> Step {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A tool that this machine lacks, and how to get it: `NOT RUN` on a developer's machine, a failure in CI.
+/// A tool that this machine lacks, and how to get it. It makes a step `NOT RUN` on a developer's machine, and failed in
+/// CI.
 #[derive(Debug)]
 pub(crate) struct Missing {
     tool: String,

@@ -1,4 +1,4 @@
-//! A program that a step runs: its command line, its deadline, and what is said when it fails.
+//! A program that a step runs: its command line, its deadline, and the error if it fails.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::missing::Missing;
 
-/// No single program of a healthy run comes near this: a cold build of everything on two cores takes a few minutes.
+/// Far longer than any single program of a healthy run: a cold build of everything takes a few minutes on two cores.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
-/// One command line, and how it is run.
+/// One command line, with the settings for running it.
 pub(crate) struct Program {
     command: Command,
     deadline: Duration,
@@ -27,7 +27,7 @@ impl Program {
         Self { command, deadline: DEADLINE }
     }
 
-    /// A program of the nightly toolchain. `rustup run` finds it also where `cargo` on the PATH is no longer rustup's, as inside
+    /// A program of the nightly toolchain. `rustup run` finds it even if `cargo` on the PATH is not rustup's, as inside
     /// `cargo run`.
     pub(crate) fn nightly(name: &str) -> Self {
         Self::new("rustup").args(["run", "nightly", name])
@@ -53,20 +53,20 @@ impl Program {
         self
     }
 
-    /// Ends the program and fails the step when it has run for so long.
+    /// Ends the program and fails the step if it runs for longer than this.
     pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Runs it in view: its line is printed, its output goes where ours goes.
+    /// Runs it visibly: its line is printed, and its output goes where ours goes.
     pub(crate) fn run(mut self) -> Result<()> {
         self.announce();
         let status = self.finish()?;
         self.expect_success(status)
     }
 
-    /// Runs it out of view, for installers: the output goes to `log`, which is shown only when it failed.
+    /// Runs it silently, for installers: the output goes to `log`, which is shown only if the program failed.
     pub(crate) fn run_into(mut self, log: &Path) -> Result<()> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         self.announce();
@@ -78,19 +78,19 @@ impl Program {
         self.expect_success(status)
     }
 
-    /// Runs it unseen and returns what it printed on its standard output.
+    /// Runs it silently and returns what it printed on its standard output.
     pub(crate) fn output(mut self) -> Result<String> {
         let output = self.command.stderr(Stdio::inherit()).output().map_err(|error| self.not_started(&error))?;
         self.expect_success(output.status)?;
         String::from_utf8(output.stdout).with_context(|| format!("`{}` printed no UTF-8", self.line()))
     }
 
-    /// Whether it can be started and says it succeeded; nothing it prints is shown.
+    /// Returns whether it can be started and succeeds. Its output is not shown.
     pub(crate) fn succeeds(mut self) -> bool {
         self.command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
 
-    /// Starts it and leaves it running, its output in pipes; ending it is the caller's.
+    /// Starts it and leaves it running, with its output in pipes. The caller has to end it.
     pub(crate) fn spawn(mut self) -> Result<Child> {
         self.announce();
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -112,7 +112,7 @@ impl Program {
         bail!("`{}` failed: {status}", self.line());
     }
 
-    /// A program that isn't there is a tool to install; any other reason is an error as it stands.
+    /// If the program does not exist, it is a tool to install. Any other reason is returned as it is.
     fn not_started(&self, error: &std::io::Error) -> anyhow::Error {
         let name = self.command.get_program().to_string_lossy();
         if error.kind() == ErrorKind::NotFound {
@@ -121,7 +121,7 @@ impl Program {
         anyhow::anyhow!("cannot start `{}`: {error}", self.line())
     }
 
-    /// Prints the line, of several hundred arguments only the first.
+    /// Prints the line. If it has several hundred arguments, only the first are printed.
     fn announce(&self) {
         const SHOWN: usize = 240;
         let line = self.line();
@@ -131,7 +131,7 @@ impl Program {
         }
     }
 
-    /// The line as one would type it, near enough to be copied.
+    /// The line as one would type it, close enough to be copied.
     fn line(&self) -> String {
         let mut line = self.command.get_program().to_string_lossy().into_owned();
         for argument in self.command.get_args() {
@@ -144,7 +144,7 @@ impl Program {
     }
 }
 
-/// Waits until `child` has ended; after `deadline` it is killed and there is no status.
+/// Waits until `child` has ended. After `deadline` it is killed, and there is no status.
 pub(crate) fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>> {
     let started = Instant::now();
     loop {
@@ -156,7 +156,7 @@ pub(crate) fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitS
             child.wait().context("cannot wait for a child")?;
             return Ok(None);
         }
-        // The standard library has no wait with a deadline; the children run for seconds, so 20 ms are not felt.
+        // The standard library has no wait with a deadline. The children run for seconds, so 20 ms do not matter.
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,4 +1,4 @@
-//! A server that a step starts: it prints its address when it is ready, and ends with the step at the latest.
+//! A server that a step starts. It prints its address when it is ready, and is ended with the step.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,18 +11,18 @@ use anyhow::{Context as _, Result};
 
 use crate::program::{self, Program};
 
-/// Starting is a matter of milliseconds, for Python on a busy machine of seconds.
+/// Starting takes milliseconds, or seconds for Python on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running server. Dropping it kills it.
 pub(crate) struct ServerProcess {
     child: Child,
-    /// `127.0.0.1:PORT`, as it was announced.
+    /// The address that it printed, `127.0.0.1:PORT`.
     address: String,
 }
 
 impl ServerProcess {
-    /// Starts `program` and waits until it announces a URL. What it prints goes to `log`.
+    /// Starts `program` and waits until it prints a URL. Its output goes to `log`.
     pub(crate) fn start(program: Program, log: &Path) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut child = program.spawn()?;
@@ -31,7 +31,7 @@ impl ServerProcess {
         let stderr = child.stderr.take().context("its errors are in a pipe")?;
         follow(stdout, file.try_clone()?, announce.clone());
         follow(stderr, file, announce);
-        // Made before the wait: if the wait fails, dropping it ends the child.
+        // Made before the wait, so that the child is ended if the wait fails.
         let mut server = Self { child, address: String::new() };
         server.address = address(&announced)
             .with_context(|| format!("the server announced no URL; its output is in {}", log.display()))?;
@@ -42,7 +42,7 @@ impl ServerProcess {
         &self.address
     }
 
-    /// Waits until it ends by itself; after `deadline` it is killed and there is no status.
+    /// Waits until it ends by itself. After `deadline` it is killed, and there is no status.
     pub(crate) fn wait(&mut self, deadline: Duration) -> Result<Option<ExitStatus>> {
         program::wait(&mut self.child, deadline)
     }
@@ -50,17 +50,17 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It fails when the child has ended already, and then there is nothing left to do.
+        // This fails if the child has ended already; then nothing is left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Copies `output` to the log until it ends, so that the server never waits for a reader, and reports each URL.
+/// Copies `output` to the log until it ends, so that the server never waits for a reader. Reports each URL.
 fn follow(output: impl Read + Send + 'static, mut log: File, announce: Sender<String>) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // A full disk or a step that no longer listens is no reason to stop reading.
+            // If the disk is full or the step no longer listens, reading goes on all the same.
             let _ = writeln!(log, "{line}");
             if let Some(address) = address_in(&line) {
                 let _ = announce.send(address.to_owned());

@@ -1,7 +1,7 @@
-//! What has to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx and `HAProxy`, a C compiler
-//! for Windows, valgrind and the runner of its benchmarks. Each set-up of packages is stamped with what it was made from, so that
-//! a second run finds it ready.
-//! Toolchains and interpreters are the user's.
+//! The tools that have to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx, `HAProxy`
+//! and Caddy, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of packages is
+//! stamped with the list that it was made from, so that it is made only once. Toolchains and interpreters are left to
+//! the user.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::missing::Missing;
 use crate::program::Program;
 use crate::workspace::Workspace;
 
-/// A venv with the packages of `conformance/requirements.txt`; returns the directory of its programs.
+/// Makes a venv with the packages of `conformance/requirements.txt`. Returns the directory of its programs.
 pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
     let venv = workspace.target.join("xtask/venv");
     let programs = venv.join("bin");
@@ -20,7 +20,8 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
     if stamp.is_fresh() {
         return Ok(programs);
     }
-    // The tests use `asyncio.timeout`, which 3.11 has brought. Debian splits ensurepip off, and without it `venv` fails half-way.
+    // The tests use `asyncio.timeout`, which is new in 3.11. Debian packages ensurepip apart, and without it `venv`
+    // fails half-way.
     let usable = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
     if !Program::new("python3").args(["-c", usable]).succeeds() {
         let remedy = "install Python 3.11 or newer with venv (Debian: apt-get install python3-venv)";
@@ -36,12 +37,12 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
     Ok(programs)
 }
 
-/// Miri in the nightly toolchain. In CI it is added where it is missing; a user's toolchain is the user's.
+/// Checks for Miri in the nightly toolchain. In CI it is added if it is missing. A user's toolchain is not changed.
 pub(crate) fn miri(workspace: &Workspace) -> Result<()> {
     let is_there = || Program::nightly("cargo").args(["miri", "--version"]).succeeds();
     if !is_there() && workspace.ci {
         let log = workspace.state("logs")?.join("miri.log");
-        // Where it fails, what is missing is said below.
+        // If this fails, the error below names what is missing.
         let _ = Program::new("rustup")
             .args(["component", "add", "--toolchain", "nightly", "miri", "rust-src"])
             .run_into(&log);
@@ -53,12 +54,12 @@ pub(crate) fn miri(workspace: &Workspace) -> Result<()> {
     Err(Missing::new("Miri", remedy).into())
 }
 
-/// The target that Rust compiles for on Windows, and the C compiler that ring asks for there.
+/// Checks for the target that Rust compiles for on Windows, and the C compiler that ring needs for it.
 pub(crate) fn windows(workspace: &Workspace, target: &str) -> Result<()> {
     let add = format!("rustup target add {target}");
     if !has_target(target)? && workspace.ci {
         let log = workspace.state("logs")?.join("windows.log");
-        // If it fails, the error below tells what is missing.
+        // If this fails, the error below names what is missing.
         let _ = Program::new("rustup").args(["target", "add", target]).run_into(&log);
     }
     if !has_target(target)? {
@@ -82,9 +83,10 @@ fn has_target(target: &str) -> Result<bool> {
     Ok(Path::new(folder.trim()).is_dir())
 }
 
-/// The npm packages of `conformance/package-lock.json`, in `conformance/node_modules`, where Node looks for them.
+/// Installs the npm packages of `conformance/package-lock.json` into `conformance/node_modules`, where Node looks for
+/// them.
 pub(crate) fn node(workspace: &Workspace) -> Result<()> {
-    // playwright-core asks for 20, and so does `node --test` as it is used here.
+    // playwright-core needs 20, and so do the options of `node --test` that are used here.
     let usable = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
     if !Program::new("node").args(["--eval", usable]).succeeds() || !Program::new("npm").arg("--version").succeeds() {
         return Err(Missing::new("node", "install Node 20 or newer with npm (https://nodejs.org)").into());
@@ -101,7 +103,7 @@ pub(crate) fn node(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// A Chromium or Chrome: the one that `CHROMIUM` names, one on the PATH, or Debian's, installed now.
+/// Returns a Chromium or Chrome: the one that `CHROMIUM` names, one on the PATH, or Debian's, which is installed now.
 pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("CHROMIUM") {
         return Ok(path.into());
@@ -109,7 +111,7 @@ pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(path) = installed_chromium() {
         return Ok(path);
     }
-    // Without any font Chromium draws no text, and the screenshots show nothing.
+    // Without any font Chromium draws no text, and the screenshots are empty.
     install_if_debian(workspace, &["chromium", "fonts-dejavu-core"])?;
     installed_chromium().ok_or_else(|| {
         let remedy = "install Chromium (Debian: apt-get install chromium), or name a Chrome in CHROMIUM=PATH";
@@ -125,30 +127,33 @@ fn installed_chromium() -> Option<PathBuf> {
     on_path.chain([MACOS.into()]).find(|candidate| candidate.is_file())
 }
 
-/// The proxies that a server is put behind.
+/// The proxies that servers are put behind.
 pub(crate) struct Proxies {
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
+    pub(crate) caddy: PathBuf,
 }
 
-/// nginx and `HAProxy`: those that are there, or Debian's, installed now.
+/// Returns nginx, `HAProxy` and Caddy: those that are there, or Debian's, which are installed now.
 pub(crate) fn proxies(workspace: &Workspace) -> Result<Proxies> {
     if installed_proxies().is_none() {
-        install_if_debian(workspace, &["nginx", "haproxy"])?;
+        install_if_debian(workspace, &["nginx", "haproxy", "caddy"])?;
     }
-    installed_proxies()
-        .ok_or_else(|| Missing::new("nginx or haproxy", "install both (Debian: apt-get install nginx haproxy)").into())
+    installed_proxies().ok_or_else(|| {
+        Missing::new("nginx, haproxy or caddy", "install all three (Debian: apt-get install nginx haproxy caddy)")
+            .into()
+    })
 }
 
 fn installed_proxies() -> Option<Proxies> {
-    // Debian has such programs where the PATH of most users does not lead.
+    // Debian puts such programs into folders that are not on the PATH of most users.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
     let find = |name| directories.iter().map(|directory| directory.join(name)).find(|candidate| candidate.is_file());
-    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")? })
+    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")?, caddy: find("caddy")? })
 }
 
-/// valgrind: the one on the PATH, or Debian's, installed now.
+/// Checks for valgrind: one on the PATH, or Debian's, which is installed now.
 pub(crate) fn valgrind(workspace: &Workspace) -> Result<()> {
     let works = || Program::new("valgrind").arg("--version").succeeds();
     if !works() {
@@ -157,13 +162,13 @@ pub(crate) fn valgrind(workspace: &Workspace) -> Result<()> {
     if works() { Ok(()) } else { Err(Missing::new("valgrind", "install it (Debian: apt-get install valgrind)").into()) }
 }
 
-/// What runs gungraun's benchmarks, of the version that `Cargo.lock` has of the library: they must be the same.
+/// Returns the program that runs gungraun's benchmarks. Its version must be the same as the library's in `Cargo.lock`.
 pub(crate) fn gungraun_runner(workspace: &Workspace) -> Result<PathBuf> {
     let lock = std::fs::read_to_string(workspace.root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let (_, entry) =
         lock.split_once("name = \"gungraun-runner\"\nversion = \"").context("Cargo.lock has no gungraun-runner")?;
     let version = entry.split('"').next().unwrap_or_default();
-    // cargo puts a program there when it is built, so if there is one it is whole.
+    // cargo puts a program there only after it is built, so a program that is there is complete.
     let root = workspace.state("tools")?.join(format!("gungraun-runner-{version}"));
     let runner = root.join("bin/gungraun-runner");
     if !runner.is_file() {
@@ -175,7 +180,7 @@ pub(crate) fn gungraun_runner(workspace: &Workspace) -> Result<PathBuf> {
     Ok(runner)
 }
 
-/// Installs packages as root on Debian, where the test command runs for CI; anywhere else that is the user's.
+/// Installs packages if this is Debian and the user is root, as in CI. Anywhere else that is left to the user.
 fn install_if_debian(workspace: &Workspace, packages: &[&str]) -> Result<()> {
     if is_root_on_debian() {
         let log = workspace.state("logs")?.join("apt.log");
@@ -195,7 +200,7 @@ fn is_root_on_debian() -> bool {
     debian && Program::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0")
 }
 
-/// The file `.ready` in what was installed: a copy of the list it was installed from.
+/// The file `.ready` in an installed set: a copy of the list that it was installed from.
 struct Stamp {
     path: PathBuf,
     wanted: String,

@@ -1,4 +1,4 @@
-//! A list of steps: run in order, said aloud, timed, stopped at the first failure, summed up at the end.
+//! A list of steps: run in order, announced, timed, stopped at the first failure, summed up at the end.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use anyhow::Result;
 use crate::missing::Missing;
 use crate::workspace::Workspace;
 
-/// What a step does; on success it says in a few words what it saw.
+/// The work of a step. If it succeeds it returns a short summary.
 type Work = Box<dyn Fn(&Workspace) -> Result<String>>;
 
-/// One thing to prove.
+/// One step, which proves one thing.
 pub(crate) struct Step {
     name: &'static str,
     proves: &'static str,
@@ -18,7 +18,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// `name` is its row in the summary, `proves` the sentence printed before it runs.
+    /// `name` is the step's row in the summary, `proves` the sentence that is printed before it runs.
     pub(crate) fn new(
         name: &'static str,
         proves: &'static str,
@@ -30,12 +30,12 @@ impl Step {
 
 enum Outcome {
     Passed(String),
-    /// A tool is missing and this is no CI: said loudly, and counted apart.
+    /// A tool is missing, and this is not CI. It is printed, and counted separately.
     NotRun(String),
     Failed(String),
 }
 
-/// Runs `steps` until one fails. Returns whether none did.
+/// Runs `steps` until one fails. Returns whether none failed.
 pub(crate) fn run(workspace: &Workspace, steps: &[Step]) -> bool {
     let mut rows = Vec::new();
     let mut ok = true;
@@ -79,7 +79,7 @@ impl Outcome {
     }
 }
 
-/// The table, and below it the closing line alone: `N passed, N failed`, with `, N skipped` where a tool was missing.
+/// The table, and below it one closing line: `N passed, N failed`, with `, N skipped` if a tool was missing.
 fn summary(rows: &[(&str, Outcome, Duration)], asked: usize) -> String {
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
     let count = |word: &str| rows.iter().filter(|(_, outcome, _)| outcome.word() == word).count();

@@ -1,5 +1,5 @@
-//! Attacks on a server, and how its other clients fare meanwhile: a command of its own, as it takes minutes and needs the machine
-//! to itself. The attacks are the program `torture` of `conformance`.
+//! Attacks on a server, and what they cost its other clients. It is a command of its own, as it takes minutes and needs
+//! the machine for itself. The attacks are in the program `torture` of `conformance`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) fn step() -> Step {
-    Step::new("torture", "what one client does costs others milliseconds, and no memory", torture)
+    Step::new("torture", "an attacking client costs the others milliseconds, and the server no memory", torture)
 }
 
 fn torture(workspace: &Workspace) -> Result<String> {

@@ -1,4 +1,4 @@
-//! The workspace: where its files are, and the binaries that the steps test. What is installed lies in `setup`.
+//! The workspace: the places of its files, and the binaries that the steps test. Installed tools are left to `setup`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::program::Program;
 
-/// The profile that the tested binaries are built with: optimised, but with debug assertions and overflow checks, so
-/// that an invariant broken by the network is a failed case rather than a wrong byte.
+/// The profile of the tested binaries. It is optimised, with debug assertions and overflow checks, so that an invariant
+/// broken by input from the network fails a case instead of producing a wrong byte.
 const PROFILE: &str = "conformance";
 
-/// Where things are.
+/// The places of files and folders.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Cargo's target directory, wherever the user has put it.
@@ -32,7 +32,8 @@ impl Workspace {
         })
     }
 
-    /// A directory of xtask's own for `name`, made if it is missing: venv, reports, logs, screenshots.
+    /// Returns a directory for xtask's own files of this `name`, such as a venv, reports or logs. It is made if it is
+    /// missing.
     pub(crate) fn state(&self, name: &str) -> Result<PathBuf> {
         let path = self.target.join("xtask").join(name);
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -43,7 +44,7 @@ impl Workspace {
         self.root.join("conformance")
     }
 
-    /// The binary under test: the one that `ROPEWAY` names, or one built now.
+    /// Returns the binary under test: the one that `ROPEWAY` names, or one that is built now.
     pub(crate) fn ropeway(&self) -> Result<PathBuf> {
         match std::env::var_os("ROPEWAY") {
             Some(path) => std::path::absolute(path).context("ROPEWAY names no path"),
@@ -51,13 +52,14 @@ impl Workspace {
         }
     }
 
-    /// Builds what `selection` asks of cargo and returns the path of `binary`, a name below the profile's directory.
+    /// Builds the packages that `selection` names to cargo. Returns the path of `binary`, a name below the profile's
+    /// directory.
     pub(crate) fn build(&self, selection: &[&str], binary: &str) -> Result<PathBuf> {
         Program::new("cargo").args(["build", "--profile", PROFILE]).args(selection).dir(&self.root).run()?;
         Ok(self.profile_directory().join(binary).with_extension(std::env::consts::EXE_EXTENSION))
     }
 
-    /// Where `build` puts its binaries.
+    /// The directory that `build` puts its binaries into.
     pub(crate) fn profile_directory(&self) -> PathBuf {
         self.target.join(PROFILE)
     }

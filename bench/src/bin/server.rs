@@ -1,5 +1,5 @@
-//! An echo through each of ropeway's APIs, and with the settings that cost something: what they take beside one another is
-//! measured from outside, with `ropeway bench`. The README beside this crate's manifest says how.
+//! An echo through each of ropeway's APIs, and with the settings that cost something. Their costs are compared from
+//! outside, with `ropeway bench`. The README of this crate says how.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,18 +12,18 @@ use clap::{Parser, ValueEnum};
 use ropeway::{Connection, Handler, Handshake, MessageRef, Server, WebSocket, deflate};
 use tokio::runtime;
 
-/// Answers each message with itself, on / and on every other path.
+/// Answers each message with the same message, on / and on every other path.
 #[derive(Parser)]
 struct Args {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8005", value_name = "ADDRESS:PORT")]
     listen: String,
 
-    /// Threads, each with a runtime of its own, as those of `ropeway serve`.
+    /// Number of threads, each with a runtime of its own, as in `ropeway serve`.
     #[arg(long, value_name = "N", default_value = "1")]
     threads: NonZero<usize>,
 
-    /// How messages reach the echo.
+    /// The API that the echo is written with.
     #[arg(long, value_enum, default_value_t = Api::Handler)]
     api: Api,
 
@@ -39,7 +39,7 @@ struct Args {
     #[arg(long, value_name = "0..9", default_value = "6")]
     level: u8,
 
-    /// What a user may turn off or up for speed: no pings, and 16 MiB that may wait for a slow reader.
+    /// Settings that a user may change for speed: no pings, and up to 16 MiB that wait for a slow reader.
     #[arg(long)]
     tuned: bool,
 }
@@ -73,7 +73,7 @@ impl Handler for Echo {
     fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
     fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
-        // It fails once the connection closes, and then nobody waits for it.
+        // It fails once the connection closes, and then nobody waits for the answer.
         let _ = ws.send(message);
     }
 }
@@ -92,7 +92,7 @@ fn main() -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let server = server(&args);
     println!("listening on ws://{}/", listener.local_addr()?);
-    // The first is the main thread: what it allocates lies where that of `ropeway serve --threads 1` does.
+    // The main thread is the first: so its memory lies where that of `ropeway serve --threads 1` does.
     for _ in 1..args.threads.get() {
         let (api, server, listener) = (args.api, server.clone(), listener.try_clone()?);
         thread::spawn(move || serve(api, &server, listener));

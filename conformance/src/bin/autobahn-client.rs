@@ -1,8 +1,8 @@
-//! The client that a fuzzing server tests: it connects once for each case and echoes what it is sent.
+//! The client that a fuzzing server tests: it connects once for each case and echoes each message.
 //!
-//! `autobahn-client ws://HOST:PORT PARALLEL takeover|no-takeover`; the last says whether our compression keeps its window
-//! from message to message. Which cases there are, and how they went, is the server's to say; a case that the server
-//! breaks off is no failure here.
+//! `autobahn-client ws://HOST:PORT PARALLEL takeover|no-takeover`; the last argument says whether our compression keeps
+//! its window from message to message. The server knows the number of cases and judges them. A case that the server
+//! breaks off is not an error here.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         worker?.map_err(|error: ropeway::Error| format!("no connection for a case: {error}"))?;
     }
 
-    // The server ends the connection when it has taken note; kosoku does so without a close frame.
+    // The server ends the connection when it has updated its reports. kosoku does so without a close frame.
     let mut updated = ropeway::connect(&format!("{server}/updateReports?agent={AGENT}")).await?;
     while let Ok(Some(_)) = updated.recv().await {}
     Ok(())
@@ -56,15 +56,15 @@ async fn case_count(server: &str) -> Result<usize, Box<dyn Error>> {
     Ok(count.as_text().ok_or("the number of cases is no text")?.parse()?)
 }
 
-/// Echoes until the connection has ended. How it ends is the case, and the server judges it.
+/// Echoes until the connection has ended. The server judges the end.
 ///
-/// It echoes with a listener: several cases send a message and a violation in one segment, and the strict outcome is that
-/// the message's echo precedes the close frame. A listener answers between the two; a task that is woken for the message
-/// comes after both.
+/// The echo is a listener, for this reason: several cases send a message and a violation in one segment, and in the
+/// strict outcome the message's echo goes out before the close frame. A listener answers between the two. A task is
+/// only woken for the message, and would answer after both.
 async fn run_case(client: &Client, server: &str, case: usize) -> Result<(), ropeway::Error> {
     let url = format!("{server}/runCase?case={case}&agent={AGENT}");
     let connection = client.listen(&url, |socket, _| {
-        // It is refused when the connection is closing; then the case is over.
+        // It is refused if the connection is closing; then the case is over.
         socket.on_message(|ws, message| drop(ws.send(message)));
     });
     connection.await?.closed().await;

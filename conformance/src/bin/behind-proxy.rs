@@ -1,8 +1,10 @@
-//! The server behind the proxies of `conformance/proxies`: it tells each client whom it takes it for.
+//! The server behind the proxies of `conformance/proxies`: it tells each client which address it believes the client to
+//! have.
 //!
-//! `behind-proxy [--forwarded]` on a free port trusts proxies at 127.0.0.1; `behind-proxy --unix PATH` trusts whoever connects
-//! to that socket. `--forwarded` reads `Forwarded` in place of `X-Forwarded-For`. The one message of a connection is the
-//! client's address, or `unknown`, and the host that was asked for, with the scheme where it is known.
+//! `behind-proxy [--forwarded]` listens on a free port and trusts proxies at 127.0.0.1. `behind-proxy --unix PATH`
+//! listens on that socket and trusts every peer there. `--forwarded` reads `Forwarded` instead of `X-Forwarded-For`.
+//! Each connection gets one message: the client's address, or `unknown`, and the host that was asked for, with the
+//! scheme if it is known.
 
 use std::error::Error;
 

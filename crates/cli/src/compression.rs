@@ -1,21 +1,21 @@
-//! The option for compression that `serve` and `bench` have.
+//! The compression option of `serve` and `bench`.
 
 use clap::ValueEnum;
 use ropeway::deflate::Options;
 
-/// Which compression is offered, or agreed to.
+/// The compression that is offered, or agreed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Compression {
     #[default]
     Off,
-    /// Each message by itself
+    /// Compress each message by itself
     On,
-    /// Messages refer to those before them
+    /// Compress messages with references to earlier ones
     Takeover,
 }
 
 impl Compression {
-    /// The library's options for it; `None` without compression.
+    /// The library's options for it. `None` for no compression.
     pub(crate) fn options(self) -> Option<Options> {
         match self {
             Self::Off => None,

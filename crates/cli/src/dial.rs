@@ -1,14 +1,14 @@
-//! Where to connect to, and what to say in the opening handshake: the options that all clients have.
+//! The options for connecting that all clients have: the address, and the contents of the opening handshake.
 
 use ropeway::http::{HeaderName, HeaderValue};
 use ropeway::{Client, Target};
 
 use crate::tls::{self, Trust};
 
-/// Where to connect to.
+/// The options for connecting.
 #[derive(clap::Args)]
 pub(crate) struct Dial {
-    /// A ws:// or wss:// URL; without a scheme, ws:// is meant
+    /// A ws:// or wss:// URL; without a scheme, ws:// is used
     #[arg(value_parser = url, help_heading = None::<&str>)]
     pub(crate) url: Url,
 
@@ -25,16 +25,16 @@ pub(crate) struct Dial {
     pub(crate) subprotocols: Vec<String>,
 }
 
-/// A URL as it was given, and what it means.
+/// A URL as it was given, and as it was parsed.
 #[derive(Clone)]
 pub(crate) struct Url {
-    /// With a scheme, and with the password if there is one: not to be shown.
+    /// With a scheme. It includes the password, if there is one, so it must not be shown.
     pub(crate) given: String,
     pub(crate) target: Target,
 }
 
 impl Dial {
-    /// A client that connects so.
+    /// Makes a client with these options.
     pub(crate) fn client(&self, trust: &Trust) -> Result<Client, String> {
         let mut client = Client::new().subprotocols(&self.subprotocols);
         for (name, value) in &self.headers {
@@ -48,7 +48,7 @@ impl Dial {
 }
 
 fn url(text: &str) -> Result<Url, String> {
-    // As it may be pasted; what else a browser forgives is the parser's.
+    // Blanks around it may come from pasting. Everything else is left to the parser.
     let text = text.trim();
     let has_scheme = text
         .split_once("://")

@@ -1,7 +1,7 @@
-//! Exit codes that several commands have. Those of `connect` alone are in `connect::exit`.
+//! Exit codes of several commands. Those of `connect` alone are in `connect::exit`.
 
-/// Wrong usage: `EX_USAGE` of sysexits.h, since `connect` gives 2 another meaning.
+/// Wrong usage: `EX_USAGE` of sysexits.h, since 2 has another meaning for `connect`.
 pub(crate) const USAGE: u8 = 64;
 
-/// Ended by Ctrl-C: 128 and the number of SIGINT, as shells have it.
+/// Ended by Ctrl-C: 128 plus the number of SIGINT, as in shells.
 pub(crate) const INTERRUPTED: u8 = 130;

@@ -1,4 +1,4 @@
-//! WebSockets at a shell: `ropeway serve`, `ropeway connect` and `ropeway bench`.
+//! The program `ropeway`, with its commands `serve`, `connect` and `bench`.
 
 mod bench;
 mod compression;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nowhere to print to is no reason for another exit code.
+            // If it cannot be printed, the exit code stays the same.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
         }

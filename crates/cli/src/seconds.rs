@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest time that can be asked for: more is a slip of the pen, and some clocks do not reach far beyond it.
+/// The longest time that is accepted. A longer one is likely a typing error, and some clocks do not reach much further.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {

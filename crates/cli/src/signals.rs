@@ -1,8 +1,8 @@
-//! Signals that ask the program to stop: the one place where they are waited for.
+//! Signals that ask the program to stop. They are waited for only here.
 
 use std::io;
 
-/// Something that asks the program to stop.
+/// A request to stop the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// SIGINT, or Ctrl-C at a prompt.
@@ -12,7 +12,7 @@ pub(crate) enum Signal {
     Terminate,
 }
 
-/// The signals from now on. The program no longer dies of them.
+/// Receives the signals from now on. They no longer end the program.
 pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -59,8 +59,8 @@ impl Signals {
     }
 }
 
-/// Waits for Ctrl-C alone; SIGTERM ends the program as before. Without end where Ctrl-C cannot be waited for: it ends the program
-/// then.
+/// Waits for Ctrl-C. SIGTERM still ends the program. If Ctrl-C cannot be waited for, it ends the program too, and this
+/// never returns.
 pub(crate) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;

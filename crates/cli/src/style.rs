@@ -1,39 +1,39 @@
-//! How the program speaks on stderr: its colours, and the words before what went wrong.
+//! The form of the program's texts on stderr: colours, and the word before an error or a warning.
 
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-/// The word before what went wrong.
+/// The style of the word before an error.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// The word before what the user should think twice about.
+/// The style of the word before a warning.
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
-/// What is beside the point.
+/// The style of minor remarks.
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
-/// Says something on a line of stderr. Where that cannot be written there is nobody to tell.
+/// Prints a line on stderr. If that fails there is nobody to tell.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-/// Says what went wrong.
+/// Prints an error.
 pub(crate) fn complain(what: &str) {
     say(&error(what));
 }
 
-/// What went wrong, behind the word for it.
+/// The text of an error, with the word before it.
 pub(crate) fn error(what: &str) -> String {
     format!("{ERROR}error:{ERROR:#} {what}")
 }
 
-/// What is beside the point.
+/// A text in the style of minor remarks.
 pub(crate) fn faint(what: &str) -> String {
     format!("{FAINT}{what}{FAINT:#}")
 }
 
-/// Says what the user should think twice about.
+/// Prints a warning.
 pub(crate) fn warn(what: &str) {
     say(&format!("{WARNING}warning:{WARNING:#} {what}"));
 }

@@ -1,4 +1,4 @@
-//! Whom to trust for `wss://`: the system's roots, those of a file, or anyone.
+//! The certificates to trust for `wss://`: the system's roots, those in a file, or all.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ use rustls_platform_verifier::Verifier;
 
 use crate::style::warn;
 
-/// Whom to trust.
+/// The options for trusting certificates.
 #[derive(clap::Args)]
 pub(crate) struct Trust {
-    /// Accept any certificate: for tests, as anyone in between can then read and change everything
+    /// Accept any certificate: for tests only, since anyone in between can then read and change everything
     #[arg(short = 'k', long)]
     insecure: bool,
 
-    /// Trust the certificates in this PEM file in place of the system's: authorities, or the server's own
+    /// Trust the certificates in this PEM file instead of the system's: authorities, or the server's own
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     cacert: Option<PathBuf>,
 }
 
-/// A client that trusts so.
+/// Sets the client up with these options.
 pub(crate) fn configure(client: Client, trust: &Trust) -> Result<Client, String> {
     if let Some(file) = &trust.cacert {
         return client.trust(certificates(file)?).map_err(|error| complaint(file, &error));
@@ -41,14 +41,14 @@ pub(crate) fn configure(client: Client, trust: &Trust) -> Result<Client, String>
     } else {
         match Verifier::new(provider) {
             Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
-            // A system without roots, such as a bare container: the library brings Mozilla's.
+            // A system without roots, such as a minimal container: the library brings Mozilla's.
             Err(_) => return Ok(client),
         }
     };
     Ok(client.tls(Arc::new(builder.with_no_client_auth())))
 }
 
-/// The certificates of a PEM file.
+/// The certificates in a PEM file.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     let certificates: Vec<_> = read.map_err(|error| complaint(file, &error))?;

@@ -1,5 +1,5 @@
-//! Text of a stranger's, made safe to show among other text: characters that a terminal obeys, that turn the direction of
-//! what follows, or that are not seen at all are written as their numbers. Line ends and tabs stay.
+//! Makes a stranger's text safe to show among other text. Characters that control a terminal, that change the direction
+//! of the text behind them, or that are invisible are written as their numbers. Line ends and tabs stay.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,23 +7,23 @@ use std::fmt::Write;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
-/// `text` with each hidden character as its number: `\x1b` if it is a control character, `\u{202e}` if it is another.
+/// `text` with each hidden character replaced by its number: `\x1b` for a control character, `\u{202e}` for another.
 ///
-/// Some hidden characters are part of how a word or an emoji is written, and stay where they are: joiners between two
-/// characters that are not ASCII (Persian, Indic scripts, emoji of several people), a variation selector behind a visible
-/// character, and the tags of a regional flag.
+/// Some hidden characters belong to the spelling of a word or an emoji, and stay: joiners between two characters that
+/// are not ASCII (Persian, Indic scripts, emoji of several people), a variation selector behind a visible character,
+/// and the tags of a regional flag.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    // Most text is ASCII without control characters, which is known at once.
+    // Most text is ASCII without control characters, which needs only one check.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    // The character before, if it was kept.
+    // The previous character, if it was kept.
     let mut before = None;
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let is_shown = if is_combining_mark(c) && matches!(before, None | Some('\n' | '\t')) {
-            // Without a character of its own text before it, a mark would go onto what is not this text's.
+            // At the start of the text a mark would be drawn onto a character outside of it.
             false
         } else {
             !is_hidden(c) || is_spelling(before, c, rest.clone().next())
@@ -41,27 +41,28 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character acts on other text, or on the terminal, without being seen.
+/// Whether a character changes other text, or the terminal, without being visible itself.
 pub(crate) fn is_hidden(c: char) -> bool {
     match c {
         '\n' | '\t' | ' '..='~' => false,
-        // The last ones are the line and paragraph separators, and the marks of annotations between the lines.
+        // The last ones are the line and paragraph separators, and the marks of interlinear annotations.
         '\0'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' => true,
-        // Unicode Technical Standard 39 section 4: a skeleton is what is left to see of a text. It leaves out the characters
-        // with the property Default_Ignorable_Code_Point, of which all that control direction (Bidi_Control) are some.
+        // Unicode Technical Standard 39 section 4: a skeleton is the visible part of a text. It leaves out the
+        // characters with the property Default_Ignorable_Code_Point, which include all that control direction
+        // (Bidi_Control).
         _ => skeleton(c.encode_utf8(&mut [0; 4])).next().is_none(),
     }
 }
 
-/// Whether a hidden character belongs to the writing of its neighbours: `before` was kept, `after` is what comes next.
+/// Whether a hidden character belongs to the spelling of its neighbours. `before` was kept, `after` comes next.
 fn is_spelling(before: Option<char>, c: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     match c {
-        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. They do nothing between ASCII letters but hide.
+        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. Between ASCII letters they have no use but to hide.
         '\u{200c}' | '\u{200d}' => {
             !before.is_ascii() && after.is_some_and(|after| !after.is_ascii() && !is_hidden(after))
         }
-        // Unicode chapter 23.4, variation selectors; digits, # and * have them as keycaps.
+        // Unicode chapter 23.4, variation selectors. Digits, # and * take them in keycaps.
         '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{180b}'..='\u{180d}' | '\u{180f}' => {
             !is_hidden(before) && (!before.is_ascii() || matches!(before, '0'..='9' | '#' | '*'))
         }

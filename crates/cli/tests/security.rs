@@ -1,12 +1,12 @@
-//! SECURITY.md names options and tests: each of them exists.
+//! Checks that the options and tests that SECURITY.md names exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where tests and options are.
+/// The places of tests and options.
 const PLACES: [&str; 5] = ["crates", "testdata", "conformance", "fuzz/fuzz_targets", "SECURITY.md"];
 
-/// Source files below `place`, with their paths from the repository's root.
+/// Collects the source files below `place`, with their paths from the repository's root.
 fn files(root: &Path, place: &Path, found: &mut Vec<(PathBuf, String)>) {
     let path = root.join(place);
     if path.is_dir() {
@@ -46,7 +46,7 @@ fn each_option_and_each_test_that_security_md_names_exists() {
     let is_test = |name: &str| {
         let marks = [format!("fn {name}("), format!("def {name}("), format!("name = \"{name}\"")];
         let file = if name.contains('.') { name.to_owned() } else { format!("fuzz_targets/{name}.rs") };
-        // A command is no name.
+        // A command is not a name.
         name.contains(' ')
             || root.join(name).exists()
             || all.iter().any(|(path, _)| path.ends_with(&file))

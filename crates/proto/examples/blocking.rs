@@ -83,7 +83,7 @@ fn echo(connection: &mut Connection, bytes: &mut [u8]) {
     let mut input = Input::new(bytes);
     while let Some(event) = connection.handle_input(&mut input, Instant::now()) {
         if let Event::Message(message) = event {
-            // There is room: what is queued is written before the next read. It fails once the connection closes.
+            // There is room: the queue is written before the next read. This fails once the connection closes.
             let _ = connection.send_promised(message);
         }
     }

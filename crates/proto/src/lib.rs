@@ -93,7 +93,7 @@ pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
 pub use outcome::{Broken, Cause, Closed};
-pub use role::Role;
+pub use role::{MaskingKeys, Role};
 pub use send::prepared::Prepared;
 pub use send::queue::Spare;
 pub use state::ReadyState;

@@ -1,4 +1,4 @@
-//! Reading the rest of a large message to where it stays gives what reading it elsewhere gives.
+//! Reading the rest of a large message directly into it has the same result as reading it into another buffer.
 
 #![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
 
@@ -8,14 +8,15 @@ use std::time::Instant;
 use ropeway_proto::{Config, Connection, Event, Input, Message, Role};
 use testkit::wire::{self, Frame, KEY};
 
-/// What came of it: messages, then the violation if there was one.
+/// An event: a message, or the violation if there was one.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Message(Message),
     Violation(String),
 }
 
-/// Reads `bytes`, at most `step` at a time, in place wherever the connection offers it; also counts the bytes that were.
+/// Reads `bytes`, at most `step` at a time, and in place if the connection offers it. Also counts the bytes that were
+/// read in place.
 fn read(config: Config, mut bytes: &[u8], step: usize, in_place: bool) -> (Vec<Seen>, usize) {
     let now = Instant::now();
     let mut connection = Connection::new(Role::Server, Arc::new(config), now);
@@ -72,7 +73,7 @@ fn a_bad_byte_fails_at_once_in_place_too() {
     text[200_000] = 0xff;
     let bytes = frame(wire::TEXT, text).encode();
     for step in [999, 4_096, 50_000] {
-        // The frame never ends: what was read up to the bad byte has to be enough.
+        // The frame never ends. The bytes up to the bad one have to be enough.
         let bytes = &bytes[..210_000 + step];
         let (in_place, _) = read(Config::server(), bytes, step, true);
         assert_eq!(in_place, read(Config::server(), bytes, step, false).0);

@@ -1,4 +1,5 @@
-//! Messages for many connections: each sends them as it would send any other, however much of the work is shared.
+//! Messages for many connections: each connection sends them as it would send any other message, however much work is
+//! shared.
 
 #![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
 
@@ -13,27 +14,29 @@ use proptest::prelude::*;
 use ropeway_proto::deflate::{Options, Params};
 use ropeway_proto::{Config, Connection, Event, Input, Message, Prepared, Role};
 
-const CLIENT: Role = Role::Client { mask: || [0x37, 0xfa, 0x21, 0x3d] };
+fn client() -> Role {
+    Role::client(|| [0x37, 0xfa, 0x21, 0x3d])
+}
 
-/// What everybody is told to send.
+/// An instruction for all connections.
 #[derive(Clone, Debug)]
 enum Order {
-    /// A message that is everybody's.
+    /// A message for all connections.
     Prepared(Message),
-    /// The same where room was promised.
+    /// The same, after room was promised.
     Promised(Message),
-    /// A message of each one's own.
+    /// A message for one connection alone.
     Own(Message),
     /// A part of a message in fragments, and whether it is the last.
     Fragment(Message, bool),
-    /// What waits is written.
+    /// All that waits is written.
     Write,
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Without context takeover to the byte; limits, thresholds and fragments included.
+    /// Equal to the byte, without context takeover. Limits, thresholds and fragments are included.
     #[test]
     fn what_is_everybodys_is_sent_like_any_other_message(
         everybody in vec((role(), option::of((params(), 0..400_usize))), 1..5),
@@ -44,7 +47,7 @@ proptest! {
         let connections = || everybody.iter().map(|(role, deflate)| {
             let params = |params| Params { server_no_context_takeover: true, client_no_context_takeover: true, ..params };
             let deflate = deflate.map(|(agreed, threshold)| (params(agreed), threshold));
-            connection(*role, &config, deflate)
+            connection(role.clone(), &config, deflate)
         });
         let mut pairs: Vec<_> = connections().zip(connections()).collect();
         for order in orders {
@@ -73,14 +76,14 @@ proptest! {
         }
     }
 
-    /// Peers with windows of all sizes, kept or not, hear all of it, and it was compressed once a size at most.
+    /// Peers with windows of all sizes, kept or not, receive all of it. It was compressed at most once for each size.
     #[test]
     fn what_is_everybodys_is_heard_by_everybody_between_messages_of_their_own(
         everybody in vec(option::of((params(), 0..400_usize)), 1..6),
         orders in vec(order().prop_filter("whole messages", |order| !matches!(order, Order::Fragment(..))), 0..20),
     ) {
         let config = Arc::new(Config::server().max_buffered(usize::MAX));
-        let ends = |deflate: &Option<_>| [Role::Server, CLIENT].map(|role| connection(role, &config, *deflate));
+        let ends = |deflate: &Option<_>| [Role::Server, client()].map(|role| connection(role, &config, *deflate));
         let mut everybody: Vec<_> = everybody.iter().map(ends).collect();
         for order in orders {
             let prepared = prepared(&order);
@@ -96,7 +99,7 @@ proptest! {
                     Order::Fragment(..) | Order::Write => prop_assert_eq!(heard, None),
                 }
             }
-            // From 9 to 12 bits: that is how far a deflater looks back by default.
+            // Windows of 9 to 12 bits: by default a deflater does not look back further.
             prop_assert!(prepared.compressions() <= 4);
         }
     }
@@ -153,7 +156,7 @@ fn prepared(order: &Order) -> Prepared {
     }
 }
 
-/// Whether a message finds room is not the point here.
+/// Whether a message finds room does not matter here.
 fn follow(connection: &mut Connection, order: &Order, prepared: &Prepared) {
     let _ = match order {
         Order::Prepared(_) => connection.send_prepared(prepared),
@@ -165,7 +168,7 @@ fn follow(connection: &mut Connection, order: &Order, prepared: &Prepared) {
     work(connection);
 }
 
-/// What is longer than a slice is compressed later.
+/// The part of a message behind its first slice is compressed later.
 fn work(connection: &mut Connection) {
     while connection.has_work() {
         connection.handle_work(true);
@@ -187,7 +190,7 @@ fn written(connection: &mut Connection) -> Vec<u8> {
 }
 
 fn role() -> impl Strategy<Value = Role> {
-    prop_oneof![Just(Role::Server), Just(CLIENT)]
+    prop_oneof![Just(Role::Server), Just(client())]
 }
 
 fn params() -> impl Strategy<Value = Params> {

@@ -1,4 +1,4 @@
-//! What holds for all messages, all fragments, all reads, and all bytes. Single rules have their rows in `testdata/`.
+//! Laws for all messages, all fragments, all reads, and all bytes. Single rules have their rows in `testdata/`.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -8,7 +8,7 @@ use testkit::wire::{self, Frame, Length};
 use testkit::{Command, Config, Deflate, Driver, Event, Role, Sent, Step, sent_frames};
 
 proptest! {
-    // A failure is printed in its smallest form, and what it taught becomes a row in `testdata/` rather than a seed in a file.
+    // A failure is printed in its smallest form. It becomes a row in `testdata/` rather than a seed in a file.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A client's messages reach the server, and come back as they were.
@@ -34,7 +34,8 @@ proptest! {
         prop_assert_eq!(client.take_events(), messages);
     }
 
-    /// What the reference encoder cuts into fragments is put together again, pings between them included.
+    /// A message that the reference encoder cuts into fragments is put together again, also with pings between the
+    /// fragments.
     #[test]
     fn fragments_are_put_together_however_they_are_cut(
         messages in vec((message(), any::<bool>(), vec(0..200_usize, 0..6), any::<bool>()), 1..6),
@@ -59,7 +60,8 @@ proptest! {
         prop_assert_eq!(driver.take_sent(), pong.repeat(pings));
     }
 
-    /// The verdict on a text is the standard library's, and it falls with the first byte that can't be mended.
+    /// Text is accepted or refused as by the standard library, and refused at the first byte that no continuation can
+    /// make valid.
     #[test]
     fn text_is_judged_as_by_the_standard_library_and_as_early_as_can_be(
         text in maybe_text(),
@@ -69,7 +71,7 @@ proptest! {
     ) {
         let hopeless_from = (1..=text.len())
             .find(|&length| std::str::from_utf8(&text[..length]).is_err_and(|error| error.error_len().is_some()));
-        // For each byte on the wire, how many bytes of text have come with it.
+        // For each byte on the wire, the number of bytes of text that have come with it.
         let mut stream = Vec::new();
         let mut so_far = 0;
         for (index, fragment) in fragments(&text, &cuts).iter().enumerate() {
@@ -99,7 +101,8 @@ proptest! {
         prop_assert_eq!(events, vec![verdict]);
     }
 
-    /// However bytes are cut into reads, and our answers into writes, the same comes of them; and nothing panics.
+    /// The result does not depend on how bytes are cut into reads, nor on how our answers are cut into writes. Nothing
+    /// panics.
     #[test]
     fn what_comes_of_bytes_does_not_depend_on_how_they_are_cut(
         bytes in hostile(),
@@ -121,11 +124,12 @@ proptest! {
         let outcome = whole.outcome();
         prop_assert_eq!(&outcome, &in_parts.outcome());
         prop_assert!(outcome.closed.is_some());
-        // Whatever the peer sends, what we send is well-formed.
+        // Our own output is well-formed, whatever the peer sends.
         sent_frames(role, &config, &outcome.sent).map_err(TestCaseError::fail)?;
     }
 
-    /// What we compress never points back further than was negotiated: the reference inflater has no larger window.
+    /// Our compressed messages never point back further than was negotiated: the reference inflater has no larger
+    /// window.
     #[test]
     fn compressed_messages_keep_within_the_negotiated_window(
         blocks in vec(vec(any::<u8>(), 1..1500), 1..6),
@@ -147,7 +151,7 @@ proptest! {
     }
 }
 
-/// A message of any kind, of lengths that matter, which compresses well or not at all.
+/// A message of any kind, of lengths where behaviour changes, which compresses well or not at all.
 fn message() -> impl Strategy<Value = Event> {
     let length = prop_oneof![
         4 => 0..300_usize,
@@ -188,7 +192,7 @@ fn params() -> impl Strategy<Value = Deflate> {
     )
 }
 
-/// The sizes of successive reads, over and over.
+/// The sizes of successive reads, which are repeated.
 fn reads() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![Just(vec![1]), vec(1..20_usize, 1..8), vec(1..2000_usize, 1..8), Just(vec![usize::MAX])]
 }
@@ -210,7 +214,8 @@ fn receive(driver: &mut Driver, bytes: &[u8], reads: &[usize]) {
     }
 }
 
-/// A payload in one part more than there are cuts, each of which is so much after the one before, while there is so much.
+/// Cuts a payload into one part more than there are cuts. Each cut is a distance from the one before, as far as the
+/// payload goes.
 fn fragments<'a>(payload: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut rest = payload;
     let mut fragments: Vec<_> = cuts.iter().filter_map(|size| rest.split_off(..rest.len().min(*size))).collect();
@@ -227,7 +232,7 @@ struct Fragmenter<'a> {
 }
 
 impl Fragmenter<'_> {
-    /// Sends a message, and pings before each fragment but the first; gives how many.
+    /// Sends a message, with a ping before each fragment but the first. Returns the number of fragments.
     fn message(&mut self, message: &Event, compressed: bool, cuts: &[usize], pinged: bool) -> usize {
         let (opcode, payload) = match message {
             Event::Text(text) => (wire::TEXT, text.as_bytes()),
@@ -259,7 +264,8 @@ impl Fragmenter<'_> {
             Role::Server => (deflate.client_no_context_takeover, deflate.client_max_window_bits),
             Role::Client => (deflate.server_no_context_takeover, deflate.server_max_window_bits),
         };
-        // The reference deflater's window is always the largest. Nothing in our inflater depends on a smaller one.
+        // The reference deflater's window is always the largest. Our inflater has no behaviour that depends on a
+        // smaller one.
         if restarts || bits.is_some() {
             self.deflater.restart();
         }
@@ -267,7 +273,7 @@ impl Fragmenter<'_> {
     }
 }
 
-/// Bytes that may be text: well-formed pieces, broken ones, and anything.
+/// Bytes that may be text: well-formed pieces, broken ones, and any bytes.
 fn maybe_text() -> impl Strategy<Value = Vec<u8>> {
     let broken = prop_oneof![
         Just(vec![0xe2, 0x82]),
@@ -287,12 +293,12 @@ fn maybe_text() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A piece of what a hostile or broken peer sends.
+/// A piece of the input from a hostile or broken peer.
 #[derive(Clone, Debug)]
 enum Piece {
-    /// A frame with the mask that our role asks for.
+    /// A frame with the mask that the role asks for.
     Frame(Frame),
-    /// The same with the other one.
+    /// A frame with the wrong mask.
     WronglyMasked(Frame),
     Bytes(Vec<u8>),
 }
@@ -307,7 +313,7 @@ impl Piece {
     }
 }
 
-/// Mostly frames that are right, in any order, so that what is wrong comes in every state.
+/// Mostly valid frames, in any order, so that invalid ones come in every state.
 fn hostile() -> impl Strategy<Value = Vec<Piece>> {
     let deflated = vec(any::<u8>(), 0..400).prop_map(|message| Deflater::new().deflate(&message));
     let payload = prop_oneof![

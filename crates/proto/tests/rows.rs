@@ -11,7 +11,7 @@ const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
 
 #[test]
 fn every_row_holds_however_its_input_is_cut() {
-    // Miri takes some thousand times as long: it gets a few rows of each kind, whole and one byte at a time.
+    // Miri takes some thousand times as long. It runs a few rows of each kind, whole and one byte at a time.
     let (directory, at_least, cuts) =
         if cfg!(miri) { (first_rows_of_each_file(), 15, 2) } else { (TESTDATA.into(), 400, usize::MAX) };
     let cases = load(&directory).unwrap();
@@ -19,7 +19,7 @@ fn every_row_holds_however_its_input_is_cut() {
     let mut failures = String::new();
     let mut failed = 0;
     for case in &cases {
-        // The first cut that fails says enough about a row.
+        // One failing cut is enough to report a row.
         if let Some(failure) = case.cuts().into_iter().take(cuts).find_map(|cut| run(case, cut).err()) {
             let _ = writeln!(failures, "{failure}");
             failed += 1;
@@ -28,7 +28,7 @@ fn every_row_holds_however_its_input_is_cut() {
     assert!(failed == 0, "{failed} of {} rows failed:\n\n{failures}", cases.len());
 }
 
-/// A directory with two rows of each file of `testdata/`: reading all of them is what takes Miri longest.
+/// A directory with two rows of each file of `testdata/`. Under Miri, reading all rows would take longest.
 fn first_rows_of_each_file() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-rows");
     fs::create_dir_all(&directory).unwrap();
@@ -42,7 +42,7 @@ fn first_rows_of_each_file() -> PathBuf {
 }
 
 fn run(case: &Case, cut: Cut) -> Result<(), String> {
-    // A panic has been printed where it happened; here it gets the name of its row.
+    // The panic was printed where it happened. Here it gets the name of its row.
     let outcome = catch_unwind(|| run_core(case, cut))
         .map_err(|_| format!("{} in {}.toml, {cut}: panicked\n", case.name, case.topic))?;
     case.check(cut, &outcome)

@@ -1,5 +1,5 @@
-//! Large messages are compressed a slice at a time and inflated a part at a time: others may have their turn in between, and what
-//! comes of it is the same.
+//! Large messages are compressed a slice at a time and inflated a part at a time. Other connections get their turn in
+//! between, and the result is the same.
 
 #![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
 
@@ -24,7 +24,7 @@ fn server() -> Connection {
     connection(Role::Server, Params::default())
 }
 
-/// Writes what waits.
+/// Returns all that waits, as written.
 fn written(connection: &mut Connection) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
@@ -39,7 +39,7 @@ fn written(connection: &mut Connection) -> Vec<u8> {
     }
 }
 
-/// Does all the work there is; gives in how many steps.
+/// Does all the work there is. Returns the number of steps.
 fn work(connection: &mut Connection) -> usize {
     let mut steps = 0;
     while connection.has_work() {
@@ -49,7 +49,7 @@ fn work(connection: &mut Connection) -> usize {
     steps
 }
 
-/// What the peer hears: messages whole, all else by its name.
+/// Returns what the peer receives: whole messages, and other events by name.
 fn heard(peer: &mut Connection, mut bytes: Vec<u8>) -> Vec<Result<Message, String>> {
     let (mut input, mut heard) = (Input::new(&mut bytes), Vec::new());
     while !input.is_empty() {
@@ -64,10 +64,10 @@ fn heard(peer: &mut Connection, mut bytes: Vec<u8>) -> Vec<Result<Message, Strin
 }
 
 fn client(params: Params) -> Connection {
-    connection(Role::Client { mask: || KEY }, params)
+    connection(Role::client(|| KEY), params)
 }
 
-/// Takes long to compress: there is always a longer match to look for.
+/// A message that takes long to compress: there is always a longer match to look for.
 fn slow(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut letter = || {
@@ -151,7 +151,7 @@ fn a_message_that_has_not_begun_goes_as_it_is_if_it_may_not_and_one_that_has_is_
     assert!(!server.has_work());
     let second = written(&mut server);
     assert!(second.len() > large.len());
-    // What follows points back into what was compressed, and only into that.
+    // The next message points back only into what was compressed.
     server.send(large.as_slice()).unwrap();
     assert_eq!(work(&mut server), 3);
     let third = written(&mut server);
@@ -161,7 +161,7 @@ fn a_message_that_has_not_begun_goes_as_it_is_if_it_may_not_and_one_that_has_is_
 
 #[test]
 fn a_message_holds_a_codec_from_its_first_slice_to_its_last() {
-    // Other tests of this process may hold some too, but not that many.
+    // Other tests of this process may hold some codecs too, but not this many.
     let many = 1_000;
     let mut servers: Vec<Connection> = (0..many).map(|_| server()).collect();
     for server in &mut servers {

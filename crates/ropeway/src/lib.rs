@@ -132,6 +132,10 @@ pub use ropeway_proto::{
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
 
+// It is text alone, so a program that uses the crate has none of it.
+#[cfg(doc)]
+pub mod guide;
+
 /// The README's examples are compiled with the tests.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../README.md")]

@@ -1,23 +1,24 @@
-//! What is logged: so that a subscriber that panics ends nothing else, and at a bounded rate where peers are the reason. The words
-//! are those of the places that log.
+//! Logging: a subscriber that panics ends nothing else, and lines that peers can cause have a bounded rate. The texts
+//! are at the places that log.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most lines of one kind a second: enough to see by, and at 200 bytes a line it takes a day to write 2 GB.
+/// The most lines of one kind a second: enough to see a problem, and at 200 bytes a line it takes a day to write 2 GB.
 const LINES: u32 = 100;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Logs. The user's subscriber runs here, and its panic is caught: the log is not the program.
+/// Logs. The user's subscriber runs here. Its panic is caught, so that a faulty log does not stop the program.
 pub(crate) fn guarded(log: impl FnOnce()) {
-    // The panic hook has told of it.
+    // The panic hook has reported it.
     let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
-/// How often lines of one kind are logged: a peer that causes them could fill a disk. Those left out are counted.
+/// The rate limit for lines of one kind: a peer that causes them could fill a disk. Lines that are left out are
+/// counted.
 #[derive(Debug)]
 pub(crate) struct Rate {
     /// The kind, in the plural.
@@ -29,16 +30,16 @@ pub(crate) struct Rate {
 struct Inside {
     /// When the first line of the current second was logged.
     since: Option<Instant>,
-    /// How many came since then.
+    /// The number of lines since then.
     count: u32,
-    /// How many lines were left out that nobody was told of.
+    /// The number of lines left out that has not been reported.
     left_out: u64,
 }
 
-/// What becomes of a line.
+/// The decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
-    /// It is logged. So many were left out before it.
+    /// It is logged. `left_out` lines were left out before it.
     Logged {
         left_out: u64,
     },
@@ -55,7 +56,7 @@ impl Rate {
     /// Logs a line, unless there were too many of its kind.
     pub(crate) fn log(&self, line: impl FnOnce()) {
         let turn = self.inside.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now());
-        // Nobody is kept waiting for the subscriber: the lock is free again.
+        // The lock is released before the subscriber is called, so that a slow subscriber does not block others.
         guarded(|| match turn {
             Turn::Logged { left_out } => {
                 if left_out > 0 {
@@ -86,13 +87,13 @@ impl Inside {
     }
 }
 
-/// Tells of a connection that is dropped, as its socket cannot be watched. Its handles are told by that.
+/// Logs that a connection is dropped because its socket cannot be watched. Dropping it also tells its handles.
 pub(crate) fn log_unwatched(error: &io::Error) {
     static UNWATCHED: Rate = Rate::new("connections that cannot be watched");
     UNWATCHED.log(|| tracing::warn!(%error, "a connection cannot be watched and is dropped"));
 }
 
-/// Text for a line of the log that others had a part in: on one line, and no longer than what we say ourselves.
+/// Makes text that others have influenced fit for the log: on one line, and no longer than our own longest text.
 pub(crate) fn one_line(text: &str) -> String {
     /// Our longest refusals have two quotes of 100 characters.
     const LONGEST: usize = 500;

@@ -1,10 +1,11 @@
-//! The behaviour tests on event loops: the files of `tests/behaviour`, where connections are tasks, built into this crate once more,
-//! where a loop carries every stream.
+//! The behaviour tests on event loops. In `tests/behaviour` connections are tasks. This module builds the same files
+//! into this crate, where an event loop carries every stream.
 
 // Times of tests are constants, and the larger one comes first.
 #![allow(clippy::unchecked_time_subtraction)]
 
-/// How late a deadline may come: a loop counts milliseconds, and looks at all deadlines every 5 ms at most, see `deadlines`.
+/// How late a deadline may come: a loop counts milliseconds, and looks at all deadlines at most every 5 ms, see
+/// `deadlines`.
 const LATE: std::time::Duration = std::time::Duration::from_millis(7);
 
 #[path = "../tests/behaviour/abandoned.rs"]
@@ -50,7 +51,7 @@ mod turns;
 #[path = "../tests/behaviour/wire.rs"]
 mod wire;
 
-/// The tests are also built without this crate's private numbers, so they have copies of some.
+/// The tests are also built without access to this crate's private numbers, so they have copies of some.
 #[test]
 fn numbers_that_tests_copy_are_those_of_the_code() {
     use crate::connection::numbers::{BYTES_A_TURN, MOST_CODECS};

@@ -1,4 +1,4 @@
-//! What happens to a message for which there is no room.
+//! The policy for messages for which there is no room.
 
 #[cfg(doc)]
 use ropeway_proto::SendError;
@@ -8,18 +8,18 @@ use ropeway_proto::{CloseCode, CloseFrame};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Sending it fails with [`SendError::Full`], and the caller decides. The default. A message of a [`Topic`](crate::Topic) has no caller that
-    /// could be told, so there this is as good as [`Overflow::Close`].
+    /// Sending it fails with [`SendError::Full`], and the caller decides. The default. For a message of a
+    /// [`Topic`](crate::Topic) there is no caller to tell, so there this means the same as [`Overflow::Close`].
     #[default]
     Refuse,
-    /// It is dropped and [counted](crate::Handle::dropped), and the first is logged; sending it succeeds. Right for values that the
-    /// next message makes stale.
+    /// It is dropped and [counted](crate::Handle::dropped), and the first is logged. Sending it succeeds. This is right
+    /// for values that the next message replaces.
     Drop,
     /// The connection is closed with 1013, try again later.
     Close,
 }
 
-/// How a peer is closed that reads too slowly.
+/// The close frame for a peer that reads too slowly.
 pub(crate) fn too_slow() -> CloseFrame {
     CloseFrame::new(CloseCode::TRY_AGAIN_LATER, "the write queue is full")
 }

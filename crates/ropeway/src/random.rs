@@ -1,8 +1,8 @@
-//! Randomness from the operating system, asked for in batches.
+//! Random bytes from the operating system, requested in batches.
 
 use std::cell::RefCell;
 
-/// How much is asked for at once: the same as npm `ws` keeps, where asking frame by frame took most of a send.
+/// The size of a batch. It is the same as in npm `ws`, where a request for each frame took most of the time of a send.
 const BATCH: usize = 8 * 1024;
 
 struct Pool {
@@ -14,10 +14,10 @@ thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; BATCH], used: BATCH }) };
 }
 
-/// The next `N` random bytes, never given twice.
+/// Returns the next `N` random bytes. No bytes are returned twice.
 ///
 /// # Panics
-/// If the operating system has no randomness, which leaves nothing that could be done safely.
+/// If the operating system has no randomness: then no safe way to go on is left.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     POOL.with_borrow_mut(|pool| {
         if BATCH - pool.used < N {

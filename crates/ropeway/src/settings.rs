@@ -29,7 +29,7 @@ impl ConnectionSettings {
     }
 
     fn new(config: Config, deflate: Option<deflate::Options>) -> Self {
-        Self { config: Arc::new(config.auto_close(false)), deflate, overflow: Overflow::default() }
+        Self { config: for_handlers(config), deflate, overflow: Overflow::default() }
     }
 
     /// The limits and times, as a connection takes them.
@@ -43,8 +43,13 @@ impl ConnectionSettings {
     }
 
     pub(crate) fn set_config(&mut self, config: Config) {
-        self.config = Arc::new(config.auto_close(false));
+        self.config = for_handlers(config);
     }
+}
+
+/// Sets the switches that are not the user's: the handler says whether the peer's close frame is answered at once.
+fn for_handlers(config: Config) -> Arc<Config> {
+    Arc::new(config.auto_close(false))
 }
 
 /// The setters of a connection's settings, for a type with a method `connection_settings(&mut self) -> &mut ConnectionSettings`.

@@ -1,4 +1,4 @@
-//! The first thing a user does: a server, a client, both ways of each.
+//! A user's first steps: a server and a client, each in both styles.
 
 use std::time::Duration;
 

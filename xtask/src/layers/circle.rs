@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// From each node to those that it needs.
+/// For each node, the nodes that it needs.
 pub(super) type Graph = BTreeMap<usize, BTreeSet<usize>>;
 
-/// A knot: nodes each of which needs every other.
+/// A knot: nodes each of which needs every other, directly or through others.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Knot {
     pub(super) nodes: BTreeSet<usize>,
-    /// A shortest way around, from one of its nodes back to the same.
+    /// A shortest circle, from one of the knot's nodes back to itself.
     pub(super) circle: Vec<usize>,
 }
 
-/// Every knot of two nodes or more. A node that needs itself is none.
+/// Returns every knot of two nodes or more. A node that needs itself is not a knot.
 pub(super) fn knots(graph: &Graph) -> Vec<Knot> {
-    // A crate has a hundred files: asking from each is quick enough, and shorter than Tarjan's algorithm.
+    // A crate has about a hundred files. A search from each is fast enough, and shorter than Tarjan's algorithm.
     let reached: BTreeMap<usize, BTreeSet<usize>> = graph.keys().map(|node| (*node, reach(graph, *node))).collect();
     let mut seen = BTreeSet::new();
     let mut knots = Vec::new();

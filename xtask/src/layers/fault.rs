@@ -1,8 +1,8 @@
-//! The faults of a house, each with what to do about it.
+//! The faults in the floors of a crate, and the advice for each.
 
 use std::fmt;
 
-/// One thing to mend.
+/// One fault.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// A file imports something from a room that is not below its own.
@@ -11,7 +11,7 @@ pub(super) enum Fault {
         written: String,
         from: Where,
         to: Where,
-        /// The path to write if only the way there is wrong, because the thing itself is defined below.
+        /// The path to write instead, if the item is defined below and only this path goes through a room above.
         instead: Option<String>,
     },
     Circle {
@@ -20,9 +20,9 @@ pub(super) enum Fault {
         /// Each import of the circle: where it is, what is written, and the file that it leads to.
         imports: Vec<(String, String, String)>,
     },
-    /// A file that the table does not know.
+    /// A file in a room that the table does not have.
     Homeless { file: String, part: String },
-    /// A room in which no file is.
+    /// A room that has no file.
     Empty { part: String },
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// What to do, the same for every fault of the kind.
+    /// Returns what to do. It is the same for every fault of the kind.
     pub(super) fn advice(&self) -> &'static str {
         match self {
             Self::NotBelow { .. } => {
@@ -80,7 +80,7 @@ impl Fault {
                  an argument, and the upper one implements or passes it. A `pub use` above is for users of the crate alone."
             }
             Self::Circle { .. } => {
-                "Files of a room may not need each other in a circle. Move what both need into a file of its own below both, \
+                "Files of a room may not need each other in a circle. Move the items that both need into a file of its own below both, \
                  or pass it as an argument. A `mod.rs` that only declares and re-exports is in no circle; one that defines what \
                  its own children import is: give that a file."
             }

@@ -24,7 +24,7 @@ use self::table::House;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 
-/// Checks the crates that are named, or every one whose floors are settled.
+/// Checks the named crates, or all whose floors are settled.
 pub(crate) fn step(names: &[&str]) -> Step {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     Step::new("layers", "every import points down, and no files need each other in a circle", move |workspace| {
@@ -48,7 +48,7 @@ pub(crate) fn step(names: &[&str]) -> Step {
     })
 }
 
-/// Prints the floors of the crates that are named, or of all, as text.
+/// Prints the floors of the named crates, or of all, as text.
 pub(crate) fn draw(workspace: &Workspace, names: &[&str]) -> Result<()> {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     for (name, house) in houses(workspace, &names)? {
@@ -107,7 +107,7 @@ fn summary(name: &str, house: &House, survey: &Survey) -> String {
     }
 }
 
-/// Prints every fault, and below those of a kind what to do about them.
+/// Prints all faults. Below the faults of a kind it prints what to do about them.
 fn tell(faults: &[Fault]) {
     for (index, fault) in faults.iter().enumerate() {
         println!("{fault}");

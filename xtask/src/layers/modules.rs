@@ -1,5 +1,5 @@
-//! The modules of a crate: which file each is in, the names that it binds, and the paths that it mentions. Resolving a
-//! path is the work of [`resolve`](super::resolve).
+//! The modules of a crate: for each the file that it is in, the names that it binds, and the paths that it mentions.
+//! Resolving a path is left to [`resolve`](super::resolve).
 
 use std::collections::HashMap;
 
@@ -21,17 +21,17 @@ pub(super) struct Module {
     pub(super) file: FileId,
     pub(super) parent: Option<ModuleId>,
     pub(super) name: String,
-    /// Several bindings have one name if each is for another `cfg`, or for another namespace.
+    /// The bindings by name. A name has several if each is for another `cfg`, or for another namespace.
     pub(super) bindings: HashMap<String, Vec<Binding>>,
     /// The modules and enums of which everything is imported: `use super::*`.
     pub(super) globs: Vec<Mention>,
-    /// What the module mentions, in the order of its text.
+    /// The paths that the module mentions, in the order of its text.
     pub(super) mentions: Vec<Mention>,
     /// Names that stand alone in the module's code, with the first line of each.
     pub(super) words: HashMap<String, usize>,
 }
 
-/// What a name means inside a module.
+/// The meaning of a name inside a module.
 #[derive(Clone)]
 pub(super) enum Binding {
     Module(ModuleId),
@@ -41,7 +41,7 @@ pub(super) enum Binding {
     Use(Vec<String>),
 }
 
-/// One path, where it stands.
+/// One path, and where it is written.
 #[derive(Clone)]
 pub(super) struct Mention {
     pub(super) segments: Vec<String>,
@@ -55,7 +55,7 @@ pub(super) enum Kind {
     Code,
     /// `use a::b`.
     Use,
-    /// `pub use a::b as c`: whether the module needs `c` itself depends on whether it says the word.
+    /// `pub use a::b as c`. The module itself needs `c` only if it uses that word.
     Export(String),
     /// `use a::*`.
     Glob,
@@ -82,7 +82,7 @@ impl Modules {
         module == ancestor || self.all[module].parent.is_some_and(|parent| self.is_inside(parent, ancestor))
     }
 
-    /// Whether files of its own lie below a module: its text may be no more than the list of them.
+    /// Whether files lie below a module. Its own text may then be only the list of them.
     pub(super) fn has_files_below(&self, module: ModuleId) -> bool {
         let file = self.all[module].file;
         (0..self.all.len()).any(|other| self.all[other].file != file && self.is_inside(other, module))

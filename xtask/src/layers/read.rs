@@ -1,4 +1,5 @@
-//! From the text of a crate's files to its [`Modules`]: follows every `mod`, leaves out what only tests compile.
+//! From the text of a crate's files to its [`Modules`]: follows every `mod`, and leaves out code that only tests
+//! compile.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -114,7 +115,7 @@ impl Reader<'_> {
     }
 }
 
-/// What one module mentions, without the modules inside it.
+/// The mentions and words of one module, without the modules inside it.
 #[derive(Default)]
 struct Scope {
     mentions: Vec<Mention>,
@@ -131,7 +132,7 @@ impl Scope {
         self.words.entry(plain(first)).or_insert(first.span().start().line);
     }
 
-    /// The paths in what a macro or an attribute is given, which is not parsed as Rust.
+    /// Collects paths from the tokens of a macro or an attribute, which are not parsed as Rust.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<Ident> = Vec::new();
         let mut colons = 0;
@@ -169,7 +170,7 @@ impl Scope {
 
 impl<'ast> Visit<'ast> for Scope {
     fn visit_item(&mut self, item: &'ast Item) {
-        // A module inside is a scope of its own.
+        // A module inside this one is a scope of its own.
         if !is_test(attributes(item)) && !matches!(item, Item::Mod(_)) {
             visit::visit_item(self, item);
         }
@@ -269,7 +270,7 @@ impl<'ast> Visit<'ast> for Scope {
     }
 }
 
-/// The names that the items of a module bind, apart from its modules.
+/// Returns the names that the items of a module bind, apart from its modules.
 fn bindings(items: &[Item]) -> HashMap<String, Vec<Binding>> {
     let mut bindings: HashMap<String, Vec<Binding>> = HashMap::new();
     for item in items.iter().filter(|item| !is_test(attributes(item))) {
@@ -286,7 +287,8 @@ fn bindings(items: &[Item]) -> HashMap<String, Vec<Binding>> {
     bindings
 }
 
-/// Every import of a `use`: its path without `self` at its end, the name that it binds (`*` for a glob), and its line.
+/// Returns every import of a `use`: its path without `self` at its end, the name that it binds (`*` for a glob), and
+/// its line.
 fn leaves(tree: &UseTree) -> Vec<(Vec<String>, String, usize)> {
     fn walk(tree: &UseTree, prefix: &[String], into: &mut Vec<(Vec<String>, String, usize)>) {
         let mut leaf = |ident: &Ident, name: &Ident| {
@@ -318,7 +320,7 @@ fn plain(ident: &Ident) -> String {
     name.strip_prefix("r#").unwrap_or(&name).to_owned()
 }
 
-/// Whether what has these attributes is compiled for tests alone.
+/// Whether an item with these attributes is compiled for tests alone.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),

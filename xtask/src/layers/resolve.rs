@@ -1,26 +1,28 @@
-//! From a path to the file that defines what it names, through renames, globs and `pub use`.
+//! From a path to the file that defines the item it names, through renames, globs and `pub use`.
 
 use super::modules::{Binding, FileId, ModuleId, Modules};
 
-/// What a path leads to inside the crate.
+/// The item that a path leads to, inside the crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// The file that defines it.
     pub(super) file: FileId,
-    /// Where it is defined, as a path: what to write instead of a way through another module.
+    /// The path of its definition. It can be written instead of a path through another module.
     pub(super) path: String,
-    /// Set if the path ends at a module and not at something inside it.
+    /// Set if the path ends at a module, and not at an item inside one.
     pub(super) module: Option<ModuleId>,
-    /// The modules that were asked for a name on the way. A path that only goes down through a module does not ask it.
+    /// The modules in which a name of the path was looked up. A module that the path only passes through is not among
+    /// them.
     pub(super) asked: Vec<ModuleId>,
 }
 
-/// What `segments`, written in `module`, may lead to: nothing if it leaves the crate; several if a name depends on a `cfg`.
+/// Returns the items that `segments`, written in `module`, may lead to. There is none if the path leaves the crate, and
+/// several if a name depends on a `cfg`.
 pub(super) fn resolve(modules: &Modules, module: ModuleId, segments: &[String]) -> Vec<Target> {
     Resolver { modules, under_way: Vec::new() }.from(module, segments)
 }
 
-/// What is meant by `word` alone in `module` if only its globs can bring it in.
+/// Returns the items that the single `word` may mean in `module`, if only a glob can bring it in.
 pub(super) fn through_globs(modules: &Modules, module: ModuleId, word: &str) -> Vec<Target> {
     if modules.all[module].bindings.contains_key(word) {
         return Vec::new();
@@ -30,7 +32,8 @@ pub(super) fn through_globs(modules: &Modules, module: ModuleId, word: &str) -> 
 
 struct Resolver<'a> {
     modules: &'a Modules,
-    /// The imports that are being followed: `use anyhow::anyhow` binds the name that it begins with.
+    /// The imports that are being followed. They are needed because `use anyhow::anyhow` binds the name that it begins
+    /// with.
     under_way: Vec<(ModuleId, Vec<String>)>,
 }
 
@@ -42,7 +45,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Resolves the path of an import that stands in `module`, with `rest` behind it.
+    /// Resolves the path of an import in `module`, followed by `rest`.
     fn follow(&mut self, module: ModuleId, import: &[String], rest: &[String]) -> Vec<Target> {
         let step = (module, import.to_vec());
         if self.under_way.contains(&step) {
@@ -54,22 +57,23 @@ impl Resolver<'_> {
         found
     }
 
-    /// Goes down from `module`. If `must_be` is set the path does not leave the crate, so a name that nothing binds is one that a macro
-    /// of the module makes.
+    /// Goes down from `module`. If `must_be` is set, the path does not leave the crate. A name that nothing binds is
+    /// then one that a macro of the module makes.
     fn down(&mut self, module: ModuleId, segments: &[String], must_be: bool) -> Vec<Target> {
         let this = &self.modules.all[module];
         let path = self.modules.path_of(module);
         let Some((name, rest)) = segments.split_first() else {
             return vec![Target { file: this.file, path, module: Some(module), asked: Vec::new() }];
         };
-        // What follows the name of an item is its own: a variant, a method.
+        // The names behind the name of an item belong to the item: a variant, a method.
         let path = format!("{path}::{name}");
         let defined_here = vec![Target { file: this.file, path, module: None, asked: vec![module] }];
         let Some(bindings) = this.bindings.get(name) else {
             let found = self.by_globs(module, segments);
             return if found.is_empty() && must_be { defined_here } else { found };
         };
-        // Only a module or a type has anything inside: beside a module of the name the rest are functions or macros.
+        // Only modules and types have items inside. If there is a module of the name, its other bindings are functions
+        // or macros.
         let is_module = |binding: &&Binding| matches!(binding, Binding::Module(_));
         let only_modules = !rest.is_empty() && bindings.iter().any(|binding| is_module(&binding));
         let mut found = Vec::new();
@@ -79,7 +83,7 @@ impl Resolver<'_> {
                 Binding::Item => defined_here.clone(),
                 Binding::Use(path) => {
                     let beyond = self.follow(module, path, rest);
-                    // What is another crate's is had from the module that imports it.
+                    // An item of another crate counts as one of the module that imports it.
                     if beyond.is_empty() && must_be { defined_here.clone() } else { asking(module, beyond) }
                 }
             };
@@ -97,7 +101,7 @@ impl Resolver<'_> {
             }
             self.under_way.push(step);
             for target in self.from(module, &glob.segments) {
-                // Which variants an enum has is not known, so nothing is looked up in one.
+                // The variants of an enum are not known, so nothing is looked up in one.
                 if let Some(source) = target.module {
                     found.extend(asking(module, self.down(source, segments, false)));
                 }
@@ -108,7 +112,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Where a path starts that begins with `crate`, `self` or `super`, and what follows.
+/// Returns the module where a path that begins with `crate`, `self` or `super` starts, and the rest of the path.
 fn anchor<'a>(modules: &Modules, module: ModuleId, segments: &'a [String]) -> Option<(ModuleId, &'a [String])> {
     let (first, mut rest) = segments.split_first()?;
     let mut start = match first.as_str() {

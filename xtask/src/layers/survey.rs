@@ -1,4 +1,4 @@
-//! Holds a crate's imports against its floors.
+//! Compares a crate's imports with its floors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use super::modules::{FileId, Kind, Mention, ModuleId, Modules};
 use super::resolve::{Target, resolve, through_globs};
 use super::table::{House, Place};
 
-/// What was seen in one house.
+/// The imports and faults of one crate, or of one folder with floors of its own.
 pub(super) struct Survey {
     pub(super) files: usize,
-    /// From each room to the rooms that it imports.
+    /// For each room, the rooms that it imports.
     pub(super) arrows: BTreeMap<Place, BTreeSet<Place>>,
     pub(super) faults: Vec<Fault>,
 }
@@ -22,13 +22,13 @@ struct Import {
     line: usize,
     written: String,
     target: Target,
-    /// Set if the path begins with a name that a `use` of the module brings in: the rooms were touched there.
+    /// Set if the path begins with a name that a `use` of the module brings in. That `use` was counted already.
     again: bool,
-    /// Unset if the file that it leads to need not be understood for this one: a module lists it for others.
+    /// Unset if this file can be understood without the one it leads to: a module only lists that one for others.
     needs: bool,
 }
 
-/// Looks at every import of the files that are in `house`.
+/// Looks at every import of the files in `house`.
 pub(super) fn survey(house: &House, modules: &Modules) -> Survey {
     let imports = imports(modules);
     let inside: Vec<FileId> =
@@ -64,7 +64,7 @@ impl Survey {
             let to: BTreeSet<Place> = asked.chain([goal]).flatten().filter(|to| *to != from).collect();
             self.arrows.entry(from).or_default().extend(&to);
             let is_below = |to: Place| to == from || to.0 < from.0;
-            // One line for an import, for the highest room that it touches.
+            // An import is reported once, for the highest room that it touches.
             let Some(to) = to.into_iter().rfind(|to| !is_below(*to)) else { continue };
             if told.insert((import.from, to, import.target.path.clone())) {
                 self.faults.push(Fault::NotBelow {
@@ -78,7 +78,8 @@ impl Survey {
         }
     }
 
-    /// Circles of files inside a room. One through several rooms has an arrow that does not point down, and was told.
+    /// Reports circles of files inside a room. A circle through several rooms has an arrow that does not point down,
+    /// which is reported already.
     fn circles(&mut self, house: &House, modules: &Modules, imports: &[Import]) {
         let mut graph = Graph::new();
         let mut first: BTreeMap<(FileId, FileId), &Import> = BTreeMap::new();
@@ -105,7 +106,7 @@ impl Survey {
     }
 }
 
-/// Every path of the crate that leads to another file of it, in the order of the text.
+/// Returns every path of the crate that leads to another file of it, in the order of the text.
 fn imports(modules: &Modules) -> Vec<Import> {
     let mut imports = Vec::new();
     for (id, module) in modules.all.iter().enumerate() {
@@ -133,12 +134,12 @@ fn imports(modules: &Modules) -> Vec<Import> {
     imports
 }
 
-/// Whether a module has to be read together with what it mentions.
+/// Whether a module has to be read together with the item that it mentions.
 fn needs(modules: &Modules, module: ModuleId, mention: &Mention, target: &Target) -> bool {
     match &mention.kind {
-        // What a glob brings is counted by its words.
+        // The names that a glob brings are counted by the words in the code.
         Kind::Glob if target.module.is_some() => false,
-        // A list of a folder's files: what is used of it is counted where it is used.
+        // A list of a folder's files. The items are counted where they are used.
         _ if target.module.is_some_and(|target| modules.has_files_below(target)) => false,
         Kind::Export(name) => {
             let is_own_child = target.asked.iter().chain(&target.module).any(|other| {

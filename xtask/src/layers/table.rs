@@ -1,4 +1,4 @@
-//! `xtask/layers.toml`: which floors a crate has, and which rooms are on each.
+//! `xtask/layers.toml`: the floors of each crate, and the rooms on each floor.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use serde::Deserialize;
 pub(super) struct House {
     /// The folder of `lib.rs` or `main.rs`, from the workspace's root.
     pub(super) source: String,
-    /// A folder below `source` whose files are the rooms. Without it the whole crate is the house.
+    /// A folder below `source` whose files are the rooms. Without it the files and folders of `source` are.
     #[serde(default)]
     pub(super) within: String,
-    /// Bottom to top. Empty while they are not settled: then only circles are looked for.
+    /// The floors from bottom to top. Empty until they are settled; then only circles are looked for.
     #[serde(default)]
     pub(super) floors: Vec<Vec<Room>>,
-    /// Unset while the crate is on its way: its faults are told and fail nothing.
+    /// Unset while the floors are not reached yet: faults are counted and do not fail.
     #[serde(default = "yes")]
     pub(super) checked: bool,
 }
 
-/// One folder or file, or several that are read as one: they may import each other, but not in a circle of files.
+/// One folder or file, or several that count as one room: they may import each other, but not in a circle of files.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Room {
@@ -34,7 +34,7 @@ fn yes() -> bool {
     true
 }
 
-/// Where a room is: its floor from 0, and its place on it.
+/// The place of a room: its floor from 0, and its position there.
 pub(super) type Place = (usize, usize);
 
 impl Room {
@@ -51,7 +51,7 @@ impl Room {
 }
 
 impl House {
-    /// The room of a file: `recv/decoder.rs` is in `recv`, and so is `recv.rs`.
+    /// Returns the room of a file: `recv/decoder.rs` is in `recv`, and so is `recv.rs`.
     pub(super) fn room_of(&self, file: &str) -> Option<Place> {
         let part = self.part_of(file)?;
         self.floors.iter().enumerate().find_map(|(floor, rooms)| {
@@ -60,7 +60,7 @@ impl House {
         })
     }
 
-    /// The name by which the table knows the room of a file, or nothing if the file is outside the house.
+    /// Returns the name of the room that a file belongs to, or nothing if the file is outside of the house.
     pub(super) fn part_of<'a>(&self, file: &'a str) -> Option<&'a str> {
         let first = self.inside(file)?.split('/').next()?;
         Some(first.strip_suffix(".rs").unwrap_or(first))
@@ -70,7 +70,7 @@ impl House {
         self.floors[floor][place].name()
     }
 
-    /// The name of a file inside the house, or nothing if it is outside.
+    /// Returns the name of a file inside the house, or nothing if it is outside.
     pub(super) fn inside<'a>(&self, file: &'a str) -> Option<&'a str> {
         if self.within.is_empty() {
             return Some(file);
@@ -81,14 +81,14 @@ impl House {
         }
     }
 
-    /// The parts of the table that no file of the crate is in.
+    /// Returns the parts of the table that no file belongs to.
     pub(super) fn empty_rooms(&self, files: &[String]) -> Vec<String> {
         let is_empty = |part: &&String| !files.iter().any(|file| self.part_of(file) == Some(part.as_str()));
         self.floors.iter().flatten().flat_map(Room::parts).filter(is_empty).cloned().collect()
     }
 }
 
-/// The houses by name, in the order of the alphabet.
+/// Parses the table into houses by name, sorted.
 pub(super) fn parse(text: &str) -> Result<BTreeMap<String, House>> {
     toml::from_str(text).context("xtask/layers.toml is not what the top of it says")
 }

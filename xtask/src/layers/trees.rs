@@ -1,4 +1,5 @@
-//! Small crates and what is said of each. Every house here has the floors `low`, then `high` and `side`, then `lib`.
+//! Small crates, and the faults that are reported for each. Every house here has the floors `low`, then `high` and
+//! `side`, then `lib`.
 
 use super::modules::Modules;
 use super::survey::survey;
@@ -10,7 +11,7 @@ source = "src"
 floors = [["low"], ["high", "side"], ["lib"]]
 "#;
 
-/// Files that a tree leaves out are empty, so that every room is there.
+/// Files that a tree leaves out are empty, so that every room exists.
 const EMPTY: [(&str, &str); 4] =
     [("lib.rs", "mod low; mod high; mod side;"), ("low.rs", ""), ("high.rs", ""), ("side.rs", "")];
 
@@ -21,7 +22,7 @@ fn modules(tree: &[(&str, &str)]) -> anyhow::Result<Modules> {
     read::read(&texts.collect())
 }
 
-/// The faults of a tree, as they are printed.
+/// Returns the faults of a tree, as they are printed.
 fn faults(tree: &[(&str, &str)]) -> Vec<String> {
     faults_by(TABLE, tree)
 }
@@ -56,7 +57,7 @@ fn a_path_in_code_is_an_import() {
     assert_eq!(faults(&[("low.rs", "fn f() {\ncrate::high::g() }"), high]), [upward("crate::high::g")]);
     assert_eq!(faults(&[("low.rs", "\nimpl super::high::Trait for u8 {}"), high]), [upward("super::high::Trait")]);
     assert_eq!(faults(&[("low.rs", "\nstruct S(Vec<crate::high::Thing>);"), high]), [upward("crate::high::Thing")]);
-    // In a macro, in a macro's body, and in an attribute.
+    // Paths in a macro's arguments, in a macro's body, and in an attribute.
     assert_eq!(
         faults(&[("low.rs", "fn f() {\nassert!(x.y(&[crate::high::g()])) }"), high]),
         [upward("crate::high::g")]
@@ -144,7 +145,7 @@ fn the_way_through_an_upper_file_is_upward_too_and_the_right_path_is_told() {
 #[test]
 fn a_facade_is_in_no_circle_and_is_looked_through() {
     let facade = ("low/mod.rs", "mod a; mod b; pub use a::A; pub(crate) use b::B;");
-    // Both take the other from the facade: the circle is theirs alone.
+    // Both import the other through the facade. The circle is of the two alone.
     assert_eq!(faults(&[facade, ("low/a.rs", "pub struct A;"), ("low/b.rs", "use super::A; pub struct B;")]), NOTHING);
     assert_eq!(
         faults(&[

@@ -13,11 +13,11 @@ use testkit::wire::{BINARY, Frame, KEY, RSV1};
 
 use crate::good::connect;
 
-/// How many frames a publisher writes at once.
+/// The number of frames that a publisher writes at once.
 const AT_ONCE: usize = 4096;
 
 pub(crate) enum Attack {
-    /// One client publishes as fast as it can, and reads what it hears.
+    /// One client publishes as fast as it can, and reads all that it gets.
     Publish { subscribers: usize, size: usize },
     /// Clients send large messages that take long to compress, and read their echoes.
     Compress { clients: usize },
@@ -35,7 +35,7 @@ impl fmt::Display for Attack {
 }
 
 impl Attack {
-    /// Attacks for so long; returns how many bytes were sent.
+    /// Attacks for this long. Returns how many bytes were sent.
     pub(crate) fn run(&self, address: &Arc<String>, lasts: Duration) -> usize {
         match *self {
             Self::Publish { subscribers, size } => {
@@ -60,8 +60,8 @@ impl Attack {
     }
 }
 
-/// A message that inflates to 16 MiB: a random text of 30,000 letters a and b, again and again. To find each repetition, a
-/// compressor looks at many places.
+/// A message that inflates to 16 MiB: a random text of 30,000 letters a and b, repeated. A compressor looks at many
+/// places to find each repetition.
 fn compressed() -> Vec<u8> {
     let mut state = 1_u32;
     let text: Vec<u8> = (0..30_000)
@@ -74,7 +74,7 @@ fn compressed() -> Vec<u8> {
     Frame::new(BINARY, Deflater::new().deflate(&message)).with_rsv(RSV1).with_mask(Some(KEY)).encode()
 }
 
-/// A client that writes the same bytes again and again, and throws away what comes.
+/// A client that writes the same bytes again and again, and throws away all that it gets.
 struct Sending {
     tcp: TcpStream,
     sent: Arc<AtomicUsize>,
@@ -101,7 +101,7 @@ impl Sending {
     }
 
     fn stop(self) -> usize {
-        // It fails if the server has ended the connection.
+        // This fails if the server has ended the connection.
         let _ = self.tcp.shutdown(Shutdown::Both);
         for thread in self.threads {
             thread.join().expect("no panic");
@@ -110,7 +110,7 @@ impl Sending {
     }
 }
 
-/// Clients that read all that they hear, on one thread.
+/// Clients that read all that they get, on one thread.
 struct Subscribers {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,

@@ -1,5 +1,5 @@
-//! Clients that mean well: each sends a message a hundred times a second and waits for its echo. Each is a thread with a socket,
-//! so that what the attackers do in this process costs them little.
+//! Well-behaved clients: each sends a message a hundred times a second and waits for its echo. Each has a thread and a
+//! socket of its own, so that the attackers in this process slow it down little.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use testkit::wire::{BINARY, Frame, KEY};
 const CLIENTS: usize = 4;
 const EVERY: Duration = Duration::from_millis(10);
 
-/// A client that waits longer is given up, with this as its time.
+/// A client that waits longer stops waiting, and this is recorded as its time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Good {
@@ -42,14 +42,14 @@ impl Good {
         Self { clients: clients.collect(), stop }
     }
 
-    /// The times of all round trips.
+    /// Returns the times of all round trips.
     pub(crate) fn stop(self) -> Vec<Duration> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.into_iter().flat_map(|client| client.join().expect("no panic")).collect()
     }
 }
 
-/// How long a new client waits for its first echo, the handshake included.
+/// Returns how long a new client waits for its first echo, handshake included.
 pub(crate) fn one_trip(address: &str) -> Duration {
     let start = Instant::now();
     trip(&mut connect(address, "/echo", ""));

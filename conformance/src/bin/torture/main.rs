@@ -1,7 +1,7 @@
-//! Attacks a server and watches how its other clients fare: `torture ROPEWAY` starts that program anew for each attack, prints a
-//! row for it, and fails if one client's doing costs another more than it may, or the server's memory grows.
+//! Attacks a server and measures its other clients. `torture ROPEWAY` starts that program anew for each attack, prints
+//! a row for it, and fails if the attack costs another client more than it may, or if the server's memory grows.
 //!
-//! Attackers, good clients and the server share the machine, so a row says something on two cores or more.
+//! Attackers, good clients and the server share the machine, so a row has a meaning only on two cores or more.
 
 mod attack;
 mod good;
@@ -18,7 +18,7 @@ use server::Server;
 /// How long each attack lasts.
 const LASTS: Duration = Duration::from_secs(8);
 
-/// The most memory that a server may have held.
+/// The most memory that a server may have used.
 const MOST_MEMORY: usize = 100 << 20;
 
 /// The most that publishing may cost another client, at the 99th percentile of its round trips.
@@ -36,7 +36,8 @@ fn main() -> ExitCode {
     for (threads, attack) in attacks() {
         let (limit, memory) = match attack {
             Attack::Publish { .. } => (PUBLISHING, MOST_MEMORY),
-            // The messages themselves: each of the clients has one of 16 MiB, which is held inflated and compressed.
+            // The messages themselves need memory: each client has one of 16 MiB, which is held both inflated and
+            // compressed.
             Attack::Compress { clients } => (COMPRESSING, MOST_MEMORY + clients * (40 << 20)),
         };
         let outcome = run(&ropeway, threads, &attack);

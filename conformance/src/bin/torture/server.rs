@@ -10,7 +10,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `ropeway serve` and waits until it says where it listens.
+    /// Starts `ropeway serve` and waits until it prints its address.
     pub(crate) fn start(ropeway: &str, threads: usize) -> Self {
         let mut child = Command::new(ropeway)
             .args(["serve", "--listen", "127.0.0.1:0", "--threads", &threads.to_string()])
@@ -21,7 +21,7 @@ impl Server {
             .expect("the program starts");
         let (tell, told) = std::sync::mpsc::channel();
         let (stdout, stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
-        // Both are read until the end, so that the server never waits for a reader.
+        // Both are read to their end, so that the server never waits for a reader.
         for output in [Box::new(stdout) as Box<dyn std::io::Read + Send>, Box::new(stderr)] {
             let tell = tell.clone();
             std::thread::spawn(move || {
@@ -40,7 +40,7 @@ impl Server {
         &self.address
     }
 
-    /// The most memory that it has held, in bytes.
+    /// The most memory that it has used, in bytes.
     pub(crate) fn most_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

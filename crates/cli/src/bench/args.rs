@@ -1,4 +1,4 @@
-//! The options of `ropeway bench`, and their meaning together. The modes act on them.
+//! The options of `ropeway bench`, and the rules that combine them. The modes use them.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -14,23 +14,23 @@ use crate::tls::Trust;
 
 const MORE: &str = "\
 Exit codes:
-  0    measured, and all that --assert says holds
-  1    something that --assert says does not hold; nothing could be measured; or the server was gone before the end
-  2    an --assert that is not understood
+  0    measured, and every --assert holds
+  1    an --assert does not hold; nothing could be measured; or the server was gone before the end
+  2    an --assert that cannot be parsed
   64   wrong usage
   130  stopped by a second Ctrl-C; the first ends the run early and prints the result
 
-The object that --json prints, with the units in the names; fields may be added, and none is renamed:
+The object that --json prints. Units are in the names. Fields may be added, but are never renamed:
   mode, url, version, settings, interrupted
   connections      asked, opened, dropped (ended early), compressed, opening_s
-  counted, count   what was counted (messages, deliveries, handshakes, connections), and how many
-  elapsed_s        how long it counted
+  counted, count   the unit (messages, deliveries, handshakes, connections), and the number
+  elapsed_s        the measured time
   rate_per_s       asked (null: as much as possible), achieved
   payload_bytes_per_s
-  drops            sent and never answered, or not delivered
-  errors           total, kinds: [kind, count, first (what was said of the first one)]
-  latency_us       count, min, mean, p50, p90, p99, p99.9, p99.99, max; null where nothing was measured
-  sent_late_us     the same of how late this program sent what had a time (--rate)
+  drops            messages that were never answered, or not delivered
+  errors           total, kinds: [kind, count, first (the text of the first one)]
+  latency_us       count, min, mean, p50, p90, p99, p99.9, p99.99, max; null if nothing was measured
+  sent_late_us     the same for the delay with which this program sent messages (--rate)
   server_memory    before_bytes, open_bytes, used_bytes, per_connection_open_bytes, per_connection_used_bytes (--pid)
   histogram        [from_us, to_us, count]
   assertions       [assertion, holds]
@@ -44,10 +44,10 @@ Examples:
 
 const RESULT: &str = "Result";
 
-/// Put load on a WebSocket server, and see what it does with it
+/// Put load on a WebSocket server, and measure how it copes
 ///
-/// Latencies are shown as percentiles and as a histogram; --json gives the same to programs, and --assert fails where the
-/// result is not good enough.
+/// Latencies are shown as percentiles and as a histogram. --json prints the same for programs, and --assert fails if
+/// the result is not good enough.
 #[derive(clap::Args)]
 #[command(after_long_help = MORE)]
 pub(crate) struct Args {
@@ -74,11 +74,12 @@ impl Mode {
     }
 }
 
-/// Send messages that the server answers with themselves: how many, and how fast?
+/// Send messages that the server sends back: how many a second, and how fast?
 ///
-/// A closed loop keeps --window messages in flight on each connection, and finds out how much the server can do. An open loop
-/// (--rate) sends at that rate whatever the server does, and finds out how long users wait: latency counts from when a message
-/// should have been sent, so that a stall shows in all the messages that it held up.
+/// A closed loop keeps --window messages in flight on each connection, and finds out how much the server can do. An
+/// open loop (--rate) sends at that rate, however slow the server is, and finds out how long users wait. Its latency
+/// counts from the time when a message should have been sent, so that a stall shows in all the messages that it
+/// delayed.
 #[derive(clap::Args)]
 pub(super) struct Echo {
     /// Connections
@@ -89,7 +90,7 @@ pub(super) struct Echo {
     #[arg(short, long, value_name = "N", default_value = "1", conflicts_with = "rate", value_parser = window)]
     pub(super) window: u64,
 
-    /// Messages a second in all, sent on time whether or not those before were answered
+    /// Messages a second in all; each is sent on time even if earlier ones are not answered
     #[arg(short, long, value_name = "N", value_parser = rate)]
     pub(super) rate: Option<f64>,
 
@@ -103,9 +104,10 @@ pub(super) struct Echo {
     pub(super) common: Common,
 }
 
-/// Publish messages that the server sends to everyone: how many deliveries, and how fast?
+/// Publish messages that the server sends to everyone: how many deliveries a second, and how fast?
 ///
-/// One connection more than --conns publishes, and gets its messages too. Each message carries the time when it was published.
+/// One more connection than --conns is opened. It publishes, and gets its own messages too. Each message carries the
+/// time when it was published.
 #[derive(clap::Args)]
 pub(super) struct Fanout {
     /// Subscribers, besides the publisher
@@ -116,7 +118,7 @@ pub(super) struct Fanout {
     #[arg(short, long, value_name = "N", default_value = "1", conflicts_with = "rate")]
     pub(super) depth: NonZero<u64>,
 
-    /// Messages published a second, whether or not those before were delivered
+    /// Messages published a second; each is published on time even if earlier ones are not delivered
     #[arg(short, long, value_name = "N", value_parser = rate)]
     pub(super) rate: Option<f64>,
 
@@ -132,17 +134,17 @@ pub(super) struct Fanout {
 
 /// Open connections and close them again: how many a second, and how fast?
 ///
-/// Latency is that of the whole opening: TCP, TLS for wss://, and the opening handshake.
+/// The latency is that of the whole opening: TCP, TLS for wss://, and the opening handshake.
 #[derive(clap::Args)]
 pub(super) struct Connect {
-    /// Opening handshakes at a time
+    /// Opening handshakes at the same time
     #[arg(short, long, value_name = "N", default_value = "32")]
     pub(super) parallel: NonZero<usize>,
 
     #[command(flatten)]
     pub(super) time: Time,
 
-    /// Open that many connections, and measure all, in place of --secs and --warmup
+    /// Open this many connections and measure all of them, instead of --secs and --warmup
     #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
     pub(super) handshakes: Option<NonZero<u64>>,
 
@@ -150,14 +152,14 @@ pub(super) struct Connect {
     pub(super) common: Common,
 }
 
-/// Open connections and hold them: do they stay, and what do they cost the server?
+/// Open connections and hold them: do they stay open, and how much memory does the server need for them?
 #[derive(clap::Args)]
 pub(super) struct Idle {
     /// Connections
     #[arg(short, long, value_name = "N", default_value = "10000")]
     pub(super) conns: NonZero<usize>,
 
-    /// Connections opened a second; as many as the server takes, if not given
+    /// Connections opened a second; if not given, as many as the server accepts
     #[arg(short, long, value_name = "N", value_parser = rate)]
     pub(super) rate: Option<f64>,
 
@@ -165,7 +167,8 @@ pub(super) struct Idle {
     #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
     pub(super) secs: Duration,
 
-    /// The server's process, on this machine: what a connection costs it in memory, before and after one message each
+    /// The process ID of the server, on this machine: shows its memory per connection, before and after one message
+    /// each
     #[arg(long, value_name = "PID")]
     pub(super) pid: Option<u32>,
 
@@ -189,18 +192,18 @@ pub(super) struct Common {
     #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_value_t, default_missing_value = "on")]
     pub(super) deflate: Compression,
 
-    /// Threads, each with a runtime of its own; half of the processors if not given
+    /// Threads, each with a runtime of its own; half of the processors by default
     #[arg(short, long, value_name = "N", default_value_t = threads(), hide_default_value = true)]
     pub(super) threads: NonZero<usize>,
 
-    /// How long an opening handshake may take, the last answers, and a closing handshake
+    /// How long opening handshakes, closing handshakes and the last answers may take
     #[arg(long, value_name = "SECS", default_value = "5", value_parser = positive_seconds)]
     pub(super) timeout: Duration,
 
-    /// Exit with 1 unless this is so, like 'p99<5ms'; can be given several times
+    /// Exit with 1 unless this holds, such as 'p99<5ms'; can be given several times
     ///
-    /// Metrics: p50, p90, p99, p99.9, p99.99, max and mean, with a unit (us, ms, s); rate (a second's), errors and drops.
-    /// Comparisons: <, <=, >, >=.
+    /// Metrics: p50, p90, p99, p99.9, p99.99, max and mean, with a unit (us, ms, s); rate (per second), errors and
+    /// drops. Comparisons: <, <=, >, >=.
     #[arg(long = "assert", value_name = "WHAT", help_heading = RESULT)]
     pub(super) asserts: Vec<String>,
 
@@ -229,32 +232,32 @@ pub(super) struct Shape {
     binary: bool,
 }
 
-/// How long.
+/// The duration of a run.
 #[derive(clap::Args)]
 pub(super) struct Time {
     /// How long to measure
     #[arg(short, long, value_name = "SECS", default_value = "10", value_parser = positive_seconds)]
     pub(super) secs: Duration,
 
-    /// How long to go on before that
+    /// How long to send before measuring
     #[arg(long, value_name = "SECS", default_value = "1", value_parser = seconds)]
     pub(super) warmup: Duration,
 }
 
 impl Time {
-    /// How long to go on before measuring, and how long to measure, unless that ends with a number of things.
+    /// Returns the warm-up and the time to measure. `None` for the latter if the run ends after a number of things.
     pub(super) fn unless_counted(&self, count: Option<u64>) -> (Duration, Option<Duration>) {
         if count.is_some() { (Duration::ZERO, None) } else { (self.warmup, Some(self.secs)) }
     }
 }
 
-/// How long, or how much.
+/// The duration of a run, or the number of its messages.
 #[derive(clap::Args)]
 pub(super) struct Span {
     #[command(flatten)]
     pub(super) time: Time,
 
-    /// Send that many messages in all, and measure all, in place of --secs and --warmup
+    /// Send this many messages in all and measure all of them, instead of --secs and --warmup
     #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["secs", "warmup"])]
     pub(super) messages: Option<NonZero<u64>>,
 }

@@ -1,5 +1,5 @@
-//! `ropeway bench`: puts load on a server, and shows the result. The kinds of load are in [`modes`], the parts of a run in
-//! [`measure`], and the ways to show its result in [`show`].
+//! `ropeway bench`: puts load on a server, and shows the result. The kinds of load are in [`modes`], the parts of a run
+//! in [`measure`], and the ways to show its result in [`show`].
 
 #![allow(
     clippy::cast_precision_loss,
@@ -29,7 +29,7 @@ use crate::compression::Compression;
 use crate::exit::USAGE;
 use crate::style::{complain, warn};
 
-/// The exit code for an `--assert` that is not understood.
+/// The exit code for an `--assert` that cannot be parsed.
 const NOT_UNDERSTOOD: u8 = 2;
 
 /// Puts load on a server, and prints the result.
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Prints the result, and says whether it is good enough.
+/// Prints the result. The exit code says whether it is good enough.
 fn finish(common: &Common, done: Done, assertions: &[Assertion]) -> ExitCode {
     let Done { mut report, outcome, ending } = done;
     let mut broken = Vec::new();
@@ -80,7 +80,7 @@ fn finish(common: &Common, done: Done, assertions: &[Assertion]) -> ExitCode {
     };
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // The reader of a pipe that is closed has read enough.
+        // If the reader of a pipe has closed it, it has read enough.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             complain(&format!("the result cannot be written: {error}"));
             return ExitCode::FAILURE;
@@ -89,7 +89,7 @@ fn finish(common: &Common, done: Done, assertions: &[Assertion]) -> ExitCode {
     }
     drop(stdout);
     if common.deflate != Compression::Off && report.connections.opened > 0 && report.connections.compressed == 0 {
-        warn("the server does not compress: it agreed to permessage-deflate on no connection");
+        warn("the server does not compress: it did not agree to permessage-deflate on any connection");
     }
     for assertion in &broken {
         complain(&assertion.to_string());

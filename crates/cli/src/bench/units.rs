@@ -1,9 +1,9 @@
-//! Figures as people read them.
+//! Numbers in a form that is easy to read.
 
-/// A time in nanoseconds, with three digits that count.
+/// A time in nanoseconds, with three significant digits.
 pub(super) fn duration(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
-        // A value that would round to 1000 of a unit is 1 of the next.
+        // A value that would be rounded to 1000 of a unit is written as 1 of the next.
         n if n < 999.5 => return format!("{n:.0} ns"),
         n if n < 999.5e3 => (n / 1e3, "µs"),
         n if n < 999.5e6 => (n / 1e6, "ms"),
@@ -12,7 +12,7 @@ pub(super) fn duration(nanoseconds: f64) -> String {
     format!("{} {unit}", three_digits(value))
 }
 
-/// A number, with commas between thousands, and decimals where it is small and has any.
+/// A number with commas between thousands. A small number has decimals, if it has any.
 pub(super) fn count(value: f64) -> String {
     if value < 100.0 && value.fract() != 0.0 {
         return three_digits(value);
@@ -28,12 +28,12 @@ pub(super) fn count(value: f64) -> String {
     grouped
 }
 
-/// The same of a number that is whole.
+/// The same for a whole number.
 pub(super) fn whole(value: u64) -> String {
     count(value as f64)
 }
 
-/// Bytes, in powers of 1000 as networks have them.
+/// Bytes, with units that are powers of 1000, as is usual for networks.
 pub(super) fn bytes(value: f64) -> String {
     match value {
         b if b < 999.5 => format!("{b:.0} B"),

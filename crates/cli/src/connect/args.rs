@@ -1,4 +1,4 @@
-//! The options of `ropeway connect`. What comes of them is decided elsewhere.
+//! The options of `ropeway connect`. Acting on them is left to other files.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use crate::seconds::{positive_seconds, seconds};
 use crate::tls::Trust;
 
 const MORE: &str = "\
-On a terminal, lines are edited and kept in a history; each is sent as a text message, and what comes is shown above the \
-prompt. Lines that begin with a slash are commands: /help lists them. Ctrl-D ends.
+On a terminal, lines are edited and kept in a history. Each is sent as a text message, and received messages are shown above \
+the prompt. Lines that begin with a slash are commands: /help lists them. Ctrl-D ends the session.
 
-A long message is cut there unless -v is given. The history is kept in $XDG_STATE_HOME/ropeway/history, or in \
-~/.local/state/ropeway/history without that; a line that begins with a blank is left out, and --no-history keeps none.
+Long messages are cut on a terminal unless -v is given. The history is in $XDG_STATE_HOME/ropeway/history, or without that \
+variable in ~/.local/state/ropeway/history. A line that begins with a blank is not kept, and --no-history keeps none.
 
-In a pipe it is a filter: each line of the input is sent as a text message (as a binary one if it is not UTF-8), each \
-message that comes is written as a line, and nothing else goes to the output.
+In a pipe it is a filter: each line of the input is sent as a text message (or as a binary one if it is not UTF-8), each \
+received message is written as a line, and nothing else goes to the output.
 
 Exit codes:
-  0    closed with 1000, 1001, no code or the code given to /close, also by Ctrl-C; the message of --one came; or nobody
-       reads the output any more
+  0    closed with 1000, 1001, no code or the code given to /close, also by Ctrl-C; the message for --one came; or the
+       reader of the output has gone
   1    the input or the output failed
   2    the server could not be reached, or TLS failed
   3    the server refused the opening handshake; its answer is shown
   4    the server broke the protocol
-  5    a handshake, opening or closing, the answer to a ping, or the message of --one took too long
-  6    closed with another code, which is shown, or lost without one
+  5    an opening or closing handshake, the answer to a ping, or the message for --one took too long
+  6    closed with another code, which is shown, or lost without a code
   64   wrong usage
-  130  stopped by a second Ctrl-C or SIGTERM, without a closing handshake; or by the first one while the output was not
-       read, without all of it
+  130  stopped by a second Ctrl-C or SIGTERM, without a closing handshake; or by the first one while nobody read the
+       output, of which a part is then missing
 
 Environment:
-  XDG_STATE_HOME                where the history is kept
-  SSL_CERT_FILE, SSL_CERT_DIR   certificates to trust in place of the system's, on Linux and other Unix but macOS
-  NO_COLOR                      if set, there are no colours
+  XDG_STATE_HOME                directory for the history
+  SSL_CERT_FILE, SSL_CERT_DIR   certificates to trust instead of the system's, on Linux and other Unix except macOS
+  NO_COLOR                      if set, no colours are used
 
 Examples:
   ropeway connect localhost:8005/echo
@@ -63,37 +63,39 @@ pub(crate) struct Args {
 
     /// How long the closing handshake may take
     ///
-    /// Where all that was asked for has come already it is given a second, and its failure does not count.
+    /// If everything asked for has come already, it gets one second, and its failure does not count.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = positive_seconds, allow_hyphen_values = true)]
     pub(crate) close_timeout: Duration,
 
-    /// Send a ping that often; round-trip times are shown on a terminal, and with -v
+    /// Send a ping every SECS seconds; round-trip times are shown on a terminal, and with -v
     #[arg(long, value_name = "SECS", value_parser = positive_seconds, allow_hyphen_values = true)]
     pub(crate) ping: Option<Duration>,
 
-    /// How long after a ping the server counts as gone if nothing at all comes from it [default: 5 with --ping, else 20]
+    /// How long to wait for a sign of life after a ping before the server counts as gone [default: 5 with --ping, else
+    /// 20]
     ///
-    /// Without --ping, one is sent whenever nothing came for 20 seconds.
+    /// Without --ping, a ping is sent whenever nothing has come for 20 seconds.
     #[arg(long, value_name = "SECS", value_parser = positive_seconds, allow_hyphen_values = true)]
     ping_timeout: Option<Duration>,
 
-    /// After the end of the input, wait until as many messages came as were sent, or none for that long
+    /// After the end of the input, wait until as many messages have come as were sent, or until none has come for SECS
+    /// seconds
     ///
-    /// What comes before the server has read the first line, such as a greeting, is no reply and does not count; a ping
-    /// before that line tells when that is. `forever` waits for the server to close, however many messages come: a
-    /// subscription needs that.
+    /// Messages that come before the server has read the first line, such as a greeting, are not replies and do not
+    /// count; a ping before that line shows when that is. `forever` waits until the server closes, however many
+    /// messages come. Subscriptions need that.
     #[arg(
         short, long, value_name = "SECS|forever", default_value = "3", value_parser = wait, allow_hyphen_values = true
     )]
     wait: Wait,
 
-    /// Close at the end of the input: `--wait 0`
+    /// Close at the end of the input: the same as `--wait 0`
     ///
-    /// What the server sends before it answers the close is still written.
+    /// Messages that the server sends before it answers the close are still written.
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 
-    /// Exit after the first message; with 5 if none came
+    /// Exit after the first message, or with 5 if none came
     #[arg(short = '1', long)]
     pub(crate) one: bool,
 
@@ -101,11 +103,11 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub(crate) binary: Binary,
 
-    /// The most bytes that a message of the server may have, inflated
+    /// The most bytes that a message from the server may have, after decompression
     #[arg(long, value_name = "BYTES", default_value_t = Config::client().max_payload)]
     max_payload: usize,
 
-    /// The most fragments that the server may cut a message into
+    /// The most fragments that the server may split a message into
     #[arg(long, value_name = "N", default_value_t = Config::client().max_fragments)]
     max_fragments: u32,
 
@@ -113,39 +115,39 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Config::client().max_control_rate)]
     max_control_rate: u32,
 
-    /// The most bytes that the head of the server's answer may have
+    /// The most bytes that the head of the server's answer to the handshake may have
     #[arg(long, value_name = "BYTES", default_value_t = HeadLimits::client().max_head)]
     max_head: usize,
 
-    /// The most header lines that the server's answer may have
+    /// The most header lines that the server's answer to the handshake may have
     #[arg(long, value_name = "N", default_value_t = HeadLimits::client().max_headers)]
     max_headers: usize,
 
-    /// Neither read nor write the history of lines that were typed
+    /// Do not read or write the history of typed lines
     #[arg(long)]
     pub(crate) no_history: bool,
 
-    /// Show the opening handshake, pings, pongs, the close and all of long messages, on stderr in a pipe
+    /// Show the opening handshake, pings, pongs, the close and the whole of long messages; in a pipe, on stderr
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
 
-/// How long after a ping of --ping the server counts as gone, unless an option says otherwise: the user who asks for pings wants
-/// to know soon.
+/// How long to wait for a sign of life after a ping of --ping, unless an option sets it: a user who asks for pings
+/// wants to know soon.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Args {
-    /// How long to wait for replies after the end of the input.
+    /// Returns how long to wait for replies after the end of the input.
     pub(crate) fn wait(&self) -> Wait {
         if self.no_wait { Wait::AtMost(Duration::ZERO) } else { self.wait }
     }
 
-    /// The limits of the server's answer to the opening handshake.
+    /// Returns the limits for the server's answer to the opening handshake.
     pub(crate) fn head_limits(&self) -> HeadLimits {
         HeadLimits::client().max_head(self.max_head).max_headers(self.max_headers)
     }
 
-    /// The limits and times of the connection.
+    /// Returns the limits and times of the connection.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::client()
             .max_payload(self.max_payload)
@@ -154,8 +156,8 @@ impl Args {
             .close_timeout(self.close_timeout);
         match (self.ping, self.ping_timeout) {
             (Some(interval), timeout) => {
-                // While pings are answered there is no silence, and the library sends none of its own. Half of the timeout
-                // is for the answer to the last of these, half to its own.
+                // While pings are answered there is no silence, and the library sends no pings of its own. When the
+                // answers stop, half of the timeout is for the last of these pings, and half for the library's own.
                 let half = timeout.unwrap_or(PING_TIMEOUT) / 2;
                 (config.ping_interval, config.ping_timeout) = (Some(interval + half), half);
             }
@@ -169,7 +171,7 @@ impl Args {
 /// How long to wait for replies after the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// So long after the last message, unless there are enough before.
+    /// Until no message has come for this long, or until as many have come as were sent.
     AtMost(Duration),
     /// Until the server closes.
     Forever,
@@ -183,7 +185,7 @@ pub(crate) enum Binary {
     Hex,
     /// A line of Base64
     Base64,
-    /// The bytes alone, without a line's end
+    /// Only the bytes, without a line end
     Raw,
 }
 

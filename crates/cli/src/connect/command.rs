@@ -6,7 +6,7 @@ use ropeway::{Bytes, CloseCode, CloseFrame, Message};
 pub(crate) const HELP: &str = "\
 /ping [TEXT]           send a ping, and show how long the answer takes
 /binary HEX            send a binary message, like /binary 00 ff
-/close [CODE [REASON]] close the connection, with 1000 unless told otherwise
+/close [CODE [REASON]] close the connection, with 1000 unless a code is given
 /quit                  the same as /close, and as Ctrl-D
 //TEXT                 send a text that begins with a slash";
 
@@ -15,7 +15,7 @@ pub(crate) const HELP: &str = "\
 pub(crate) enum Command {
     /// Send a message.
     Send(Message),
-    /// Send a ping; without a payload, one that tells it from others.
+    /// Send a ping. Without a payload, it gets one that tells it from others.
     Ping(Option<Bytes>),
     /// Start the closing handshake.
     Close(CloseFrame),
@@ -24,7 +24,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Understands a line; `None` where it asks for nothing. An error is for the user.
+    /// Parses a line. Returns `None` if it asks for nothing. An error is for the user to read.
     pub(crate) fn parse(line: &str) -> Result<Option<Self>, String> {
         let Some(command) = line.strip_prefix('/') else {
             return Ok((!line.is_empty()).then(|| Self::Send(line.into())));
@@ -70,7 +70,7 @@ fn close(argument: &str) -> Result<CloseFrame, String> {
     Ok(frame)
 }
 
-/// The first word, and what comes behind it.
+/// Splits off the first word.
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))

@@ -1,5 +1,5 @@
-//! The line under edit, as far as others than the editor care: what would be lost if the session ended first, and where its
-//! rows lie once the terminal's width has changed.
+//! The unfinished line at the prompt, as far as others than the editor need it: the text that would be lost if the
+//! session ended, and the position of its rows after a change of the terminal's width.
 
 use std::cell::Cell;
 use std::io::{Write, stdout};
@@ -13,10 +13,10 @@ use rustyline::{Context, GraphemeClusterMode, Helper};
 
 use super::stage::Stage;
 
-/// How far apart tab stops are.
+/// The distance between tab stops.
 const TAB_STOP: usize = 8;
 
-/// The line under edit. Clones are the same one.
+/// The unfinished line. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft(Arc<Mutex<String>>);
 
@@ -26,26 +26,26 @@ impl Draft {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts a line back.
+    /// Puts a line back in.
     pub(crate) fn keep(&self, line: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
-    /// Keeps a line, and returns the one before if it was another.
+    /// Stores a line, and returns the previous one if it was different.
     fn replace(&self, line: &str) -> Option<String> {
         let mut draft = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (*draft != line).then(|| std::mem::replace(&mut *draft, line.to_owned()))
     }
 }
 
-/// Looks on while a line is edited: the editor asks it for hints before it draws, and gets none.
+/// Watches a line being edited. The editor asks it for hints before it draws the line, and never gets any.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     draft: Draft,
     stage: Stage,
     prompt: &'static str,
-    /// How wide the editor believes the terminal to be; 0 before it has drawn the line. It looks when it is told of a change,
-    /// and then draws the line again if that has more rows than one.
+    /// The terminal's width as the editor knows it, or 0 before it has drawn the line. The editor asks for the width
+    /// when it is told of a change, and then draws the line again if it has more than one row.
     columns: Cell<usize>,
 }
 
@@ -54,7 +54,7 @@ impl Watcher {
         Self { draft, stage, prompt, columns: Cell::new(0) }
     }
 
-    /// Another line begins.
+    /// Starts another line.
     pub(crate) fn begin(&self) {
         self.draft.take();
         self.columns.set(0);
@@ -66,10 +66,11 @@ impl Watcher {
         self.stage.end();
     }
 
-    /// Terminals join the rows of a line that has room again. The editor clears as many rows as there were before, counted
-    /// upwards, and so the rows of others that lie above. Here the rows that are missing are made up for below.
+    /// Terminals join the rows of a line when they become wider. The editor then clears as many rows as the line had
+    /// before, counted upwards, and with them rows of other text above. To prevent that, this adds the missing rows
+    /// below the line.
     ///
-    /// A terminal that does not join rows keeps some of the old ones above the line, which is no loss.
+    /// On a terminal that does not join rows, some old rows stay visible above the line, which does no harm.
     fn make_up_for_rows(&self, line: &str, pos: usize, before: usize, now: usize) {
         let place = |columns: usize| {
             let cursor = row(self.prompt, &line[..pos], columns);
@@ -84,12 +85,12 @@ impl Watcher {
         let up = if old_below > 0 { format!("\x1b[{old_below}A") } else { String::new() };
         let missing = "\n".repeat(old_rows - rows);
         let mut stdout = stdout().lock();
-        // The editor is about to write too, and notices what is wrong.
+        // If this fails, the editor's own write fails next, and it reports that.
         let _ = write!(stdout, "{down}{missing}{up}").and_then(|()| stdout.flush());
     }
 }
 
-/// In which row a text behind the prompt ends, the first being 0: as the editor counts.
+/// Returns the row in which a text behind the prompt ends, counted from 0 as the editor does.
 fn row(prompt: &str, text: &str, columns: usize) -> usize {
     let mode = GraphemeClusterMode::from_env();
     let (mut row, mut column) = (0, 0);
@@ -123,7 +124,8 @@ impl Hinter for Watcher {
         }
         match changed {
             _ if believed == 0 => {}
-            // It has not been told yet, or it would have drawn the line before this one again.
+            // The editor has not been told of the width yet, or it would have drawn the previous text of the line
+            // again.
             Some(before) if row(self.prompt, &before, believed) > 0 => return None,
             Some(_) => {}
             None => self.make_up_for_rows(line, pos, believed, now),
@@ -159,11 +161,11 @@ mod tests {
         for (text, columns, expected) in [
             ("", 10, 0),
             ("1234567", 10, 0),
-            // The cursor is in the next row as soon as one is full.
+            // When a row is full, the cursor is in the next one at once.
             ("12345678", 10, 1),
             ("123456789", 10, 1),
             ("a\nb", 10, 1),
-            // A wide character that has no room left goes to the next row whole.
+            // A wide character that does not fit goes to the next row as a whole.
             ("1234567\u{d55c}", 10, 1),
             ("123456\u{d55c}", 10, 1),
             ("12345\u{d55c}", 10, 0),

@@ -1,5 +1,5 @@
-//! All events of a session, in one queue. The handler puts in those of the connection; the prompt, the pipe and the timers put
-//! in theirs.
+//! All events of a session, in one queue. The connection's handler, the prompt, the pipe and the timers put their
+//! events into it.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::command::Command;
 
-/// How many bytes of messages wait for a slow output before the server is made to wait.
+/// How many bytes of messages may wait for a slow output before the connection stops reading.
 const FULL: usize = 256 * 1024;
 
-/// A message's share of that besides its payload.
+/// What a message counts for in that besides its payload.
 const MESSAGE_COST: usize = 64;
 
 /// Something that happened.
@@ -25,9 +25,9 @@ pub(crate) enum Event {
     Pong(Bytes),
     /// The connection has ended.
     Closed(Closed),
-    /// A line was typed; an error says what is wrong with it.
+    /// A line was typed. An error says why it is not valid.
     Typed(Result<Command, String>),
-    /// There is no more input; this number of messages was sent.
+    /// There is no more input. `sent` messages were sent.
     InputEnded {
         sent: u64,
     },
@@ -43,7 +43,7 @@ pub(crate) fn channel() -> (Inbox, Events) {
     (Inbox { give, backlog: Arc::clone(&backlog) }, Events { take, backlog })
 }
 
-/// The cost of the messages in the queue. The lock keeps a pause and the resumption after it in order.
+/// The sum of the messages in the queue. The lock keeps a pause and the following resumption in order.
 #[derive(Debug, Default)]
 struct Backlog(Mutex<usize>);
 
@@ -53,7 +53,7 @@ impl Backlog {
     }
 }
 
-/// The end where events are taken out.
+/// The end from which events are taken.
 #[derive(Debug)]
 pub(crate) struct Events {
     take: UnboundedReceiver<Event>,
@@ -61,7 +61,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The next event, if there is one already.
+    /// Returns the next event, if there is one already.
     pub(crate) fn try_next(&mut self) -> Option<Event> {
         self.take.try_recv().ok()
     }
@@ -71,7 +71,7 @@ impl Events {
         self.take.recv().await
     }
 
-    /// A message is dealt with: there is room for others.
+    /// Notes that a message is done with, which makes room for others.
     pub(crate) fn release(&self, message: &Message, handle: &Handle) {
         let mut backlog = self.backlog.lock();
         *backlog -= message.len() + MESSAGE_COST;
@@ -83,7 +83,7 @@ impl Events {
     }
 }
 
-/// The end where events are put in; as a [`Handler`] it does so with the connection's.
+/// The end into which events are put. As a [`Handler`] it puts in those of the connection.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     give: UnboundedSender<Event>,
@@ -91,13 +91,13 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// For what else may happen.
+    /// A sender for other events.
     pub(crate) fn give(&self) -> UnboundedSender<Event> {
         self.give.clone()
     }
 
     fn put(&self, event: Event) {
-        // Nobody takes it once the session is over.
+        // After the end of the session nobody receives it.
         let _ = self.give.send(event);
     }
 }

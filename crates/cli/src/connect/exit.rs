@@ -7,7 +7,7 @@ use ropeway::{Cause, ClientError, CloseCode, Closed, Error};
 
 use crate::exit::{INTERRUPTED, USAGE};
 
-/// Why a session ended. `connect --help` tells the user.
+/// Why a session ended. `connect --help` lists the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -25,9 +25,9 @@ pub(crate) enum Exit {
     Timeout = 5,
     /// Closed with another code, or lost.
     OtherCode = 6,
-    /// The user asked for what cannot be.
+    /// The user asked for something impossible.
     Usage = USAGE,
-    /// Given up by the user.
+    /// The user interrupted the program.
     Interrupted = INTERRUPTED,
 }
 
@@ -50,7 +50,7 @@ impl Exit {
                 ClientError::Refused(_) => Self::Refused,
                 ClientError::Timeout => Self::Timeout,
                 ClientError::Closed { .. } => Self::Unreachable,
-                // The others are about an answer that no WebSocket server gives.
+                // The other errors are about answers that a WebSocket server does not give.
                 _ => Self::Protocol,
             },
             Error::Connect(error) | Error::Tls(error) if error.kind() == ErrorKind::TimedOut => Self::Timeout,

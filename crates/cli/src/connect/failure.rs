@@ -1,4 +1,4 @@
-//! The error messages for failures before there is a session.
+//! The texts for failures before there is a session.
 
 use std::io;
 
@@ -12,10 +12,10 @@ use super::wording::wording;
 use crate::style::{complain, faint, say};
 use crate::visible::escaped;
 
-/// How much of a refusal's body is shown unless all is asked for: enough for a sentence, not for a web page.
+/// The most of a refusal's body that is shown without -v: enough for a sentence, not for a web page.
 const MOST_OF_BODY: usize = 4 * 1024;
 
-/// Says why there is no connection.
+/// Prints why there is no connection. Returns the exit code.
 pub(crate) fn report(error: &Error, verbose: bool) -> Exit {
     let advice = match error {
         Error::Tls(tls) => advice(tls),
@@ -28,7 +28,7 @@ pub(crate) fn report(error: &Error, verbose: bool) -> Exit {
     Exit::of_error(error)
 }
 
-/// Advice for a TLS handshake that failed.
+/// Advice after a TLS handshake that failed.
 fn advice(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(error)) => match error {
@@ -39,15 +39,15 @@ fn advice(error: &io::Error) -> &'static str {
                 "; connect by a name that it has, or for a test accept any with --insecure"
             }
             CertificateError::UnknownIssuer | CertificateError::Other(_) => {
-                "; if it is as it should be, trust it, or its issuer's, with --cacert FILE, or for a test accept any with \
+                "; if it is the right one, trust it, or its issuer's, with --cacert FILE, or for a test accept any certificate with \
                  --insecure"
             }
-            _ => "; the server needs another, or for a test accept any with --insecure",
+            _ => "; the server needs another certificate, or for a test accept any with --insecure",
         },
-        Some(rustls::Error::InvalidMessage(_)) => "; the port does not seem to speak TLS: try ws:// in place of wss://",
-        // A server without TLS takes the first bytes of TLS for a request that is wrong, and some hang up without a word.
+        Some(rustls::Error::InvalidMessage(_)) => "; the port does not seem to speak TLS: try ws:// instead of wss://",
+        // A server without TLS takes the first bytes of TLS for an invalid request, and some close without an answer.
         _ if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
-            "; the server hung up: if the port does not speak TLS, try ws:// in place of wss://"
+            "; the server closed the connection: if the port does not speak TLS, try ws:// instead of wss://"
         }
         _ => "",
     }

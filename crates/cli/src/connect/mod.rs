@@ -1,5 +1,5 @@
-//! `ropeway connect`: a client for people, and a filter for pipes. From the options to a connection; what happens on it is
-//! [`session`]'s.
+//! `ropeway connect`: a client for people, and a filter for pipes. This file goes from the options to a connection. The
+//! rest is left to [`session`].
 
 mod args;
 mod command;
@@ -36,18 +36,18 @@ use session::Session;
 use crate::signals::Signals;
 use crate::style::complain;
 
-/// Talks to a server until the end, and says by its exit code why it ended.
+/// Talks to a server until the end. The exit code says why it ended.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    // The connection has a thread of its own, so that pings are answered whatever the session does.
+    // The connection has a thread of its own, so that pings are answered while the session is busy.
     let runtime = match runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("no thread or event queue to be had: {error}"));
+            complain(&format!("cannot start a thread or its event queue: {error}"));
             return Exit::Failed.into();
         }
     };
     let exit = runtime.block_on(talk(args));
-    // A read of stdin cannot be called off, so it is not waited for.
+    // A read of stdin cannot be cancelled, so it is not waited for.
     runtime.shutdown_background();
     exit.into()
 }
@@ -67,7 +67,7 @@ async fn talk(args: &Args) -> Exit {
         Err(error) => return failure::report(&error, args.verbose),
     };
     let (stop, stops) = unbounded_channel();
-    // Where signals cannot be waited for they end the program, as before.
+    // If signals cannot be waited for, they end the program as before.
     if let Ok(mut signals) = Signals::watch() {
         let stop = stop.clone();
         tokio::spawn(async move { while stop.send(signals.next().await).is_ok() {} });

@@ -1,26 +1,26 @@
-//! The mode of the terminal: how it was before the prompt changed it.
+//! The mode of the terminal, to be restored after the prompt has changed it.
 
-/// How a terminal was.
+/// The mode of a terminal.
 #[cfg(unix)]
 pub(crate) struct Mode(nix::sys::termios::Termios);
 
 #[cfg(unix)]
 impl Mode {
-    /// How the terminal is; `None` if it does not tell.
+    /// Returns the current mode. `None` if it cannot be read.
     pub(crate) fn now() -> Option<Self> {
         nix::sys::termios::tcgetattr(std::io::stdin()).ok().map(Self)
     }
 
-    /// Makes it so again, without waiting for what is still to be shown: nobody may ever look at it.
+    /// Restores the mode. Does not wait for output that is still to be shown, since it may never be shown.
     pub(crate) fn restore(&self) {
         use nix::sys::termios::{SetArg, tcsetattr};
 
-        // A terminal that is gone needs no mode.
+        // If the terminal is gone, it needs no mode.
         let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.0);
     }
 }
 
-/// Shells there set the mode of their console themselves.
+/// On Windows, shells set the mode of their console themselves.
 #[cfg(windows)]
 pub(crate) struct Mode;
 

@@ -1,4 +1,4 @@
-//! Writing, on a thread of its own: a reader that is slow, or stalled, or gone holds up nothing else.
+//! Writing, on a thread of its own: a reader that is slow, stalled or gone must not hold up anything else.
 
 use std::io::{self, Write, stdout};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::prompt::Prompt;
 use super::render::without_colour;
 use crate::style::say;
 
-/// Something to write.
+/// A piece of output.
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// For stdout, or above the prompt.
@@ -21,7 +21,7 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
-    /// How many bytes of the output it is.
+    /// The number of bytes in the piece.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Out(bytes) => bytes.len(),
@@ -30,38 +30,38 @@ impl Piece {
     }
 }
 
-/// Where pieces are written.
+/// The place that pieces are written to.
 pub(crate) enum Target {
     /// To stdout and stderr.
     Pipe,
-    /// Above a prompt, in colour or without.
+    /// Above a prompt, with or without colour.
     Terminal { prompt: Prompt, colour: bool },
 }
 
 /// A job for the thread.
 enum Job {
     Show(Vec<Piece>),
-    /// To take the prompt away, to write these, and to end.
+    /// Remove the prompt, write these, and end.
     Last(Vec<Piece>),
 }
 
-/// The way to the thread.
+/// The connection to the thread.
 #[derive(Debug)]
 pub(crate) struct Output {
     jobs: mpsc::Sender<Job>,
-    /// Bytes that were handed over and not written yet.
+    /// The number of bytes that were passed to the thread and are not written yet.
     unwritten: Arc<AtomicUsize>,
     failures: mpsc::UnboundedReceiver<io::Error>,
-    /// Keeps that open.
+    /// Keeps the channel open.
     _failure: mpsc::UnboundedSender<io::Error>,
-    /// Comes once the last piece is written.
+    /// Completes once the last piece is written.
     done: oneshot::Receiver<()>,
 }
 
 impl Output {
     /// Starts the thread.
     pub(crate) fn start(target: Target) -> io::Result<Self> {
-        // One job waits while another is done; more is gathered on the other side meanwhile.
+        // One job may wait while another is done. Meanwhile further output is gathered on the other side.
         let (jobs, todo) = mpsc::channel(1);
         let (failure, failures) = mpsc::unbounded_channel();
         let (tell, done) = oneshot::channel();
@@ -71,25 +71,25 @@ impl Output {
         }
         let (count, fail) = (Arc::clone(&unwritten), failure.clone());
         thread::Builder::new().name("output".into()).spawn(move || match work(target, todo, &count) {
-            // Nobody waits for it if the session has given up.
+            // If the session has given up, nobody receives it.
             Ok(()) => drop(tell.send(())),
             Err(error) => drop(fail.send(error)),
         })?;
         Ok(Self { jobs, unwritten, failures, _failure: failure, done })
     }
 
-    /// How many bytes were handed over and not written yet.
+    /// The number of bytes that were passed to the thread and are not written yet.
     pub(crate) fn unwritten(&self) -> usize {
         self.unwritten.load(Ordering::Relaxed)
     }
 
-    /// Hands these over as soon as the thread takes them, which empties them; without any it waits for a failure alone. An
-    /// error says that nothing can be written any more. Cancel safe.
+    /// Passes the pieces to the thread as soon as it accepts them, and empties `pieces`. If there are none, waits for a
+    /// failure. An error means that nothing can be written any more. Cancel safe.
     pub(crate) async fn show(&mut self, pieces: &mut Vec<Piece>) -> io::Result<()> {
         tokio::select! {
             biased;
             Some(error) = self.failures.recv() => Err(error),
-            // Where the thread has ended it tells why.
+            // If the thread has ended, it reports why.
             Ok(permit) = self.jobs.reserve(), if !pieces.is_empty() => {
                 count(&self.unwritten, pieces);
                 permit.send(Job::Show(std::mem::take(pieces)));
@@ -99,7 +99,8 @@ impl Output {
         }
     }
 
-    /// Hands the last ones over, and waits until all is written and the prompt is gone. Cancel safe until it has taken them.
+    /// Passes the last pieces to the thread, and waits until all is written and the prompt is removed. Cancel safe
+    /// until the thread has accepted them.
     pub(crate) async fn end(&mut self, pieces: &mut Vec<Piece>) -> io::Result<()> {
         tokio::select! {
             biased;
@@ -165,8 +166,8 @@ fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the error back unless it passes. A program that shares the other end may have made it non-blocking, which then holds
-/// for this end too.
+/// Returns the error, unless it is only that the output would block; then waits. A program that shares the other end
+/// may have made it non-blocking, which then holds for this end too.
 #[cfg(unix)]
 fn wait_out(error: io::Error) -> io::Result<()> {
     use std::os::fd::AsFd;
@@ -178,7 +179,7 @@ fn wait_out(error: io::Error) -> io::Result<()> {
         io::ErrorKind::WouldBlock => {
             let stdout = stdout();
             let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-            // Whatever it is woken by, the next try tells.
+            // Whatever has ended the wait, the next write shows how things are.
             let _ = poll(&mut fds, PollTimeout::NONE);
             Ok(())
         }
@@ -191,7 +192,7 @@ fn wait_out(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
 }
 
-/// Reports that the reader of the output has gone, also while there is nothing to write.
+/// Reports when the reader of the output has gone, even while nothing is written.
 #[cfg(unix)]
 fn watch_reader(failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {
     use std::os::fd::AsFd;
@@ -201,26 +202,26 @@ fn watch_reader(failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {
 
     thread::Builder::new().name("reader".into()).spawn(move || {
         let stdout = stdout();
-        // Errors need not be asked for; a pipe whose other end is closed has one. A file never has.
+        // Errors are always reported. A pipe whose other end is closed has one, a file never has.
         let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
         loop {
             match poll(&mut fds, PollTimeout::NONE) {
                 Err(Errno::EINTR) => {}
-                // An output that cannot be watched, such as a terminal on some systems, shows its end when it is written to.
+                // Some outputs cannot be watched, such as a terminal on some systems. Their end is noticed by writing.
                 Err(_) => return,
                 Ok(_) => break,
             }
         }
         let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
         if fds[0].revents().is_some_and(|events| events.intersects(gone)) {
-            // Nobody cares once the session is over.
+            // After the end of the session nobody receives it.
             let _ = failure.send(io::ErrorKind::BrokenPipe.into());
         }
     })?;
     Ok(())
 }
 
-/// There it is noticed by writing.
+/// On Windows it is noticed by writing.
 #[cfg(windows)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
 fn watch_reader(_failure: mpsc::UnboundedSender<io::Error>) -> io::Result<()> {

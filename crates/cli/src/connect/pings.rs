@@ -1,4 +1,4 @@
-//! Pings that were sent and not answered yet, and when to send one.
+//! The pings that are not answered yet, and the time to send the next one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::{Instant, interval_at};
 
 use super::events::Event;
 
-/// How many pings are remembered that a server does not answer.
+/// The most unanswered pings that are remembered.
 const MOST: usize = 64;
 
-/// Tells that often that a ping is due, until the session is over.
+/// Sends an event at each interval when a ping is due, until the session is over.
 pub(crate) async fn remind(interval: Duration, events: UnboundedSender<Event>) {
     let mut due = interval_at(Instant::now() + interval, interval);
     loop {
@@ -23,7 +23,7 @@ pub(crate) async fn remind(interval: Duration, events: UnboundedSender<Event>) {
     }
 }
 
-/// Pings on their way, the oldest first.
+/// Pings that are not answered yet, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Pings {
     count: u64,
@@ -31,7 +31,7 @@ pub(crate) struct Pings {
 }
 
 impl Pings {
-    /// Sends a ping with this payload, or with its number.
+    /// Sends a ping with this payload, or with its number as the payload.
     pub(crate) fn send(&mut self, handle: &Handle, payload: Option<Bytes>) -> Result<(), SendError> {
         self.count += 1;
         let payload = payload.unwrap_or_else(|| self.count.to_string().into());
@@ -43,10 +43,10 @@ impl Pings {
         Ok(())
     }
 
-    /// How long the answer took; `None` if this answers no ping of ours.
+    /// Returns how long the answer took. `None` if this does not answer a ping of ours.
     ///
     /// RFC 6455 section 5.5.3: an endpoint that got several pings "MAY elect to send a Pong frame for only the most
-    /// recently processed Ping frame", so the pings before it are answered too.
+    /// recently processed Ping frame". So a pong also answers the pings before its own.
     pub(crate) fn answered(&mut self, payload: &Bytes) -> Option<Duration> {
         let index = self.sent.iter().position(|(sent, _)| sent == payload)?;
         let (_, at) = self.sent.drain(..=index).next_back()?;

@@ -1,4 +1,4 @@
-//! The prompt: lines are edited on a thread of their own, and what is to be shown meanwhile appears above.
+//! The prompt: lines are edited on a thread of its own, and other text is shown above it.
 
 use std::fs;
 use std::io::{self, Write, stdout};
@@ -26,11 +26,11 @@ use super::stage::Stage;
 use crate::signals::Signal;
 use crate::visible::escaped;
 
-/// The text before the line that is edited. Colours are the editor's to leave out where they are not wanted.
+/// The text before the line that is edited. The editor leaves out colours if they are not wanted.
 const PROMPT: &str = "> ";
 const PROMPT_STYLE: Style = AnsiColor::Cyan.on_default().bold();
 
-/// How many lines the history keeps.
+/// The number of lines that the history keeps.
 const HISTORY_SIZE: usize = 1000;
 
 /// Moves the cursor up and down again.
@@ -39,7 +39,7 @@ const NOTHING_TO_SEE: &str = "\x1bM\n";
 /// Clears the line above the cursor, and goes there.
 const CLEAR_LAST_LINE: &str = "\x1b[A\x1b[2K";
 
-/// The prompt, as long as it is there.
+/// The prompt, while it is shown.
 pub(crate) struct Prompt {
     /// `None` on a terminal that cannot move its cursor.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
@@ -51,8 +51,8 @@ pub(crate) struct Prompt {
 type Editor = rustyline::Editor<Watcher, DefaultHistory>;
 
 impl Prompt {
-    /// Shows the prompt, and tells of the lines that are typed and of Ctrl-C. Without `keep_history` no line outlives the
-    /// program.
+    /// Shows the prompt, and reports typed lines and Ctrl-C. Without `keep_history`, no line is kept after the program
+    /// ends.
     pub(crate) fn start(
         events: UnboundedSender<Event>,
         stops: UnboundedSender<Signal>,
@@ -60,7 +60,7 @@ impl Prompt {
     ) -> rustyline::Result<Self> {
         let config = Config::builder()
             .auto_add_history(true)
-            // Many shells keep a line out of their history so.
+            // In many shells, too, a line that begins with a blank is not kept.
             .history_ignore_space(true)
             .max_history_size(HISTORY_SIZE)?
             .build();
@@ -73,7 +73,7 @@ impl Prompt {
         let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
         let history = if keep_history { history_file() } else { None };
         if let Some(file) = &history {
-            // There is none the first time.
+            // The first time there is no such file.
             let _ = editor.load_history(file);
         }
         let unfinished = draft.clone();
@@ -83,28 +83,29 @@ impl Prompt {
         Ok(Self { printer, editor, draft, stage })
     }
 
-    /// Shows text above the prompt. It waits while the user searches the history, and never for a line to be finished.
+    /// Shows text above the prompt. It waits while the user searches the history, but never for a line to be finished.
     pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
         if let Some(printer) = &mut self.printer
             && self.stage.show(|| printer.print(text.to_owned())).is_ok()
         {
             return Ok(());
         }
-        // The editor is gone or was never there.
+        // The editor is gone, or there was none.
         let mut stdout = stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()
     }
 
-    /// Takes the prompt away, and gives the terminal its mode back. The caller prints the last text after this.
+    /// Removes the prompt, and restores the mode of the terminal. The caller prints the last text after this.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         let Some(mut printer) = self.printer.take() else { return Ok(()) };
         if self.editor.is_finished() {
             return Ok(());
         }
-        // It has room for one text that waits for the editor. Once it has taken a third, the first has been shown.
+        // The printer has room for one text that waits for the editor. Once it accepts a third, the first has been
+        // shown.
         for _ in 0..2 {
-            // Without an editor nothing waits.
+            // If there is no editor, nothing waits.
             let _ = printer.print(NOTHING_TO_SEE.to_owned());
         }
         interrupt(&self.editor);
@@ -118,21 +119,21 @@ impl Prompt {
     }
 }
 
-/// Ends the editor: there is no other way out of a line that nobody finishes than the signal that a user could send, which
-/// it takes while a line is edited.
+/// Ends the editor. The only way to leave a line that nobody finishes is the signal that a user could send, and the
+/// editor accepts it only while a line is edited.
 #[cfg(unix)]
 fn interrupt(editor: &JoinHandle<()>) {
     while !editor.is_finished() && signal::raise(signal::Signal::SIGINT).is_ok() {
-        // It may be between two lines, when the signal is not meant for it.
+        // Between two lines the signal would not be for the editor, so it is sent again.
         thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// The editor ends with the program. Windows' shells set the mode of their console themselves.
+/// The editor ends with the program. On Windows, shells set the mode of their console themselves.
 #[cfg(windows)]
 fn interrupt(_editor: &JoinHandle<()>) {}
 
-/// Reads lines until one of them is the last. A line that the session's end cut short stays in `draft`.
+/// Reads lines until the last one. A line that the session's end interrupts stays in `draft`.
 fn read(
     mut editor: Editor,
     history: Option<&Path>,
@@ -159,12 +160,13 @@ fn read(
             }
             Err(ReadlineError::Eof) => (Event::Typed(Ok(Command::Close(CloseFrame::new(1000, "")))), true),
             Err(ReadlineError::Interrupted) => {
-                // The user's Ctrl-C takes a line away before it ends anything: this is the session's end.
+                // The user's Ctrl-C first removes a line before it ends anything. So this one comes from the end of the
+                // session.
                 if !unfinished.is_empty() && editor.add_history_entry(&*unfinished).is_ok_and(|is_new| is_new) {
                     remember(&mut editor, history);
                 }
                 draft.keep(unfinished);
-                // Nobody waits for it once the session is over.
+                // After the end of the session nobody receives it.
                 let _ = stops.send(Signal::Interrupt);
                 return;
             }
@@ -177,14 +179,14 @@ fn read(
     }
 }
 
-/// Writes what the history has had since the last time to its file, which only the user may read.
+/// Appends the new lines of the history to its file, which only the user may read.
 fn remember(editor: &mut Editor, history: Option<&Path>) {
     let Some(file) = history else { return };
-    // The line was sent for all that, and there is nothing the user could do about it now.
+    // The line was sent all the same, and the user could not do anything about the error now.
     let _ = fs::create_dir_all(file.parent().unwrap_or(file)).map(|()| editor.append_history(file));
 }
 
-/// Ctrl-C takes an unfinished line away; on an empty one it means what it always does.
+/// Ctrl-C removes an unfinished line. On an empty line it has its usual meaning.
 struct ClearLine;
 
 impl ConditionalEventHandler for ClearLine {
@@ -193,7 +195,7 @@ impl ConditionalEventHandler for ClearLine {
     }
 }
 
-/// Where the XDG base directory specification puts what a program keeps between its runs.
+/// The place that the XDG base directory specification names for files that a program keeps between its runs.
 fn history_file() -> Option<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;

@@ -1,4 +1,4 @@
-//! Messages as text: bytes in digits, a line as one line, the beginning of what is long.
+//! Messages as text: bytes as digits, text on one line, and the beginning of long messages.
 
 use anstream::adapter::strip_str;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -6,23 +6,23 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::args::Binary;
 use crate::visible::escaped;
 
-/// Text that is safe to show on a terminal, on one line.
+/// Text on one line, safe to show on a terminal.
 pub(crate) fn escaped_line(text: &str) -> String {
     escaped(text).replace('\n', "\\n")
 }
 
-/// The beginning of text, at most `most` bytes of it, and the number of bytes left out.
+/// The first part of a text, at most `most` bytes, and the number of bytes left out.
 pub(crate) fn beginning(text: &str, most: usize) -> (&str, usize) {
     let shown = &text[..text.floor_char_boundary(most)];
     (shown, text.len() - shown.len())
 }
 
-/// Text for a terminal that wants no colours.
+/// Text for a terminal without colours.
 pub(crate) fn without_colour(text: &str) -> String {
     strip_str(text).to_string()
 }
 
-/// A binary payload as text; `None` where it is wanted as it is.
+/// A binary payload as text. `None` if it is to be written as it is.
 pub(crate) fn digits(payload: &[u8], binary: Binary) -> Option<String> {
     match binary {
         Binary::Hex => Some(hex::encode(payload)),

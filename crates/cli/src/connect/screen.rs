@@ -1,4 +1,4 @@
-//! The looks of messages and notes, on a terminal with a prompt or in a pipe. Writing them is the output's.
+//! The form of messages and notes, on a terminal with a prompt or in a pipe. Writing them is left to the output.
 
 use std::io::{self, IsTerminal, stdout};
 
@@ -14,13 +14,13 @@ use super::render::{beginning, digits};
 use crate::style::{FAINT, error, faint};
 use crate::visible::escaped;
 
-/// The mark before a message that came.
+/// The style of the mark before a received message.
 const INCOMING: Style = AnsiColor::Green.on_default().bold();
 
-/// How much is gathered while the output is busy before there is no room for more.
+/// While the output is busy, at most about this many bytes are gathered.
 const ENOUGH: usize = 64 * 1024;
 
-/// How many bytes of a message a person is shown unless all is asked for: two screens of text, ten rows of digits.
+/// The most bytes of a message that are shown to a person without -v: two screens of text, ten rows of digits.
 const MOST_OF_TEXT: usize = 4 * 1024;
 const MOST_OF_BINARY: usize = 400;
 
@@ -28,14 +28,14 @@ const MOST_OF_BINARY: usize = 400;
 pub(crate) struct Screen {
     kind: Kind,
     binary: Binary,
-    /// Whether all of a long message is shown.
+    /// Whether long messages are shown as a whole.
     verbose: bool,
     gathered: Vec<Piece>,
-    /// How many bytes of output that is.
+    /// The number of bytes in `pieces`.
     size: usize,
     /// `None` once nothing can be written any more.
     output: Option<Output>,
-    /// The mode that a terminal had before there was a prompt.
+    /// The mode that a terminal had before the prompt.
     mode: Option<Mode>,
 }
 
@@ -44,20 +44,20 @@ pub(crate) struct Screen {
 enum Kind {
     /// A person at a prompt.
     Person,
-    /// A filter's output to a terminal: messages and nothing else, and no characters that it would obey.
+    /// A terminal that shows a filter's output: only messages, without characters that would control it.
     TerminalOutput,
-    /// A program.
+    /// Another program.
     Pipe,
 }
 
 impl Screen {
-    /// A terminal with a prompt.
+    /// The screen for a terminal with a prompt.
     pub(crate) fn terminal(prompt: Prompt, mode: Option<Mode>, binary: Binary, verbose: bool) -> io::Result<Self> {
         let colour = AutoStream::choice(&stdout()) != ColorChoice::Never;
         Ok(Self { mode, ..Self::new(Kind::Person, binary, verbose, Target::Terminal { prompt, colour })? })
     }
 
-    /// A filter's output, which may be a terminal too.
+    /// The screen for a filter's output, which may be a terminal too.
     pub(crate) fn pipe(binary: Binary, verbose: bool) -> io::Result<Self> {
         let kind = if stdout().is_terminal() { Kind::TerminalOutput } else { Kind::Pipe };
         Self::new(kind, binary, verbose, Target::Pipe)
@@ -68,22 +68,22 @@ impl Screen {
         Ok(Self { kind, binary, verbose, gathered: Vec::new(), size: 0, output, mode: None })
     }
 
-    /// Whether somebody talks at a prompt.
+    /// Whether a person is at a prompt.
     pub(crate) fn is_interactive(&self) -> bool {
         self.kind == Kind::Person
     }
 
-    /// Whether the output keeps up.
+    /// Whether there is room for more output.
     pub(crate) fn has_room(&self) -> bool {
         self.size < ENOUGH
     }
 
-    /// How many bytes were shown that nobody has read yet.
+    /// The number of bytes that are not written yet.
     pub(crate) fn unwritten(&self) -> usize {
         self.size + self.output.as_ref().map_or(0, Output::unwritten)
     }
 
-    /// Shows a message that came.
+    /// Shows a received message.
     pub(crate) fn message(&mut self, message: &Message) {
         let bytes = match (self.kind, message) {
             (Kind::Person, _) => self.for_a_person(message).into_bytes(),
@@ -96,12 +96,12 @@ impl Screen {
         self.put(Piece::Out(bytes));
     }
 
-    /// Says something beside the messages.
+    /// Shows a note beside the messages.
     pub(crate) fn note(&mut self, what: &str) {
         self.say(&faint(what));
     }
 
-    /// Says what went wrong.
+    /// Shows an error.
     pub(crate) fn complain(&mut self, what: &str) {
         self.say(&error(what));
     }
@@ -124,8 +124,8 @@ impl Screen {
         }
     }
 
-    /// Hands over what was gathered as soon as the output takes it; an error says that it takes nothing any more. Without
-    /// anything to hand over it waits for that. Cancel safe.
+    /// Passes the gathered output on as soon as the thread accepts it. If there is none, waits for a failure. An error
+    /// means that nothing can be written any more. Cancel safe.
     pub(crate) async fn advance(&mut self) -> io::Result<()> {
         let Some(output) = &mut self.output else { return std::future::pending().await };
         output.show(&mut self.gathered).await?;
@@ -133,26 +133,26 @@ impl Screen {
         Ok(())
     }
 
-    /// Takes the prompt away, writes what was gathered, and waits until that is done.
+    /// Removes the prompt, writes the gathered output, and waits until that is done.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         let Some(output) = &mut self.output else { return Ok(()) };
         output.end(&mut self.gathered).await
     }
 
-    /// Gives a terminal its mode back where the prompt is stuck and could not.
+    /// Restores the mode of a terminal whose prompt is stuck and could not do it.
     pub(crate) fn restore_terminal(&self) {
         if let Some(mode) = &self.mode {
             mode.restore();
         }
     }
 
-    /// Shows nothing any more.
+    /// Shows nothing from now on.
     pub(crate) fn turn_off(&mut self) {
         (self.output, self.size) = (None, 0);
         self.gathered.clear();
     }
 
-    /// A message behind its mark; further lines are indented as far.
+    /// A message behind its mark. Further lines are indented by the width of the mark.
     fn for_a_person(&self, message: &Message) -> String {
         let most = |most| if self.verbose { usize::MAX } else { most };
         let (shown, more) = match message {
@@ -170,7 +170,7 @@ impl Screen {
         let more = if more == 0 {
             String::new()
         } else {
-            format!("\n  {}", faint(&format!("and {} more: -v shows all of a message", bytes(more))))
+            format!("\n  {}", faint(&format!("and {} more: -v shows whole messages", bytes(more))))
         };
         format!("{INCOMING}<{INCOMING:#} {shown}{more}\n")
     }

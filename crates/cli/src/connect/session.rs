@@ -1,4 +1,4 @@
-//! A session: what is done about each event, from the opening handshake to the close.
+//! A session: handles each event, from the opening handshake to the close.
 
 use std::io;
 use std::sync::mpsc::channel;
@@ -24,13 +24,13 @@ use crate::signals::Signal;
 use crate::style::complain;
 use crate::visible::escaped;
 
-/// How long the end is waited for where nothing that was asked for can come any more.
+/// How long the connection's end is waited for if everything asked for has come already.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The same after a second Ctrl-C: as long as a terminal needs that is read, and nobody notices.
+/// The same after a second Ctrl-C: long enough for a terminal that is being read, and too short to be noticed.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// How far the session is.
+/// The phase of the session.
 ///
 /// ```text
 ///   Talking ── end of the input ──► Draining ── enough messages, or none for long enough ──► Closing
@@ -41,14 +41,14 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 enum Phase {
     /// Input may come.
     Talking,
-    /// Replies may come to the messages that were sent. It counts from when something was heard last.
+    /// Waiting for replies to the messages that were sent, since `heard`, when something came last.
     Draining { sent: u64, heard: Instant },
-    /// The closing handshake was started from here. With an `end` all that was asked for has come, and it is waited for no
-    /// longer than that.
+    /// The closing handshake was started by this side. With an `end`, everything asked for has come, and the connection
+    /// is waited for until then at most.
     Closing { end: Option<Instant> },
 }
 
-/// A connection, and somebody or something that uses it.
+/// A connection, and the person or program that uses it.
 pub(crate) struct Session<'a> {
     args: &'a Args,
     handle: Handle,
@@ -57,13 +57,13 @@ pub(crate) struct Session<'a> {
     screen: Screen,
     pings: Pings,
     phase: Phase,
-    /// How many messages came.
+    /// The number of messages received.
     received: u64,
-    /// How many of them came when the server had read the first line, and may be replies. `None` until then.
+    /// The number of them that came after the server had read the first line, and so may be replies. `None` until then.
     replies: Option<u64>,
-    /// Whether the user wants to stop: then a slow reader of the output is not waited for.
+    /// Whether the user wants to stop. Then a slow reader of the output is not waited for.
     is_stopped: bool,
-    /// How many bytes of messages came for which there was no room after that.
+    /// The number of bytes of messages for which there was no room after that.
     dropped: usize,
     /// The close code that the user asked for.
     asked: Option<CloseCode>,
@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Goes on until the connection has ended and all is written.
+    /// Runs until the connection has ended and all is written.
     pub(crate) async fn run(mut self) -> Exit {
         loop {
             if let Some(exit) = self.turn().await {
@@ -105,9 +105,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Does something about the next event. An exit means that the connection is over.
+    /// Handles the next event. Returns an exit code once the connection is over.
     async fn turn(&mut self) -> Option<Exit> {
-        // These have their turn also while event comes after event.
+        // Signals get their turn even if one event follows another.
         if let Ok(stop) = self.stops.try_recv() {
             return self.stop(stop);
         }
@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
                 }
                 None
             }
-            // The connection's end is an event, so there is one unless its task died.
+            // The end of the connection is an event. Without it the queue ends only if the connection's task has died.
             event = self.events.next(), if takes_events => event.map_or(Some(Exit::OtherCode), |event| self.handle(event)),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.meet_deadline(),
         }
@@ -153,21 +153,23 @@ impl<'a> Session<'a> {
                 self.close(CloseCode::NORMAL);
             }
             Event::PingDue => {
-                // Where there is no room for a ping the connection is not idle, and where it is not open it will end.
+                // If there is no room for a ping, the connection is not idle. If the connection is not open, it will
+                // end soon.
                 let _ = self.pings.send(&self.handle, None);
             }
         }
         None
     }
 
-    /// Waits until all is written, and the prompt is gone. A reader that stalls does not keep a user from stopping.
+    /// Waits until all is written and the prompt is removed. If the reader of the output stalls, the user can still
+    /// stop the program.
     async fn finish(mut self, exit: Exit) -> Exit {
         let mut limit = match exit {
             Exit::Interrupted => Some(Instant::now() + AT_ONCE),
             _ if self.is_stopped => Some(Instant::now() + GRACE),
             _ => None,
         };
-        // Where the prompt is, Ctrl-C is a key, and the prompt's end sends itself the signal.
+        // At a prompt Ctrl-C is a key, and ending the prompt sends the signal to this program itself.
         let is_interactive = self.screen.is_interactive();
         let result = {
             let end = self.screen.end();
@@ -193,12 +195,12 @@ impl<'a> Session<'a> {
         self.screen.restore_terminal();
         let lost = self.dropped + self.screen.unwritten();
         if lost > 0 {
-            complain_briefly(format!("{lost} bytes of what came were not written: nobody read the output"));
+            complain_briefly(format!("{lost} bytes of received messages were not written: nobody read the output"));
         }
         if result.is_none() { Exit::Interrupted } else { exit }
     }
 
-    /// Nobody reads what is written: there is nothing left to do, and nobody to tell.
+    /// Nobody reads the output: nothing is left to do.
     fn exit_without_output(error: &io::Error) -> Exit {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Exit::Normal;
@@ -208,7 +210,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The server's events.
+/// Handling the server's events.
 impl Session<'_> {
     fn greet(&mut self, handshake: &Handshake) {
         if self.args.verbose {
@@ -281,7 +283,7 @@ impl Session<'_> {
         } || self.args.one && self.received > 0;
         let exit = if is_as_wished { Exit::Normal } else { Exit::of_closed(closed) };
         match &closed.cause {
-            // The user knows.
+            // The user did it.
             Cause::Terminated => {}
             _ if self.args.one && self.received == 0 && exit == Exit::Normal && !self.is_stopped => {
                 self.complain_of_none(&format!(": closed: {}", wording_of_end(closed)));
@@ -300,7 +302,7 @@ impl Session<'_> {
     }
 }
 
-/// The user's commands.
+/// Handling the user's commands.
 impl Session<'_> {
     fn obey(&mut self, command: Command) {
         let sent = match command {
@@ -314,16 +316,16 @@ impl Session<'_> {
             Command::Help => return self.screen.note(HELP),
         };
         match sent {
-            // The connection's end explains itself.
+            // The end of the connection is reported by itself.
             Ok(()) | Err(SendError::NotOpen(_)) => {}
             Err(SendError::Full { buffered }) => self.screen.complain(&format!(
-                "not sent: the server reads too slowly, and {buffered} bytes wait for it already; try again later"
+                "not sent: the server reads too slowly, and {buffered} bytes are waiting for it already; try again later"
             )),
             Err(error) => self.screen.complain(&wording(&error)),
         }
     }
 
-    /// A signal came, or Ctrl-C.
+    /// Handles a signal, or Ctrl-C.
     fn stop(&mut self, stop: Signal) -> Option<Exit> {
         if matches!(self.phase, Phase::Closing { .. }) {
             self.handle.terminate();
@@ -338,7 +340,7 @@ impl Session<'_> {
         None
     }
 
-    /// The input has ended, or a message came since.
+    /// Called when the input has ended, and at each message after that.
     fn drain(&mut self, sent: u64) {
         if matches!(self.phase, Phase::Closing { .. }) {
             return;
@@ -348,13 +350,13 @@ impl Session<'_> {
             if time.is_zero() {
                 self.close(CloseCode::NORMAL);
             } else if sent > 0 && self.replies.is_some_and(|replies| replies >= sent) {
-                // Where nothing was sent there is no number of replies to expect.
+                // If nothing was sent, there is no number of replies to wait for.
                 self.close_with_all(CloseCode::NORMAL);
             }
         }
     }
 
-    /// Until when to wait, for replies or for the end.
+    /// The time until which to wait, for replies or for the end.
     fn deadline(&self) -> Option<Instant> {
         match (&self.phase, self.args.wait()) {
             (Phase::Draining { heard, .. }, Wait::AtMost(time)) => Some(*heard + time),
@@ -363,15 +365,15 @@ impl Session<'_> {
         }
     }
 
-    /// It has been waited for long enough.
+    /// Called when that time has come.
     fn meet_deadline(&mut self) -> Option<Exit> {
         match &mut self.phase {
-            // The server cannot answer what it has not got yet, and what it answered may wait for a slow output.
+            // The server cannot answer messages that it has not got yet, and its answers may wait for a slow output.
             Phase::Draining { heard, .. } if self.handle.buffered_amount() > 0 || !self.screen.has_room() => {
                 *heard = Instant::now();
             }
             Phase::Closing { .. } => {
-                self.mention("the server is not done with the closing handshake, which is not waited for");
+                self.mention("the server has not finished the closing handshake, which is not waited for");
                 self.handle.terminate();
                 return Some(self.exit.unwrap_or(Exit::Normal));
             }
@@ -392,20 +394,20 @@ impl Session<'_> {
         let _ = self.handle.close(code, "");
     }
 
-    /// The same where nothing is left to wait for but the server's courtesy.
+    /// The same if nothing is left to wait for but the server's close frame.
     fn close_with_all(&mut self, code: CloseCode) {
         self.close(code);
         self.phase = Phase::Closing { end: Some(Instant::now() + GRACE.min(self.args.close_timeout)) };
     }
 
-    /// Nothing can be written any more, so there is nothing left to do.
+    /// Nothing can be written any more, so nothing is left to do.
     fn lose_output(&mut self, error: &io::Error) {
         self.screen.turn_off();
         self.exit = Some(Self::exit_without_output(error));
         self.close_with_all(CloseCode::GOING_AWAY);
     }
 
-    /// The message of --one did not come.
+    /// Reports that the message for --one did not come.
     fn complain_of_none(&mut self, why: &str) {
         if self.exit.is_none() {
             self.screen.complain(&format!("no message came (--one){why}"));
@@ -413,7 +415,7 @@ impl Session<'_> {
         }
     }
 
-    /// Says what only the curious want to know.
+    /// Shows a note that is only of interest with -v.
     fn mention(&mut self, what: &str) {
         if self.args.verbose {
             self.screen.note(what);
@@ -421,12 +423,12 @@ impl Session<'_> {
     }
 }
 
-/// Prints an error, unless that takes long: the reader of stderr may have stalled too.
+/// Prints an error, but does not wait long: the reader of stderr may be stalled too.
 fn complain_briefly(what: String) {
     let (tell, told) = channel();
     thread::spawn(move || {
         complain(&what);
-        // Nobody waits for it if it took long.
+        // If it took long, nobody receives it.
         let _ = tell.send(());
     });
     let _ = told.recv_timeout(AT_ONCE);

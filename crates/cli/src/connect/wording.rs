@@ -1,10 +1,10 @@
-//! The library's words with this program's options in them, where the library names its settings.
+//! Texts of the library, with the names of its settings replaced by this program's options.
 
 use ropeway::{Cause, Closed};
 
 use super::render::escaped_line;
 
-/// The library's settings, and what they are called here.
+/// The library's settings, and the options for them.
 const OPTIONS: [(&str, &str); 8] = [
     ("the client's limit for header lines", "--max-headers"),
     ("the client's limit for heads", "--max-head"),
@@ -16,7 +16,8 @@ const OPTIONS: [(&str, &str); 8] = [
     ("`close_timeout`", "--close-timeout"),
 ];
 
-/// The text of an error or a close of the library, for a terminal. Some of it is a server's, such as the reason of a close.
+/// The text of an error or a close of the library, for a terminal. Some of it comes from a server, such as the reason
+/// of a close.
 pub(crate) fn wording(what: &impl ToString) -> String {
     let mut text = escaped_line(&what.to_string());
     for (setting, option) in OPTIONS {
@@ -25,7 +26,7 @@ pub(crate) fn wording(what: &impl ToString) -> String {
     text
 }
 
-/// How a connection ended, with the error of a transport that broke.
+/// The text for the end of a connection, with the error if the transport broke.
 pub(crate) fn wording_of_end(closed: &Closed) -> String {
     match &closed.cause {
         Cause::Broken(broken) => format!("{}: {}", wording(closed), broken.error()),

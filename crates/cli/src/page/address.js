@@ -3,13 +3,13 @@
 const home = (location.protocol === 'https:' ? 'wss://' : 'ws://') + (location.host || '127.0.0.1:8005');
 const chips = [...document.querySelectorAll('[name=path]')];
 
-/* The URL in the field, or null if it is none. A missing scheme is ws:, http: is read as ws:. */
+/* The URL in the field, or null if it is not valid. A missing scheme means ws:, and so does http:. */
 function readAddress() {
   const typed = $('url').value.trim().replace(/^http/i, 'ws');
   try { return new URL(/^wss?:\/\//i.test(typed) ? typed : 'ws://' + typed); } catch { return null; }
 }
 
-/* The URL to dial: on /chat the name is its query. */
+/* The URL to dial. On /chat its query has the name. */
 function dialAddress() {
   const address = readAddress();
   const name = $('name').value.trim();
@@ -17,7 +17,7 @@ function dialAddress() {
   return address;
 }
 
-/* A link is `#/chat` for a path here, or `#wss://host/path` for somewhere else. None but a chat here connects by itself: `start`. */
+/* A link is `#/chat` for a path here, or `#wss://host/path` for somewhere else. Only a link to a chat here connects by itself, see `start`. */
 function readHash() {
   const hash = location.hash.slice(1);
   $('url').value = /^wss?:\/\//i.test(hash) ? hash : home + (hash.startsWith('/') ? hash : '/echo');

@@ -1,4 +1,4 @@
-/* ---- connection: one line at a time, its ready state always the socket's own ---- */
+/* ---- connection: one at a time (a "line"); the ready state is always read from the socket ---- */
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const ECHOES = ['/', '/echo', '/deflate'];
@@ -24,7 +24,7 @@ function connect(again = null) {
     $('url').setAttribute('aria-invalid', 'true');
     return add({ dir: 'sys', type: 'error', title: 'Not connected', text: lesson(error), bad: true });
   }
-  // Messages that were written for another address are the user's to send to this one.
+  // Messages that wait for another address are not sent here: the user decides about them.
   if (waiting.some(({ href }) => href !== address.href)) takeBack();
   const mode = ECHOES.includes(address.pathname) ? 'echo' : address.pathname === '/chat' ? 'chat' : 'plain';
   const mine = line = { socket, address, mode, since: now(), opened: 0, again: Boolean(again), left: false, sent: [] };
@@ -32,7 +32,7 @@ function connect(again = null) {
   socket.addEventListener('open', () => opened(mine));
   socket.addEventListener('message', (event) => received(mine, event.data));
   socket.addEventListener('close', (event) => closed(mine, event));
-  // The error event carries nothing by design; the close event that follows says all there is.
+  // The error event has no details, by design. The close event that follows has all there is.
   if (!again) add({ dir: 'sys', type: 'connecting', text: `Connecting to ${address.href}` });
   if (mode === 'chat') $('raw').hidden = false;
   showState();
@@ -66,7 +66,7 @@ function closed(mine, { code, reason, wasClean }) {
   unheard(mine);
   if (mine.opened && now() - mine.opened > STEADY) tries = 0;
   const [name, meaning, link] = explain(code, mine);
-  // The same explanation with each try would hide what was said before.
+  // Repeating the explanation with each try would push older entries out of sight.
   const told = mine.again && !mine.opened;
   const text = told ? `Try ${tries} of ${MOST_TRIES}.` : meaning;
   add({ dir: 'sys', type: 'close', code, reason, wasClean, title: `Closed ${code} · ${name}`, text, link: told ? undefined : link, bad: ![1000, 1001, 1005].includes(code) && code < 3000 });
@@ -76,19 +76,19 @@ function closed(mine, { code, reason, wasClean }) {
   showState();
 }
 
-/* What the browser says of its own refusal, without the name of the method. */
+/* The text of an error that the browser throws, without the name of the method. */
 const lesson = (error) => error.message.replace(/^Failed to .*?'WebSocket': /, '');
 
 const CODES = {
   1000: ['normal closure', 'Both sides were done and said goodbye.'],
   1001: ['going away', 'The server is shutting down, or the page was left.'],
   1002: ['protocol error', 'One side received something that WebSocket does not allow.'],
-  1003: ['unsupported data', 'A kind of message came that the other side does not take, such as binary for text.'],
-  1005: ['no status', 'The closing handshake was complete; its frame gave no code.'],
+  1003: ['unsupported data', 'One side got a kind of message that it does not accept, such as binary instead of text.'],
+  1005: ['no status', 'The closing handshake was complete; the close frame had no code.'],
   1006: ['abnormal closure', 'The connection broke without a closing handshake.'],
   1007: ['invalid payload', 'A message did not fit its type, such as text that is not UTF-8.'],
   1008: ['policy violation', 'A message broke a rule of the other side.'],
-  1009: ['message too big', 'A message was larger than the other side takes.'],
+  1009: ['message too big', 'A message was larger than the other side accepts.'],
   1010: ['missing extension', 'The server did not agree to an extension that the client needs.'],
   1011: ['internal error', 'The server met a condition that it did not expect.'],
   1012: ['service restart', 'The server is restarting. Connect again in a moment.'],
@@ -97,14 +97,14 @@ const CODES = {
   1015: ['TLS failure', 'The TLS handshake failed, for instance over a certificate.'],
 };
 
-/* The name of a close code, what it means, and where to go for help. */
+/* The name of a close code, its meaning, and where to find help. */
 function explain(code, { opened, address }) {
   if (code === 1006 && !opened) {
-    if (address.protocol === 'ws:') return ['never opened', 'Nothing listens there, the handshake was refused, or that port speaks TLS: then it is wss:// and not ws://. Browsers do not tell a page which; their console does.'];
+    if (address.protocol === 'ws:') return ['never opened', 'Nothing listens there, the handshake was refused, or the port speaks TLS and needs wss:// instead of ws://. Browsers do not tell a page which of these it was, but their console may.'];
     const site = `https://${address.host}/`;
     return ['never opened', 'Nothing listens there, the handshake was refused, or this browser does not trust the server’s certificate. If the certificate is your own, open the server’s address in a tab, accept the certificate there, and connect again:', site];
   }
-  if (code >= 4000) return ['private code', 'What it means is between this server and its clients.'];
+  if (code >= 4000) return ['private code', 'This server and its clients have agreed on its meaning.'];
   if (code >= 3000) return ['registered code', 'A library or framework registered it with IANA.'];
   return CODES[code] ?? ['unknown code', 'No specification defines it.'];
 }

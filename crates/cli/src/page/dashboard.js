@@ -22,10 +22,10 @@ function paintCounters() {
   [$('buffered').textContent, $('buffered-unit').textContent] = size(buffered).split(' ');
   [$('rtt').textContent, $('rtt-unit').textContent] = lastRtt === null ? ['–', ''] : duration(lastRtt).split(' ');
   document.title = unread ? `(${unread}) ropeway` : 'ropeway';
-  if (buffered) schedule(); // it drains without an event
+  if (buffered) schedule(); // no event tells that it shrinks
 }
 
-// In little room it would open below the edge.
+// In a small window it would open below the edge.
 const more = document.querySelector('details');
 more.addEventListener('toggle', () => { if (more.open) more.scrollIntoView({ block: 'nearest' }); });
 

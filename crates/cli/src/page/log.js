@@ -2,7 +2,7 @@
 
 const MAX_RECORDS = 1000;
 const MAX_BYTES = 64 << 20;
-const MAX_SHOWN = 8192; // characters of one message on the page before "Show all" is asked for
+const MAX_SHOWN = 8192; // longest part of a message on the page, in characters, until "Show all" is pressed
 const totals = { in: [0, 0], out: [0, 0] };
 let records = [];
 let held = 0;   // bytes of all records
@@ -10,7 +10,7 @@ let serial = 0; // number of the newest record
 let lastRtt = null;
 let unread = 0;
 
-/* Text or bytes as the fields of a record. */
+/* The fields of a record for text or bytes. */
 function content(payload) {
   if (typeof payload === 'string') return { type: 'text', text: payload, size: utf8.encode(payload).length };
   const bytes = new Uint8Array(payload);
@@ -20,16 +20,16 @@ function content(payload) {
 function received(mine, payload) {
   const record = { dir: 'in', at: now(), ...content(payload) };
   const { sent } = mine;
-  let asked; // the message of ours that this one answers
+  let asked; // the message of ours that this message answers
   if (mine.mode === 'echo') {
-    // Echoes come back in order, so only the oldest unanswered message can be the one.
+    // Echoes come back in order, so this can only answer the oldest unanswered message.
     if (['type', 'size', 'text'].every((field) => sent[0]?.[field] === record[field])) asked = sent.shift();
   } else if (mine.mode === 'chat' && record.type === 'text') {
-    // The first thing that is heard is one's name: the server has another if this one was taken.
+    // The server's first message has this visitor's name. It is another one if the chosen name was taken.
     mine.me ??= /^\* You are ([^:\n]+)$/.exec(record.text)?.[1];
     const [, who, said] = /^(?!\* )([^:\n]{1,80}): ([^]*)$/.exec(record.text.replaceAll('\n  | ', '\n')) ?? [];
     let own = sent.findIndex((record) => who && record.text?.trim() === said.trim());
-    // They come back in order, but not always as they were sent: the server shows hidden characters as numbers.
+    // They come back in order, but may be changed: the server replaces hidden characters by their numbers.
     if (mine.me) own = who === mine.me ? Math.max(own, 0) : -1;
     record.chat = { who, said, mine: own >= 0 };
     asked = sent.splice(0, own + 1).pop();
@@ -43,7 +43,7 @@ function add(record) {
   record.at ??= now();
   record.size ??= 0;
   record.n = ++serial;
-  record.own = record.dir === 'out' && line.mode === 'chat'; // a chat shows it when the server says it
+  record.own = record.dir === 'out' && line.mode === 'chat'; // a chat shows it only when the server sends it back
   if (record.dir !== 'sys') {
     totals[record.dir][0]++;
     totals[record.dir][1] += record.size;
@@ -67,7 +67,7 @@ function hexOf(bytes, between) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(between);
 }
 
-/* Offset, bytes, and what of them is printable ASCII. */
+/* A hex dump: offset, bytes, and the printable ASCII among them. */
 function hexDump(bytes) {
   const width = $('scroll').clientWidth < 700 ? 8 : 16;
   const rows = [];

@@ -4,27 +4,27 @@ const MAX_BURST = 100_000;
 const MAX_PAST = 200;
 const past = [];         // messages to recall
 let recalled = 0;        // index into `past`; its length when nothing is recalled
-let counter = 0;         // what {n} stands for
+let counter = 0;         // the number that replaces {n}
 let repeating = null;
 
-/* What the box holds as a payload: a string, or bytes if it is hex; null after telling what is wrong. */
+/* The payload in the box: a string, or bytes if hex is chosen. If it is not valid, shows why and returns null. */
 function compose() {
   const written = $('message').value.replaceAll('{n}', () => String(++counter));
   hint('');
   if (!$('hex').checked) return written;
   const digits = written.replace(/0x|[\s,:]/gi, '');
   if (/[^0-9a-f]/i.test(digits)) return hint('Hex takes the digits 0–9 and a–f only.');
-  if (digits.length % 2) return hint('Hex takes two digits a byte; one is missing.');
+  if (digits.length % 2) return hint('Hex needs two digits for each byte; one is missing.');
   return Uint8Array.from(digits.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
-/* Sends on the open line, or keeps it until one is; null if neither can be. `written` is what the box said. */
+/* Sends on the open line, or keeps the payload until a line is open. Returns null if neither is possible. `written` is the text of the box. */
 function dispatch(payload, written) {
   if (ready() === 'OPEN') return transmit(payload);
-  if (ready() === 'CLOSING') return hint('The line is closing; nothing can be sent on it any more.');
+  if (ready() === 'CLOSING') return hint('The connection is closing; nothing can be sent on it any more.');
   const address = ready() === 'CONNECTING' ? line.address : dialAddress();
   if (keep(payload, written, address) === null) return null;
-  // While tries go on, one message more is no reason to try sooner.
+  // While tries go on, another message does not make the next try earlier.
   if (ready() === 'CLOSED' && !(next && next.address.href === address?.href)) connect();
 }
 
@@ -34,7 +34,7 @@ function transmit(payload) {
   socket.send(payload);
   add(record);
   if (mode !== 'plain') sent.push(record);
-  if (sent.length > MAX_BURST) sent.shift(); // nobody answers here
+  if (sent.length > MAX_BURST) sent.shift(); // for a server that does not answer
 }
 
 function sendBox() {
@@ -77,7 +77,7 @@ async function burst() {
   counter = 0;
   for (let left = Math.min(MAX_BURST, Number($('burst-n').value)); left > 0;) {
     for (let slice = Math.min(left, 250); slice > 0; slice--, left--) {
-      if (ready() !== 'OPEN') return hint('A burst needs an open line.');
+      if (ready() !== 'OPEN') return hint('A burst needs an open connection.');
       const payload = compose();
       if (payload === null) return;
       transmit(payload);
@@ -105,7 +105,7 @@ $('auto-toggle').addEventListener('click', () => {
   $('auto-toggle').setAttribute('aria-expanded', String(!$('auto').hidden));
   $('auto').scrollIntoView({ block: 'nearest' });
 });
-// A hint is about what was just done; with the next thing it is gone.
+// A hint is about the last action, so the next action removes it.
 for (const type of ['input', 'change', 'click']) addEventListener(type, () => hint(''), true);
 document.addEventListener('change', (event) => {
   if (event.target.name === 'kind') $('message').placeholder = $('hex').checked ? 'Bytes, such as 48 65 6c 6c 6f' : 'Message';

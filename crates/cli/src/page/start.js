@@ -2,9 +2,9 @@
 /* ---- start ---- */
 
 const NAMES = ['Ada', 'Grace', 'Hedy', 'Radia', 'Alan', 'Edsger', 'Barbara', 'Vint', 'Frances', 'Tim', 'Karen', 'Ken', 'Lynn', 'Niklaus', 'Sophie', 'Donald'];
-const LISTENS = ['/chat', '/broadcast']; // where one hears others without having said anything
+const LISTENS = ['/chat', '/broadcast']; // paths where a visitor gets messages without sending any
 
-/* Tabs of one browser take the names in turn, and each keeps its own. */
+/* Each tab of a browser takes the next name, and keeps it. */
 function pickName() {
   const any = Math.floor(Math.random() * NAMES.length);
   try {
@@ -13,7 +13,7 @@ function pickName() {
     if (mine === NAMES[turn]) localStorage.setItem('ropeway-turn', turn);
     sessionStorage.setItem('ropeway-name', mine);
     return mine;
-  } catch { // no storage for this page
+  } catch { // this page has no storage
     return NAMES[any];
   }
 }
@@ -22,9 +22,9 @@ $('name').value = pickName();
 $('name').addEventListener('change', () => {
   try { sessionStorage.setItem('ropeway-name', $('name').value); } catch { /* it lasts until the page is left */ }
 });
-// A second tab to talk to is of use if this one hears it.
+// A link to a second tab is useful only where this tab gets its messages.
 $('second').addEventListener('click', () => { if (ready() === 'CLOSED') connect(); });
 readHash();
 paintCounters();
-// A link to a chat here is an invitation; anywhere else nothing is dialled before the user says so.
+// A link to a chat on this server connects at once. Any other address is dialled only when the user asks for it.
 if (location.hash && LISTENS.some((path) => readAddress()?.href === home + path)) connect();

@@ -5,9 +5,9 @@ let due = false;
 let flood = false;
 let paused = false;
 let following = true;
-let scrolled = 0; // where the list was last
+let scrolled = 0; // the last scroll position of the list
 
-/* At the next frame; by a timer in a flood, and while the page is hidden and gets no frames. */
+/* Paints at the next frame. In a flood, and while the page is hidden and gets no frames, a timer is used. */
 function schedule() {
   if (due) return;
   due = true;
@@ -43,7 +43,7 @@ function paint() {
   $('latest').hidden = following;
 }
 
-/* The first entry in sight of those that stay, and where it is: what somebody reads does not move as older entries go. */
+/* The first visible entry of those that stay, and its position. It is kept in place while older entries are removed, so that reading is not disturbed. */
 function readingAt(first) {
   const edge = $('scroll').getBoundingClientRect().top;
   if (!($('log').firstChild?.record.n < first)) return null;
@@ -54,7 +54,7 @@ function readingAt(first) {
   return null;
 }
 
-/* How many entries the filter lets through. */
+/* Shows how many entries the filter lets through. */
 function showFound() {
   const needle = $('filter').value.trim();
   const all = $('log').children;
@@ -65,7 +65,7 @@ function showFound() {
   $('unmatched-text').textContent = `None of ${of} ${all.length === 1 ? 'entry' : 'entries'} has “${needle}”.`;
 }
 
-// The composer grows, and entries turn out taller than was guessed: the last line must stay in sight.
+// The composer may grow, and entries may be taller than was estimated. The last line must stay in sight.
 const resized = new ResizeObserver(schedule);
 resized.observe($('scroll'));
 resized.observe($('log'));
@@ -112,7 +112,7 @@ function entry(record) {
   return item;
 }
 
-/* The classes of an entry: what it is, and in a chat whether it shows as a bubble, an aside, or a plain line. */
+/* Sets the classes of an entry: its kind, and in a chat whether it is shown as a bubble, an aside, or a plain line. */
 function dress(item) {
   const { dir, type, size, bad, own, chat } = item.record;
   const bubbles = $('raw').ariaPressed !== 'true';
@@ -121,7 +121,7 @@ function dress(item) {
   item.className = classes.filter(Boolean).join(' ');
 }
 
-/* Shows the messages of a chat that ended before the server repeated them: they were sent, and perhaps not heard. */
+/* Shows the messages of a chat that the server did not send back before it ended: perhaps nobody got them. */
 function unheard({ mode, sent }) {
   if (mode !== 'chat') return;
   for (const record of sent.splice(0)) record.own = false;
@@ -139,7 +139,7 @@ function fill(record, text, meta) {
   if (json) meta.append(pressable(make('button', '', 'JSON'), (on) => { text.textContent = on ? JSON.stringify(json, null, 2) : record.text; }));
 }
 
-/* Makes a button one that stays down; `act` is told whether it is. */
+/* Makes a button that stays pressed. `act` gets whether it is pressed. */
 function pressable(button, act) {
   button.type = 'button';
   button.ariaPressed = 'false';
@@ -161,7 +161,7 @@ function matches(record) {
   return hay.toLowerCase().includes(needle);
 }
 
-/* The same name always has the same colour, readable on both grounds. */
+/* The colour for a name: always the same one, and readable on both backgrounds. */
 function shade(name) {
   let hash = 7;
   for (const char of name) hash = (hash * 31 + char.codePointAt(0)) % 360;
@@ -210,8 +210,8 @@ $('copy').addEventListener('click', async () => {
     await navigator.clipboard.writeText(ndjson());
     $('copy').lastElementChild.textContent = 'Copied';
     setTimeout(() => { $('copy').lastElementChild.textContent = 'Copy'; }, 1200);
-  } catch { // over plain http, elsewhere than localhost, a page has no clipboard
-    hint('This browser gives the page no clipboard; Save works.');
+  } catch { // over plain http a page has no clipboard, except on localhost
+    hint('This browser does not give the page a clipboard. Use Save instead.');
   }
 });
 $('save').addEventListener('click', () => {

@@ -1,4 +1,4 @@
-//! Each message goes to everyone at the path, the sender too. A client that reads too slowly for it is closed with 1013.
+//! Sends each message to everyone at the path, the sender included. A client that reads too slowly is closed with 1013.
 
 use ropeway::{Connection, Handler, Handshake, MessageRef, Topic};
 
@@ -15,7 +15,7 @@ impl Handler for Broadcast {
     }
 
     fn on_message(&self, _ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
-        // It finds room: a client that is ahead of the others is not read from.
+        // There is room for it: a client that is ahead of the others is not read from.
         let _ = self.everyone.publish(message);
     }
 }

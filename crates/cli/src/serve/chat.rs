@@ -1,9 +1,9 @@
-//! Each message goes to everyone at the path, with its sender's name; a notice tells of guests that come and go.
-//! Names are [`guests`](super::guests)', and the time to tell is [`notices`](super::notices)'.
+//! Sends each message to everyone at the path, with its sender's name. Notices tell of guests that come and go. The
+//! names are made by [`guests`](super::guests), the notices by [`notices`](super::notices).
 //!
-//! A line of text is a notice if it begins with `* `, one that goes on if it begins with a blank, and else the beginning of a
-//! message, which is the name up to the first colon. No guest can write another's: names have no colon and no blank in front,
-//! and a line break in a text is followed by [`FURTHER`], or shown as a number.
+//! A line that begins with `* ` is a notice. A line that begins with a blank continues the one before. Any other line
+//! begins a message, with the name up to the first colon. No guest can imitate another: names have no colon, and no
+//! blank in front. A line break in a text is followed by [`FURTHER`], or shown as a number.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::guests::Guests;
 use super::notices::{Notices, Tell};
 use crate::visible::escaped;
 
-/// The beginning of each line of a message but the first.
+/// The beginning of each line of a message except the first.
 const FURTHER: &str = "\n  | ";
 
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Handler for Chat {
     fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> String {
         let mut door = self.room.door();
         let name = door.guests.admit(handshake.uri().query());
-        // It fails once the connection closes, and then nobody waits for it.
+        // This fails once the connection closes, and then nobody waits for it.
         let _ = ws.send(format!("* You are {name}"));
         ws.subscribe(&self.room.everyone);
         let here = door.guests.len();
@@ -70,7 +70,7 @@ impl Room {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Called with the door locked, so that notices are in the order of what they tell.
+    /// The caller holds the lock of the guests, so that notices are sent in the order of what happened.
     fn tell(self: &Arc<Self>, tell: Tell) {
         match tell {
             Tell::Now(notices) => {
@@ -87,7 +87,7 @@ impl Room {
                     let tell = door.notices.due(here, Instant::now());
                     room.tell(tell);
                 };
-                // Outside a runtime there is nobody left to tell.
+                // Outside of a runtime there is nobody left to tell.
                 if let Ok(runtime) = Handle::try_current() {
                     runtime.spawn(later);
                 }
@@ -97,9 +97,9 @@ impl Room {
     }
 }
 
-/// A guest's text as the others see it: nothing in it changes how what stands around it is read.
+/// A guest's text as the others see it. Nothing in it can change the meaning of the text around it.
 fn said(text: &str) -> String {
-    // Windows ends its lines with \r\n.
+    // Windows ends lines with \r\n.
     let text = text.replace("\r\n", "\n");
     escaped(&text).replace('\n', FURTHER)
 }

@@ -1,4 +1,4 @@
-//! Each message is answered with itself.
+//! Answers each message with the same message.
 
 use ropeway::{Connection, Handler, Handshake, MessageRef};
 
@@ -10,7 +10,7 @@ impl Handler for Echo {
     fn on_open(&self, _ws: &mut Connection<'_>, _handshake: Handshake) {}
 
     fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
-        // It fails once the connection closes, and then nobody waits for it.
+        // This fails once the connection closes, and then nobody waits for it.
         let _ = ws.send(message);
     }
 }

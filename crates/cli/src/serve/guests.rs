@@ -1,4 +1,5 @@
-//! The names of a chat's guests: each is one line, one guest's, and cannot pass for a message or a notice.
+//! The names of a chat's guests. Each is on one line, belongs to one guest, and cannot be mistaken for a message or a
+//! notice.
 
 use std::collections::HashSet;
 
@@ -6,27 +7,28 @@ use unicode_security::skeleton;
 
 use crate::visible::is_hidden;
 
-/// The most characters of a name that are taken.
+/// The most characters of a name that are used.
 const LONGEST_NAME: usize = 32;
 
-/// The names that are taken.
+/// The names that are in use.
 #[derive(Default)]
 pub(super) struct Guests {
-    /// Each as [`looks`] has it, so that a name is also taken if another only looks like it.
+    /// The names in the form that [`looks`] returns, so that a name is also refused if it only looks like another.
     taken: HashSet<String>,
     /// The last number that was given to a guest.
     numbered: u64,
 }
 
 impl Guests {
-    /// Gives a guest the name that the query asks for. It gets a number if it is another's, and is `Guest` with a number if none
-    /// is asked for.
+    /// Gives a guest the name that the query asks for. If another guest has it, a number is added. If the query has no
+    /// name, it is `Guest` with a number.
     pub(super) fn admit(&mut self, query: Option<&str>) -> String {
         if let Some(asked) = query.and_then(name) {
             if self.take(&asked) {
                 return asked;
             }
-            // The first numbers are tried in turn. A crowd of one name gets the numbers of guests, so that each costs the same.
+            // The first numbers are tried in turn. If many guests want the same name, the next ones get the number of
+            // their visit, so that the cost for each stays the same.
             for number in 2..10 {
                 let numbered = format!("{asked} {number}");
                 if self.take(&numbered) {
@@ -62,8 +64,8 @@ impl Guests {
     }
 }
 
-/// The looks of a name, by Unicode Technical Standard 39: the same for names that look alike, whichever letters they are
-/// written with, and for large and small ones.
+/// The look of a name, by Unicode Technical Standard 39. It is the same for names that look alike, in whichever letters
+/// and case they are written.
 fn looks(name: &str) -> String {
     skeleton(name).collect::<String>().to_lowercase()
 }
@@ -78,8 +80,8 @@ fn name(query: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// The character, or a blank if it looks like a blank or like one of those that make a message (`Ada: hi`) or a notice
-/// (`* Ada left`).
+/// The character itself, or a blank if it looks like a blank or like a character that marks a message (`Ada: hi`) or a
+/// notice (`* Ada left`).
 fn plain(c: char) -> char {
     let shape: String = skeleton(c.encode_utf8(&mut [0; 4])).collect();
     if c == '\u{2800}' || shape.trim().is_empty() || shape.contains([':', '*']) { ' ' } else { c }
@@ -122,7 +124,8 @@ mod tests {
     fn a_name_is_one_guests() {
         let mut guests = Guests::default();
         assert_eq!(guests.admit(Some("name=Bob")), "Bob");
-        // As another; small; with a zero-width space; with a Cyrillic letter; with a digit; without its blank.
+        // The name itself; in small letters; with a zero-width space; with a Cyrillic letter; with a digit; without its
+        // blank.
         for (lookalike, named) in [
             ("Bob", "Bob 2"),
             ("bob", "bob 3"),

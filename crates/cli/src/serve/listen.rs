@@ -1,9 +1,9 @@
-//! The address that a server listens on, as it is given.
+//! The address to listen on: parsed, and bound.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
-/// An address and a port. The address may be a name, which is looked up when it is bound.
+/// Parses an address and a port. The address may be a name, which is looked up when it is bound.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let (example, port) = match text.strip_prefix(':').unwrap_or(text) {
         port if port.parse::<u16>().is_ok() => (true, port),
@@ -20,15 +20,15 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     }
     let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("there is no port; {wanted}"))?;
     if port.parse::<u16>().is_err() {
-        return Err(format!("{port:?} is no port, which is a number from 0 to 65535; {wanted}"));
+        return Err(format!("{port:?} is not a port, which is a number from 0 to 65535; {wanted}"));
     }
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-        return Err(format!("an IPv6 address stands in brackets; {wanted}"));
+        return Err(format!("an IPv6 address is written in brackets; {wanted}"));
     }
     Ok(text.to_owned())
 }
 
-/// Binds the first address that can be bound, ready for any runtime.
+/// Binds the first address that can be bound. The socket is ready for any runtime.
 pub(super) fn bind(address: &str) -> Result<(TcpListener, SocketAddr), String> {
     let bind = || -> io::Result<_> {
         let addrs: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
@@ -40,12 +40,12 @@ pub(super) fn bind(address: &str) -> Result<(TcpListener, SocketAddr), String> {
     bind().map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; another program listens there, and --listen takes another port, or 0 for a free one"
+                "; another program listens there: choose another port with --listen, or 0 for a free one"
             }
             io::ErrorKind::AddrNotAvailable => {
-                "; --listen takes an address of this machine, or 0.0.0.0 for all of them"
+                "; choose an address of this machine with --listen, or 0.0.0.0 for all of them"
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 are the administrator's",
+            io::ErrorKind::PermissionDenied => "; only an administrator may use ports below 1024",
             _ => "",
         };
         format!("cannot listen on {address}: {error}{advice}")
@@ -65,7 +65,7 @@ mod tests {
             ("8105", "127.0.0.1:8105"),
             (":8105", "127.0.0.1:8105"),
             ("localhost", "no port"),
-            ("localhost:http", "\"http\" is no port"),
+            ("localhost:http", "\"http\" is not a port"),
             ("::1:80", "in brackets"),
             ("ws://localhost:80", "a URL"),
         ] {

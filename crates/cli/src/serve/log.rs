@@ -1,5 +1,5 @@
-//! The log, on stderr: writing it keeps nobody waiting and ends nothing. Lines go to a thread that writes them; what it cannot write,
-//! and what there is no room for, is lost and counted.
+//! The log, on stderr. Logging never blocks and never ends the program: a thread writes the lines. Lines that it cannot
+//! write, and lines for which there is no room, are dropped and counted.
 
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,29 +9,29 @@ use std::time::{Duration, Instant};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-/// How many lines may wait to be written: about 2 MB of the longest that are usual.
+/// The most lines that may wait to be written: about 2 MB of the longest usual ones.
 const WAITING: usize = 4096;
 
-/// How long the last lines may take once the program is over.
+/// How long to wait for the last lines at the end of the program.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The log of the program, from now on.
+/// The log of the program.
 pub(super) struct Log {
     lines: NonBlocking,
     flushed: Receiver<()>,
-    /// Never dropped: it would complain on stdout where the last lines cannot be written.
+    /// Never dropped: if the last lines cannot be written, its `drop` would complain on stdout.
     _thread: std::mem::ManuallyDrop<WorkerGuard>,
 }
 
 impl Log {
     pub(super) fn start() -> Self {
         let lost = Arc::new(OnceLock::new());
-        // One place, as a thread that writes may say more than once that it is done.
+        // Room for one: the thread may report more than once that it is done.
         let (flush, flushed) = sync_channel(1);
         let writer = Writer { stderr: io::stderr(), lost: Arc::clone(&lost), unwritten: 0, told: 0, flush };
         let (lines, thread) =
             NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log").finish(writer);
-        // Nobody else sets it.
+        // Only this line sets it.
         let _ = lost.set(lines.error_counter());
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt()
@@ -39,17 +39,18 @@ impl Log {
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
             .with_writer(lines.clone())
-            // These would be written by `eprintln!`, which panics where nothing can be written.
+            // Internal errors would be written with `eprintln!`, which panics if nothing can be written.
             .log_internal_errors(false)
             .init();
         Self { lines, flushed, _thread: std::mem::ManuallyDrop::new(thread) }
     }
 
-    /// Waits until all lines are written, though not for long.
+    /// Waits until all lines are written, but not for long.
     pub(super) fn finish(mut self) {
         let start = Instant::now();
         while start.elapsed() < LAST {
-            // An empty line is none: the thread that writes it reports that it came so far. It is lost if there is no room for it.
+            // An empty line writes nothing. It only makes the thread report that it has come this far. It is dropped if
+            // there is no room.
             let _ = self.lines.write(&[]);
             if self.flushed.recv_timeout(LAST / 20).is_ok() {
                 return;
@@ -65,7 +66,7 @@ struct Writer {
     lost: Arc<OnceLock<ErrorCounter>>,
     /// The lines that could not be written.
     unwritten: usize,
-    /// How many of both the log has told of.
+    /// The number of dropped lines that the log has reported.
     told: usize,
     flush: SyncSender<()>,
 }
@@ -75,14 +76,14 @@ impl Write for Writer {
         self.write_all(line).map(|()| line.len())
     }
 
-    /// Writes a line. It does not fail: there is nobody to tell.
+    /// Writes a line. It never returns an error, since nobody could be told.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         let lost = self.unwritten + self.lost.get().map_or(0, ErrorCounter::dropped_lines);
         if lost > self.told && writeln!(self.stderr, "{} lines of this log were lost", lost - self.told).is_ok() {
             self.told = lost;
         }
         if line.is_empty() {
-            // Where it says so already nothing is missing.
+            // If a report is waiting already, this one is not needed.
             let _ = self.flush.try_send(());
         } else if self.stderr.write_all(line).is_err() {
             self.unwritten += 1;

@@ -1,5 +1,6 @@
-//! `ropeway serve`: a server to try things with. What happens at its paths is [`echo`]'s, [`broadcast`]'s and [`chat`]'s; what
-//! plain HTTP requests get is [`page`]'s, by which names pages may reach it is [`names`]', and its certificate is [`tls`]'s.
+//! `ropeway serve`: a server to try things with. Its paths are in [`echo`], [`broadcast`] and [`chat`]. [`page`]
+//! answers plain HTTP requests, [`names`] checks the name by which a page reached the server, and [`tls`] has its
+//! certificate.
 
 mod broadcast;
 mod chat;
@@ -36,13 +37,13 @@ use crate::style::complain;
 use log::Log;
 use names::Names;
 
-/// How long a thread may take to end that has nothing left to do but what blocks it.
+/// How long to wait for a thread whose connections are closed, if something blocks it.
 const ENDING: Duration = Duration::from_secs(1);
 
 /// Serve a page to try WebSockets with, and paths that echo, broadcast and chat
 ///
-/// GET / is the page. WebSockets: / and /echo answer each message with itself, /broadcast sends it to everyone there, /chat does
-/// so with names (?name=Ada), /deflate echoes with compression if the client offers it.
+/// GET / is the page. WebSockets: / and /echo answer each message with the same message. /broadcast sends it to
+/// everyone there. /chat does so with names (?name=Ada). /deflate echoes with compression, if the client offers it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one
@@ -53,7 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))]
     threads: NonZero<usize>,
 
-    /// Compression on all paths but /deflate, which always offers it: none, each message by itself, or with context takeover
+    /// Compression on all paths but /deflate, which always accepts it: none, each message by itself, or with context
+    /// takeover
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     deflate: Compression,
 
@@ -69,7 +71,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "allow_origin")]
     allow_any_origin: bool,
 
-    /// The most bytes a message may have
+    /// The most bytes that a message may have
     #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
     max_payload: usize,
 
@@ -77,13 +79,12 @@ pub(crate) struct Args {
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = positive_seconds)]
     handshake_timeout: Duration,
 
-    /// A subprotocol that it speaks, so to say: it is agreed on if the client offers it, and changes nothing else; can be given
-    /// more than once
+    /// A subprotocol to agree to if the client offers it. It changes nothing else; can be given more than once
     #[arg(long, value_name = "NAME", value_parser = subprotocol)]
     subprotocol: Vec<String>,
 
-    /// How long connections have to close after Ctrl-C or SIGTERM. A second Ctrl-C ends it at once, with 130
-    // Containers are killed 10 seconds after SIGTERM (`docker stop`), and the rest takes 3 at most.
+    /// How long connections have to close after Ctrl-C or SIGTERM. A second Ctrl-C ends the server at once, with 130
+    // Containers are killed 10 seconds after SIGTERM (`docker stop`). The rest of the shutdown takes at most 3.
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     drain: Duration,
 
@@ -93,7 +94,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     let log = Log::start();
-    // Every connection is an open file, and many systems start a program with 1024 of them.
+    // Every connection is an open file, and many systems allow a program only 1024 at first.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
@@ -119,21 +120,22 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// How serving ended.
 enum End {
-    /// All connections are closed, or had their time to.
+    /// All connections are closed, or had their time to close.
     Drained,
     /// By a second Ctrl-C.
     Interrupted,
 }
 
-/// Serves on other threads until a signal comes. This thread serves no connection, so that signals and deadlines reach it while
-/// the others are busy.
+/// Serves on other threads until a signal comes. This thread serves no connection, so that it can react to signals and
+/// deadlines while the others are busy.
 fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
     let (listener, addr) = listen::bind(&args.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = server(args, tls, scheme, addr);
     let cannot = |error: io::Error| format!("cannot serve with {} threads: {error}", args.threads);
     let conductor = runtime().map_err(cannot)?;
-    // Nothing is sent through either: they close when the last thread serves no more, and when it ends.
+    // Nothing is sent through these channels. One closes when the last thread stops serving, the other when the last
+    // thread ends.
     let (serving, mut nobody_serves) = mpsc::channel::<Infallible>(1);
     let (running, nobody_runs) = channel::<Infallible>();
     for _ in 0..args.threads.get() {
@@ -141,7 +143,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
         let (serving, running) = (serving.clone(), running.clone());
         let runtime = runtime().map_err(cannot)?;
         thread::spawn(move || {
-            // The runtime carries its connections until the shutdown is done.
+            // The runtime drives its connections until the shutdown is done.
             runtime.block_on(serve(&server, listener));
             drop(serving);
             drop(runtime);
@@ -150,12 +152,12 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
     }
     drop((serving, running, listener));
     let end = conductor.block_on(async {
-        // Watched before the announcement: a program that waits for the announcement may interrupt at once.
+        // Signals are watched before the address is printed: a program that waits for that line may interrupt at once.
         let mut signals = Signals::watch().map_err(cannot)?;
         announce(scheme, addr);
         tokio::select! {
             _ = signals.next() => {}
-            _ = nobody_serves.recv() => return Err("no thread serves any more; the log says why".to_owned()),
+            _ = nobody_serves.recv() => return Err("no thread is serving any more; the log says why".to_owned()),
         }
         tracing::info!("closing {} connections", server.clients().len());
         tokio::select! {
@@ -165,7 +167,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
         }
     })?;
     if matches!(end, End::Drained) && nobody_runs.recv_timeout(ENDING) == Err(RecvTimeoutError::Timeout) {
-        tracing::warn!("a thread is busy, and ended with its connections");
+        tracing::warn!("a thread was still busy and was ended, with its connections");
     }
     Ok(end)
 }
@@ -200,7 +202,7 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
         builder = builder.allow_origins(own.chain(args.allow_origin.iter().cloned()));
     }
     let server = builder.build();
-    // Where origins are named a stranger's is refused by its own name.
+    // If origins are listed, a page of a stranger is refused by its origin, and the name need not be checked.
     if !args.allow_any_origin && args.allow_origin.is_empty() {
         let names = Names::new(&args.allow_host);
         server.on_upgrade(move |request| names.check(request));
@@ -214,16 +216,17 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     server
 }
 
-/// The one line on standard output: programs that start this one wait for it. It serves all the same where that has gone.
+/// Prints the only line on standard output. Programs that start this one wait for it. If stdout is closed, the server
+/// goes on.
 fn announce(scheme: &str, addr: SocketAddr) {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "ropeway is listening on {scheme}://{addr}/").and_then(|()| stdout.flush());
     if let Err(error) = written {
-        tracing::warn!(%error, "listening on {scheme}://{addr}/, which cannot be written to stdout");
+        tracing::warn!(%error, "listening on {scheme}://{addr}/, but this line could not be written to stdout");
     }
 }
 
-/// RFC 6455 section 4.1: subprotocols are tokens, as headers' names are.
+/// RFC 6455 section 4.1: subprotocols are tokens, like names of headers.
 fn subprotocol(text: &str) -> Result<String, String> {
     match text.parse::<HeaderName>() {
         Ok(_) => Ok(text.to_owned()),

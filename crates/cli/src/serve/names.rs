@@ -1,5 +1,5 @@
-//! DNS rebinding: a page of a stranger's makes its own name point at this server, so that browser and server both take it for the
-//! server's own page. The name shows it.
+//! Protection against DNS rebinding: a stranger's page makes its own host name point at this server, so that browser
+//! and server both take it for the server's own page. The host name gives it away.
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
@@ -8,10 +8,10 @@ use ropeway::Refusal;
 
 use std::net::IpAddr;
 
-/// The most characters that are shown of a name that a client sent.
+/// The most characters of a client's host name that are shown.
 const SHOWN: usize = 100;
 
-/// The names by which web pages may reach a server, besides addresses and those of this machine itself.
+/// The names by which web pages may reach a server, besides addresses and the names of this machine itself.
 pub(super) struct Names(Vec<String>);
 
 impl Names {
@@ -19,14 +19,14 @@ impl Names {
         Self(allowed.to_vec())
     }
 
-    /// Lets a page pass only if it calls the server by an address or by a name that is the server's: a stranger has a name, and can
-    /// make it lead anywhere. Browsers tell each page's origin (RFC 6455 section 4.1); a program that tells none says which name it
-    /// likes, and no page can make it.
+    /// Lets a page connect only if it reached the server by an address or by one of the server's names. A stranger's
+    /// page has a name of its own, which can point anywhere. Browsers send each page's origin (RFC 6455 section 4.1). A
+    /// program that sends none can name any host, but no page can make it do so.
     pub(super) fn check(&self, request: &Request<()>) -> Result<(), Refusal> {
         if !request.headers().contains_key(ORIGIN) {
             return Ok(());
         }
-        // Of an absolute-form target the authority counts (RFC 9112 section 3.2.2). Neither may be a stranger's.
+        // For a target in absolute form its authority counts (RFC 9112 section 3.2.2). Both are checked.
         let target = request.uri().authority().map(Authority::as_str);
         let host = request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         for host in [host.as_deref(), target].into_iter().flatten() {
@@ -54,8 +54,8 @@ fn refusal(name: &str) -> Refusal {
     Refusal::new(
         StatusCode::FORBIDDEN,
         format!(
-            "A page reached this server by the name {shown:?}, which is not known to be its own: anybody can have a name that leads \
-             here. If it is, start the server with --allow-host {shown}\n"
+            "A page reached this server by the name {shown:?}, which is not one of its names. A stranger may have pointed that name here. \
+             If the name is right, start the server with --allow-host {shown}\n"
         ),
     )
 }

@@ -1,49 +1,50 @@
-//! Notices that guests came to a chat, or left it. A notice of each guest to each guest would be the square of their number, so
-//! the messages a second are limited. Guests that come faster than that share a notice.
+//! Notices of guests that join a chat or leave it. If each guest were told of each, the number of messages would be the
+//! square of the number of guests. So the messages a second are limited, and guests that come faster than that share a
+//! notice.
 
 use std::time::{Duration, Instant};
 
-/// The time that a message to one guest is paid with: notices are at most 1,000 messages a second.
+/// The time that a message to one guest uses up, so that notices are at most 1,000 messages a second.
 const A_MESSAGE: Duration = Duration::from_millis(1);
 
-/// How far ahead of its time a notice may be. In a small room everyone is therefore told at once.
+/// How far ahead of its time a notice may be sent. So in a small room everyone is told at once.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// The longest pause that one notice brings about, in the largest of rooms.
+/// The longest pause after one notice, in the largest of rooms.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How many are told by name; of the others it is told how many they are.
+/// How many guests are named in a notice. The others are only counted.
 const NAMED: usize = 3;
 
 #[derive(Default)]
 pub(super) struct Notices {
     joined: Crowd,
     left: Crowd,
-    /// Until when the messages so far are paid.
+    /// The time that is used up by the messages so far.
     paid: Option<Instant>,
-    /// Somebody will call [`Notices::due`].
+    /// Whether a call of [`Notices::due`] is coming.
     awaited: bool,
 }
 
-/// The answer to a change: the notices, or when to ask again.
+/// The answer to a change: the notices to send, or when to ask again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tell {
-    /// These, to everyone.
+    /// Send these to everyone.
     Now(Vec<String>),
-    /// Something, but only then: call [`Notices::due`].
+    /// Send nothing yet. Call [`Notices::due`] at this time.
     At(Instant),
-    /// Nothing, or what somebody waits for already.
+    /// Nothing to do, or a call is coming already.
     Nothing,
 }
 
 impl Notices {
-    /// A guest has come; `here` is how many there are now.
+    /// A guest has joined. `here` is the number of guests now.
     pub(super) fn joined(&mut self, name: &str, here: usize, now: Instant) -> Tell {
         self.joined.add(name);
         self.tell(here, now)
     }
 
-    /// A guest has gone; `here` is how many are left.
+    /// A guest has left. `here` is the number of guests that are left.
     pub(super) fn left(&mut self, name: &str, here: usize, now: Instant) -> Tell {
         self.left.add(name);
         self.tell(here, now)
@@ -78,7 +79,7 @@ impl Notices {
     }
 }
 
-/// Some guests: the first of them by name.
+/// Some guests. Only the first of them are kept by name.
 #[derive(Default)]
 struct Crowd {
     names: Vec<String>,
@@ -94,7 +95,7 @@ impl Crowd {
         }
     }
 
-    /// All of them in words, and forgets them; `None` if it is nobody.
+    /// Returns all of them in words, and forgets them. `None` if there are none.
     fn take(&mut self) -> Option<String> {
         let Self { mut names, others } = std::mem::take(self);
         match others {
@@ -147,7 +148,7 @@ mod tests {
         let mut notices = Notices::default();
         let start = Instant::now();
         let (mut messages, mut told, mut due) = (0, 0, None);
-        // 3,000 guests in three seconds, and then as long as it takes until all have been told of.
+        // 3,000 guests in three seconds, and then the time until all of them are announced.
         for step in 0..60_000 {
             let at = start + Duration::from_millis(step);
             let here = usize::try_from(step.min(2999)).unwrap() + 1;
@@ -171,7 +172,7 @@ mod tests {
             }
         }
         assert_eq!(told, 3000, "the last count is everyone's");
-        // Each by itself would be 4,501,500.
+        // A notice for each guest would be 4,501,500 messages.
         assert!(messages < 10_000, "{messages}");
     }
 }

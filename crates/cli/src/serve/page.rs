@@ -1,4 +1,4 @@
-//! What plain HTTP requests get: the page, or a word on what is wrong.
+//! The answers to plain HTTP requests: the page, or a text that says what is wrong.
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -6,7 +6,7 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use ropeway::{Bytes, Refusal};
 
-/// The page: one document, with nothing to fetch. Its parts are in `crates/cli/src/page`.
+/// The page: one document that loads nothing else. Its parts are in `crates/cli/src/page`.
 const PAGE: &str = concat!(
     include_str!("../page/head.html"),
     "<style>\n",
@@ -27,11 +27,11 @@ const PAGE: &str = concat!(
     "</script>\n",
 );
 
-/// It may talk to WebSocket servers and to nothing else.
+/// The page may connect to WebSocket servers and to nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src ws: wss:; \
                       img-src data:; base-uri 'none'; form-action 'none'";
 
-/// Where WebSockets are served, and a plain request is told so.
+/// The paths of WebSockets. A plain request for one gets a text that says so.
 const WEBSOCKET_PATHS: [&str; 4] = ["/echo", "/broadcast", "/chat", "/deflate"];
 
 pub(super) fn answer(request: &Request<()>) -> Response<Bytes> {

@@ -1,4 +1,4 @@
-//! What a server shows for `wss://` and `https://`: a certificate and its key, read from files or made on the spot.
+//! The server's certificate for `wss://` and `https://`, with its key: read from files, or made at the start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,27 +8,28 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 
-/// The names in a self-signed certificate: those by which this machine reaches itself.
+/// The names in a self-signed certificate: those by which a machine reaches itself.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Where the certificate comes from.
+/// The options for the certificate.
 #[derive(clap::Args)]
 pub(super) struct Certificate {
-    /// Serve wss:// and https://, with the certificate in this PEM file; the certificates that lead to a root follow it there
+    /// Serve wss:// and https://, with the certificate in this PEM file; the certificates that lead to a root follow it
+    /// there
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
-    /// The certificate's private key, a PEM file; it may be the same
+    /// The certificate's private key, in a PEM file, which may be the same one
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
-    /// Serve wss:// and https:// with a certificate for localhost that is made now, which clients accept if told to
-    /// (`ropeway connect --insecure`)
+    /// Serve wss:// and https:// with a certificate for localhost that is made now; clients have to be told to accept
+    /// it (`ropeway connect --insecure`)
     #[arg(long, conflicts_with_all = ["cert", "key"])]
     tls_self_signed: bool,
 }
 
-/// The TLS settings; `None` to do without.
+/// The TLS settings. `None` for a server without TLS.
 pub(super) fn config(certificate: &Certificate) -> Result<Option<Arc<ServerConfig>>, String> {
     let config = match (&certificate.cert, &certificate.key) {
         (Some(cert), Some(key)) => {
@@ -36,7 +37,7 @@ pub(super) fn config(certificate: &Certificate) -> Result<Option<Arc<ServerConfi
             let (cert, shown) = (cert.display(), key.display());
             build(chain, private_key(key)?).map_err(|error| match error {
                 Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                    format!("the key in {shown} is not that of the first certificate in {cert}, which must be the server's own")
+                    format!("the key in {shown} does not belong to the first certificate in {cert}, which must be the server's own")
                 }
                 error => format!("the certificate in {cert} and the key in {shown} cannot be used: {error}"),
             })?
@@ -62,13 +63,13 @@ fn self_signed() -> Result<ServerConfig, Box<dyn std::error::Error>> {
     Ok(build(vec![made.cert.into()], key.into())?)
 }
 
-/// The certificates of a PEM file, at least one.
+/// The certificates in a PEM file, at least one.
 fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err(format!(
-            "{0} has no certificate in PEM form (-----BEGIN CERTIFICATE-----); `openssl x509 -in {0}` makes it so of others",
+            "{0} has no certificate in PEM form (-----BEGIN CERTIFICATE-----); `openssl x509 -in {0}` converts other forms",
             file.display()
         )),
         Err(error) => Err(format!("no certificate could be read from {}: {error}", file.display())),
@@ -79,7 +80,7 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| match error {
         pem::Error::NoItemsFound => format!(
             "{0} has no private key in PEM form (-----BEGIN PRIVATE KEY-----), or one with a password; `openssl pkey -in {0}` \
-             makes it so of others",
+             converts other forms",
             file.display()
         ),
         error => format!("no private key could be read from {}: {error}", file.display()),

@@ -1,4 +1,4 @@
-//! Servers that misbehave: what goes wrong is counted by its kind, and the run goes on.
+//! Servers that misbehave: each error is counted under its kind, and the run goes on.
 
 use std::sync::atomic::Ordering;
 
@@ -41,10 +41,10 @@ async fn a_refusal_is_counted_by_its_status() {
 #[tokio::test]
 async fn connections_that_the_server_closes_are_errors_and_what_they_owe_are_drops() {
     let url = server::closing().await;
-    // Each has two messages answered, and is closed at the third of four.
+    // On each connection two messages are answered, and the third of four closes it.
     let outcome = run(&["echo", &url, "--conns", "5", "--window", "4", "-n", "1000", "--json"]).await;
     let result = outcome.json();
-    // It measured something, and could not go on.
+    // It measured something before it had to stop.
     let said = outcome.stderr.clone();
     assert!(said.contains("all 5 connections ended before the run did (closed_4001"), "{said}");
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
@@ -65,7 +65,7 @@ async fn messages_that_are_never_answered_are_drops() {
         let result = outcome.json();
         assert_eq!((&result["count"], &result["drops"]), (&0.into(), &6.into()), "{pace:?}");
         let said = outcome.failure(1);
-        assert!(said.contains("not answered: is it the right path?"), "{said}");
+        assert!(said.contains("does not answer messages: is it the right path?"), "{said}");
     }
 }
 
@@ -87,7 +87,7 @@ async fn answers_that_are_something_else_are_told() {
     assert_eq!(errors(&result, "unexpected_message"), 2, "{result}");
     assert_eq!((&result["count"], &result["drops"]), (&0.into(), &2.into()));
     let said = outcome.failure(1);
-    assert!(said.contains("not what was sent"), "{said}");
+    assert!(said.contains("other messages than were sent"), "{said}");
 }
 
 #[tokio::test]
@@ -98,12 +98,13 @@ async fn answers_to_nothing_are_told_and_have_no_latency() {
         let result = run(&args).await.json();
         assert_eq!((&result["count"], &result["drops"]), (&40.into(), &0.into()), "{pace:?}: {result}");
         assert_eq!(result["latency_us"]["count"], 40, "{pace:?}: {result}");
-        // The last ones may come when the run has ended.
+        // The last ones may come after the end of the run.
         assert!((20..=40).contains(&errors(&result, "unexpected_message")), "{pace:?}: {result}");
     }
 }
 
-/// Whether a connection is closed before its first message is sent, while, or after: the run is over, and not by its timeout.
+/// A connection may be closed before its first message is sent, during that, or after it. In each case the run ends,
+/// and not by its timeout.
 #[tokio::test]
 async fn connections_that_are_closed_at_once_are_not_waited_for() {
     let url = server::unwilling().await;
@@ -113,7 +114,7 @@ async fn connections_that_are_closed_at_once_are_not_waited_for() {
         let result = outcome.json();
         assert_eq!(errors(&result, "closed_4001"), 3, "{pace:?}: {result}");
         assert_eq!(result["count"], 0, "{pace:?}: {result}");
-        // The path is right: it is the server that will not.
+        // The path is right. The server refuses.
         let said = outcome.failure(1);
         assert!(said.contains("nothing was measured: all 3 connections ended early (closed_4001"), "{pace:?}: {said}");
         assert!(!said.contains("right path"), "{pace:?}: {said}");
@@ -137,7 +138,7 @@ async fn connections_that_could_not_be_opened_have_no_latency() {
     assert_eq!(errors(&result, "handshake_status_503"), 5);
 }
 
-/// The server is gone in the middle of each run; those that need connections would go on for an hour.
+/// The server dies in the middle of each run. Runs that need connections would go on for an hour.
 #[tokio::test]
 async fn a_server_that_dies_is_a_failure_whatever_was_measured_before() {
     for (mode, path, args) in [
@@ -159,7 +160,7 @@ async fn a_server_that_dies_is_a_failure_whatever_was_measured_before() {
         }
         server.die();
         let said = crate::program::finish(bench.wait_with_output()).await.failure(1);
-        let says = ["ended before the run did", "ended early", "took connections no more"];
+        let says = ["ended before the run did", "ended early", "no longer accepted connections"];
         assert!(says.iter().any(|words| said.contains(words)), "{mode}: {said}");
     }
 }

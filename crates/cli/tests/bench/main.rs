@@ -1,5 +1,5 @@
-//! `ropeway bench` as a user has it: the program itself, against servers that behave and servers that do not. Counts are
-//! checked, and what is printed; never times.
+//! `ropeway bench` as a user runs it: the program itself, against good servers and bad ones. Counts and output are
+//! checked, never times.
 
 mod errors;
 mod modes;

@@ -1,4 +1,4 @@
-//! What each mode does, counted on both sides.
+//! The work of each mode, counted on both sides.
 
 use std::sync::atomic::Ordering;
 
@@ -48,7 +48,7 @@ async fn echo_counts_for_as_long_as_it_is_told() {
     let result = result(&["echo", &url, "--conns", "3", "--secs", "0.2", "--warmup", "0.1"]).await;
     assert_eq!(result["elapsed_s"], 0.2);
     let counted = result["count"].as_u64().unwrap();
-    // What the warm-up brought does not count.
+    // Messages of the warm-up do not count.
     assert!(counted > 0 && counted < seen.messages.load(Ordering::Relaxed), "{result}");
 }
 
@@ -71,7 +71,7 @@ async fn fanout_at_a_rate_does_not_wait_for_deliveries() {
     let url = server::broadcast().await;
     let result = result(&["fanout", &url, "--conns", "4", "--rate", "1000", "-n", "60"]).await;
     assert_eq!(result["count"], 60 * 5);
-    // Each is delivered to five.
+    // Each is delivered to five subscribers.
     assert_eq!(result["rate_per_s"]["asked"], 5000.0);
     assert_eq!(result["sent_late_us"]["count"], 60);
 }
@@ -113,13 +113,13 @@ async fn idle_looks_at_the_memory_of_a_process_before_and_after_one_message_each
     for name in ["before_bytes", "open_bytes", "used_bytes"] {
         assert!(memory[name].as_u64().unwrap() > 0, "{result}");
     }
-    // Where the server has no more than before it cannot be told what a connection costs, and it is never less than nothing.
+    // If the server uses no more memory than before, the cost of a connection is not known. It is never negative.
     let before = memory["before_bytes"].as_u64();
     for (when, each) in [("open_bytes", "per_connection_open_bytes"), ("used_bytes", "per_connection_used_bytes")] {
         assert_eq!(memory[each].is_null(), memory[when].as_u64() <= before, "{result}");
         assert!(memory[each].as_f64().is_none_or(|each| each > 0.0), "{result}");
     }
-    // One more came and went first.
+    // One more connection came and went first.
     assert_eq!((seen.opened.load(Ordering::Relaxed), seen.messages.load(Ordering::Relaxed)), (21, 21));
 
     let said = run(&["idle", &url, "--conns", "1", "--pid", "4294967295"]).await.failure(1);

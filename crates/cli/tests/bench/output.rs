@@ -1,4 +1,4 @@
-//! What is printed and written, and the exit codes.
+//! Output, written files and exit codes.
 
 use std::path::Path;
 

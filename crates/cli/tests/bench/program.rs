@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// After how long a test fails rather than hang. Nothing is decided by it.
+/// The time after which a test fails instead of hanging. No result depends on it.
 const TOO_LONG: Duration = Duration::from_mins(2);
 
 /// `ropeway bench`, without a terminal.
@@ -18,7 +18,7 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
-/// What a run left behind: its exit code, and what it said.
+/// The result of a run: its exit code and its output.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -27,21 +27,21 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// What a run printed that ended well and had nothing to complain about.
+    /// Returns the output of a run that succeeded and printed no complaint.
     #[track_caller]
     pub(crate) fn output(self) -> String {
         assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{self:?}");
         self.stdout
     }
 
-    /// What was said of a failure.
+    /// Returns the complaint of a run that failed.
     #[track_caller]
     pub(crate) fn failure(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");
         self.stderr
     }
 
-    /// The result that `--json` prints, whatever the exit code.
+    /// Returns the result that `--json` printed, whatever the exit code is.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -60,13 +60,13 @@ pub(crate) async fn finish(output: impl Future<Output = std::io::Result<Output>>
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Runs `ropeway bench` to its end, and gives the result; it has to end well.
+/// Runs `ropeway bench` to its end and returns the result. The run must succeed.
 pub(crate) async fn result(args: &[&str]) -> Value {
     let args = [args, &["--json"]].concat();
     serde_json::from_str(&run(&args).await.output()).unwrap()
 }
 
-/// How often there was an error of this kind.
+/// The number of errors of this kind.
 #[track_caller]
 pub(crate) fn errors(result: &Value, kind: &str) -> u64 {
     let kinds = result["errors"]["kinds"].as_array().unwrap();

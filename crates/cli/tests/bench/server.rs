@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use ropeway::{Handle, Server, ServerBuilder, Topic, deflate};
 use tokio::net::TcpListener;
 
-/// What a server has seen.
+/// The counts of a server.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) opened: AtomicU64,
@@ -15,7 +15,7 @@ pub(crate) struct Seen {
     pub(crate) closed: AtomicU64,
 }
 
-/// A server that echoes; gives its URL.
+/// A server that echoes. Returns its URL.
 pub(crate) async fn echo() -> (String, Arc<Seen>) {
     echo_with(Server::builder()).await
 }
@@ -39,7 +39,7 @@ pub(crate) async fn echo_with(builder: ServerBuilder) -> (String, Arc<Seen>) {
     (run(server), seen)
 }
 
-/// A server that echoes, and compresses if it may.
+/// A server that echoes, and compresses if the client offers it.
 pub(crate) async fn deflating() -> (String, Arc<Seen>) {
     echo_with(Server::builder().per_message_deflate(deflate::Options::no_context_takeover())).await
 }
@@ -61,14 +61,14 @@ pub(crate) async fn broadcast() -> String {
     run(server)
 }
 
-/// A server that answers nothing.
+/// A server that never answers.
 pub(crate) async fn silent() -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|_, _| {});
     run(server)
 }
 
-/// A server that closes each connection with 4001 at its third message, having answered the two before.
+/// A server that answers two messages of each connection, and closes it with 4001 at the third.
 pub(crate) async fn closing() -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| {
@@ -81,7 +81,7 @@ pub(crate) async fn closing() -> String {
     run(server)
 }
 
-/// A server that answers each message with another.
+/// A server that answers each message with a different one.
 pub(crate) async fn contrary() -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| {
@@ -110,7 +110,7 @@ pub(crate) async fn unwilling() -> String {
     run(server)
 }
 
-/// A server that can die: its connections break off, and its port is gone.
+/// A server that can be killed: its connections break, and its port is gone.
 pub(crate) struct Mortal {
     pub(crate) url: String,
     pub(crate) seen: Arc<Seen>,
@@ -118,7 +118,7 @@ pub(crate) struct Mortal {
 }
 
 impl Mortal {
-    /// Starts one that echoes; at /all it sends each message to everyone.
+    /// Starts a server that echoes. At /all it sends each message to everyone.
     pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (server, seen) = (Server::builder().build(), Arc::new(Seen::default()));
@@ -152,7 +152,7 @@ impl Mortal {
     }
 }
 
-/// Runs a server; gives its URL.
+/// Runs a server. Returns its URL.
 pub(crate) fn run(server: Server) -> String {
     let url = format!("ws://{}/", server.local_addr().unwrap());
     tokio::spawn(async move { server.run().await });

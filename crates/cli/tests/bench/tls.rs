@@ -1,4 +1,4 @@
-//! Load over TLS: whom to trust is asked as `ropeway connect` asks it.
+//! Load over TLS. The options for trusting a certificate are those of `ropeway connect`.
 
 use std::path::Path;
 use std::sync::Arc;

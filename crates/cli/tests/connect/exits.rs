@@ -1,4 +1,4 @@
-//! Exit codes, and what is said with them.
+//! Exit codes, and the texts that come with them.
 
 use ropeway::Refusal;
 use ropeway::http::StatusCode;
@@ -13,7 +13,7 @@ async fn listen(mut tcp: TcpStream) {
     while tcp.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {}
 }
 
-/// The end of a session with a server that sends these frames and leaves once the client has something to say to it.
+/// The outcome of a session with a server that sends these frames, and leaves once the client has sent something.
 async fn after(frames: &'static [u8]) -> Outcome {
     after_with(frames, &[]).await
 }
@@ -26,7 +26,7 @@ async fn after_with(frames: &'static [u8], args: &[&str]) -> Outcome {
     run(&[&[&*url.await, "--wait", "forever"], args].concat(), "").await
 }
 
-/// The answer to an opening handshake that is only bytes.
+/// The outcome if the server answers the opening handshake with these bytes.
 async fn answered(answer: &'static [u8]) -> Outcome {
     let url = raw(move |mut tcp| async move {
         tcp.read_exact(&mut [0; 100]).await.unwrap();

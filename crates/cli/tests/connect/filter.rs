@@ -1,4 +1,4 @@
-//! The filter: what goes in, what comes out, and when it ends.
+//! The filter: its input, its output, and its end.
 
 use std::fmt::Write;
 
@@ -69,7 +69,8 @@ async fn replies_that_come_after_the_end_of_the_input_are_waited_for() {
     assert_eq!(run(&[&url.await, "--wait", "86400"], "1\n2\n3\n").await.output(), "3\n2\n1\n");
 }
 
-/// What the server says by itself is no reply, whether it comes with the handshake or after the first line was sent.
+/// Messages that the server sends by itself are not replies, whether they come with the handshake or after the first
+/// line was sent.
 #[tokio::test]
 async fn a_greeting_does_not_count_as_a_reply() {
     for greeting_comes_first in [true, false] {
@@ -78,7 +79,7 @@ async fn a_greeting_does_not_count_as_a_reply() {
             if greeting_comes_first {
                 tcp.write_all(b"\x81\x08Welcome!").await.unwrap();
             }
-            // A ping of 22 bytes, then "query": two bytes and a mask before each.
+            // A ping of 22 bytes, then "query". Each has a header of two bytes and a mask.
             let mut sent = [0; 28 + 11];
             tcp.read_exact(&mut sent).await.unwrap();
             assert_eq!((sent[0], sent[28]), (0x89, 0x81));
@@ -88,7 +89,7 @@ async fn a_greeting_does_not_count_as_a_reply() {
                 tcp.write_all(b"\x81\x08Welcome!").await.unwrap();
             }
             tcp.write_all(&[&b"\x8a\x16"[..], &ping].concat()).await.unwrap();
-            // The answer comes when the greeting has been written and had its effect.
+            // The answer is sent after the greeting has been written and handled.
             let _: Result<(), _> = told.await;
             tcp.write_all(b"\x81\x06answer").await.unwrap();
             // The close frame.
@@ -155,7 +156,7 @@ async fn one_message_is_enough_if_so_asked() {
     assert_eq!(run(&["-1", &url], "").await.output(), "first\n");
 }
 
-/// Nothing more was asked for, so neither its manners nor the messages it goes on to send matter.
+/// No more was asked for, so the closing handshake does not matter, nor do later messages.
 #[tokio::test]
 async fn one_message_is_success_though_the_server_does_not_finish_the_closing_handshake() {
     for more in [&b""[..], b"\x81\x04more"] {
@@ -166,7 +167,7 @@ async fn one_message_is_success_though_the_server_does_not_finish_the_closing_ha
             }
             while tcp.write_all(more).await.is_ok() && !more.is_empty() {}
         });
-        // With a closing handshake that may take a day it ends because it need not be waited for.
+        // The closing handshake may take a day. The program ends because it need not wait for it.
         assert_eq!(run(&["-1", "--close-timeout", "86400", &url.await], "").await.output(), "first\n");
     }
 }
@@ -215,7 +216,7 @@ async fn a_reader_that_has_enough_ends_it_quietly() {
     assert_eq!(end(child).await.output(), "");
 }
 
-/// There is nothing to write by which it could be noticed.
+/// The program writes nothing, so it cannot notice the end by writing.
 #[tokio::test]
 async fn a_reader_that_has_enough_is_noticed_while_the_server_is_quiet() {
     let url = open(|mut tcp| async move {

@@ -1,4 +1,4 @@
-//! `ropeway connect` as a user has it: the program itself, against servers that behave and servers that do not.
+//! `ropeway connect` as a user runs it: the program itself, against good servers and bad ones.
 
 mod exits;
 mod filter;

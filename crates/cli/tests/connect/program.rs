@@ -7,10 +7,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// After how long a test fails rather than hang. Nothing is decided by it.
+/// The time after which a test fails instead of hanging. No result depends on it.
 pub(crate) const TOO_LONG: Duration = Duration::from_mins(2);
 
-/// What the program left behind.
+/// The result of a run: its exit code and its output.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -19,14 +19,14 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The output of a run that ended well and had nothing to say.
+    /// Returns the output of a run that succeeded and printed nothing on stderr.
     #[track_caller]
     pub(crate) fn output(self) -> String {
         assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{self:?}");
         String::from_utf8(self.stdout).unwrap()
     }
 
-    /// What was said of a failure.
+    /// Returns the complaint of a run that failed.
     #[track_caller]
     pub(crate) fn failure(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -34,7 +34,7 @@ impl Outcome {
     }
 }
 
-/// `ropeway connect`, with all three streams in our hands.
+/// `ropeway connect`, with pipes for all three streams.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ropeway"));
     command.arg("connect").args(args).kill_on_drop(true);

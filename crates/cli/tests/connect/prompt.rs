@@ -1,4 +1,4 @@
-//! The prompt, on a terminal of our own.
+//! The prompt, on a terminal that the test controls.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,14 +24,14 @@ const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 const UP: &str = "\x1b[A";
 
-/// A terminal with the program on it, and a user.
+/// A terminal with the program running on it, and its user.
 struct Terminal {
     keys: File,
     screen: Receiver<Vec<u8>>,
-    /// What was shown and not yet looked at.
+    /// Output that no test has looked at yet.
     shown: String,
     program: std::process::Child,
-    /// The program's end, and the mode it had before.
+    /// The program's end of the terminal, and the mode that it had before.
     tty: OwnedFd,
     mode: Termios,
 }
@@ -67,11 +67,11 @@ impl Terminal {
         Self { keys, screen, shown: String::new(), program, tty: pty.slave, mode }
     }
 
-    /// Makes the terminal this wide, and tells the program as a terminal does.
+    /// Makes the terminal this wide, and notifies the program as a terminal does.
     fn resize(&mut self, columns: u16) {
         let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&self.keys, size).unwrap();
-        // The kernel tells only those whose controlling terminal it is.
+        // The kernel notifies only processes whose controlling terminal it is.
         kill(Pid::from_raw(self.program.id().try_into().unwrap()), Signal::SIGWINCH).unwrap();
     }
 
@@ -79,7 +79,7 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Looks until this is shown.
+    /// Waits until this text is shown.
     #[track_caller]
     fn expect(&mut self, text: &str) {
         loop {
@@ -94,8 +94,8 @@ impl Terminal {
         }
     }
 
-    /// Expects text, and the prompt after it. What is typed between two lines, before the prompt is there, the terminal still
-    /// takes in its own mode, where Ctrl-D is no key.
+    /// Waits for a text and for the prompt after it. Before the prompt is there, the terminal handles keys in its own
+    /// mode, in which Ctrl-D is not a key.
     #[track_caller]
     fn expect_and_prompt(&mut self, text: &str) {
         self.expect(text);
@@ -115,7 +115,7 @@ impl Terminal {
     }
 }
 
-/// Tests block on the terminal, servers must go on.
+/// Runs a test on a thread where it may block on the terminal while servers go on.
 async fn on_terminal(test: impl FnOnce() + Send + 'static) {
     spawn_blocking(test).await.unwrap();
 }
@@ -165,7 +165,7 @@ async fn commands_are_obeyed_and_mistakes_explained() {
         terminal.expect_and_prompt("error: close code 1005 cannot be sent");
         terminal.press("/close 4000 good bye\r");
         terminal.expect("closed: 4000 (private use) \"good bye\"");
-        // It is what was asked for.
+        // It is the code that the user asked for.
         assert_eq!(terminal.exit_code(), Some(0));
     })
     .await;
@@ -248,7 +248,7 @@ async fn a_message_cannot_play_with_the_terminal() {
     on_terminal(move || {
         let mut terminal = Terminal::start("escapes", &[&url]);
         terminal.expect("< \\x1b]0;owned\\x07\r\n  second line\r\n");
-        // Before the prompt is there Ctrl-D means nothing.
+        // Before the prompt is there, Ctrl-C has no effect.
         terminal.expect("> ");
         terminal.press(CTRL_D);
         assert_eq!(terminal.exit_code(), Some(0));
@@ -284,9 +284,9 @@ async fn of_a_long_message_the_beginning_is_shown_unless_all_is_asked_for() {
     let url = url.await;
     on_terminal(move || {
         let mut terminal = Terminal::start("long", &[&url]);
-        terminal.expect("xxx\r\n  and 4 bytes more: -v shows all of a message\r\n");
+        terminal.expect("xxx\r\n  and 4 bytes more: -v shows whole messages\r\n");
         terminal.expect("< binary, 401 bytes: abab");
-        terminal.expect_and_prompt("abab\r\n  and 1 byte more: -v shows all of a message\r\n");
+        terminal.expect_and_prompt("abab\r\n  and 1 byte more: -v shows whole messages\r\n");
         terminal.press(CTRL_D);
         assert_eq!(terminal.exit_code(), Some(0));
 
@@ -299,7 +299,8 @@ async fn of_a_long_message_the_beginning_is_shown_unless_all_is_asked_for() {
     .await;
 }
 
-/// The terminal joins the two rows of the line, and the editor clears two from the lower one on: it must have another below.
+/// The terminal joins the two rows of the line, and the editor clears two rows from the lower one up. So there must be
+/// another row below.
 #[tokio::test]
 async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
     let url = echo().await;
@@ -310,7 +311,8 @@ async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
         terminal.press(&line);
         terminal.expect("z");
         terminal.resize(120);
-        // One row down, then the editor's own: each of its two rows cleared, from below, and the line again.
+        // One row down, then the editor's output: each of its two rows is cleared, from below, and the line is drawn
+        // again.
         terminal.expect("\n");
         terminal.expect(&format!("\r\x1b[K\x1b[A\r\x1b[K> {line}"));
         terminal.press("\r");
@@ -353,7 +355,7 @@ async fn an_unfinished_line_is_in_the_history() {
         let state = format!("unfinished-{}", std::process::id());
         let mut terminal = Terminal::start(&state, &[&url]);
         terminal.expect_and_prompt("connected to ");
-        // Both are there before the server closes.
+        // Both are typed before the server closes.
         terminal.press("over\rhalf of a li");
         terminal.expect("not sent: half of a li\r\n");
         assert_eq!(terminal.exit_code(), Some(0));

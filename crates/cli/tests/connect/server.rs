@@ -1,4 +1,4 @@
-//! Servers to talk to: ropeway's own, and one that does what a test tells it after the opening handshake.
+//! Servers to connect to: ropeway's own, and one that follows a test's script after the opening handshake.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept, encode
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A server that echoes every message before it takes the next.
+/// A server that echoes each message before it reads the next one.
 pub(crate) async fn echo() -> String {
     let server = builder().bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| {
@@ -20,7 +20,7 @@ fn builder() -> ServerBuilder {
     Server::builder().max_payload(32 << 20)
 }
 
-/// A server that does this with each connection; gives its URL.
+/// A server that calls `serve` for each connection. Returns its URL.
 pub(crate) async fn start<F, Fut>(serve: F) -> String
 where
     F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
@@ -31,14 +31,14 @@ where
     run(server)
 }
 
-/// Runs a server; gives its URL.
+/// Runs a server. Returns its URL.
 pub(crate) fn run(server: Server) -> String {
     let url = format!("ws://{}/echo?q=1", server.local_addr().unwrap());
     tokio::spawn(async move { server.run().await });
     url
 }
 
-/// A server that does this with the first connection before there is any handshake.
+/// A server that calls `serve` with the first TCP connection, before any handshake.
 pub(crate) async fn raw<F, Fut>(serve: F) -> String
 where
     F: FnOnce(TcpStream) -> Fut + Send + 'static,
@@ -50,7 +50,7 @@ where
     url
 }
 
-/// A server that does this with the first connection once the handshake is done.
+/// A server that calls `serve` with the first connection once the handshake is done.
 pub(crate) async fn open<F, Fut>(serve: F) -> String
 where
     F: FnOnce(TcpStream) -> Fut + Send + 'static,

@@ -22,7 +22,7 @@ fn send(signal: Signal, child: &Child) {
     kill(Pid::from_raw(id), signal).unwrap();
 }
 
-/// Waits until the program has shown a message: then it is connected.
+/// Waits until the program has shown a message, which means that it is connected.
 async fn connected(child: &mut Child) {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
@@ -69,7 +69,7 @@ async fn a_second_ctrl_c_does_not_wait_for_the_server() {
     assert_eq!(end(child).await.failure(130), "");
 }
 
-/// Waits until the program has noticed that it is connected, and can be sent signals.
+/// Waits until the program has noticed that it is connected. From then on it handles signals.
 async fn noticed(child: &mut Child) {
     let mut line = String::new();
     BufReader::with_capacity(1, child.stderr.as_mut().unwrap()).read_line(&mut line).await.unwrap();
@@ -88,14 +88,15 @@ fn stalled() -> (PipeReader, Stdio) {
     (reader, writer.into())
 }
 
-/// A server that sends more than any output gathers, and tells when all of it has arrived. A close frame it answers or not.
+/// A server that sends more than the program gathers for any output, and reports when all of it has arrived. It answers
+/// close frames if `answers_close` is set.
 async fn busy(answers_close: bool) -> (String, mpsc::UnboundedReceiver<()>) {
     let (tell, told) = mpsc::unbounded_channel();
     let url = open(move |mut tcp| async move {
         let message = [&b"\x82\x7e\x40\x00"[..], &[b'x'; 1 << 14]].concat();
         tcp.write_all(&message.repeat(12)).await.unwrap();
         tcp.write_all(b"\x89\x00").await.unwrap();
-        // The pong: two bytes and a mask. What came before the ping has been received.
+        // The pong: two bytes and a mask. The messages before the ping have been received.
         tcp.read_exact(&mut [0; 6]).await.unwrap();
         tell.send(()).unwrap();
         // The close frame: two bytes, a mask, a code.
@@ -120,7 +121,7 @@ async fn a_reader_that_stalls_does_not_make_it_deaf() {
         told.recv().await.unwrap();
         send(signal, &child);
         let said = end(child).await.failure(130);
-        assert!(said.contains("bytes of what came were not written: nobody read the output"), "{said}");
+        assert!(said.contains("bytes of received messages were not written: nobody read the output"), "{said}");
     }
 }
 
@@ -139,7 +140,7 @@ async fn a_second_signal_waits_neither_for_a_reader_that_stalls_nor_for_the_serv
     end(child).await.failure(130);
 }
 
-/// The other end of a pipe may have been made non-blocking by a program that shares it, and this end with it.
+/// A program that shares the other end of a pipe may have made it non-blocking, and with it this end.
 #[tokio::test]
 async fn an_output_that_does_not_block_is_waited_for() {
     let (url, mut told) = busy(true).await;
@@ -147,7 +148,7 @@ async fn an_output_that_does_not_block_is_waited_for() {
     let mode = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
     fcntl(&writer, FcntlArg::F_SETFL(mode | OFlag::O_NONBLOCK)).unwrap();
     let mut child = command(&[&url, "--no-wait", "--binary", "raw"]).stdout(writer).spawn().unwrap();
-    // The end of the input closes the connection, at once or when all has come.
+    // The end of the input closes the connection, at once or after all has come.
     told.recv().await.unwrap();
     drop(child.stdin.take());
     told.recv().await.unwrap();

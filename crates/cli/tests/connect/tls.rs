@@ -1,4 +1,4 @@
-//! Whom the client trusts.
+//! The certificates that the client trusts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use crate::program::run;
 use crate::server;
 
-/// A server with a certificate of its own making; gives its URL, and the file with the certificate.
+/// A server with a self-signed certificate. Returns its URL, and the file with the certificate.
 async fn self_signed(name: &str) -> (String, String) {
     serve(name, params(&["localhost", "127.0.0.1"])).await
 }
@@ -23,7 +23,7 @@ fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
 }
 
-/// As `openssl req -x509 -newkey rsa:2048 -nodes` makes it: an authority's.
+/// Parameters as `openssl req -x509 -newkey rsa:2048 -nodes` uses them: the certificate is an authority's.
 fn openssl_params(names: &[&str]) -> CertificateParams {
     let mut params = params(names);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -80,7 +80,7 @@ async fn a_certificate_as_openssl_makes_it_is_trusted_by_its_file_for_its_names_
     let (url, file) = serve("openssl.pem", openssl_params(&["localhost", "127.0.0.1"])).await;
     assert_eq!(run(&["--cacert", &file, &url], "hello\n").await.output(), "hello\n");
 
-    // Without the file, and with another: the way out is told, in words.
+    // Without the file, and with another one: the error says what to do.
     let (_, other) = serve("openssl-other.pem", openssl_params(&["127.0.0.1"])).await;
     for args in [&[&*url][..], &["--cacert", &other, &url]] {
         let said = run(args, "").await.failure(2);
@@ -109,7 +109,8 @@ async fn a_certificate_as_openssl_makes_it_is_trusted_by_its_file_for_its_names_
 
 #[tokio::test]
 async fn a_servers_certificate_is_trusted_by_its_file_without_its_issuers() {
-    // An issuer of a name of its own, and one of the same name as the server's: rcgen gives all the same.
+    // The issuer has a name of its own, or the same name as the server. By default rcgen gives all certificates the
+    // same name.
     let mut named = openssl_params(&[]);
     named.distinguished_name.push(DnType::CommonName, "an authority");
     for (number, issuer) in [named, openssl_params(&[])].into_iter().enumerate() {
@@ -123,7 +124,7 @@ async fn a_servers_certificate_is_trusted_by_its_file_without_its_issuers() {
     }
 }
 
-/// The certificate is public: whoever shows it must have its key.
+/// The certificate is public, so a server that shows it must prove that it has the key.
 #[tokio::test]
 async fn a_trusted_certificate_without_its_key_is_worth_nothing() {
     let (key, thief) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
@@ -157,7 +158,7 @@ async fn a_port_without_tls_is_2_and_the_right_scheme_is_told() {
     assert!(said.contains("try ws://"), "{said}");
 }
 
-/// It waits for a whole request, gets none, and says nothing.
+/// The server waits for a whole request, gets none, and closes without an answer.
 #[tokio::test]
 async fn a_port_without_tls_that_hangs_up_is_2_and_the_right_scheme_is_told() {
     let url = server::raw(|mut tcp| async move { assert!(tcp.read(&mut [0; 4096]).await.unwrap() > 0) });

@@ -1,4 +1,4 @@
-//! The chat: no guest can pass for another, or for the server.
+//! The chat: no guest can imitate another, or the server.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::program::Serve;
 
-/// After how long a test fails rather than hang. Nothing is decided by it.
+/// The time after which a test fails instead of hanging. No result depends on it.
 const TOO_LONG: Duration = Duration::from_mins(1);
 
 async fn hear(guest: &mut WebSocket) -> String {
@@ -26,7 +26,7 @@ async fn a_guest_hears_its_name_before_anything_else() {
     let serve = Serve::start(&[]).await;
     let mut bob = enter(&serve, "?name=Bob").await;
     assert_eq!([hear(&mut bob).await, hear(&mut bob).await], ["* You are Bob", "* Bob joined (1 here)"]);
-    // The second has a zero-width space in it.
+    // The second name has a zero-width space in it.
     let mut other = enter(&serve, "?name=Bo%E2%80%8Bb").await;
     assert_eq!([hear(&mut other).await, hear(&mut other).await], ["* You are Bob 2", "* Bob 2 joined (2 here)"]);
     assert_eq!(hear(&mut bob).await, "* Bob 2 joined (2 here)");
@@ -41,7 +41,7 @@ async fn a_guest_cannot_speak_for_another() {
     for _ in ["You are", "joined"] {
         hear(&mut bob).await;
     }
-    // Its name begins with an override of the direction and is a notice, or a message of Bob's.
+    // The wanted name begins with an override of the direction and resembles a notice, or a message of Bob's.
     for (asked, named) in [("%E2%80%AE*%20Bob%20left", "Bob left"), ("Bob:%20hi", "Bob hi"), ("Bob%0A", "Bob 2")] {
         let mut eve = enter(&serve, &format!("?name={asked}")).await;
         assert_eq!(hear(&mut eve).await, format!("* You are {named}"));

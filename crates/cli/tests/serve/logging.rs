@@ -1,4 +1,4 @@
-//! The log is not the program: where it cannot be written, or nobody reads it, clients are served all the same.
+//! Clients are served even if the log cannot be written, or nobody reads it.
 
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use crate::program::{Serve, echoed, hello, soon};
 use crate::raw;
 
-/// A stderr that has room for nothing.
+/// A stderr that cannot be written, since its device is full.
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()
 }
 
-/// A stderr that nobody reads, and that is full: a write to it waits for ever.
+/// A stderr that is full and that nobody reads: a write to it never returns.
 fn stuck() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let blocking = |is_blocking| {
@@ -38,14 +38,14 @@ fn stuck() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// What a request without a key is answered with.
+/// Checks the answer to a request without a key.
 async fn is_refused(server: &Serve) {
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     let (status, body) = raw::ask(server.addr(), request).await;
     assert!(status == 400 && body.contains("Sec-WebSocket-Key"), "{status} {body}");
 }
 
-/// SIGTERM closes a client with 1001, and ends the program with 0.
+/// Checks that SIGTERM closes a client with 1001, and ends the program with 0.
 async fn ends_well(mut server: Serve) {
     let mut client = raw::open(server.addr()).await;
     server.signal(Signal::SIGTERM);
@@ -101,7 +101,7 @@ async fn descriptors_used_up_and_a_full_disk_do_not_end_the_server() {
     for _ in 0..80 {
         let mut tcp = TcpStream::connect(server.addr()).await.unwrap();
         let request = raw::handshake("/echo", "Host: localhost\r\n");
-        // One that was let go may be so already.
+        // The server may have closed it already.
         let _ = tcp.write_all(request.as_bytes()).await;
         clients.push(tcp);
     }
@@ -111,7 +111,8 @@ async fn descriptors_used_up_and_a_full_disk_do_not_end_the_server() {
     }
     assert!(shed > 0, "there were descriptors for all");
     drop(clients);
-    // With two threads that accept: one takes the descriptor that the other gave up. It hears of their end in its own time; until then it may let go of others.
+    // Two threads accept connections, and one may take the descriptor that the other gave up. It hears of their end in
+    // its own time; until then it may close others.
     let again = async { while hello(&[&server.echo()]).await != echoed() {} };
     soon("an echo", again).await;
     let mut server = server;
@@ -132,7 +133,7 @@ async fn a_log_that_is_read_says_what_was_refused_and_what_was_left_out() {
     let mut log = String::new();
     reader.read_to_string(&mut log).unwrap();
     let logged = log.lines().filter(|line| line.contains("Sec-WebSocket-Key")).count();
-    // However long that took: at most so many a second are logged, and those that are not are counted.
+    // However long that took, only a limited number a second is logged, and the others are counted.
     let left_out = log
         .lines()
         .filter_map(|line| line.split_once(" more refusals"))

@@ -1,4 +1,4 @@
-//! `ropeway serve` as a user has it: the program itself, and `ropeway connect` or bytes on a socket to talk to it.
+//! `ropeway serve` as a user runs it: the program itself, with `ropeway connect` or bytes on a socket as its client.
 
 mod chat;
 #[cfg(unix)]

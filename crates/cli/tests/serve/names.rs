@@ -1,9 +1,9 @@
-//! Where it listens, under which names web pages may reach it, and which subprotocols it speaks.
+//! The addresses to listen on, the names by which web pages may reach the server, and its subprotocols.
 
 use crate::program::{Serve, echoed, fails, hello, refused};
 use crate::raw;
 
-/// The status that a page gets for which the server has this name.
+/// The status of the answer to a page that reached the server by this name.
 async fn status(server: &Serve, target: &str, host: &str, origin: &str) -> u16 {
     let request = raw::handshake(target, &format!("Host: {host}\r\nOrigin: {origin}\r\n"));
     raw::ask(server.addr(), &request).await.0
@@ -25,7 +25,7 @@ async fn a_name_that_leads_here_is_no_reason_to_trust_its_pages_whatever_it_list
         ] {
             assert_eq!(status(&server, "/echo", host, origin).await, expected, "{listen}: {host}");
         }
-        // The target's authority counts as much as Host (RFC 9112 section 3.2.2).
+        // The target's authority counts as much as `Host` (RFC 9112 section 3.2.2).
         let (evil, fine) = ("http://evil.example/echo", "http://localhost/echo");
         assert_eq!(status(&server, evil, "localhost", "http://evil.example").await, 403, "{listen}");
         assert_eq!(status(&server, evil, "evil.example", "http://evil.example").await, 403, "{listen}");
@@ -41,7 +41,7 @@ async fn names_that_are_allowed_are_its_own_with_their_pages() {
     {
         assert_eq!(status(&server, "/echo", host, &format!("http://{host}")).await, expected, "{host}");
     }
-    // Each name is its own: a page of one is no page of the other.
+    // Each name is a separate origin: a page of one is not a page of the other.
     assert_eq!(status(&server, "/echo", "dev.example", "http://other.example").await, 403);
     let said = refused(&["--allow-host", "http://dev.example"]).await;
     assert!(said.contains("a name alone"), "{said}");

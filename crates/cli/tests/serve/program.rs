@@ -8,17 +8,17 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// After how long a test fails rather than hang. Nothing is decided by it.
+/// The time after which a test fails instead of hanging. No result depends on it.
 const TOO_LONG: Duration = Duration::from_mins(2);
 
-/// Waits for what should come soon.
+/// Waits for something that should come soon.
 #[track_caller]
 pub(crate) fn soon<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
     let asked = std::panic::Location::caller();
     async move { timeout(TOO_LONG, work).await.unwrap_or_else(|_| panic!("{asked}: {what} should have come by now")) }
 }
 
-/// The program, which ends with the test at the latest.
+/// The program. It is ended with the test.
 fn ropeway(command: &str, args: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ropeway"));
     program.arg(command).args(args).kill_on_drop(true);
@@ -28,13 +28,13 @@ fn ropeway(command: &str, args: &[&str]) -> Command {
 
 /// A running `ropeway serve`.
 pub(crate) struct Serve {
-    /// What it calls itself, like `http://127.0.0.1:8005/`.
+    /// The URL that it printed, such as `http://127.0.0.1:8005/`.
     pub(crate) announced: String,
     pub(crate) child: Child,
 }
 
 impl Serve {
-    /// Starts it on a free port, and waits until it listens. What it logs goes nowhere.
+    /// Starts it on a free port, and waits until it listens. Its log is dropped.
     pub(crate) async fn start(args: &[&str]) -> Self {
         Self::start_with(args, Stdio::null()).await
     }
@@ -48,7 +48,7 @@ impl Serve {
         Self::spawn(command).await
     }
 
-    /// Starts a command that ends up as the program, and waits until it listens.
+    /// Starts a command that becomes the program, and waits until it listens.
     pub(crate) async fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -69,13 +69,13 @@ impl Serve {
         Self::spawn(command).await
     }
 
-    /// The same server, by another address of its.
+    /// The same server, reached by another of its addresses.
     pub(crate) fn reached_at(mut self, addr: &str) -> Self {
         self.announced = format!("http://{addr}/");
         self
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub(crate) fn addr(&self) -> SocketAddr {
         let (_, rest) = self.announced.split_once("://").unwrap();
         rest.trim_end_matches('/').parse().unwrap()
@@ -103,21 +103,21 @@ impl Serve {
     }
 }
 
-/// Runs `ropeway serve` that cannot start; gives its exit code and what it says.
+/// Runs a `ropeway serve` that cannot start. Returns its exit code and its complaint.
 pub(crate) async fn fails(args: &[&str]) -> (Option<i32>, String) {
     let output = end(ropeway("serve", args).spawn().unwrap()).await;
     assert_eq!(&*output.stdout, b"", "{output:?}");
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Runs `ropeway serve` that is wrong usage; gives what it says.
+/// Runs `ropeway serve` with invalid options. Returns its complaint.
 pub(crate) async fn refused(args: &[&str]) -> String {
     let (code, said) = fails(args).await;
     assert_eq!(code, Some(64), "{said}");
     said
 }
 
-/// Sends "hello" with `ropeway connect`; gives its exit code, and what came back.
+/// Sends "hello" with `ropeway connect`. Returns its exit code and the reply.
 pub(crate) async fn hello(args: &[&str]) -> (Option<i32>, String) {
     let mut child = ropeway("connect", args).spawn().unwrap();
     // It may end without reading its input.
@@ -126,7 +126,7 @@ pub(crate) async fn hello(args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-/// What [`hello`] gives when all is well.
+/// The result of [`hello`] if all is well.
 pub(crate) fn echoed() -> (Option<i32>, String) {
     (Some(0), "hello\n".to_owned())
 }

@@ -1,4 +1,5 @@
-//! A client that writes bytes and reads what comes: for requests that no proper client sends, and for those that stay silent.
+//! A client that writes bytes and reads bytes: for requests that a proper client does not send, and for clients that
+//! stay silent.
 
 use std::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::program::soon;
 
-/// An opening handshake for the echo, but for the headers that `more` has, each with its line end.
+/// A whole opening handshake. Its other headers, such as `Host`, are in `more`, each with its line end.
 pub(crate) fn handshake(target: &str, more: &str) -> String {
     format!(
         "GET {target} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -15,7 +16,7 @@ pub(crate) fn handshake(target: &str, more: &str) -> String {
     )
 }
 
-/// Sends a request; gives the connection, and the answer's head.
+/// Sends a request. Returns the connection and the answer's head.
 pub(crate) async fn send(addr: SocketAddr, request: &str) -> (TcpStream, String) {
     let mut tcp = soon("a connection", TcpStream::connect(addr)).await.unwrap();
     tcp.write_all(request.as_bytes()).await.unwrap();
@@ -36,7 +37,7 @@ pub(crate) async fn open(addr: SocketAddr) -> TcpStream {
     tcp
 }
 
-/// Sends a request; gives the status and the whole body of the answer.
+/// Sends a request. Returns the status and the whole body of the answer.
 pub(crate) async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
     let (mut tcp, head) = send(addr, request).await;
     let status = head[9..12].parse().unwrap();
@@ -47,7 +48,7 @@ pub(crate) async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
     (status, body)
 }
 
-/// Takes the close frame that comes next; gives its code.
+/// Reads the close frame that comes next. Returns its code.
 pub(crate) async fn close_code(tcp: &mut TcpStream) -> u16 {
     let mut header = [0; 2];
     soon("a close frame", tcp.read_exact(&mut header)).await.unwrap();

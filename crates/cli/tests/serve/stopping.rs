@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: connections are closed, for so long at most, and who is impatient need not wait.
+//! Ctrl-C and SIGTERM: connections are closed within a time limit, and a second signal ends the program at once.
 
 use nix::sys::signal::Signal::{SIGINT, SIGTERM};
 
@@ -33,7 +33,7 @@ async fn a_client_that_never_answers_is_waited_for_no_longer_than_asked() {
 #[tokio::test]
 async fn a_second_ctrl_c_ends_it_at_once_with_130() {
     for first in [SIGINT, SIGTERM] {
-        // Longer than the test waits: it is the second signal that ends it.
+        // The drain is longer than the test waits, so it is the second signal that ends the server.
         let mut server = Serve::start(&["--drain", "3600"]).await;
         let mut silent = raw::open(server.addr()).await;
         server.signal(first);

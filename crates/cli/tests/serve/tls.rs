@@ -1,11 +1,12 @@
-//! Serving `wss://`: with a certificate from files, with one of its own making, and what is said of files that are no good.
+//! Serving `wss://`: with a certificate from files, with a self-signed one, and the complaints about files that cannot
+//! be used.
 
 use std::path::PathBuf;
 
 use crate::program::{Serve, echoed, hello, refused};
 use crate::raw;
 
-/// Writes a certificate for this machine and its key; gives the two files.
+/// Writes a certificate for this machine and its key. Returns the two files.
 fn certificate(name: &str) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     (
@@ -30,7 +31,7 @@ async fn without_a_certificate_it_is_ws() {
 #[tokio::test]
 async fn a_certificate_and_its_key_make_it_wss() {
     let (cert, key) = certificate("files");
-    // On several threads, each of which serves the same.
+    // On several threads, each of which uses the same certificate.
     let server = Serve::start(&["--cert", &cert, "--key", &key, "--threads", "2"]).await;
     assert!(server.announced.starts_with("https://127.0.0.1:"), "{}", server.announced);
     for _ in 0..4 {
@@ -102,7 +103,7 @@ async fn files_that_are_no_good_are_told_by_name_with_the_reason() {
     let locked =
         write("locked.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n");
     for (cert, key, says) in [
-        (&cert, &other, [&*other, "is not that of the first certificate"]),
+        (&cert, &other, [&*other, "does not belong to the first certificate"]),
         (&empty, &key, [&empty, "-----BEGIN CERTIFICATE-----"]),
         (&cut, &key, [&cut, "end marker"]),
         (&odd, &key, [&odd, "cannot be used"]),

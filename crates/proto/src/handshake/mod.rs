@@ -10,7 +10,7 @@
 //! ```
 //! use ropeway_proto::handshake::{ClientHandshake, ClientOptions, HeadReader, Limits, ServerOptions, accept};
 //!
-//! The nonce comes from a random source. In a program the bytes come from a socket, here they come from memory.
+//! // The nonce comes from a random source. The bytes come from a socket; here they come from memory.
 //! let target = "ws://example.com/chat".parse()?;
 //! let mut client = ClientHandshake::new(&target, &ClientOptions::default(), [7; 16])?;
 //!

@@ -1,4 +1,4 @@
-//! The connections that a server has, the pull handlers that run for them, and the word to stop.
+//! The list of a server's connections and of the pull handlers that run for them, and its signal to stop.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 
 use crate::handle::Handle;
 
-/// The connections that a server has.
+/// The connections of a server, and whether it is stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     shared: Mutex<Shared>,
-    /// Told when the server stops, when the last connection and the last pull handler have gone, and when a shutdown is done.
+    /// Notified when the server is stopped, when the last connection and the last pull handler have gone, and when a shutdown is
+    /// done.
     changed: Notify,
 }
 
@@ -22,11 +23,11 @@ pub(crate) struct Clients {
 /// ```
 #[derive(Debug, Default)]
 struct Shared {
-    /// The close frame of the shutdown that began last. Once it is there nobody enters any more.
+    /// The close frame of the shutdown that began last. Once it is there, no more places are given.
     stop: Option<CloseFrame>,
     /// Whether a shutdown is done, with or without connections that are left.
     is_done: bool,
-    /// Places that are taken: by connections, and by handshakes that were judged good, which have no handle yet.
+    /// Places that are taken: by connections, and by accepted handshakes, which have no handle yet.
     places: Slab<Option<Handle>>,
     /// How many pull handlers run.
     handlers: usize,
@@ -42,22 +43,22 @@ struct Running {
     clients: Arc<Clients>,
 }
 
-/// A place among a server's connections, given up when dropped.
+/// A place among a server's connections. It is given up when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// `None` once somebody else sees to it.
+    /// `None` once something else gives the place up.
     clients: Option<Arc<Clients>>,
     key: u32,
 }
 
 impl Clients {
-    /// Takes one of `most` places; `None` if there is none left, or once stopped.
+    /// Takes one of `most` places. Returns `None` if none is left, or if the server is stopped.
     pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let mut shared = self.lock();
         if shared.stop.is_some() || shared.places.len() >= most {
             return None;
         }
-        // There are fewer open files than that.
+        // There are fewer open files than `u32` can count.
         let key = shared.places.insert(None) as u32;
         Some(Place { clients: Some(Arc::clone(self)), key })
     }
@@ -91,7 +92,7 @@ impl Clients {
         self.lock().handlers
     }
 
-    /// Lets nobody in any more. A connection that opens all the same, as its handshake is under way, gets the close frame.
+    /// Stops the server: no more places are given. A connection whose handshake is under way gets the close frame as it opens.
     pub(crate) fn stop(&self, frame: CloseFrame) {
         let mut shared = self.lock();
         shared.is_done = false;
@@ -101,7 +102,7 @@ impl Clients {
         self.changed.notify_waiters();
     }
 
-    /// Waits for the word to stop.
+    /// Waits until the server is stopped.
     pub(crate) async fn stopped(&self) {
         self.wait(|shared| shared.stop.is_some()).await;
     }
@@ -117,12 +118,12 @@ impl Clients {
         self.wait(|shared| shared.is_done || shared.stop.is_some() && shared.is_empty(0)).await;
     }
 
-    /// Waits until there is no connection, nobody about to be one, and no more pull handlers than so many.
+    /// Waits until there is no connection, no handshake that is about to become one, and at most `handlers` pull handlers.
     pub(crate) async fn gone(&self, handlers: usize) {
         self.wait(|shared| shared.is_empty(handlers)).await;
     }
 
-    /// Waits until there are no more pull handlers than so many.
+    /// Waits until at most `handlers` pull handlers run.
     pub(crate) async fn handled(&self, handlers: usize) {
         self.wait(|shared| shared.handlers <= handlers).await;
     }
@@ -166,8 +167,8 @@ impl Drop for Running {
 }
 
 impl Place {
-    /// The connection is open. Returns the close frame for it if the word to stop has come meanwhile: the shutdown that closes all
-    /// connections may have missed this one.
+    /// Notes that the connection is open. Returns its close frame if the server was stopped in the meantime: the shutdown that
+    /// closes all connections may have missed this one.
     pub(crate) fn open(&self, handle: Handle) -> Option<CloseFrame> {
         let clients = self.clients.as_ref()?;
         let mut shared = clients.lock();
@@ -175,7 +176,7 @@ impl Place {
         shared.stop.clone()
     }
 
-    /// The number of the place, which the caller [gives up](Clients::leave) when its time comes.
+    /// Returns the number of the place. The caller has to [give it up](Clients::leave).
     pub(crate) fn keep(mut self) -> u32 {
         self.clients = None;
         self.key

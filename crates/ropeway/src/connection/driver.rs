@@ -1,6 +1,5 @@
-//! A connection's work: reads into the thread's buffer, lets the core and the handler make of it what they will, and writes
-//! everything that came of it at once. It is called by `on_task` or by the
-//! [event loop](crate::event_loop).
+//! The driver of a connection: reads into the thread's buffer, passes the bytes through the core to the handler, and
+//! writes all resulting output at once. `on_task` or the [event loop](crate::event_loop) calls it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,23 +22,23 @@ use crate::io::{Stream, Turn, scratch};
 use crate::log::{self, Rate};
 use crate::topic::ahead::{self, InEvent};
 
-/// How many bytes a connection may read before others have their turn.
+/// The most bytes that a connection may read in a turn, before others get theirs.
 pub(crate) const BYTES_A_TURN: usize = 256 * 1024;
 
-/// How many where messages are compressed: to inflate and compress them takes up to 30 ns a byte, 2 ms in all.
+/// The same if messages are compressed: inflating and compressing takes up to 30 ns a byte, 2 ms in all.
 const COMPRESSED_BYTES_A_TURN: usize = 64 * 1024;
 
-/// An event's share of those bytes besides its payload, so that empty messages come to an end too.
+/// What an event counts for in those bytes besides its payload, so that a turn with empty messages ends too.
 const MESSAGE_COST: usize = 64;
 
-/// How many large messages are compressed at once, of all connections: each holds a codec of 265 KiB, so this is 17 MiB. Another
-/// large message is sent uncompressed meanwhile.
+/// The most large messages, of all connections, that are compressed at the same time: each holds a codec of 265 KiB, 17
+/// MiB in all. Further large messages are sent uncompressed meanwhile.
 pub(crate) const MOST_CODECS: usize = 64;
 
 /// A connection with its stream and its handler.
 ///
-/// One turn: commands, one write of all that is queued, then a read and what it brings; again until there is nothing to
-/// do. What is queued while a read is being handled is so written together.
+/// One turn: run the commands, write all that is queued, then read and handle the input; repeat until there is nothing
+/// to do. So all output of one read is written together.
 pub(crate) struct Driver<H: Handler, S: Stream> {
     pub(super) stream: S,
     pub(super) core: Core,
@@ -49,17 +48,19 @@ pub(crate) struct Driver<H: Handler, S: Stream> {
     place: u32,
     /// `None` before the open event, and after the close event or a panic.
     state: Option<H::State>,
-    /// Input that was read but not handled, since the peer has to take what is queued first or the user paused.
+    /// Input that was read but not handled, because the peer has to read what is queued first, or because the user
+    /// paused.
     leftover: Option<Box<BytesMut>>,
     pub(super) writing: Writing,
-    /// Whether nothing was read for a while because the user did not want to.
+    /// Whether nothing was read for a time because this side did not want to. The core is told when that is over.
     was_unread: bool,
-    /// Whether the deadline that was told last holds until it comes, see [`Driver::is_due_sooner`].
+    /// Whether the last deadline that was returned holds until it comes, see [`Driver::is_due_sooner`].
     is_timed: bool,
 }
 
 impl<H: Handler, S: Stream> Driver<H, S> {
-    /// Tells the handler that the connection is open. What it sends is ahead of all that others send once they have a handle.
+    /// Tells the handler that the connection is open. Messages that the handler sends then go ahead of all that are
+    /// sent through handles.
     pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>) -> Self {
         let Opened { stream, core, link, handshake, leftover, place } = opened;
         let mut driver = Self {
@@ -90,7 +91,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         &mut self.stream
     }
 
-    /// Does what there is to do; also what its deadline asks for, if that has come.
+    /// Does all there is to do. If `is_due`, also does what its deadline asks for.
     pub(crate) fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn {
         scratch::with_spare(|spare| {
             self.core.lend(spare);
@@ -103,7 +104,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
-    /// Bytes that wait to be written, here or in a layer between.
+    /// The bytes that wait to be written, here or in a layer such as TLS.
     pub(super) fn buffered(&self) -> usize {
         self.core.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
     }
@@ -115,23 +116,24 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         !(self.is_timed && self.core.is_at_rest())
     }
 
-    /// When a turn is due though nothing comes.
+    /// Returns when it needs a turn even if nothing comes.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         self.is_timed = self.core.is_at_rest() && !self.is_unread();
         self.deadline()
     }
 
     fn deadline(&self) -> Option<Instant> {
-        // While nothing is read, silence is not judged; closing has its deadline all the same.
+        // While nothing is read, the peer's silence means nothing. Closing has its deadline all the same.
         if self.is_unread() { self.core.poll_unread_timeout() } else { self.core.poll_timeout() }
     }
 
-    /// Tells the connection that it is so late, if that matters.
+    /// Tells the connection the time, if its deadline has come.
     fn expire(&mut self, now: Instant) {
-        // The clock has to know of a pause before it is asked: the peer's silence meanwhile says nothing.
+        // The core has to know of a pause before it judges the time: the peer's silence during a pause means nothing.
         self.note_unread(now);
         if self.is_unread() {
-            // The answer lies behind what is not read. That the peer's system takes the ping says enough.
+            // The peer's answer lies behind bytes that are not read. It is enough if the peer's system acknowledges the
+            // ping.
             let config = self.core.config();
             if let Some(interval) = config.ping_interval {
                 self.stream.expect_confirmation(Some(interval + config.ping_timeout));
@@ -167,7 +169,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 }
             }
             if left == 0 || self.core.has_work() {
-                // Others first; what this turn queued goes out before.
+                // Other connections get their turn first. The output of this turn is written before that.
                 self.write(cx, now);
                 self.link.report(self.core.buffered_amount(), self.core.ready_state());
                 return Turn::Again;
@@ -179,9 +181,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
     }
 
-    /// Writes all that waits, as far as the transport takes it.
+    /// Writes all that waits, as far as the transport accepts it.
     pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
-        // What the transport does not take now it wakes the connection for; there is nothing to wait for here.
+        // If the transport does not accept all, it wakes the connection later. Nothing is waited for here.
         if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.core, cx, now) {
             self.broken(error);
         }
@@ -192,11 +194,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             tracing::debug!(remote_addr = self.link.remote_addr().map(display), %error, "the transport broke");
         });
         self.writing = Writing::Ended;
-        // The end itself comes with what is read, for which a user who paused may not ask.
+        // The end itself is reported by reading, and a user who paused may never read.
         self.link.report_broken(error);
     }
 
-    /// Tells the core of a pause that is over.
+    /// Tells the core when a pause is over.
     fn note_unread(&mut self, now: Instant) {
         if self.is_unread() {
             self.was_unread = true;
@@ -206,14 +208,15 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
     }
 
-    /// Ready when something was read or handled, with the number of bytes.
+    /// Ready when something was read or handled. Returns the number of bytes.
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<usize> {
         if self.is_unread() {
-            // It may be paused since the last look. What is acted on is what parking compares with.
+            // The user may have paused since the last check. Parking compares with the value that is acted on here.
             self.was_unread = true;
             return Poll::Pending;
         }
-        // It is not asked again whether to read: a pause between the two answers would not be acted on, and its end be missed.
+        // `is_unread` is not called again here. If a pause came between two calls, it would not be acted on, and its
+        // end would be missed.
         if self.cannot_deliver() {
             return Poll::Pending;
         }
@@ -251,18 +254,19 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         })
     }
 
-    /// How many bytes were read; at 0 nothing more will be.
+    /// Returns how many bytes were read. After 0 nothing more is read.
     fn check_read(&mut self, result: io::Result<usize>, now: Instant) -> usize {
         match result {
-            // TLS says so of a peer that ends its half of TCP without a word. What was cut off by that, frames tell.
+            // TLS reports this if a peer ends its half of TCP without close_notify. Frames show whether anything was
+            // cut off by that.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
             Ok(0) if self.is_broken() => {
-                // There is nobody to answer.
+                // The peer can no longer be answered.
                 self.core.handle_reset();
                 0
             }
             Ok(0) => {
-                // Said once, and by the close frame if there was one.
+                // Reported once, and not if the peer's close frame has come.
                 let is_news = self.core.is_receiving();
                 self.core.handle_eof(now);
                 if is_news {
@@ -279,7 +283,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         }
     }
 
-    /// The peer has closed, or ended its half: the handler answers, now or later.
+    /// Called when the peer has closed, or has ended its half: the handler answers, now or later.
     fn peer_closed(&mut self) {
         if self.core.is_unanswered() {
             let mut ws = Connection::new(&mut self.core, &self.link);
@@ -291,8 +295,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.link.report(self.core.buffered_amount(), self.core.ready_state());
     }
 
-    /// Throws away what has come already, before the transport is dropped: unread bytes would reset a TCP connection, and the
-    /// peer might lose what it has not read.
+    /// Throws away all input that has come, before the transport is dropped: unread bytes would reset a TCP connection,
+    /// and the peer might lose bytes that it has not read.
     fn empty(&mut self, cx: &mut Context<'_>) {
         if self.core.outcome().is_none_or(|closed| !closed.clean) {
             return;
@@ -300,7 +304,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.read_off(cx);
     }
 
-    /// Reads and throws away what is there, of a peer that sends on a turn's worth. Returns whether the peer has ended its half.
+    /// Reads and throws away input, at most as much as in a turn. Returns whether the peer has ended its half.
     pub(super) fn read_off(&mut self, cx: &mut Context<'_>) -> bool {
         for _ in 0..BYTES_A_TURN / scratch::SIZE {
             match scratch::with(|buffer| self.stream.poll_read(cx, buffer)) {
@@ -312,8 +316,8 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         false
     }
 
-    /// Handles input, event by event, until it is used up or the rest has to wait. Returns how many bytes that was, counted as
-    /// they inflate where that is more, and how many are left.
+    /// Handles input, event by event, until it is used up or the rest has to wait. Returns how many bytes were handled,
+    /// counted as inflated if that is more, and how many are left.
     fn deliver(&mut self, bytes: &mut [u8], now: Instant) -> (usize, usize) {
         let length = bytes.len();
         let mut input = Input::new(bytes);
@@ -335,7 +339,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         while !self.is_stopped() && *inflated < most {
             let before = self.core.received_amount();
             match self.core.handle_input(input, now) {
-                // Straight to the handler: to have it taken apart by `dispatch`, the event would be copied.
+                // The message goes directly to the handler. Through `dispatch` the event would be copied.
                 Some(Event::Message(message)) => {
                     *inflated += message.len() + MESSAGE_COST;
                     if let Some(state) = &mut self.state {
@@ -350,7 +354,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                     *inflated += MESSAGE_COST;
                     self.dispatch(event);
                 }
-                // Of the input that is left, if some is, more will come.
+                // If input is left, more events will come of it.
                 None => {
                     *inflated += self.core.received_amount().saturating_sub(before);
                     return;
@@ -389,39 +393,40 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 VIOLATIONS.log(|| tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}"));
                 handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
-            // The close frame was told of above, and `Event` may grow.
+            // The close frame was handled above, and `Event` may get more variants.
             _ => {}
         }
     }
 
-    /// Whether to leave what comes in the middle of a read.
+    /// Whether the rest of a read has to wait.
     fn is_stopped(&self) -> bool {
         self.is_unread() || self.cannot_deliver()
     }
 
-    /// Whether nothing can be delivered for now: there is no room for a reply or a publication more, or nothing is read any more. No
-    /// other thread changes that.
+    /// Whether nothing can be delivered now: there is no room for another reply or publication, or nothing is read any
+    /// more. No other thread changes that.
     fn cannot_deliver(&self) -> bool {
-        // The event that is being handled may have published too much, of which the link is told behind it.
+        // The event that is being handled may have published too much. The link is told after the event.
         let is_ahead = ahead::is_ahead() && self.core.is_receiving();
         is_ahead || self.is_full() || !self.core.is_reading()
     }
 
-    /// Whether nobody is at the other end any more. What it sent before is left to the user then, so that the end can be told.
+    /// Whether the transport is broken. The input that came before is then still delivered, so that the end can be
+    /// reported.
     fn is_broken(&self) -> bool {
         self.writing == Writing::Ended || self.stream.is_broken()
     }
 
-    /// Whether this side does not want to read: the user paused, or has not taken what was delivered, or publishes faster than others can
-    /// send (see [`ahead`]). Silence says nothing then. What would be thrown away is read all the same: a connection that closes
-    /// has to see the transport's end.
+    /// Whether this side does not want to read: the user has paused, or has not taken the messages that were delivered,
+    /// or publishes faster than others can send (see [`ahead`]). The peer's silence means nothing then. Input that
+    /// would be thrown away is read all the same: a closing connection has to see the transport's end.
     fn is_unread(&self) -> bool {
         let waits = self.link.is_paused() || self.link.is_ahead() || (self.link.is_held() && !self.is_broken());
         waits && self.core.is_receiving()
     }
 
-    /// Whether the peer does not take what is queued. It is not asked for more then: so each reply finds room. A closing
-    /// connection sends no replies, and reads on, or it would never see the peer's close frame.
+    /// Whether the peer does not read what is queued. Then it is not read from either, so that each reply finds room. A
+    /// closing connection sends no replies. It reads on, or it would never see the peer's close frame.
     fn is_full(&self) -> bool {
         self.core.is_receiving()
             && self.core.ready_state() == ReadyState::Open
@@ -438,7 +443,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
             if let Some(mut state) = this.state.take() {
-                // A violation was told when it was found.
+                // A violation was reported when it was found.
                 if let Some(error @ Error::Lost(_)) = Error::of_end(&closed) {
                     this.endpoint.handler.on_error(&mut ws, &mut state, &error);
                 }
@@ -455,7 +460,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         self.finish();
     }
 
-    /// Runs the user's code. A panic there, for which this is `false`, ends this connection and no other.
+    /// Runs the user's code. If it panics, returns `false`: that ends this connection and no other.
     fn guarded(&mut self, run: impl FnOnce(&mut Self)) -> bool {
         let event = InEvent::new();
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
@@ -469,7 +474,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         result.is_ok()
     }
 
-    /// Stops reading until what the connection has published is sent.
+    /// Stops reading until the messages that this connection has published are sent.
     #[cold]
     fn wait_as_publisher(&mut self) {
         let Some(behind) = ahead::take() else { return };
@@ -489,21 +494,21 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             );
         });
         self.state = None;
-        // The handler that paused is gone, and the peer's close frame is to be read.
+        // If the handler paused, it can no longer resume, and the peer's close frame has to be read.
         self.link.pause(false);
         self.link.hold(false);
         let frame = CloseFrame::new(CloseCode::INTERNAL_ERROR, "");
-        // An internal error can always be sent.
+        // The code 1011 can always be sent.
         let _ = self.core.close(Some(&frame), tokio::time::Instant::now().into_std());
     }
 }
 
-/// Keeps input for later.
+/// Copies input to keep it for later.
 fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
     (!bytes.is_empty()).then(|| Box::new(BytesMut::from(bytes)))
 }
 
-/// The connection has ended, or its runtime has: those that await the end are told.
+/// The connection has ended, or its runtime has. Tasks that await the end are told.
 impl<H: Handler, S: Stream> Drop for Driver<H, S> {
     fn drop(&mut self) {
         if self.link.outcome().is_none() {

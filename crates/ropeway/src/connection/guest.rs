@@ -1,5 +1,6 @@
-//! Any stream on an event loop, so that what tests prove of connections that are tasks is proved of those on loops too: rounds, mail,
-//! deadlines and turns are the loop's own. In place of a socket's readiness the stream's waker calls the connection.
+//! Any stream on an event loop, for tests only. With it the tests of connections that are tasks also run on event
+//! loops, with the real rounds, mailboxes, deadlines and turns. The stream's waker calls the connection, in place of a
+//! socket's readiness.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -25,7 +26,7 @@ impl<H: Handler> Guest<H> {
     }
 }
 
-/// Calls a connection of a loop.
+/// The stream's waker: calls its connection on a loop.
 struct Bell {
     mailbox: Arc<Mailbox>,
     key: usize,

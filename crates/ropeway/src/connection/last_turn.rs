@@ -1,4 +1,4 @@
-//! A connection whose runtime ends: its last turn.
+//! The last turn of a connection whose runtime ends.
 
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -9,14 +9,14 @@ use super::in_event::Connection;
 use super::writing::Writing;
 use crate::io::{Stream, scratch};
 
-/// How much a peer has for certain once it was written, though the socket is dropped: what TCP sends without waiting for the
-/// peer's word (RFC 6928: ten segments).
+/// The most bytes that a peer gets for certain after a write, even if the socket is dropped: the amount that TCP sends
+/// before the peer has acknowledged anything (RFC 6928: ten segments).
 const ON_ITS_WAY: usize = 14 * 1024;
 
 impl<H: Handler, S: Stream> Driver<H, S> {
-    /// Its runtime ends: does what was asked through handles and writes, as far as the stream takes it at once; the handler is not
-    /// called. Returns whether there is a reason to wait and do it again: where bytes are left, and then until the peer
-    /// has ended its half, which says that it has read them.
+    /// Called when the runtime ends. Runs the commands that wait and writes, as far as the stream accepts it at once.
+    /// The handler is not called. Returns whether to wait and call this again: while bytes are left, and then
+    /// until the peer has ended its half, which shows that it has read them.
     ///
     /// A large message that is being compressed is finished if that is possible before the deadline.
     pub(crate) fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool {
@@ -29,7 +29,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
             self.core.lend(spare);
             Connection::new(&mut self.core, &self.link).run_commands();
             while self.core.has_work() && Instant::now() < deadline {
-                // A message that has not begun goes as it is: there is no time to compress it.
+                // A message whose compression has not begun is sent uncompressed: there is no time for it.
                 self.core.handle_work(false);
             }
             let queued = self.core.buffered_amount();

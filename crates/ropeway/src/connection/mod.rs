@@ -1,4 +1,4 @@
-//! A connection at work: what it is made of, the handler that it calls, and what drives it.
+//! A connection at work: its parts, the handler that it calls, and the two ways to drive it.
 
 mod clients;
 mod driver;
@@ -22,7 +22,7 @@ pub use in_event::Connection;
 pub(crate) use opened::{Endpoint, Opened};
 pub(crate) use start::start;
 
-/// For tests that have copies of them.
+/// For tests, which have copies of these numbers.
 #[cfg(test)]
 pub(crate) mod numbers {
     pub(crate) use super::driver::{BYTES_A_TURN, MOST_CODECS};

@@ -12,13 +12,13 @@ use super::driver::Driver;
 use super::handler::Handler;
 use crate::io::{Stream, Turn, go_on_later};
 
-/// How long a connection whose runtime ends may go on compressing what it has begun.
+/// How long a connection whose runtime ends may continue a compression that has begun.
 const HURRY: Duration = Duration::from_millis(100);
 
 /// Drives one connection until it is closed.
 pub(crate) struct Task<H: Handler, S: Stream> {
     driver: Driver<H, S>,
-    /// Set to the time of the deadline that was next when it was last asked for; deadlines mostly move later.
+    /// Set to the deadline that was next when it was last asked for. Deadlines mostly move later.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -43,12 +43,13 @@ impl<H: Handler, S: Stream> Task<H, S> {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            // It was set when an earlier deadline was next.
+            // The timer was set for an earlier deadline.
         }
     }
 }
 
-/// Its runtime ends, or it is over and has nothing to write: one try, as nobody tells any more when the stream takes more.
+/// The runtime ends, or the connection is over and has nothing to write. One attempt is made, since nothing would
+/// report when the stream accepts more.
 impl<H: Handler, S: Stream> Drop for Task<H, S> {
     fn drop(&mut self) {
         let last = AssertUnwindSafe(|| self.driver.last_turn(true, std::time::Instant::now() + HURRY));
@@ -58,7 +59,7 @@ impl<H: Handler, S: Stream> Drop for Task<H, S> {
     }
 }
 
-/// Nothing in it is ever pinned where it is; the timer has a box of its own.
+/// No field is ever pinned in place; the timer has a box of its own.
 impl<H: Handler, S: Stream> Unpin for Task<H, S> {}
 
 impl<H: Handler, S: Stream> Future for Task<H, S> {

@@ -1,4 +1,4 @@
-//! Sets an opened connection to work: on an event loop if its stream can be watched there, else as a task of its own.
+//! Starts an opened connection: on an event loop if its stream can be watched there, otherwise as a task.
 
 use std::io;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::io::{Socket, Transport};
 #[cfg(unix)]
 use crate::log::guarded;
 
-/// Tells the handler that the connection is open, and sees to it that it is driven until it is closed. Fails, and tells the
-/// handler nothing, if the socket cannot be taken from its runtime.
+/// Tells the handler that the connection is open, and has it driven until it is closed. If the socket cannot be taken
+/// from its runtime, this fails and the handler is not called.
 pub(crate) fn start<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<()> {
     #[cfg(unix)]
     let Some(opened) = on_event_loop(opened, endpoint)? else { return Ok(()) };
@@ -23,7 +23,7 @@ pub(crate) fn start<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> 
     Ok(())
 }
 
-/// Hands a plain TCP connection to an event loop; returns any other.
+/// Passes a plain TCP connection to an event loop. Returns any other.
 #[cfg(unix)]
 fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<Option<Opened>> {
     let Opened { stream: Transport::Tcp(tcp), core, link, handshake, leftover, place } = opened else {
@@ -47,7 +47,7 @@ fn on_event_loop<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io:
     Ok(None)
 }
 
-/// Puts a connection on an event loop that would be a task of its own.
+/// Puts a connection on an event loop that would otherwise be a task.
 #[cfg(all(test, unix))]
 fn receive_guest<H: Handler>(opened: Opened, endpoint: &Arc<Endpoint<H>>) -> io::Result<Option<Opened>> {
     let mailbox = event_loop::next_mailbox(&tokio::runtime::Handle::current())?;

@@ -8,7 +8,7 @@ use ropeway_proto::Connection as Core;
 
 use crate::io::Stream;
 
-/// How many slices one `writev` takes: enough for eight large messages with their headers.
+/// The most slices of one `writev`: enough for eight large messages with their headers.
 const SLICES: usize = 16;
 
 /// The state of a stream's writing half.
@@ -23,17 +23,17 @@ const SLICES: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writing {
     Idle,
-    /// Something was written that a layer between, such as TLS, may still hold.
+    /// Bytes were written that a layer such as TLS may still hold.
     Unflushed,
-    /// The stream took no more.
+    /// The stream accepted no more.
     Blocked,
     Ending,
     Ended,
 }
 
 impl Writing {
-    /// Writes what is queued, as far as the stream takes it, and ends the half once the connection says so. It is pending where
-    /// the stream wakes the connection when it takes more. An error is the stream's, and the half has ended with it.
+    /// Writes the queue, as far as the stream accepts it, and ends the half once the connection asks for that. If it is
+    /// pending, the stream wakes the connection later. An error is the stream's, and the half has then ended too.
     pub(super) fn poll_write(
         &mut self,
         stream: &mut impl Stream,
@@ -44,7 +44,7 @@ impl Writing {
         let mut broken = Ok(());
         while core.buffered_amount() > 0 {
             if *self == Self::Ended {
-                // Nobody will take it. What was received before the stream broke is still delivered.
+                // Nobody will read it. Messages that were received before the stream broke are still delivered.
                 core.handle_broken_pipe(now);
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -81,7 +81,7 @@ impl Writing {
             }
         }
         if *self == Self::Ending {
-            // An error here says that the peer was faster.
+            // An error here only means that the peer has ended the connection first.
             let _ = ready!(stream.poll_shutdown(cx));
             *self = Self::Ended;
             core.handle_shutdown();

@@ -1,10 +1,10 @@
-//! What is wrong with a server's certificate, in words.
+//! Texts for faults of a server's certificate.
 
 use std::io;
 
 use tokio_rustls::rustls::{CertificateError, Error};
 
-/// What is wrong with the certificate that a TLS handshake failed over; `None` if it failed over something else.
+/// The fault of the certificate that a TLS handshake failed over. `None` if it failed for another reason.
 pub(crate) fn complaint(error: &io::Error) -> Option<String> {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(Error::InvalidCertificate(error)) => Some(explain(error)),
@@ -12,10 +12,10 @@ pub(crate) fn complaint(error: &io::Error) -> Option<String> {
     }
 }
 
-/// Whether the complaint is about who signed a certificate: nobody known, another than it says, or it is an authority's,
-/// which nobody need have signed.
+/// Whether the fault concerns the signer of a certificate: it is unknown, it is another one than the certificate names,
+/// or the certificate is an authority's own, which needs no signer.
 pub(crate) fn is_about_issuer(error: &CertificateError) -> bool {
-    // An issuer whose signature is wrong is one of the same name as another that is trusted.
+    // A wrong signature means an issuer that has the same name as a trusted one.
     matches!(error, CertificateError::UnknownIssuer | CertificateError::BadSignature) || is_authority(error)
 }
 

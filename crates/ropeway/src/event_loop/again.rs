@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub(super) struct Again {
     keys: BTreeSet<usize>,
-    /// Where the next round goes on.
+    /// The position at which the next round continues.
     next: usize,
 }
 
@@ -15,12 +15,12 @@ impl Again {
         self.keys.insert(key);
     }
 
-    /// Forgets one that is gone.
+    /// Removes a connection that is gone.
     pub(super) fn remove(&mut self, key: usize) {
         self.keys.remove(&key);
     }
 
-    /// Asked before each turn, and mostly there is nobody.
+    /// Called before each turn. The list is mostly empty.
     #[inline]
     pub(super) fn contains(&self, key: usize) -> bool {
         !self.keys.is_empty() && self.keys.contains(&key)
@@ -30,7 +30,7 @@ impl Again {
         self.keys.is_empty()
     }
 
-    /// Takes the next ones, at most `most`.
+    /// Takes the next connections, at most `most`.
     pub(super) fn take(&mut self, most: usize) -> Vec<usize> {
         if self.keys.len() <= most {
             self.next = 0;
@@ -70,7 +70,7 @@ mod tests {
         for _ in 0..10 {
             for key in again.take(2) {
                 turns[key] += 1;
-                // It has more to do, as all of them have.
+                // It has work left again, like all the others.
                 again.insert(key);
             }
             let (most, least) = (turns.iter().max().unwrap(), turns.iter().min().unwrap());

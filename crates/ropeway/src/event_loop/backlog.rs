@@ -6,26 +6,27 @@ use std::collections::VecDeque;
 
 use super::publication::{Publication, Subscriber};
 
-/// The most messages of one topic that a connection is sent together.
+/// The most messages of one topic that a connection is sent in one go.
 const TOGETHER: usize = 64;
 
-/// How much one slice costs, in messages appended to a queue, at about 100 ns each.
+/// The cost of one slice, in messages appended to a queue, at about 100 ns each.
 const SLICE: usize = 4096;
 
-/// A write costs as much as appending this many messages.
+/// The number of messages whose appending costs as much as a write.
 const WRITE: usize = 8;
 
-/// Copying this many bytes costs as much as appending a message.
+/// The number of bytes whose copying costs as much as appending a message.
 const BYTES: usize = 256;
 
 thread_local! {
-    /// Whether this thread runs a loop now.
+    /// Whether this thread is running a loop now.
     static RUNS_A_LOOP: Cell<bool> = const { Cell::new(false) };
-    /// Whether publications wait for the loop that this thread runs.
+    /// Whether publications wait for the loop that this thread is running.
     static WAITS_HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether what this thread has published may still wait for the loop that it runs. Asked before each message is sent.
+/// Whether publications of this thread may still wait for the loop that it is running. Called before each message that
+/// is sent.
 #[inline]
 pub(crate) fn waits_here() -> bool {
     WAITS_HERE.get()
@@ -38,7 +39,7 @@ pub(crate) fn note_published() {
     }
 }
 
-/// Says that this thread runs a loop, until it is dropped.
+/// Marks this thread as running a loop, until this is dropped.
 pub(super) struct Running;
 
 impl Running {
@@ -61,14 +62,15 @@ impl Drop for Running {
     }
 }
 
-/// Publications in the order in which they were left. The first few, of one topic, are sent slice by slice.
+/// Publications in the order in which they arrived. The first few, of one topic, are being sent slice by slice.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     waiting: VecDeque<Publication>,
-    /// How many of the first are being sent, and the place of the next subscriber to be sent them.
+    /// The number of publications at the front that are being sent, and the place of the next subscriber to send them
+    /// to.
     sending: usize,
     next: usize,
-    /// The connection that was last sent its share ahead of the others, and up to which number.
+    /// The connection that was last sent its share ahead of the others, and the number up to which it was.
     ahead: (u32, u64),
 }
 
@@ -81,8 +83,8 @@ impl Backlog {
         self.waiting.extend(publications);
     }
 
-    /// Copies the next slice for the loop of this number to the empty lists. Returns the publications that all subscribers were sent
-    /// with it.
+    /// Copies the next slice for the loop of this number into the empty lists. Returns the publications that have then
+    /// been sent to all subscribers.
     pub(super) fn next_slice(
         &mut self,
         loop_id: u64,
@@ -107,14 +109,14 @@ impl Backlog {
         }
     }
 
-    /// What a connection has yet to be sent, up to a number, of what it `hears`.
+    /// Returns the publications up to a number that `hears` accepts and that a connection has not been sent yet.
     pub(super) fn missed(
         &mut self,
         key: u32,
         up_to: u64,
         mut hears: impl FnMut(&Publication) -> bool,
     ) -> Vec<Publication> {
-        // A connection that came to have the key of another subscribed later than what that one was sent.
+        // If a connection has taken over the key of another, it subscribed later than all that the other one was sent.
         let from = if self.ahead.0 == key { self.ahead.1 } else { 0 };
         let start = self.waiting.partition_point(|publication| publication.sequence <= from);
         let new = self.waiting.range(start..).take_while(|publication| publication.sequence <= up_to);
@@ -133,7 +135,8 @@ mod tests {
     use super::*;
     use crate::topic::{Subscription, Subscriptions, Topic};
 
-    /// All slices until nothing waits: to how many subscribers how many messages were sent in each.
+    /// Takes all slices until nothing waits. Returns for each the number of subscribers and the number of messages sent
+    /// to them.
     fn slices(mailbox: &Mailbox) -> Vec<(usize, usize)> {
         let mut slices = Vec::new();
         loop {
@@ -190,7 +193,7 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let topic = Topic::new();
         let [first, second] = [0, 1].map(|key| Subscription::on_loop(topic.table(), &mailbox, key));
-        // The place of the first is free for the next subscriber.
+        // The place of the first subscriber becomes free for the next one.
         first.end();
         let _ = topic.publish("heard before it left");
         let mut subscriptions = Subscriptions::default();

@@ -1,7 +1,8 @@
-//! When connections are due though nothing comes: keepalive, timeouts. One clock for all of them, and four bytes each.
+//! The deadlines of connections: keepalive and timeouts. They take one timer for all connections, and four bytes for
+//! each.
 //!
-//! A deadline mostly moves later, with every byte that comes, so they are not kept in order. What is kept is a time before
-//! which no connection is due; when that has come, all are looked at.
+//! Most deadlines move later with every byte that comes, so they are not sorted. The loop keeps one time before which
+//! no connection is due. When that has come, it looks at all of them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,12 +17,12 @@ type Tick = u32;
 /// The tick of a connection that has no deadline.
 const NEVER: Tick = 0;
 
-/// How far ahead a tick may be, 12 days: a tick that is much further ahead looks like one that is past. A connection that is due
-/// later has a turn then, which does nothing.
+/// How far ahead a tick may be, 12 days: one that is much further ahead would look like a tick in the past. A
+/// connection that is due later gets a turn at this time, in which nothing happens.
 const HORIZON: Duration = Duration::from_millis(1 << 30);
 
-/// How long all are left alone once they were looked at, and how much longer for each of them: looking takes a nanosecond or
-/// less, so this is a hundredth of the time at most.
+/// How long the deadlines are left alone after they were all looked at, and the additional time for each of them.
+/// Looking at one takes a nanosecond or less, so this is at most a hundredth of the time.
 const PAUSE: Duration = Duration::from_millis(5);
 const PAUSE_EACH: Duration = Duration::from_nanos(100);
 
@@ -30,9 +31,9 @@ pub(super) struct Deadlines {
     start: Instant,
     ticks: Vec<Tick>,
     clock: Pin<Box<Sleep>>,
-    /// When all have to be looked at. The clock is never set later.
+    /// When all deadlines have to be looked at. The timer is never set to a later time than this.
     next: Option<Instant>,
-    /// When they may be looked at again.
+    /// The time from which on they may be looked at again.
     rested: Instant,
 }
 
@@ -48,7 +49,7 @@ impl Deadlines {
         }
     }
 
-    /// Notes a connection's deadline in place of the one before.
+    /// Stores a connection's deadline, which replaces the one before.
     #[inline]
     pub(super) fn note(&mut self, key: usize, deadline: Option<Instant>, now: Instant) {
         let deadline = deadline.map(|deadline| deadline.min(now + HORIZON));
@@ -63,7 +64,7 @@ impl Deadlines {
         }
     }
 
-    /// Forgets a connection.
+    /// Removes a connection.
     pub(super) fn remove(&mut self, key: usize) {
         if let Some(tick) = self.ticks.get_mut(key) {
             *tick = NEVER;
@@ -80,7 +81,7 @@ impl Deadlines {
         Poll::Ready(())
     }
 
-    /// The keys of the connections that are due. The caller notes the next deadline of each.
+    /// Returns the keys of the connections that are due. The caller stores the next deadline of each.
     pub(super) fn due(&mut self, now: Instant) -> Vec<usize> {
         let now_tick = self.tick_at(now);
         let mut due = Vec::new();

@@ -1,4 +1,4 @@
-//! The end of a loop with its runtime: what was sent before that leaves, as far as a short time allows.
+//! The end of a loop with its runtime: everything that was sent before still leaves, as far as a short time allows.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
@@ -9,9 +9,8 @@ use super::rounds::EventLoop;
 use crate::io::Readiness;
 
 impl EventLoop {
-    /// Gives each connection its last turn: it does what was asked of it and writes; its handler is told of nothing but the end, as it is
-    /// dropped. Those that
-    /// could not write all at once have until the deadline.
+    /// Gives each connection its last turn: it runs the commands that wait and writes. Its handler is told
+    /// nothing but the end, when the loop is dropped. Connections that cannot write all at once have until the deadline.
     pub(super) fn end(&mut self, deadline: Instant) {
         let mail = self.connections.mailbox.close();
         let (mut cx, now) = (Context::from_waker(Waker::noop()), Instant::now());
@@ -31,7 +30,7 @@ impl EventLoop {
         self.wait(waiting, deadline);
     }
 
-    /// Waits for those that have more to write.
+    /// Waits for the connections that have more to write.
     fn wait(&mut self, mut waiting: Vec<bool>, deadline: Instant) {
         while waiting.contains(&true) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -41,7 +40,7 @@ impl EventLoop {
                 return;
             }
             if self.poll.get_mut().poll(&mut self.events, Some(left)).is_err() {
-                // Interrupted, and the deadline bounds how often.
+                // The wait was interrupted by a signal. The deadline bounds the number of times.
                 continue;
             }
             for event in &self.events {

@@ -1,4 +1,4 @@
-//! The event loops of each tokio runtime: as many as it has threads, each started when it is first needed.
+//! The event loops of each tokio runtime: one for each of its threads, started when it is first needed.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,21 +12,21 @@ use tokio::runtime::{Handle, Id};
 use super::mailbox::Mailbox;
 use super::rounds::EventLoop;
 
-/// How long connections that have bytes to write may hold up the end of their runtime, all of its loops together.
+/// How long connections that have bytes to write may delay the end of their runtime, for all of its loops together.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The loops of a runtime, and whose turn it is to get a connection.
+/// The loops of a runtime, and which of them gets the next connection.
 #[derive(Default)]
 struct Loops {
     mailboxes: Vec<Arc<Mailbox>>,
     next: usize,
-    /// The runtime ends, and this is how long its loops may take for that.
+    /// Set when the runtime ends: the time until which its loops may take for that.
     ends: Option<Instant>,
 }
 
 static LOOPS: LazyLock<Mutex<HashMap<Id, Loops>>> = LazyLock::new(Mutex::default);
 
-/// Where to hand over the next connection of a runtime.
+/// Returns the mailbox of the loop that gets the next connection of a runtime.
 pub(crate) fn next_mailbox(runtime: &Handle) -> io::Result<Arc<Mailbox>> {
     let mut all = lock();
     let loops = all.entry(runtime.id()).or_default();
@@ -44,12 +44,12 @@ pub(crate) fn next_mailbox(runtime: &Handle) -> io::Result<Arc<Mailbox>> {
     loops.mailboxes.push(Arc::clone(&mailbox));
     loops.next = index + 1;
     drop(all);
-    // A runtime that is shutting down drops it at once, and it is forgotten.
+    // A runtime that is shutting down drops the loop at once, which removes it from the list.
     runtime.spawn(event_loop);
     Ok(mailbox)
 }
 
-/// A loop that is listed among its runtime's. It is dropped when that ends.
+/// A loop that is in the list of its runtime. It is dropped when the runtime ends.
 struct Listed(EventLoop);
 
 impl Future for Listed {
@@ -67,7 +67,8 @@ impl Drop for Listed {
     }
 }
 
-/// Forgets a loop that is over. Returns until when it may take to end, which is the same time for all loops of a runtime.
+/// Removes a loop that is over. Returns the time until which it may take to end, which is the same for all loops of a
+/// runtime.
 fn forget(mailbox: &Arc<Mailbox>) -> Instant {
     let mut deadline = Instant::now() + LAST;
     lock().retain(|_, loops| {

@@ -1,5 +1,5 @@
-//! The way to an event loop from elsewhere: what it is to carry, calls to connections that have commands, and publications. One short
-//! lock.
+//! The way to an event loop from other threads: new connections, calls of connections that have commands, and
+//! publications, all under one short lock.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,44 +13,46 @@ use super::backlog::Backlog;
 use super::publication::{Publication, Subscriber};
 use crate::io::{Readiness, Turn};
 
-/// From how much [work](Publication::work) on a loop counts as behind: its publishers wait. It is 10 to 30 ms of a loop's time.
+/// A loop with at least this much [work](Publication::work) is behind, and its publishers wait. It is 10 to 30 ms of a
+/// loop's time.
 const BEHIND: usize = 1 << 20;
 
-/// The most work that may wait for a loop because of publishers that nobody can make wait.
+/// The most work that may wait for a loop if its publishers cannot be made to wait.
 const MOST_WORK: usize = 8 << 20;
 
-/// The most payload bytes that may wait for a loop, from all publishers together.
+/// The most payload bytes that may wait for a loop, from all publishers.
 const MOST_BYTES: usize = 64 << 20;
 
-/// A connection as the loop sees it, whatever its handler; or a client that is about to be one.
+/// A connection as the loop sees it, independent of its handler; or a client whose handshake is not done yet.
 pub(crate) trait Drive: Send {
     /// Registers the socket with the loop's poller.
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
-    /// It is driven by the loop of this mailbox, as this key.
+    /// Tells it that the loop of this mailbox drives it, under this key.
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
-    /// The socket has become ready for this.
+    /// Notes that the socket has become ready.
     fn note(&mut self, readiness: Readiness);
-    /// Does what there is to do; also what its deadline asks for, if that has come.
+    /// Does all there is to do. If `is_due`, also does what its deadline asks for.
     fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>>;
     /// Sends a subscriber the messages of a topic that are for it.
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant);
-    /// The runtime ends: does what was asked through handles and writes, without waiting for the socket. Returns whether it has to be
-    /// asked again when the socket is ready. Work of its own ends at the deadline.
+    /// Called when the runtime ends. Runs the commands that wait and writes, without waiting for the socket. Returns
+    /// whether to call it again when the socket is ready. It ends its own work at the deadline.
     fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool;
-    /// Whether the deadline may be sooner than the one that was told last.
+    /// Whether the deadline may be sooner than the last one that it returned.
     fn is_due_sooner(&self) -> bool;
-    /// When a turn is due though nothing comes.
+    /// Returns when it needs a turn even if nothing comes.
     fn next_deadline(&mut self) -> Option<Instant>;
 }
 
-/// Where to leave what an event loop has to know.
+/// A place for messages to an event loop.
 pub(crate) struct Mailbox {
-    /// No other loop has it.
+    /// The number of the loop. No other loop has it.
     id: u64,
     inside: Mutex<Inside>,
-    /// Publications that the loop has taken out and not yet sent to all of its connections. Only the loop's thread locks it.
+    /// Publications that the loop has taken and not yet sent to all of its connections. Only the loop's thread locks
+    /// it.
     backlog: Mutex<Backlog>,
-    /// The number of the last publication that was left here.
+    /// The number of the last publication that was put in.
     published: AtomicU64,
     /// The number of the last publication that was sent to all of the loop's connections.
     delivered: AtomicU64,
@@ -62,19 +64,20 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct Inside {
     mail: Mail,
-    /// The loop, where it waits.
+    /// The waker of the loop, while it waits.
     waiting: Option<Waker>,
     /// Publishers that wait until the loop is no longer behind.
     publishers: Vec<Waker>,
-    /// The loop is over.
+    /// Whether the loop is over.
     is_closed: bool,
 }
 
-/// What was left.
+/// The messages to a loop.
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(super) newcomers: Vec<Box<dyn Drive>>,
-    /// Keys of connections that have commands. One of a connection that is gone calls another in vain.
+    /// Keys of connections that have commands. If one of them is gone, another connection with its key gets a needless
+    /// turn.
     pub(super) called: Vec<usize>,
     /// Messages for the subscribers of topics.
     published: Vec<Publication>,
@@ -86,14 +89,14 @@ impl Mail {
     }
 }
 
-/// Everybody's side.
+/// For other threads.
 impl Mailbox {
     /// The number of the loop.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// Hands a connection over. If the loop is over it is dropped.
+    /// Passes a connection to the loop. If the loop is over, the connection is dropped.
     pub(crate) fn adopt(&self, newcomer: Box<dyn Drive>) {
         self.leave(|mail| mail.newcomers.push(newcomer));
     }
@@ -103,10 +106,10 @@ impl Mailbox {
         self.leave(|mail| mail.called.push(key));
     }
 
-    /// Sends a message to those of the loop's connections that subscribed.
+    /// Sends a message to those of the loop's connections that have subscribed.
     pub(crate) fn publish(&self, mut publication: Publication) {
         self.leave(|mail| {
-            // Counted under the lock, so that numbers come in the order of the list.
+            // The number is taken under the lock, so that numbers are in the order of the list.
             let sequence = self.published.load(Ordering::Relaxed) + 1;
             publication.sequence = sequence;
             self.work.fetch_add(publication.work, Ordering::Relaxed);
@@ -116,7 +119,8 @@ impl Mailbox {
         });
     }
 
-    /// The number of the last publication that was left here: what is asked of a connection from now on comes behind it.
+    /// The number of the last publication that was put in. A command that a connection gets from now on comes behind
+    /// it.
     pub(crate) fn published(&self) -> u64 {
         self.published.load(Ordering::Acquire)
     }
@@ -126,17 +130,18 @@ impl Mailbox {
         self.delivered.load(Ordering::Acquire)
     }
 
-    /// Whether publishers are ahead of the loop.
+    /// Whether the loop is behind, so that publishers should wait.
     pub(crate) fn is_behind(&self) -> bool {
         self.work.load(Ordering::Relaxed) >= BEHIND
     }
 
-    /// Whether the loop takes no more publications. A publisher that `waits` while the loop is behind may finish its message.
+    /// Whether the loop accepts no more publications. A publisher that `waits` while the loop is behind may finish its
+    /// message.
     pub(crate) fn is_full(&self, waits: bool) -> bool {
         self.bytes.load(Ordering::Relaxed) >= MOST_BYTES || (!waits && self.work.load(Ordering::Relaxed) >= MOST_WORK)
     }
 
-    /// Wakes a publisher when the loop is no longer behind; returns `true`, and does not, if it is not behind now.
+    /// Wakes the publisher once the loop is no longer behind. If it is not behind now, returns `true` and does not.
     pub(crate) fn wait_for_room(&self, publisher: &Waker) -> bool {
         let mut inside = self.lock();
         if inside.is_closed || !self.is_behind() {
@@ -187,9 +192,9 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// The loop's side.
+/// For the loop.
 impl Mailbox {
-    /// What was left since last time. Publications go to the backlog.
+    /// Takes all that was put in since the last call. Publications go to the backlog.
     pub(crate) fn take(&self) -> Mail {
         let mut mail = mem::take(&mut self.lock().mail);
         if !mail.published.is_empty() {
@@ -198,7 +203,7 @@ impl Mailbox {
         mail
     }
 
-    /// The next messages to send, and the subscribers to send them to. Both lists are empty if nothing waits.
+    /// Fills in the next messages to send, and the subscribers to send them to. Both lists are empty if nothing waits.
     pub(crate) fn next_slice(&self, publications: &mut Vec<Publication>, subscribers: &mut Vec<Subscriber>) {
         let mut backlog = self.backlog();
         let done = backlog.next_slice(self.id, publications, subscribers);
@@ -215,12 +220,13 @@ impl Mailbox {
         }
     }
 
-    /// Whether publications wait that all connections are to be sent.
+    /// Whether publications wait that have not been sent to all connections.
     pub(super) fn has_backlog(&self) -> bool {
         !self.backlog().is_empty()
     }
 
-    /// What a connection of the loop has yet to be sent of what was published up to a number, if it `hears` it.
+    /// Returns the publications up to a number that `hears` accepts and that a connection of the loop has not been sent
+    /// yet.
     pub(crate) fn missed(&self, key: u32, up_to: u64, hears: impl FnMut(&Publication) -> bool) -> Vec<Publication> {
         let published = mem::take(&mut self.lock().mail.published);
         let mut backlog = self.backlog();
@@ -228,7 +234,7 @@ impl Mailbox {
         backlog.missed(key, up_to, hears)
     }
 
-    /// Keeps the loop's waker for the next item that is left here. Returns `false`, and does not, if something is there already.
+    /// Stores the loop's waker for the next message. If a message is there already, returns `false` and does not.
     pub(super) fn sleep(&self, waker: &Waker) -> bool {
         let mut inside = self.lock();
         if !inside.mail.is_empty() {
@@ -240,7 +246,7 @@ impl Mailbox {
         true
     }
 
-    /// Takes nothing any more; returns what was left last. Publishers wait no longer.
+    /// Closes the mailbox: nothing is accepted any more. Returns the last messages. Publishers no longer wait.
     pub(super) fn close(&self) -> Mail {
         let mut inside = self.lock();
         inside.is_closed = true;

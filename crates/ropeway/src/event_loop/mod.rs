@@ -1,8 +1,9 @@
-//! Many connections in one task: the event loop that carries plain TCP connections, one a runtime's thread.
+//! Many connections in one task: the event loop that carries plain TCP connections, one for each thread of a runtime.
 //!
-//! A tokio task and a socket of tokio's cost 900 bytes before anything is in them. Here a connection costs its own state and
-//! an entry in a table, and what many of them send at a time costs one wake-up. The sockets are watched by a poller of the
-//! loop's own, which tokio watches in turn: so everything still happens on the user's runtime, and handlers may spawn tasks.
+//! A tokio task with a socket of tokio's costs 900 bytes before anything is in them. Here a connection costs its own
+//! state and an entry in a table. If many connections become ready at a time, that is one wake-up. The loop has a
+//! poller of its own for the sockets, and tokio watches that poller. So everything still happens on the user's runtime,
+//! and handlers may spawn tasks.
 //!
 //! ```text
 //!   tokio's poller ──► the loop's poller ──► readiness of sockets ──┐

@@ -1,4 +1,4 @@
-//! A message that was published, on its way to the subscribers that an event loop carries.
+//! A published message on its way to the subscribers that an event loop carries.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -7,40 +7,40 @@ use ropeway_proto::Prepared;
 
 use crate::overflow::Overflow;
 
-/// A message that was published, on its way to an event loop.
+/// A published message, in the mailbox or the backlog of an event loop.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication {
     pub(crate) audience: Arc<dyn Audience>,
-    /// Which message of the audience's topic it is.
+    /// The number of the message within its topic.
     pub(crate) number: u64,
-    /// Which publication of the loop it is.
+    /// The number of the publication within the loop.
     pub(crate) sequence: u64,
     pub(crate) message: Prepared,
-    /// The cost of sending it to the loop's subscribers, in bytes: its own, and a price for each of them.
+    /// The cost of sending it to the loop's subscribers, in bytes: its own length, and a price for each of them.
     pub(crate) work: usize,
 }
 
-/// The subscribers of a topic, as an event loop asks for them.
+/// The subscribers of a topic, as an event loop sees them.
 pub(crate) trait Audience: Debug + Send + Sync {
-    /// The number of the topic. No other has it.
+    /// The number of the topic. No other topic has it.
     fn id(&self) -> u64;
 
-    /// The policy for a message for which a subscriber has no room, if the topic has one.
+    /// The policy for a message that finds no room at a subscriber, if the topic has one.
     fn overflow(&self) -> Option<Overflow>;
 
-    /// Finds at most `most` subscribers on the loop of this number, from a place on, that are sent the topic's messages up to number
-    /// `last` now. Returns where to go on; `None` after the last subscriber.
+    /// Finds at most `most` subscribers on the loop of this number, from a place on, that are now sent the topic's
+    /// messages up to number `last`. Returns the place to continue at, or `None` after the last subscriber.
     fn on_loop(&self, loop_id: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize>;
 }
 
 /// A subscriber on an event loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subscriber {
-    /// Its key there.
+    /// Its key on the loop.
     pub(crate) key: u32,
-    /// The number of the last message that it was sent, or that was published before it came.
+    /// The number of the last message that it was sent, or that was published before it subscribed.
     pub(crate) since: u64,
-    /// The number of the last message that it is to be sent: those published after it unsubscribed are not for it.
+    /// The number of the last message to send it. Messages that are published after it unsubscribed are not for it.
     pub(crate) until: u64,
 }
 
@@ -57,7 +57,7 @@ impl Publication {
 }
 
 impl Subscriber {
-    /// Whether the message of this number is for it and was not yet sent to it.
+    /// Whether the message of this number is for it and was not sent to it yet.
     pub(crate) fn hears(&self, number: u64) -> bool {
         self.since < number && number <= self.until
     }

@@ -1,4 +1,4 @@
-//! The rounds of an event loop: what it does each time that its task is polled.
+//! The rounds of an event loop: all that it does each time its task is polled.
 
 use std::future::Future;
 use std::io;
@@ -21,29 +21,29 @@ use super::publication::{Publication, Subscriber};
 use crate::io::{Readiness, Turn, go_on_later};
 use crate::log::{guarded, log_unwatched};
 
-/// How many sockets' readiness is taken at once, and how many connections that have commands. After this many, and those that came
-/// with the last of them, other tasks of the runtime have their turn.
+/// The batch size, both for ready sockets and for connections that have commands. After one batch, and after those that
+/// came with its last part, other tasks of the runtime get their turn.
 const EVENTS: usize = 256;
 
-/// How many connections that have more to do go on in one round, before the sockets of all others are looked at. Each may take as
-/// long as 256 KiB take, about 200 µs for an echo.
+/// The most connections with work left that get a turn in one round, before the sockets of all others are looked at.
+/// Each turn may take as long as 256 KiB take, about 200 µs for an echo.
 const GO_ON: usize = 16;
 
-/// With this many ready sockets, others become ready while they are handled. The loop's poller is then asked again directly, which
-/// spares a turn by way of tokio's.
+/// If at least this many sockets were ready, others become ready while they are handled. The loop's poller is then
+/// asked again directly, which saves a wake-up through tokio.
 const BUSY: usize = 4;
 
-/// The task that carries the connections.
+/// The task that carries connections.
 pub(super) struct EventLoop {
     pub(super) poll: AsyncFd<mio::Poll>,
     pub(super) events: Events,
     pub(super) connections: Connections,
-    /// A slice of the backlog; kept for its memory.
+    /// A slice of the backlog. The vectors are kept for their memory.
     publications: Vec<Publication>,
     subscribers: Vec<Subscriber>,
 }
 
-/// The connections, by key, and when they are due.
+/// The connections by key, and their deadlines.
 pub(super) struct Connections {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) entries: Slab<Box<dyn Drive>>,
@@ -72,7 +72,7 @@ impl EventLoop {
         })
     }
 
-    /// Takes in newcomers, sends a slice of the backlog, and gives each connection that has commands a turn.
+    /// Takes in new connections, sends a slice of the backlog, and gives each connection that has commands a turn.
     fn read_mail(&mut self, cx: &mut Context<'_>, now: Instant) {
         let mail = self.connections.mailbox.take();
         for newcomer in mail.newcomers {
@@ -103,7 +103,7 @@ impl EventLoop {
         let entry = self.connections.entries.vacant_entry();
         let key = entry.key();
         if let Err(error) = newcomer.watch(self.poll.get_ref().registry(), Token(key)) {
-            // Its handles are told as it is dropped.
+            // Dropping it tells its handles.
             return log_unwatched(&error);
         }
         newcomer.settle(&self.connections.mailbox, key);
@@ -115,7 +115,7 @@ impl EventLoop {
     fn read_events(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut left = EVENTS;
         loop {
-            // An error is the runtime's end, which drops this task.
+            // An error means that the runtime ends, which drops this task.
             let Poll::Ready(Ok(mut guard)) = self.poll.poll_read_ready_mut(cx) else { return false };
             if let Err(error) = guard.get_inner_mut().poll(&mut self.events, Some(Duration::ZERO)) {
                 guarded(|| tracing::debug!(%error, "polling sockets was interrupted"));
@@ -131,7 +131,7 @@ impl EventLoop {
                 return true;
             }
             if count < BUSY {
-                // Those were all. Being asked again leaves this task's waker.
+                // There were no more events. The next call of `poll_read_ready_mut` stores this task's waker.
                 guard.clear_ready();
             }
         }
@@ -151,7 +151,7 @@ impl Future for EventLoop {
         this.read_mail(cx, now);
         let has_more = this.read_events(cx, now);
         this.connections.expire(cx);
-        // Messages that those connections have sent to one another leave at once.
+        // Messages that those connections have sent to one another are written at once.
         this.read_mail(cx, now);
         let mailbox = &this.connections.mailbox;
         if has_more || !this.connections.again.is_empty() || mailbox.has_backlog() || !mailbox.sleep(cx.waker()) {
@@ -169,7 +169,7 @@ impl Connections {
         }
     }
 
-    /// Gives a connection a turn, unless it has to wait for the next round in any case.
+    /// Gives a connection a turn, unless it has to wait for the next round anyway.
     fn call(&mut self, key: usize, cx: &mut Context<'_>, now: Instant) {
         if !self.again.contains(key) {
             self.turn(key, false, cx, now);
@@ -189,7 +189,7 @@ impl Connections {
         if catch_unwind(AssertUnwindSafe(|| connection.publish(publications, to, cx, now))).is_err() {
             return self.drop_entry(key);
         }
-        // One that had no room may be closing now, and that has its time.
+        // If it had no room, it may be closing now, and then has a new deadline.
         if connection.is_due_sooner() {
             self.deadlines.note(key, connection.next_deadline(), now);
         }
@@ -198,7 +198,7 @@ impl Connections {
     /// Gives each connection whose deadline has come a turn.
     fn expire(&mut self, cx: &mut Context<'_>) {
         while self.deadlines.poll(cx).is_ready() {
-            // The work before this took time, and by an older `now` the clock would be set to the past.
+            // The work before this took time. With the old `now` the timer would be set to a time in the past.
             let now = tokio::time::Instant::now().into_std();
             for key in self.deadlines.due(now) {
                 self.turn(key, true, cx, now);
@@ -208,7 +208,8 @@ impl Connections {
 
     fn turn(&mut self, key: usize, is_due: bool, cx: &mut Context<'_>, now: Instant) {
         let Some(connection) = self.entries.get_mut(key) else { return };
-        // The handler's panics are caught closer to it. One that comes this far must not end the other connections.
+        // A handler's panic is caught closer to the handler. A panic that comes this far must not end other
+        // connections.
         match catch_unwind(AssertUnwindSafe(|| connection.turn(is_due, cx, now))).unwrap_or(Turn::Over) {
             Turn::Over => return self.drop_entry(key),
             Turn::Become(successor) => {
@@ -219,7 +220,7 @@ impl Connections {
             Turn::Again => self.again.insert(key),
             Turn::Parked => {}
         }
-        // A deadline that has come is forgotten, so the next one has to be noted.
+        // A deadline that has come is no longer stored, so the next one has to be.
         if is_due || connection.is_due_sooner() {
             self.deadlines.note(key, connection.next_deadline(), now);
         }
@@ -245,12 +246,12 @@ mod tests {
     use super::*;
     use crate::topic::{Subscription, Topic};
 
-    /// A connection to itself. It counts its turns.
+    /// A connection to itself that counts its turns.
     struct Ring {
         near: UnixStream,
         far: UnixStream,
         turns: Arc<AtomicUsize>,
-        /// What it does in a turn besides.
+        /// What it does in a turn, besides counting.
         act: fn(&mut Self) -> Turn<Box<dyn Drive>>,
     }
 
@@ -261,7 +262,7 @@ mod tests {
             (Box::new(Self { near, far, turns: Arc::clone(&turns), act }), turns)
         }
 
-        /// Always has more to do, and something new comes meanwhile.
+        /// Has work left at the end of each turn, and becomes ready again at the same time.
         fn is_never_done(&mut self) -> Turn<Box<dyn Drive>> {
             while self.near.read(&mut [0; 16]).is_ok() {}
             self.far.write_all(&[0]).expect("room for a byte");
@@ -357,7 +358,7 @@ mod tests {
             far.try_write(&[0]).expect("room for a byte");
             near.readable().await.expect("it is readable");
             near.try_read(&mut [0; 16]).expect("a byte");
-            // The test itself comes first, so this may be a turn behind or ahead.
+            // The test itself is polled first, so this may be off by a turn.
             assert!(turns.load(Ordering::Relaxed) <= 2 * rounds, "{turns:?} turns, {rounds} bytes");
         }
         event_loop.abort();

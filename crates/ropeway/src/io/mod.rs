@@ -1,4 +1,4 @@
-//! Byte streams, and the thread's memory that they are read into.
+//! Byte streams, and the thread's memory for reading from them.
 
 pub(crate) mod scratch;
 #[cfg(unix)]

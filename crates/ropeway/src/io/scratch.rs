@@ -1,15 +1,15 @@
-//! The buffers of a thread, shared by all its connections: a connection at rest owns none.
+//! The buffers of a thread, shared by all its connections. A connection at rest has none.
 
 use std::cell::Cell;
 
 use ropeway_proto::Spare;
 
-/// One read takes this much at most. Large enough that a burst is one system call, small enough to stay in a core's
-/// second-level cache.
+/// The most that one read takes. It is large enough for a burst to be one system call, and small enough to stay in a
+/// core's second-level cache.
 pub(crate) const SIZE: usize = 128 * 1024;
 
-/// The buffer begins in the middle of a page of memory, as the memory of large messages does in the core, and for the same
-/// reason.
+/// The size of a page of memory. The buffer begins in the middle of a page, for the same reason as the memory of large
+/// messages in the core.
 const PAGE: usize = 4 * 1024;
 
 thread_local! {
@@ -17,7 +17,7 @@ thread_local! {
     static SPARE: Cell<Spare> = Cell::default();
 }
 
-/// Lends the thread's memory for what is to be sent.
+/// Lends the thread's memory for outgoing frames.
 pub(crate) fn with_spare<R>(use_it: impl FnOnce(&mut Spare) -> R) -> R {
     let mut spare = SPARE.take();
     let result = use_it(&mut spare);
@@ -25,7 +25,7 @@ pub(crate) fn with_spare<R>(use_it: impl FnOnce(&mut Spare) -> R) -> R {
     result
 }
 
-/// Lends the thread's buffer to read into. It is zeroed once in its life; what it holds is whatever the last user left.
+/// Lends the thread's buffer to read into. It is zeroed only once, and still holds the bytes of its last user.
 pub(crate) fn with<R>(use_it: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = SCRATCH.take();
     if buffer.is_empty() {

@@ -1,4 +1,4 @@
-//! A TCP connection whose readiness the event loop tells: it reads and writes when it may, and waits for nothing.
+//! A TCP connection that an event loop watches. It reads and writes when it is ready, and never waits.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,7 +13,7 @@ use mio::{Interest, Registry, Token};
 
 use super::transport::Stream;
 
-/// What a socket is ready for. Being told is edge-triggered: once for each change.
+/// The events for which a socket has become ready. They are edge-triggered: reported once for each change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     readable: bool,
@@ -21,13 +21,13 @@ pub(crate) struct Readiness {
     end: End,
 }
 
-/// The part of a socket that is over.
+/// The part of a socket that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Nothing,
-    /// The peer has ended its half: reading gives that sooner or later, whatever was read before.
+    /// The peer has ended its half: after the remaining bytes, reading reports the end.
     Half,
-    /// It is broken, or both halves have ended.
+    /// The connection is broken, or both halves have ended.
     All,
 }
 
@@ -53,17 +53,18 @@ impl From<&Event> for Readiness {
 pub(crate) struct Socket {
     tcp: TcpStream,
     readiness: Readiness,
-    /// Whether the peer's system has a time to confirm what is sent, see [`Stream::expect_confirmation`].
+    /// Whether the peer's system has a time limit to acknowledge sent bytes, see [`Stream::expect_confirmation`].
     is_timed: bool,
 }
 
 impl Socket {
-    /// Of a connection in non-blocking mode. What has come already is told of when it is [watched](Socket::watch).
+    /// Makes a socket of a connection in non-blocking mode. Bytes that have come already are reported when it is
+    /// [watched](Socket::watch).
     pub(crate) fn new(tcp: TcpStream) -> Self {
         Self { tcp, readiness: Readiness { readable: false, writable: true, end: End::Nothing }, is_timed: false }
     }
 
-    /// Registers it: its readiness is told under this token.
+    /// Registers it with the poller under this token.
     pub(crate) fn watch(&self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.tcp.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)
     }
@@ -81,7 +82,7 @@ impl Stream for Socket {
         while self.readiness.readable {
             match self.tcp.read(buffer) {
                 Ok(count) => {
-                    // What is shorter than asked for was all; more is told of anew.
+                    // Fewer bytes than the buffer holds were all there are. Further bytes are reported as a new event.
                     self.readiness.readable = count == buffer.len() || self.readiness.end > End::Nothing;
                     return Poll::Ready(Ok(count));
                 }
@@ -97,7 +98,7 @@ impl Stream for Socket {
     fn poll_write(&mut self, _cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         while self.readiness.writable {
             let result = match slices {
-                // The usual case, and a cheaper system call.
+                // The common case, for which there is a cheaper system call.
                 [slice] => self.tcp.write(slice),
                 slices => self.tcp.write_vectored(slices),
             };
@@ -125,7 +126,7 @@ impl Stream for Socket {
             return;
         }
         self.is_timed = within.is_some();
-        // 0 is the system's own time.
+        // 0 restores the system's own limit.
         if let Err(error) = socket2::SockRef::from(&self.tcp).set_tcp_user_timeout(Some(within.unwrap_or_default())) {
             tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
         }

@@ -1,4 +1,4 @@
-//! The byte streams a connection runs over. The usual ones are told apart, so that a plain TCP connection costs no dynamic call.
+//! The byte streams that a connection runs over. Plain TCP has a variant of its own, so that it needs no dynamic call.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Anything that bytes go both ways on.
+/// Any two-way byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-/// What a connection runs over.
+/// The byte stream that a connection runs over.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Transport {
@@ -42,21 +42,22 @@ impl From<TcpStream> for Transport {
     }
 }
 
-/// A byte stream, as a connection is driven over it.
+/// A byte stream as the driver of a connection uses it.
 pub(crate) trait Stream: Send {
-    /// Reads what there is; 0 bytes are the end.
+    /// Reads the bytes that are there. 0 means the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
-    /// Writes of the slices, of which there is at least one, what the stream takes.
+    /// Writes as much of the slices as the stream accepts. There is at least one slice.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
-    /// Passes on what a layer between may hold.
+    /// Passes on bytes that a layer such as TLS may hold.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Ends the writing half.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-    /// Whether it is known to be broken, though nothing was read or written since.
+    /// Whether it is known to be broken, even without a read or write.
     fn is_broken(&self) -> bool {
         false
     }
-    /// Has what is written break the stream, if it can be had to, where the peer's system does not confirm it in this time.
+    /// Makes the stream break if the peer's system does not acknowledge sent bytes within this time, if that is
+    /// possible.
     fn expect_confirmation(&mut self, _within: Option<Duration>) {}
 }
 
@@ -69,7 +70,7 @@ impl Stream for Transport {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match slices {
-            // The usual case, and a cheaper system call.
+            // The common case, for which there is a cheaper system call.
             [slice] => AsyncWrite::poll_write(Pin::new(self), cx, slice),
             slices => AsyncWrite::poll_write_vectored(Pin::new(self), cx, slices),
         }
@@ -84,7 +85,7 @@ impl Stream for Transport {
     }
 }
 
-/// Calls the same method on whichever stream it is.
+/// Calls the same method on either kind of stream.
 macro_rules! either {
     ($stream:expr, $io:ident => $call:expr) => {
         match $stream.get_mut() {

@@ -1,26 +1,26 @@
-//! The end of a turn: what has to happen next.
+//! The end of a turn.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::task::Context;
 
-/// The result of a turn of a connection, or of a client that is about to be one: what has to happen next.
+/// The result of a turn of a connection, or of a client whose handshake is not done yet: what has to happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn<T = Infallible> {
-    /// Nothing until the stream is ready, the deadline comes or a command does.
+    /// Nothing, until the stream is ready, the deadline comes or a command does.
     Parked,
-    /// There is more to do; others first.
+    /// It has work left, and gets its next turn after the others.
     Again,
     /// It is over: drop it.
     Over,
-    /// Its stream goes on as this.
+    /// Its stream is continued by this.
     Become(T),
 }
 
 #[cfg(unix)]
 impl Turn {
-    /// The same among turns after which a stream may go on as something else.
+    /// The same result in the type for turns that may end with [`Become`](Turn::Become).
     pub(crate) fn widen<T>(self) -> Turn<T> {
         match self {
             Self::Parked => Turn::Parked,

@@ -1,5 +1,6 @@
-//! Publishers that are ahead: a connection whose handler publishes faster than the subscribers' side can send is not read from
-//! until that side has caught up. Here a publication leaves word for the connection in whose event it was made.
+//! Publishers that are ahead: if a connection's handler publishes faster than the subscribers can be sent the messages,
+//! that connection is not read from until they have caught up. This module passes the news from a publication to the
+//! connection in whose event it was made.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -12,22 +13,22 @@ use crate::event_loop::Mailbox;
 thread_local! {
     /// Whether an event of a connection is being handled on this thread.
     static IN_EVENT: Cell<bool> = const { Cell::new(false) };
-    /// Whether there is something [`BEHIND`].
+    /// Whether [`BEHIND`] has a value.
     static IS_AHEAD: Cell<bool> = const { Cell::new(false) };
     static BEHIND: RefCell<Option<Behind>> = const { RefCell::new(None) };
 }
 
-/// What is behind.
+/// The receiver of a publication that is behind.
 pub(crate) enum Behind {
     /// An event loop that has subscribers.
     #[cfg(unix)]
     Loop(Arc<Mailbox>),
-    /// A subscriber that is a task. Its own turn is late, its peer has nothing to do with it.
+    /// A subscriber that is a task. Its own turn is late; its peer may be reading well.
     Task(Arc<dyn Member>),
 }
 
 impl Behind {
-    /// Wakes a publisher once this has caught up; returns `true`, and does not, if it has by now.
+    /// Wakes the publisher once this has caught up. If it has caught up already, returns `true` and does not.
     pub(crate) fn wait(&self, publisher: &Waker) -> bool {
         match self {
             #[cfg(unix)]
@@ -37,7 +38,7 @@ impl Behind {
     }
 }
 
-/// An event of a connection is being handled, until this is dropped.
+/// Marks that an event of a connection is being handled, until this is dropped.
 pub(crate) struct InEvent {
     was: bool,
 }
@@ -54,25 +55,25 @@ impl Drop for InEvent {
     }
 }
 
-/// Whether a publisher here can be made to wait: what it publishes comes from a peer that need not be read from.
+/// Whether a publisher on this thread can be made to wait: its messages come from a peer, which need not be read from.
 pub(crate) fn can_wait() -> bool {
     IN_EVENT.get()
 }
 
-/// Notes that somebody is behind what was published in this event.
+/// Notes that a receiver of this event's publications is behind.
 pub(crate) fn note(behind: Behind) {
     IS_AHEAD.set(true);
     let before = BEHIND.replace(Some(behind));
     drop(before);
 }
 
-/// Whether the connection whose event this is has to wait. Asked after each message.
+/// Whether the connection whose event this is has to wait. Called after each message.
 #[inline]
 pub(crate) fn is_ahead() -> bool {
     IS_AHEAD.get()
 }
 
-/// Takes what is behind.
+/// Takes the receiver that is behind.
 pub(crate) fn take() -> Option<Behind> {
     IS_AHEAD.set(false);
     BEHIND.take()

@@ -1,4 +1,4 @@
-//! A subscriber that no event loop drives, as a topic sees it.
+//! The interface of a subscriber that no event loop drives.
 
 use std::fmt::Debug;
 use std::task::Waker;
@@ -9,10 +9,10 @@ use crate::overflow::Overflow;
 
 /// A subscriber that no event loop drives: its connection is a task of its own.
 pub(crate) trait Member: Debug + Send + Sync {
-    /// Hands over a message of a topic with such a policy. The publisher is not told of one that finds no room, so the member counts
-    /// it. Returns whether the connection's turn is late.
+    /// Passes on a message of a topic with this policy. If it finds no room, the member counts it, as the publisher is
+    /// not told. Returns whether the connection's turn is late.
     fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool;
 
-    /// Wakes a publisher once the connection has had its turn; returns `true`, and does not, if that is not late.
+    /// Wakes the publisher once the connection has had its turn. If its turn is not late, returns `true` and does not.
     fn wait_for_turn(&self, publisher: &Waker) -> bool;
 }

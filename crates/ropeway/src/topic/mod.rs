@@ -1,5 +1,5 @@
-//! Topics: one message for many connections. What a message for everyone costs is paid once, as far as it can be; for each
-//! subscriber remains one write.
+//! Topics: one message for many connections. Work that is the same for all of them is done once, as far as possible.
+//! One write for each subscriber remains.
 
 pub(crate) mod ahead;
 mod member;
@@ -19,25 +19,27 @@ pub(crate) use subscription::{Subscription, Subscriptions};
 pub use table::PublishError;
 pub(crate) use table::Table;
 
-/// Something that connections subscribe to, to hear what is published there. Cloning it gives another handle to the same topic.
+/// A topic, to which connections subscribe to get the messages that are published there. Cloning it gives another
+/// handle to the same topic.
 ///
-/// Messages of one topic reach a subscriber in the order in which they were published. What one thread does in order, a
-/// subscriber sees in order: messages that it publishes, messages that it sends to the subscriber alone, and its close. A
-/// subscription ends with its connection.
+/// Messages of one topic reach a subscriber in the order in which they were published. A subscriber also sees the
+/// actions of one thread in order: messages that it publishes, messages that it sends to the subscriber alone, and its
+/// close. A subscription ends with its connection.
 ///
-/// **Slow subscribers.** Nobody waits for one. When `max_buffered` bytes wait for a subscriber, there is no room for a message,
-/// and nobody to be told as there is where [`Handle::send`](crate::Handle::send) fails. So by default the subscriber is closed with 1013, try again
-/// later. [`Topic::with_overflow`], or the policy of the route or the server, can have such messages dropped instead; they are
-/// counted ([`Handle::dropped`](crate::Handle::dropped)), and the first is logged.
+/// **Slow subscribers.** Publishing never waits for a subscriber. When `max_buffered` bytes wait for one, there is no
+/// room for a message, and no caller to tell, unlike with [`Handle::send`](crate::Handle::send). So by default the
+/// subscriber is closed with 1013, try again later. With [`Topic::with_overflow`], or with the policy of the route or
+/// the server, such messages can be dropped instead. Dropped messages are counted
+/// ([`Handle::dropped`](crate::Handle::dropped)), and the first is logged.
 ///
-/// **Fast publishers.** What is published waits until the event loops have sent it. A connection whose handler publishes is
-/// not read from while a loop is behind, as if its peer did not read. Elsewhere [`Topic::publish`] fails when too much waits,
-/// and [`Topic::publish_wait`] waits.
+/// **Fast publishers.** Published messages wait until the event loops have sent them. While a loop is behind, a
+/// connection whose handler publishes is not read from, as if its peer did not read. Elsewhere [`Topic::publish`] fails
+/// if too much waits, and [`Topic::publish_wait`] waits.
 ///
-/// A message is compressed once for all subscribers with whom permessage-deflate was agreed, or once for each size of window
-/// among them. It therefore does not point back into what a subscriber was sent before, whether or not its context is taken
-/// over: there a short message comes out longer than if it were sent to that subscriber alone.
-/// A message of more than 64 KiB is not compressed.
+/// A message is compressed once for all subscribers that have agreed to permessage-deflate, or once for each size of
+/// window among them. So it cannot point back into earlier messages to one subscriber, even with context takeover, and
+/// a short message comes out longer than if it were sent to that subscriber alone. A message of more than 64 KiB is not
+/// compressed.
 ///
 /// ```
 /// use ropeway::{Server, Topic};
@@ -63,25 +65,26 @@ impl Topic {
         Self::default()
     }
 
-    /// A topic with a policy of its own for subscribers that have no room for a message. [`Overflow::Refuse`] closes them, since
-    /// there is nobody to be told.
+    /// A topic with a policy of its own for subscribers that have no room for a message. [`Overflow::Refuse`] closes
+    /// them, since there is no caller to tell.
     pub fn with_overflow(overflow: Overflow) -> Self {
         Self { table: Arc::new(Table::new(Some(overflow))) }
     }
 
-    /// Sends a message to all subscribers, and returns how many there are. To send the same one at several topics, publish clones
-    /// of one [`Prepared`].
+    /// Sends a message to all subscribers. Returns the number of subscribers. To send the same message to several
+    /// topics, publish clones of one [`Prepared`].
     ///
-    /// It never waits. Called while an event of a connection is handled, it succeeds unless 64 MiB of messages wait for an event
-    /// loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] while more waits than a loop
-    /// sends in about a quarter of a second: see [`Topic::publish_wait`].
+    /// It never waits. While an event of a connection is being handled, it succeeds unless 64 MiB of messages wait for
+    /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
+    /// than a loop sends in about a quarter of a second. [`Topic::publish_wait`] waits instead.
     pub fn publish(&self, message: impl Into<Prepared>) -> Result<usize, PublishError> {
         self.table.publish(&message.into())
     }
 
-    /// Sends a message to all subscribers once none of them is behind for want of a turn, and returns how many there are.
+    /// Sends a message to all subscribers, once no event loop or task that sends to them is behind. Returns the number
+    /// of subscribers.
     ///
-    /// Cancel safe: dropped before it is done, the message is not published at all.
+    /// Cancel safe: if it is dropped before it is done, the message is not published at all.
     pub async fn publish_wait(&self, message: impl Into<Prepared>) -> usize {
         let message = message.into();
         poll_fn(|cx| {
@@ -90,7 +93,7 @@ impl Topic {
             }
             match self.table.publish(&message) {
                 Ok(count) => Poll::Ready(count),
-                // Somebody else has published meanwhile.
+                // Another thread has published in the meantime.
                 Err(PublishError::Full) => {
                     cx.waker().wake_by_ref();
                     Poll::Pending
@@ -100,12 +103,12 @@ impl Topic {
         .await
     }
 
-    /// How many subscribers there are.
+    /// The number of subscribers.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no subscribers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

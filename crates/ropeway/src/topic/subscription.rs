@@ -1,4 +1,4 @@
-//! Subscriptions, as a connection keeps them: few or thousands, found without looking at each.
+//! The subscriptions of a connection: a few or thousands, found by binary search.
 
 use std::sync::{Arc, Weak};
 
@@ -7,32 +7,33 @@ use super::table::{Place, Table};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
 
-/// A subscription. It does not keep the topic alive: without a handle to publish with there is nothing to hear.
+/// A subscription. It does not keep the topic alive: if nobody has a handle to publish with, no message can come.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     id: u64,
     table: Weak<Table>,
     place: Place,
-    /// Nothing that is published from now on is for this connection, see [`Subscriptions::leave`].
+    /// Whether the connection is leaving: it gets no message that is published from now on, see
+    /// [`Subscriptions::leave`].
     is_leaving: bool,
 }
 
-/// The subscriptions of a connection, in the order of their topics' numbers. Of a topic there may be several, of which all but the
-/// last are leaving.
+/// The subscriptions of a connection, sorted by the numbers of their topics. A topic may have several, of which all but
+/// the last are leaving.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions(Vec<Subscription>);
 
-/// What is dropped when no lock is held, as it may lead to values of the user's.
+/// Values to be dropped when no lock is held, since dropping them may drop values of the user's.
 #[cfg(unix)]
 pub(crate) type Remains = Vec<(Option<Arc<Table>>, Option<Arc<dyn Member>>)>;
 
 impl Subscription {
-    /// Of a connection that no event loop drives, or not yet.
+    /// A subscription of a connection that no event loop drives, or not yet.
     pub(crate) fn of_member(table: &Arc<Table>, member: Arc<dyn Member>) -> Self {
         Self::new(table, table.admit(member))
     }
 
-    /// Of a connection that an event loop drives.
+    /// A subscription of a connection that an event loop drives.
     #[cfg(unix)]
     pub(crate) fn on_loop(table: &Arc<Table>, mailbox: &Arc<Mailbox>, key: u32) -> Self {
         Self::new(table, table.admit_on_loop(mailbox, key))
@@ -42,7 +43,7 @@ impl Subscription {
         Self { id: table.id(), table: Arc::downgrade(table), place, is_leaving: false }
     }
 
-    /// Ends it.
+    /// Ends the subscription.
     pub(crate) fn end(self) {
         if let Some(table) = self.table.upgrade() {
             drop(table.remove(self.place));
@@ -60,7 +61,7 @@ impl Subscriptions {
         self.find(table.id()).is_some()
     }
 
-    /// Adds one. Those of topics that are gone make room before more is asked for.
+    /// Adds a subscription. Those of topics that are gone are removed before more memory is asked for.
     pub(crate) fn insert(&mut self, subscription: Subscription) {
         if self.0.len() == self.0.capacity() {
             self.0.retain(|subscription| subscription.table.strong_count() > 0);
@@ -69,14 +70,14 @@ impl Subscriptions {
         self.0.insert(index, subscription);
     }
 
-    /// Takes out that of a topic, if there is one that is not leaving.
+    /// Removes and returns the subscription to a topic that is not leaving, if there is one.
     pub(crate) fn remove(&mut self, table: &Table) -> Option<Subscription> {
         let index = self.find(table.id())?;
         Some(self.0.remove(index))
     }
 
-    /// Marks the connection as leaving a topic, which it does once it was sent what was published before. Returns `false` if it is not
-    /// subscribed.
+    /// Marks the connection as leaving a topic. It leaves once it was sent the messages that were published before.
+    /// Returns `false` if it is not subscribed.
     #[cfg(unix)]
     pub(crate) fn leave(&mut self, table: &Table) -> bool {
         let Some(index) = self.find(table.id()) else { return false };
@@ -85,27 +86,27 @@ impl Subscriptions {
         true
     }
 
-    /// Takes out the first one that is leaving the topic of this number.
+    /// Removes and returns the first subscription to the topic of this number that is leaving.
     #[cfg(unix)]
     pub(crate) fn left(&mut self, id: u64) -> Option<Subscription> {
         let index = self.0.partition_point(|known| known.id < id);
         self.0.get(index).is_some_and(|known| known.id == id && known.is_leaving).then(|| self.0.remove(index))
     }
 
-    /// Whether a publication is for the connection and was not yet sent to it. If so, it is sent now.
+    /// Whether a publication is for the connection and was not sent to it yet. If so, it counts as sent from now on.
     #[cfg(unix)]
     pub(crate) fn hear(&self, publication: &Publication) -> bool {
         let id = publication.audience.id();
         let start = self.0.partition_point(|known| known.id < id);
         let of_topic = self.0[start..].iter().take_while(|known| known.id == id);
-        // Each is asked, and the message counts as sent to each.
+        // All subscriptions to the topic are asked, since the message counts as sent to each.
         let hears = |known: &&Subscription| {
             known.table.upgrade().is_some_and(|table| table.hears(known.place, publication.number))
         };
         of_topic.filter(hears).count() > 0
     }
 
-    /// An event loop drives the connection from now on.
+    /// Notes that an event loop drives the connection from now on.
     #[cfg(unix)]
     #[must_use = "it is to be dropped when no lock is held"]
     pub(crate) fn move_to_loop(&mut self, mailbox: &Arc<Mailbox>, key: u32) -> Remains {
@@ -117,12 +118,12 @@ impl Subscriptions {
         moved.collect()
     }
 
-    /// Ends all of them.
+    /// Ends all subscriptions.
     pub(crate) fn end(self) {
         self.0.into_iter().for_each(Subscription::end);
     }
 
-    /// The place of the one of a topic that is not leaving: it is the last.
+    /// The position of a topic's subscription that is not leaving: it is the last one.
     fn find(&self, id: u64) -> Option<usize> {
         let index = self.0.partition_point(|known| known.id <= id).checked_sub(1)?;
         (self.0[index].id == id && !self.0[index].is_leaving).then_some(index)
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
     use crate::topic::Topic;
 
-    /// As a connection on a loop keeps them.
+    /// Subscribes as a connection on a loop does.
     fn subscribe(subscriptions: &mut Subscriptions, topic: &Topic, mailbox: &Arc<Mailbox>) {
         subscriptions.insert(Subscription::on_loop(topic.table(), mailbox, 7));
     }
@@ -149,7 +150,7 @@ mod tests {
         }
         assert!(subscriptions.0.capacity() <= 8, "room for {}", subscriptions.0.capacity());
         assert!(subscriptions.contains(stays.table()));
-        // The loop is known by the topic that is left alone.
+        // The loop is known to the only topic that is left.
         assert_eq!(Arc::strong_count(&mailbox), 2);
         subscriptions.end();
         assert_eq!((Arc::strong_count(&mailbox), stays.len()), (1, 0));

@@ -1,4 +1,4 @@
-//! The subscribers of a topic: those that an event loop carries by loop, and all others one by one.
+//! The subscribers of a topic. Those on event loops are grouped by loop, all others are listed one by one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +18,8 @@ use crate::overflow::Overflow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// Too much waits to be sent to the subscribers: the publisher is faster than they can be written to. Nobody was sent the
-    /// message.
+    /// Too much waits to be sent: messages are published faster than they can be written to the subscribers. The
+    /// message was sent to no subscriber.
     Full,
 }
 
@@ -35,14 +35,14 @@ impl fmt::Display for PublishError {
 
 impl std::error::Error for PublishError {}
 
-/// The cost of sending a message to a subscriber, in bytes that could have been copied in the same time.
+/// The cost of sending a message to a subscriber, as a number of bytes that could be copied in the same time.
 #[cfg(unix)]
 const WORK: usize = 64;
 
 /// The subscribers of a topic.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// No other topic has it.
+    /// The number of the topic. No other topic has it.
     id: u64,
     overflow: Option<Overflow>,
     subscribers: Mutex<Subscribers>,
@@ -50,17 +50,17 @@ pub(crate) struct Table {
 
 #[derive(Debug, Default)]
 struct Subscribers {
-    /// How many messages were published.
+    /// The number of messages published so far.
     #[cfg(unix)]
     published: u64,
-    /// Those on event loops that have any: a message is handed to each loop once.
+    /// The subscribers on event loops, by loop. A message is passed to each loop once.
     #[cfg(unix)]
     loops: Slab<OnLoop>,
-    /// All others: each is handed the message by itself.
+    /// All other subscribers. A message is passed to each of them.
     others: Slab<Arc<dyn Member>>,
 }
 
-/// Where a topic keeps a subscriber.
+/// The place of a subscriber in the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
     Other(usize),
@@ -76,7 +76,7 @@ pub(super) enum Place {
 struct OnLoop {
     mailbox: Arc<Mailbox>,
     subscribers: Slab<Subscriber>,
-    /// How many of them have unsubscribed, and hear only what was published before.
+    /// The number of them that have unsubscribed, and get only messages that were published before that.
     leaving: usize,
 }
 
@@ -96,7 +96,7 @@ impl Table {
         let mut subscribers = self.lock();
         #[cfg(unix)]
         {
-            // All or nothing: none of the loops has it yet.
+            // If one loop has no room, none of them gets the message.
             if subscribers.loops.iter().any(|(_, on_loop)| on_loop.mailbox.is_full(waits)) {
                 return Err(PublishError::Full);
             }
@@ -128,7 +128,8 @@ impl Table {
         Ok(count)
     }
 
-    /// Whether no loop is behind and no subscriber's task late; else the task is woken when one no longer is.
+    /// Whether no loop is behind and no subscriber's task is late. Otherwise the task is woken when one of them no
+    /// longer is.
     pub(super) fn has_room(&self, cx: &Context<'_>) -> bool {
         let subscribers = self.lock();
         #[cfg(unix)]
@@ -140,7 +141,7 @@ impl Table {
         others.iter().all(|member| member.wait_for_turn(cx.waker()))
     }
 
-    /// How many subscribers there are.
+    /// The number of subscribers.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -150,21 +151,21 @@ impl Table {
     }
 }
 
-/// The subscriber's side. None of this takes the lock of a [`Member`], so it may be done under it.
+/// For subscribers. None of this takes the lock of a [`Member`], so it may be called while that is held.
 impl Table {
-    /// Takes in a connection that no event loop drives, or not yet.
+    /// Adds a connection that no event loop drives, or not yet.
     pub(super) fn admit(&self, member: Arc<dyn Member>) -> Place {
         Place::Other(self.lock().others.insert(member))
     }
 
-    /// Takes in a connection that an event loop drives.
+    /// Adds a connection that an event loop drives.
     #[cfg(unix)]
     pub(super) fn admit_on_loop(&self, mailbox: &Arc<Mailbox>, key: u32) -> Place {
         self.lock().insert(mailbox, key)
     }
 
-    /// An event loop drives the subscriber from now on. It misses nothing and hears nothing twice. The member, if there was one, is
-    /// not to be dropped under a lock.
+    /// Notes that an event loop drives the subscriber from now on. It misses no message and gets none twice. If there
+    /// was a member, it must not be dropped under a lock.
     #[cfg(unix)]
     pub(super) fn move_to_loop(&self, place: &mut Place, mailbox: &Arc<Mailbox>, key: u32) -> Option<Arc<dyn Member>> {
         let mut subscribers = self.lock();
@@ -173,7 +174,7 @@ impl Table {
         member
     }
 
-    /// Nothing that is published from now on is for this subscriber.
+    /// Notes that the subscriber gets no message that is published from now on.
     #[cfg(unix)]
     pub(super) fn leave(&self, place: Place) {
         let mut subscribers = self.lock();
@@ -187,7 +188,7 @@ impl Table {
         }
     }
 
-    /// Whether a message is for this subscriber and was not yet sent to it. If so, it is sent now.
+    /// Whether a message is for this subscriber and was not sent to it yet. If so, it counts as sent from now on.
     #[cfg(unix)]
     pub(super) fn hears(&self, place: Place, number: u64) -> bool {
         let mut subscribers = self.lock();
@@ -199,7 +200,7 @@ impl Table {
         })
     }
 
-    /// Ends a subscription. The member, if there was one, is not to be dropped under a lock.
+    /// Removes a subscription. If there was a member, it must not be dropped under a lock.
     pub(super) fn remove(&self, place: Place) -> Option<Arc<dyn Member>> {
         self.lock().remove(place)
     }
@@ -232,11 +233,11 @@ impl Subscribers {
             let mailbox = Arc::clone(mailbox);
             self.loops.insert(OnLoop { mailbox, subscribers: Slab::new(), leaving: 0 })
         };
-        // There are fewer loops and fewer open files than that.
+        // There are fewer loops, and fewer open files, than `u32` can count.
         Place::Loop { index: index as u32, key: self.loops[index].subscribers.insert(subscriber) as u32 }
     }
 
-    /// Returns what is not to be dropped under the lock.
+    /// Removes a subscriber. Returns the value that must not be dropped under the lock.
     fn remove(&mut self, place: Place) -> Option<Arc<dyn Member>> {
         match place {
             Place::Other(key) => self.others.try_remove(key),
@@ -255,7 +256,7 @@ impl Subscribers {
     }
 }
 
-/// The event loop's side.
+/// For the event loop.
 #[cfg(unix)]
 impl Audience for Table {
     fn id(&self) -> u64 {
@@ -270,7 +271,8 @@ impl Audience for Table {
         let mut subscribers = self.lock();
         let (_, on_loop) = subscribers.loops.iter_mut().find(|(_, on_loop)| on_loop.mailbox.id() == loop_id)?;
         if from == 0 && on_loop.leaving > 0 {
-            // A connection that has unsubscribed and come back is there twice, and what it hears for the first time comes first.
+            // If a connection has unsubscribed and subscribed again, it is there twice. The entry with the older
+            // messages comes first.
             let leaving = on_loop.subscribers.iter_mut().map(|(_, subscriber)| subscriber);
             for subscriber in leaving.filter(|subscriber| subscriber.until != u64::MAX && subscriber.since < last) {
                 found.push(*subscriber);

@@ -1,4 +1,4 @@
-//! The application calls the server from wherever the server calls the application: no lock is held meanwhile.
+//! The application calls the server from each place where the server calls the application. No lock is held there.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use super::script::{Log, request};
 
-/// Far longer than any of this takes. A lock that waits for itself would keep its thread for good, so each test has one of its
-/// own, which is not waited for any longer.
+/// Far longer than any of this takes. A deadlock would block its thread for ever, so each test has a thread of its own,
+/// which is then given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs `work` on a thread and a runtime of its own.
@@ -24,12 +24,12 @@ fn within<F: Future<Output = ()>>(waited_for: &str, work: impl FnOnce() -> F + S
     });
     match wait.recv_timeout(PATIENCE) {
         Err(RecvTimeoutError::Timeout) => panic!("{waited_for} hangs"),
-        // What it panicked with is shown.
+        // This shows the panic.
         _ => thread.join().unwrap(),
     }
 }
 
-/// The status line that a server on an event loop answers with.
+/// The status line of the answer from a server on an event loop.
 async fn answer(server: &Server, request: String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -47,7 +47,7 @@ async fn answer(server: &Server, request: String) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// All that can be done to a server.
+/// Everything that can be done with a server.
 fn use_it(server: &Server) {
     server.on_upgrade(|_| Ok(()));
     server.on_http(|_| Response::new(Bytes::new()));
@@ -56,7 +56,7 @@ fn use_it(server: &Server) {
     assert!(server.clients().len() < 2);
 }
 
-/// Uses the server when it is dropped: what the application's callbacks own is dropped when they are replaced.
+/// Uses the server when it is dropped: values that a callback owns are dropped when the callback is replaced.
 struct UsesItWhenDropped(Server);
 
 impl Drop for UsesItWhenDropped {

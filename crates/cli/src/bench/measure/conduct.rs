@@ -1,4 +1,4 @@
-//! Conducts a run: starts the threads, leads them from phase to phase, and adds up what they measured.
+//! Conducts a run: starts the threads, leads them from phase to phase, and adds up their measurements.
 
 use std::future::Future;
 use std::io;
@@ -24,9 +24,9 @@ pub(crate) struct Terms {
     pub(crate) url: Arc<str>,
     pub(crate) timeout: Duration,
     pub(crate) warmup: Duration,
-    /// How long it counts; `None` until all is done.
+    /// The time to measure. `None` to measure until all is done.
     pub(crate) time: Option<Duration>,
-    /// Whether there is anything to do without connections that were opened before.
+    /// Whether there is nothing to do unless connections are opened first.
     pub(crate) needs_connections: bool,
     pub(crate) unit: Unit,
 }
@@ -34,12 +34,12 @@ pub(crate) struct Terms {
 /// The outcome of a run.
 pub(crate) struct Outcome {
     pub(crate) tally: Tally,
-    /// How long it counted.
+    /// The time that was measured.
     pub(crate) elapsed: Duration,
     pub(crate) opened: u64,
     pub(crate) sent: u64,
     pub(crate) answered: u64,
-    /// Messages that were answered while it counted.
+    /// Messages that were answered within that time.
     pub(crate) counted: u64,
     /// Connections that were open when the run ended, before this side closed them.
     pub(crate) open_at_end: u64,
@@ -101,7 +101,7 @@ where
     })
 }
 
-/// The part of the outcome that the conductor knows, not the threads.
+/// The part of the outcome that only the conductor knows.
 struct Led {
     opening: Duration,
     open_at_end: u64,

@@ -4,7 +4,7 @@ use std::{fs, io};
 
 /// The resident memory of a process, in bytes.
 pub(crate) fn resident(pid: u32) -> io::Result<u64> {
-    // It is exact, where `status` may lag behind; but one needs the right to look.
+    // This file is exact, and `status` may lag behind. But it may be read only with special rights.
     let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| field(&text, "Rss:"));
     if let Some(bytes) = exact {
         return Ok(bytes);
@@ -13,7 +13,7 @@ pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     field(&text, "VmRSS:").ok_or_else(|| io::Error::other("the kernel tells no VmRSS"))
 }
 
-/// A field that is given in kB, which are 1024 bytes there.
+/// Returns a field in bytes. The kernel writes it in "kB", which are 1024 bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -1,5 +1,5 @@
-//! The parts of a run: threads that put load on a server, their measurements, and the conductor that leads them. The kinds of
-//! load are not known here.
+//! The parts of a run: threads that put load on a server, their measurements, and the conductor that leads them.
+//! Nothing here depends on the kind of load.
 
 pub(super) mod conduct;
 pub(super) mod memory;

@@ -1,4 +1,5 @@
-//! An open loop's pace: when each message is due, as pure functions. Waiting for it is [`super::timer`]'s.
+//! The pace of an open loop: the time at which each message is due, as pure functions. Waiting is left to
+//! [`super::timer`].
 
 /// Messages at an even rate, numbered from 0.
 ///
@@ -16,8 +17,8 @@ impl Schedule {
         Self { begin, interval: 1e9 / per_second }
     }
 
-    /// When a message is due. It depends on nothing that happened before: a message that goes out late is late by all that
-    /// held it up, and so are those behind it.
+    /// Returns when a message is due. That does not depend on earlier messages: one that is delayed is late by its
+    /// whole delay, and so are those behind it.
     #[inline]
     #[expect(clippy::cast_sign_loss, reason = "numbers stay below 2^53, times above 0")]
     pub(crate) fn due(&self, number: u64) -> u64 {
@@ -25,9 +26,9 @@ impl Schedule {
     }
 }
 
-/// The part of a schedule that a thread's connections have.
+/// The part of a schedule that the connections of one thread send.
 ///
-/// Messages go round all connections of the run; those of a thread are next to each other in a round.
+/// Messages go round all connections of the run. Within a round, those of one thread are next to each other.
 ///
 /// ```text
 /// number      0 1 2 3 4 5 6 7 8 9 ...
@@ -38,9 +39,9 @@ impl Schedule {
 pub(crate) struct Share {
     /// The thread's first connection.
     pub(crate) first: u64,
-    /// How many connections the thread has: at least one.
+    /// The number of the thread's connections: at least one.
     pub(crate) count: u64,
-    /// How many connections there are.
+    /// The number of all connections.
     pub(crate) of: u64,
 }
 
@@ -50,13 +51,13 @@ impl Share {
         (nth / self.count) * self.of + self.first + nth % self.count
     }
 
-    /// Which of `total` messages, spread over all connections, fall to the thread's connection `index`.
+    /// Returns how many of `total` messages, spread over all connections, are for the thread's connection `index`.
     pub(crate) fn quota(&self, index: u64, total: u64) -> u64 {
         total / self.of + u64::from(self.first + index < total % self.of)
     }
 }
 
-/// The number of a connection's `nth` message, where each of `of` connections has one a round.
+/// Returns the number of a connection's `nth` message, if each of `of` connections sends one a round.
 #[inline]
 pub(crate) fn number_on(connection: u64, nth: u64, of: u64) -> u64 {
     nth * of + connection

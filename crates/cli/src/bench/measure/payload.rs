@@ -1,4 +1,5 @@
-//! The payload that is sent: text like that of applications, so that compression has as much work as there.
+//! The payload of the messages: text that resembles an application's, so that compression has a realistic amount of
+//! work.
 
 use std::fmt::Write;
 
@@ -9,7 +10,7 @@ pub(crate) fn text(size: usize) -> String {
     const SYMBOLS: [&str; 5] = ["BTC", "ETH", "SOL", "ADA", "XRP"];
     let mut text = String::with_capacity(size + 128);
     text.push('[');
-    // Knuth's generator, of which the upper bits are good enough for prices.
+    // Knuth's generator. Its upper bits are good enough for prices.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut id = 1000;
     while text.len() < size {

@@ -1,4 +1,4 @@
-//! The line that shows how a run goes on, while it does: on a terminal, on stderr.
+//! The progress line of a run, on stderr if that is a terminal.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use crate::style::FAINT;
 /// How often the line changes.
 const TICK: Duration = Duration::from_millis(200);
 
-/// How many ticks the little chart has.
+/// The number of ticks in the small chart.
 const CHART: usize = 16;
 
 const CHART_COLOUR: Style = AnsiColor::Cyan.on_default();
@@ -44,7 +44,7 @@ impl Unit {
 pub(crate) struct Progress {
     unit: Unit,
     is_shown: bool,
-    /// How much was answered in each of the last ticks.
+    /// The number of answers in each of the last ticks.
     ticks: VecDeque<u64>,
     answered: u64,
 }
@@ -54,7 +54,7 @@ impl Progress {
         Self { unit, is_shown: stderr().is_terminal(), ticks: VecDeque::new(), answered: 0 }
     }
 
-    /// Shows the line until it is called off.
+    /// Shows the line until this future is dropped.
     pub(crate) async fn show(mut self, run: &Run) -> Infallible {
         if !self.is_shown {
             return std::future::pending().await;
@@ -66,9 +66,9 @@ impl Progress {
             tick.tick().await;
             let line = self.line(run);
             let width = crate::bench::width::of_stderr();
-            // A part that does not fit would start a line that is never taken back.
+            // A line that is too long would continue on the next row, which is never erased.
             let mut stderr = anstream::stderr();
-            // A terminal that has gone is no reason to end a run.
+            // If the terminal is gone, the run goes on all the same.
             let _ = write!(stderr, "\r\x1b[K{}", cut(&line, width.saturating_sub(1)));
             let _ = stderr.flush();
         }
@@ -112,7 +112,7 @@ impl Progress {
     }
 }
 
-/// How long it has counted, of how long.
+/// The time that was measured so far, and the whole time if it is known.
 fn clock(run: &Run) -> String {
     let (now, from, until) = (run.now(), run.from(), run.until());
     let seconds = |nanoseconds: u64| nanoseconds / 1_000_000_000;
@@ -125,7 +125,7 @@ fn clock(run: &Run) -> String {
     }
 }
 
-/// A column for each number, as high as it is.
+/// A chart with a column for each number, as high as the number.
 fn chart(values: &VecDeque<u64>) -> String {
     const COLUMNS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = values.iter().copied().max().unwrap_or(0).max(1);
@@ -133,7 +133,7 @@ fn chart(values: &VecDeque<u64>) -> String {
     std::iter::repeat_n(' ', CHART - values.len()).chain(columns).collect()
 }
 
-/// The first `width` characters; what styles them has none.
+/// The first `width` visible characters. Styles count as none.
 fn cut(line: &str, width: usize) -> String {
     let (mut kept, mut shown, mut is_style) = (String::new(), 0, false);
     for c in line.chars() {
@@ -151,7 +151,7 @@ fn cut(line: &str, width: usize) -> String {
     kept
 }
 
-/// Takes the line away.
+/// Erases the line.
 pub(crate) fn clear() {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K");

@@ -1,12 +1,12 @@
-//! The state that the threads of a run share: its clock, its phases, and the figures that are shown while it goes on. Their own
-//! measurements are in [`super::tally`].
+//! The state that the threads of a run share: its clock, its phases, and the figures that are shown while it runs. The
+//! threads' own measurements are in [`super::tally`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// How far a run is.
+/// The phase of a run.
 ///
 /// ```text
 ///   Opening ── all threads have opened their connections ──► Running ── time, all answered, or Ctrl-C ──► Ending
@@ -14,18 +14,18 @@ use tokio::sync::watch;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Connections are opened, where they are before anything is measured.
+    /// Connections are opened, in the modes that open them before measuring.
     Opening,
     /// Messages go both ways.
     Running,
-    /// Nothing new is begun. What is under way is waited for, then connections are closed.
+    /// Nothing new is begun. Messages that are under way are waited for, then connections are closed.
     Ending,
 }
 
 /// A report of a thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Milestone {
-    /// Its connections are open, as far as they could be opened.
+    /// Its connections are open, apart from those that could not be opened.
     Opened,
     /// It has nothing left to do but to close its connections.
     Answered,
@@ -33,21 +33,21 @@ pub(crate) enum Milestone {
     Closed,
 }
 
-/// A run.
+/// A run of the load.
 pub(crate) struct Run {
     epoch: Instant,
-    /// When messages begin, in nanoseconds since the epoch as all times of the run. The three are set before
-    /// [`Phase::Running`]; the last moves if the run is ended early.
+    /// When messages begin, in nanoseconds since the epoch, like all times of the run. The three are set before
+    /// [`Phase::Running`]. The last is changed if the run is ended early.
     begin: AtomicU64,
     from: AtomicU64,
     until: AtomicU64,
     phase: watch::Sender<Phase>,
-    /// How many threads are past each milestone.
+    /// For each milestone, the number of threads that have passed it.
     milestones: watch::Sender<[usize; 3]>,
     pub(crate) gauges: Box<[Gauge]>,
 }
 
-/// The figures of a thread that others look at. Each has cache lines of its own, and only its thread writes.
+/// The figures of a thread that other threads read. Each has cache lines of its own, and only its thread writes it.
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct Gauge {
@@ -55,27 +55,27 @@ pub(crate) struct Gauge {
     pub(crate) open: Count,
     /// Connections that were opened.
     pub(crate) opened: Count,
-    /// Messages that were sent, or should have been, and are to be answered.
+    /// Messages that were sent, or should have been, and for which an answer is expected.
     pub(crate) sent: Count,
     /// Messages that were answered.
     pub(crate) answered: Count,
-    /// Messages that were answered while it counted.
+    /// Messages that were answered within the measured time.
     pub(crate) counted: Count,
-    /// Messages that can no longer be answered, since their connection is closed.
+    /// Messages that can no longer be answered, because their connection is closed.
     pub(crate) lost: Count,
     pub(crate) errors: Count,
-    /// Whether this side closes its connections: their ends are no errors then.
+    /// Whether this side is closing its connections. Then their ends are not errors.
     pub(crate) is_closing: AtomicBool,
 }
 
 impl Gauge {
-    /// Whether nothing is under way.
+    /// Whether no message is under way.
     pub(crate) fn is_settled(&self) -> bool {
         self.answered.get() + self.lost.get() >= self.sent.get()
     }
 }
 
-/// A number that one thread writes and others read: no more than a plain number costs.
+/// A number that one thread writes and others read. It costs no more than a plain number.
 #[derive(Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -119,30 +119,30 @@ impl Run {
         self.begin.load(Ordering::Relaxed)
     }
 
-    /// From when on it counts.
+    /// When the measured time begins.
     #[inline]
     pub(crate) fn from(&self) -> u64 {
         self.from.load(Ordering::Relaxed)
     }
 
-    /// When nothing new is begun any more, and what comes does not count.
+    /// When the measured time ends. From then on nothing new is begun.
     #[inline]
     pub(crate) fn until(&self) -> u64 {
         self.until.load(Ordering::Relaxed)
     }
 
-    /// Whether it goes on until all is done.
+    /// Whether the run has no fixed time and ends when all is done.
     pub(crate) fn is_endless(&self) -> bool {
         self.until() == u64::MAX
     }
 
-    /// Whether what happens at this time counts.
+    /// Whether an event at this time is measured.
     #[inline]
     pub(crate) fn counts(&self, time: u64) -> bool {
         (self.from()..self.until()).contains(&time)
     }
 
-    /// A figure of all threads.
+    /// The sum of a figure over all threads.
     pub(crate) fn sum(&self, figure: impl Fn(&Gauge) -> &Count) -> u64 {
         self.gauges.iter().map(|gauge| figure(gauge).get()).sum()
     }
@@ -151,24 +151,24 @@ impl Run {
         *self.phase.borrow()
     }
 
-    /// Waits until the run is that far. Cancel safe.
+    /// Waits until the run has reached this phase. Cancel safe.
     pub(crate) async fn wait_for(&self, phase: Phase) {
-        // It lives as long as the run, so it does not fail.
+        // The channel lives as long as the run, so this does not fail.
         let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
     }
 
-    /// Waits until all threads are past a milestone. Cancel safe.
+    /// Waits until all threads have passed a milestone. Cancel safe.
     pub(crate) async fn wait_for_all(&self, milestone: Milestone) {
         let all = self.gauges.len();
         let _ = self.milestones.subscribe().wait_for(|passed| passed[milestone as usize] == all).await;
     }
 
-    /// A thread is past a milestone.
+    /// Notes that a thread has passed a milestone.
     pub(crate) fn pass(&self, milestone: Milestone) {
         self.milestones.send_modify(|passed| passed[milestone as usize] += 1);
     }
 
-    /// Lets messages begin, for so long; it counts after the warm-up.
+    /// Lets messages begin. After the warm-up, `time` is measured.
     pub(crate) fn start(&self, warmup: Duration, time: Option<Duration>) {
         let begin = self.now();
         let from = begin + nanoseconds(warmup);
@@ -179,14 +179,14 @@ impl Run {
         self.phase.send_replace(Phase::Running);
     }
 
-    /// Counts from now on, for so long.
+    /// Measures `time` from now on.
     pub(crate) fn count_for(&self, time: Duration) {
         let from = self.now();
         self.from.store(from, Ordering::Relaxed);
         self.until.store(from + nanoseconds(time), Ordering::Relaxed);
     }
 
-    /// Lets nothing new begin.
+    /// Ends the run: nothing new is begun.
     pub(crate) fn end(&self) {
         self.until.fetch_min(self.now(), Ordering::Relaxed);
         self.phase.send_replace(Phase::Ending);

@@ -1,4 +1,4 @@
-//! The measurements of a thread. They are the thread's own, so recording takes no lock; they are added up at the end.
+//! The measurements of a thread. No other thread writes them, so recording takes no lock. They are added up at the end.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use ropeway::{Cause, ClientError, Closed, Error};
 
-/// The longest latency that is told from longer ones, in nanoseconds: 10 minutes.
+/// Longer latencies than this are all counted as this one, in nanoseconds: 10 minutes.
 const LONGEST: u64 = 600_000_000_000;
 
 /// The measurements of a thread, or of all of them.
 pub(crate) struct Tally {
-    /// In nanoseconds.
+    /// Latencies, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// How late messages were sent that had a time, in nanoseconds.
+    /// For messages with a fixed time to be sent: how late they were sent, in nanoseconds.
     pub(crate) lateness: Histogram<u64>,
-    /// How long connections took to open that were opened beforehand, in nanoseconds.
+    /// For connections that were opened before measuring: how long opening took, in nanoseconds.
     pub(crate) opening: Histogram<u64>,
-    /// When something counted last came, in nanoseconds of the run's clock.
+    /// When the last measured event came, in nanoseconds of the run's clock.
     pub(crate) last: u64,
     /// Connections on which compression was agreed.
     pub(crate) compressed: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        // Three digits: a value is off by a thousandth at most.
+        // Three digits: a value is off by at most a thousandth.
         let histogram = || Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order");
         Self {
             latency: histogram(),
@@ -46,26 +46,26 @@ thread_local! {
     static TALLY: RefCell<Tally> = RefCell::default();
 }
 
-/// The thread's tally.
+/// Calls `use_it` with the thread's tally.
 #[inline]
 pub(crate) fn with<R>(use_it: impl FnOnce(&mut Tally) -> R) -> R {
     TALLY.with_borrow_mut(use_it)
 }
 
 impl Tally {
-    /// Takes the thread's tally.
+    /// Takes the thread's tally out.
     pub(crate) fn take() -> Self {
         TALLY.take()
     }
 
-    /// Notes a latency that counts, the number of messages that had it, and when it was known.
+    /// Records a latency, the number of messages that had it, and the time when it was known.
     #[inline]
     pub(crate) fn record(&mut self, latency: u64, times: u64, now: u64) {
         self.latency.saturating_record_n(latency, times);
         self.last = now;
     }
 
-    /// Adds what another thread measured.
+    /// Adds the measurements of another thread.
     pub(crate) fn add(&mut self, other: &Self) {
         self.latency.add(&other.latency).expect("the bounds are the same");
         self.lateness.add(&other.lateness).expect("the bounds are the same");
@@ -77,7 +77,7 @@ impl Tally {
     }
 }
 
-/// Errors by kind: how often each came, and the text of the first.
+/// Errors by kind: the number of each, and the text of the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Errors(BTreeMap<String, (u64, String)>);
 
@@ -90,7 +90,7 @@ impl Errors {
         self.0.values().map(|(times, _)| times).sum()
     }
 
-    /// Kind, how often, and what was said; the most frequent first.
+    /// Kind, number and first text of the errors, the most frequent first.
     pub(crate) fn by_frequency(&self) -> Vec<(&str, u64, &str)> {
         let mut kinds: Vec<_> =
             self.0.iter().map(|(kind, (times, said))| (kind.as_str(), *times, said.as_str())).collect();
@@ -105,7 +105,7 @@ impl Errors {
     }
 }
 
-/// The kind of an error of connecting: its names are stable, programs read them.
+/// The kind of an error of connecting. The names are stable, since programs read them.
 pub(crate) fn kind_of_error(error: &Error) -> String {
     match error {
         Error::Connect(error) => match error.kind() {
@@ -127,7 +127,7 @@ pub(crate) fn kind_of_error(error: &Error) -> String {
     }
 }
 
-/// The kind of a connection's end that this side did not ask for.
+/// The kind of an end of a connection that this side did not ask for.
 pub(crate) fn kind_of_end(closed: &Closed) -> String {
     match closed.cause {
         Cause::Handshake => format!("closed_{}", closed.code.as_u16()),
@@ -140,7 +140,7 @@ pub(crate) fn kind_of_end(closed: &Closed) -> String {
 
 #[cfg(unix)]
 fn is_out_of_files(error: &std::io::Error) -> bool {
-    // Where a name has several addresses, the error is about all of them.
+    // If a name has several addresses, the error is about all of them, and the first one's error decides.
     let first = std::error::Error::source(error).and_then(|source| source.downcast_ref());
     first
         .unwrap_or(error)

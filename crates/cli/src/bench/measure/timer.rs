@@ -1,9 +1,10 @@
-//! Waiting for the next message that is due, more finely than tokio's timers, which tick once a millisecond.
+//! Waiting for the next message that is due. It is more precise than tokio's timers, which have a resolution of a
+//! millisecond.
 
 use std::io;
 use std::time::Duration;
 
-/// The longest wait for a message that is due: then is looked whether the run has ended.
+/// The longest wait for a message that is due. After it, the end of the run is checked.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// A thread's timer. On Linux it is a file descriptor of the kernel's high-resolution timers.
@@ -22,21 +23,21 @@ impl std::os::fd::AsRawFd for Fd {
 
 #[cfg(target_os = "linux")]
 impl Timer {
-    /// A timer of the current runtime.
+    /// A timer for the current runtime.
     pub(crate) fn new() -> io::Result<Self> {
         use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
         let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        // `register`, which takes its place, is unsafe: it has to be promised that the file descriptor stays the same one and
-        // open. Here it is the timer's own.
+        // Its successor `register` is unsafe: the caller must promise that the file descriptor stays the same one, and
+        // open. Here the timer owns it.
         #[allow(deprecated, reason = "nothing else registers a file descriptor without unsafe")]
         let registered = tokio::io::unix::AsyncFd::new(Fd(fd))?;
         Ok(Self(registered))
     }
 
-    /// Waits so long.
+    /// Waits for this time.
     pub(crate) async fn wait(&self, time: Duration) -> io::Result<()> {
         use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
-        // No time at all would stop the timer.
+        // A time of zero would stop the timer.
         let time = time.max(Duration::from_nanos(1));
         self.0.get_ref().0.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
         loop {
@@ -48,7 +49,7 @@ impl Timer {
     }
 }
 
-/// Elsewhere it is tokio's, and messages that are due within a millisecond go out together at its end.
+/// On other systems this is tokio's timer. Messages that are due within the same millisecond are sent together.
 #[cfg(not(target_os = "linux"))]
 pub(crate) struct Timer;
 

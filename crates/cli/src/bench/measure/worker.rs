@@ -1,4 +1,4 @@
-//! A thread of the load: opens its connections, keeps step with the other threads, and closes.
+//! A thread of the load: opens its connections, waits for the other threads at each phase, and closes them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use super::pace::{Schedule, Share};
 use super::run::{Gauge, Milestone, Phase, Run};
 use super::tally::{self, kind_of_end, kind_of_error};
 
-/// How many opening handshakes a thread does at a time, where they are not what is measured: enough to keep a server busy,
-/// and fewer than the shortest backlog that servers listen with (128).
+/// The number of opening handshakes that a thread does at the same time in modes that do not measure them: enough to
+/// keep a server busy, and fewer than the shortest backlog that servers listen with (128).
 const TOGETHER: usize = 64;
 
-/// The pause between two looks whether all was answered.
+/// The pause between two checks whether all messages are answered.
 pub(crate) const LOOK: Duration = Duration::from_millis(2);
 
 /// A thread of the load.
@@ -26,11 +26,11 @@ pub(crate) struct Worker {
     pub(crate) run: Arc<Run>,
     pub(crate) client: Arc<Client>,
     pub(crate) url: Arc<str>,
-    /// How long the last answers may take, and the closing handshakes.
+    /// The time limit for the last answers, and for closing handshakes.
     pub(crate) timeout: Duration,
 }
 
-/// The part of a worker that its handlers have.
+/// The part of a worker that its handlers use.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) run: Arc<Run>,
@@ -38,7 +38,7 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// Which thread it is.
+    /// The number of the thread.
     pub(crate) fn index(&self) -> usize {
         self.index
     }
@@ -48,17 +48,17 @@ impl Post {
         &self.run.gauges[self.index]
     }
 
-    /// A connection is open.
+    /// Notes that a connection is open.
     pub(crate) fn opened(&self, handshake: &Handshake) {
         self.gauge().open.add(1);
         self.gauge().opened.add(1);
-        // The only extension there is.
+        // permessage-deflate is the only extension that is offered.
         if handshake.response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) {
             tally::with(|tally| tally.compressed += 1);
         }
     }
 
-    /// A connection is closed.
+    /// Notes that a connection is closed.
     pub(crate) fn closed(&self, closed: &Closed) {
         let gauge = self.gauge();
         gauge.open.set(gauge.open.get() - 1);
@@ -68,7 +68,7 @@ impl Post {
         }
     }
 
-    /// A connection could not be opened.
+    /// Notes that a connection could not be opened.
     pub(crate) fn failed(&self, error: &Error) {
         self.error(&kind_of_error(error), || error.to_string());
     }
@@ -89,20 +89,20 @@ impl Worker {
         &self.run.gauges[self.index]
     }
 
-    /// How much of something to be spread over the threads is this one's.
+    /// This thread's share of `of` things that are spread over the threads.
     pub(crate) fn part(&self, of: usize) -> usize {
         let threads = self.run.gauges.len();
         of / threads + usize::from(self.index < of % threads)
     }
 
-    /// This thread's part of the connections, once all threads have opened theirs.
+    /// This thread's share of the connections, once all threads have opened theirs.
     pub(crate) fn share(&self) -> Share {
         let first = self.run.gauges[..self.index].iter().map(|gauge| gauge.opened.get()).sum();
         Share { first, count: self.gauge().opened.get(), of: self.run.sum(|gauge| &gauge.opened) }
     }
 
-    /// Opens `count` connections, as far as that can be done before the run ends; with a rate, that many a second. `make` returns
-    /// the handler of each, and the part of it that is needed later.
+    /// Opens `count` connections, unless the run ends before that; with a rate, that many a second. `make` returns the
+    /// handler of each, and the part of it that is needed later.
     pub(crate) async fn open<H: Handler, L: Send + 'static>(
         &self,
         count: usize,
@@ -118,7 +118,7 @@ impl Worker {
                     && let wait = schedule.due(number as u64).saturating_sub(self.run.now())
                     && wait > 0
                 {
-                    // It takes a millisecond at least, and those that are due by then make up for it.
+                    // Sleeping takes at least a millisecond. The connections that are due by then are opened together.
                     sleep(Duration::from_nanos(wait)).await;
                 }
                 while opening.len() >= TOGETHER {
@@ -130,7 +130,7 @@ impl Worker {
                 opening.spawn(async move {
                     let begun = run.now();
                     let connected = client.connect_with(&url, handler).await;
-                    // One that failed took no time to open: it is an error, and no latency.
+                    // A connection that failed has no opening time. It is counted as an error.
                     if connected.is_ok() {
                         tally::with(|tally| tally.opening.saturating_record(run.now() - begun));
                     }
@@ -145,7 +145,7 @@ impl Worker {
         open
     }
 
-    /// A task ends with a result unless it panicked, and then there is nothing to take.
+    /// Takes the result of a task. If the task panicked there is none.
     fn take<L, E>(&self, joined: Result<(L, Result<Handle, Error>), E>) -> Option<(L, Handle)> {
         let (lane, connected) = joined.ok()?;
         match connected {
@@ -157,15 +157,15 @@ impl Worker {
         }
     }
 
-    /// Waits until all threads have opened their connections; `false` if the run ends before anything begins.
+    /// Waits until all threads have opened their connections. Returns `false` if the run ends before anything begins.
     pub(crate) async fn begin(&self) -> bool {
         self.run.pass(Milestone::Opened);
         self.run.wait_for(Phase::Running).await;
         self.run.phase() == Phase::Running
     }
 
-    /// Waits until all there is to do is done, or the run's end; and then for what is under way. A run without an end that is
-    /// not answered for as long as the last answers may take is over too.
+    /// Waits until all work is done, or until the run's end; then for the answers that are under way. A run without a
+    /// fixed end is also over if no answer comes for as long as the last answers may take.
     pub(crate) async fn finish(&self, is_done: impl Fn() -> bool) {
         let gauge = self.gauge();
         let done = async {
@@ -191,12 +191,12 @@ impl Worker {
         self.run.pass(Milestone::Answered);
     }
 
-    /// There is nothing to wait for.
+    /// Passes the milestone at once, if there is nothing to wait for.
     pub(crate) fn pass_answered(&self) {
         self.run.pass(Milestone::Answered);
     }
 
-    /// Does this, but no longer than until the run ends; `false` if it did.
+    /// Does this work until the run ends. Returns `false` if the end came first.
     pub(crate) async fn unless_ending(&self, work: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
@@ -205,7 +205,7 @@ impl Worker {
         }
     }
 
-    /// Closes all connections: cleanly, if the server takes part.
+    /// Closes all connections, with a closing handshake if the server takes part.
     pub(crate) async fn close(&self, connections: impl IntoIterator<Item = Handle>) {
         self.gauge().is_closing.store(true, std::sync::atomic::Ordering::Relaxed);
         let connections: Vec<Handle> = connections.into_iter().collect();

@@ -1,4 +1,4 @@
-//! `bench connect`: connections that are opened and closed again.
+//! `bench connect`: connections are opened and closed again.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use crate::bench::show::report::Report;
 /// The wait after a connection that failed: a server that refuses at once should not be flooded.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The task, and how much of it has begun: one for all threads.
+/// The work and its progress, shared by all threads.
 pub(super) struct Plan {
     parallel: usize,
     /// The most connections that are opened.
     handshakes: u64,
     begun: AtomicU64,
-    /// How many have failed since one did not.
+    /// The number of connections that have failed since the last one that did not.
     failed_in_a_row: AtomicU64,
 }
 
-/// If the last ten connections failed on each of the places where connections are opened, the server has gone: it does not just
-/// refuse some.
+/// The server counts as gone if ten connections in a row have failed on each of the places where connections are
+/// opened. Fewer may only mean that it refuses some.
 const GONE: u64 = 10;
 
 impl Plan {
-    /// Whether the last connections failed, one and all.
+    /// Whether the last connections have all failed.
     fn is_server_gone(&self) -> bool {
         self.failed_in_a_row.load(Ordering::Relaxed) >= GONE * self.parallel as u64
     }
@@ -71,7 +71,7 @@ impl Mode for args::Connect {
     async fn work(worker: Worker, plan: &Arc<Plan>) {
         let worker = Arc::new(worker);
         if worker.begin().await {
-            // Each connection is closed from here at once: that it ends is no error, only how.
+            // Each connection is closed at once by this side, so its end is never an error. How it ended is recorded.
             worker.gauge().is_closing.store(true, Ordering::Relaxed);
             let mut slots = JoinSet::new();
             for _ in 0..worker.part(plan.parallel) {
@@ -85,14 +85,14 @@ impl Mode for args::Connect {
     fn complete(&self, plan: &Arc<Plan>, _outcome: &Outcome, report: &mut Report) -> Ending {
         report.settings.parallel = Some(self.parallel.get());
         let trouble = plan.is_server_gone().then(|| {
-            "the last handshakes all failed: the server took connections no more; the figures are of the time until then"
+            "the last handshakes all failed: the server no longer accepted connections; the figures are of the time until then"
                 .to_owned()
         });
         Ending { is_complete: false, trouble }
     }
 }
 
-/// Opens one connection after the other.
+/// Opens one connection after another.
 async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
     let post = worker.post();
     let gauge = worker.gauge();
@@ -119,7 +119,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
                 handle.closed().await;
             }
             Err(error) => {
-                // It is no drop: it failed, and is counted as that.
+                // It is not a drop: it has failed, and is counted as a failure.
                 gauge.sent.set(gauge.sent.get() - 1);
                 post.failed(&error);
                 plan.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +129,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
     }
 }
 
-/// A connection that has nothing to say.
+/// The handler of a connection on which nothing is sent.
 struct Visitor {
     post: Post,
 }

@@ -1,4 +1,4 @@
-//! `bench echo`: messages that are answered, in a closed loop ([`Window`]) or at a rate ([`Paced`]).
+//! `bench echo`: messages that the server sends back, in a closed loop ([`Window`]) or at a rate ([`Paced`]).
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -20,10 +20,10 @@ use crate::bench::measure::timer::{LONGEST_WAIT, Timer};
 use crate::bench::measure::worker::{Post, Worker};
 use crate::bench::show::report::Report;
 
-/// How many messages are handed over before the connections have their turn.
+/// The most messages that are queued before the connections get their turn.
 const BURST: u64 = 128;
 
-/// The task.
+/// The work to do.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     connections: usize,
@@ -34,12 +34,12 @@ pub(super) struct Plan {
     messages: Option<u64>,
 }
 
-/// When messages are sent.
+/// The rule for when messages are sent.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// Each as soon as there is room in the window, which is the number in flight on each connection.
+    /// As soon as there is room in the window, which is the number of messages in flight on each connection.
     Window(u64),
-    /// So many a second in all, whether or not the ones before were answered.
+    /// This many a second in all, even if earlier ones are not answered.
     Rate(f64),
 }
 
@@ -80,7 +80,7 @@ impl Mode for args::Echo {
     }
 
     async fn work(worker: Worker, plan: &Plan) {
-        // A copy for each thread, so that none touches what belongs to another.
+        // One copy for each thread, so that the threads share no memory.
         let job = Arc::new(Job { post: worker.post(), message: payload::message(plan.size, plan.is_text) });
         let part = worker.part(plan.connections);
         match plan.pace {
@@ -104,7 +104,7 @@ struct Job {
 }
 
 impl Job {
-    /// Whether this is an answer. The first one is looked at as a whole.
+    /// Whether this is an echo of the sent message. Of the first one all bytes are compared.
     #[inline]
     fn is_answer(&self, message: &MessageRef<'_>, is_first: bool) -> bool {
         let is_it = message.len() == self.message.len()
@@ -112,48 +112,48 @@ impl Job {
             && (!is_first || message.as_bytes() == self.message.as_bytes());
         if !is_it {
             self.post.error("unexpected_message", || {
-                format!("a message of {} bytes is not what was sent: is this an echo?", message.len())
+                format!("a message of {} bytes is not the one that was sent: does this path echo?", message.len())
             });
         }
         is_it
     }
 
-    /// Counts answers to nothing as errors. They have no latency, and no message is sent for them: else a server that answers twice
-    /// would be sent twice as much each time.
+    /// Counts messages that answer nothing as errors. They have no latency, and no message is sent in return: otherwise
+    /// a server that answers twice would get twice as much each time.
     #[cold]
     fn answers_to_nothing(&self, times: u64) {
         for _ in 0..times {
             self.post.error("unexpected_message", || {
-                "a message is the answer to none that was sent: is this an echo?".to_owned()
+                "a message answers none that was sent: does this path echo?".to_owned()
             });
         }
     }
 }
 
-/// The orders for a connection's handler, set once all connections are open.
+/// Instructions for a connection's handler, set once all connections are open.
 #[derive(Default)]
 struct Lane {
-    /// Which connection of the run it is.
+    /// The number of the connection within the run.
     number: AtomicU64,
-    /// How many messages are to be sent on it.
+    /// The number of messages to send on it.
     quota: AtomicU64,
-    /// When its first messages were sent.
+    /// The time when its first messages were sent.
     begun: AtomicU64,
     sent: Count,
-    /// Whether its handler has counted what was never answered.
+    /// Whether its handler has counted the messages that were never answered.
     is_closed: AtomicBool,
 }
 
 impl Lane {
-    /// Notes messages that could not be sent any more. Of a connection that is about to be closed the handler counts them with
-    /// all the others.
+    /// Notes messages that could not be sent any more. If the connection is about to be closed, its handler counts them
+    /// with all the others.
     fn not_sent(&self, gauge: &Gauge, messages: u64) {
         if self.is_closed.load(Ordering::Relaxed) {
             gauge.lost.add(messages);
         }
     }
 
-    /// Counts what was never answered.
+    /// Counts the messages that were never answered.
     fn close(&self, gauge: &Gauge, answered: u64) {
         gauge.lost.add(self.sent.get().saturating_sub(answered));
         self.is_closed.store(true, Ordering::Relaxed);
@@ -183,7 +183,7 @@ async fn windowed(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, wind
     worker.close(connections.into_iter().map(|(_, handle)| handle)).await;
 }
 
-/// A connection that sends another message for each that is answered.
+/// The handler of a connection that sends another message for each answer.
 struct Window {
     job: Arc<Job>,
     lane: Arc<Lane>,
@@ -192,15 +192,15 @@ struct Window {
 /// The messages in flight on a connection.
 #[derive(Default)]
 struct InFlight {
-    /// The oldest in front.
+    /// Messages by the time when they were sent, the oldest first.
     volleys: VecDeque<Volley>,
     answered: u64,
-    /// Answers of the read that is in hand.
+    /// The number of answers in the current read.
     brought: u64,
 }
 
 impl InFlight {
-    /// Takes `answers` answers, and tells when their messages were sent, and how many at that time.
+    /// Takes `answers` answers. For each time at which their messages were sent, calls `tell` with it and their number.
     #[inline]
     fn land(&mut self, mut answers: u64, mut tell: impl FnMut(u64, u64)) {
         self.answered += answers;
@@ -218,11 +218,11 @@ impl InFlight {
     }
 }
 
-/// Messages that were sent for the answers of one read. They have one time, as those answers have: both are one system call's,
-/// and a look at the clock is a twentieth of what a message costs.
+/// Messages that were sent for the answers of one read. They share one time, and so do those answers: a read is one
+/// system call, and asking the clock costs a twentieth of a message.
 struct Volley {
     sent_at: u64,
-    /// How many are not answered yet.
+    /// The number of them that are not answered yet.
     left: u64,
 }
 
@@ -274,7 +274,7 @@ impl Handler for Window {
         gauge.sent.add(next);
         flight.volleys.push_back(Volley { sent_at: now, left: next });
         for _ in 0..next {
-            // There is room for twice what is in flight, and a connection that closes tells so.
+            // There is room for twice the messages in flight. If the connection is closing, that is reported elsewhere.
             let _ = ws.send(&self.job.message);
         }
     }
@@ -312,7 +312,7 @@ async fn paced(worker: &Worker, plan: &Plan, job: Arc<Job>, part: usize, rate: f
     worker.close(connections.into_iter().map(|(_, handle)| handle)).await;
 }
 
-/// Sends the thread's messages when they are due, or as soon after as there is room for them.
+/// Sends the thread's messages when they are due, or as soon after that as there is room for them.
 async fn send_at(
     rate: f64,
     worker: &Worker,
@@ -347,7 +347,8 @@ async fn send_at(
         }
         match handle.send(job.message.clone()) {
             Ok(()) => {}
-            // There is no room: it waits with those behind it, as it would in an application, and is late by that.
+            // There is no room. The message waits with those behind it, as it would in an application, and is late by
+            // that.
             Err(SendError::Full { .. }) => {
                 let _ = handle.send_wait(job.message.clone()).await;
             }
@@ -360,17 +361,17 @@ async fn send_at(
     Ok(())
 }
 
-/// A connection on which messages are answered that were sent at their time.
+/// The handler of a connection whose messages are sent at fixed times.
 struct Paced {
     job: Arc<Job>,
     lane: Arc<Lane>,
     rate: f64,
-    /// How many connections there are.
+    /// The number of all connections.
     of: Arc<AtomicU64>,
 }
 
 impl Handler for Paced {
-    /// How many messages were answered.
+    /// The number of messages that were answered.
     type State = u64;
 
     fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) -> u64 {
@@ -388,13 +389,13 @@ impl Handler for Paced {
         }
         let post = &self.job.post;
         let now = post.run.now();
-        // Answers come in the order of the messages. When one was due is known without having been written down.
+        // Answers come in the order of the messages, so the time when each was due can be computed.
         let number = number_on(self.lane.number.load(Ordering::Relaxed), *answered, self.of.load(Ordering::Relaxed));
         let due = Schedule::new(post.run.begin(), self.rate).due(number);
         *answered += 1;
         let gauge = post.gauge();
         gauge.answered.add(1);
-        // A late answer to a message that counts is the very thing to know of.
+        // A late answer to a measured message is counted too: it is what the measurement is for.
         if post.run.counts(due) {
             tally::with(|tally| tally.record(now.saturating_sub(due), 1, now));
         }

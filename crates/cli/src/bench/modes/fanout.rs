@@ -1,5 +1,5 @@
-//! `bench fanout`: messages that the server sends to everyone. Each carries when it was published, so every delivery tells how
-//! long it took.
+//! `bench fanout`: messages that the server sends to everyone. Each carries the time when it was published, so every
+//! delivery shows how long it took.
 
 use std::io;
 use std::num::NonZero;
@@ -21,10 +21,10 @@ use crate::bench::measure::timer::{LONGEST_WAIT, Timer};
 use crate::bench::measure::worker::{Post, Worker};
 use crate::bench::show::report::Report;
 
-/// How long after all connections are open the first message is published: a server may still be about to subscribe the last.
+/// The pause between the last opening and the first message: the server may still be subscribing the last connection.
 const SUBSCRIBING: Duration = Duration::from_millis(100);
 
-/// The task and its progress: one for all threads.
+/// The work and its progress, shared by all threads.
 pub(super) struct Stage {
     subscribers: usize,
     is_text: bool,
@@ -34,18 +34,18 @@ pub(super) struct Stage {
     payload: String,
     publisher: OnceLock<Handle>,
     is_publisher_lost: AtomicBool,
-    /// How many messages were published.
+    /// The number of messages that were published.
     published: AtomicU64,
-    /// How many messages each thread has delivered to all its connections.
+    /// For each thread, the number of messages that were delivered to all its connections.
     delivered: Box<[AtomicU64]>,
 }
 
-/// When messages are published.
+/// The rule for when messages are published.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// Each as soon as fewer than this number are on their way.
+    /// As soon as fewer than this number of messages are on their way.
     Depth(u64),
-    /// So many a second.
+    /// This many a second.
     Rate(f64),
 }
 
@@ -75,7 +75,7 @@ impl Stage {
         self.is_publisher_lost.load(Ordering::Relaxed)
     }
 
-    /// Publishes a message that carries this time; `false` where nothing more is or can be published.
+    /// Publishes a message that carries this time. Returns `false` if nothing more is to be published, or can be.
     fn publish(&self, run: &Run, time: u64) -> bool {
         let is_over = time >= run.until();
         let claim = self.published.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |published| {
@@ -85,13 +85,13 @@ impl Stage {
             return false;
         }
         let message = stamped(&self.payload, time, self.is_text);
-        // A message for which there is no room was to be published all the same: it is missing everywhere. A publisher that
-        // is gone has told so.
+        // If there is no room for the message, it counts as published all the same, and is missing at every subscriber.
+        // The end of the publisher's connection is reported elsewhere.
         let publisher = self.publisher.get();
         publisher.is_some_and(|publisher| !matches!(publisher.send(message), Err(SendError::NotOpen(_))))
     }
 
-    /// Publishes as much as may be on its way.
+    /// Publishes as many messages as may be on their way.
     fn publish_more(&self, run: &Run, now: u64) {
         let Pace::Depth(depth) = self.pace else { return };
         loop {
@@ -103,13 +103,13 @@ impl Stage {
     }
 }
 
-/// How many bytes of a message say when it was published.
+/// The number of bytes in a message for the time when it was published.
 fn stamp_length(is_text: bool) -> usize {
-    // Text carries it in hexadecimal digits, as any bytes would not be UTF-8.
+    // Text carries it in hexadecimal digits, since arbitrary bytes would not be UTF-8.
     if is_text { 16 } else { 8 }
 }
 
-/// The payload with a time in place of its beginning.
+/// The payload with a time at its beginning.
 fn stamped(payload: &str, time: u64, is_text: bool) -> Message {
     let rest = &payload[stamp_length(is_text)..];
     if is_text {
@@ -142,7 +142,7 @@ impl Mode for args::Fanout {
     }
 
     fn connections(&self) -> Option<u64> {
-        // The publisher is one more.
+        // The publisher is one more connection.
         Some(self.conns.get() as u64 + 1)
     }
 
@@ -174,15 +174,15 @@ impl Mode for args::Fanout {
         let post = worker.post();
         let make = || ((), Subscriber { post: post.clone(), stage: Arc::clone(stage), crowd: Arc::clone(&crowd) });
         let is_first = worker.index == 0;
-        // The publisher is one more.
+        // The publisher is one more connection.
         let connections = worker.open(worker.part(stage.subscribers) + usize::from(is_first), None, make).await;
         if is_first && let Some(((), publisher)) = connections.first() {
-            // Nobody else sets it.
+            // Only this thread sets it.
             let _ = stage.publisher.set(publisher.clone());
         }
         if worker.begin().await {
             if worker.gauge().open.get() == 0 {
-                // A thread without connections holds nobody up.
+                // A thread without connections must not hold up the others.
                 stage.delivered[worker.index].store(u64::MAX / 2, Ordering::SeqCst);
             }
             if is_first {
@@ -257,7 +257,7 @@ async fn publish_at(rate: f64, worker: &Worker, stage: &Stage) -> io::Result<()>
         if due >= run.from() {
             tally::with(|tally| tally.lateness.saturating_record(now.saturating_sub(due)));
         }
-        // Deliveries have their turn also where publishing is behind.
+        // Deliveries get their turn even if publishing is behind.
         tokio::task::yield_now().await;
     }
     Ok(())
@@ -268,11 +268,11 @@ async fn publish_at(rate: f64, worker: &Worker, stage: &Stage) -> io::Result<()>
 struct Crowd {
     /// Deliveries to connections that are open.
     deliveries: Count,
-    /// How many messages were delivered to all.
+    /// The number of messages that were delivered to all connections.
     delivered: Count,
 }
 
-/// A connection that gets what is published.
+/// The handler of a connection that gets the published messages.
 struct Subscriber {
     post: Post,
     stage: Arc<Stage>,
@@ -280,7 +280,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// After a delivery, or after a connection went: maybe the next message can be published.
+    /// Called after a delivery, or after the end of a connection: publishes the next message if that is possible now.
     #[inline]
     fn note(&self, now: u64) {
         let (crowd, open) = (&*self.crowd, self.post.gauge().open.get());
@@ -292,7 +292,7 @@ impl Subscriber {
 
     fn note_delivered(&self, now: u64) {
         let (crowd, open) = (&*self.crowd, self.post.gauge().open.get());
-        // A thread without connections holds nobody up.
+        // A thread without connections must not hold up the others.
         let delivered = crowd.deliveries.get().checked_div(open).unwrap_or(u64::MAX / 2);
         crowd.delivered.set(delivered);
         self.stage.delivered[self.post.index()].store(delivered, Ordering::SeqCst);
@@ -301,7 +301,7 @@ impl Subscriber {
 }
 
 impl Handler for Subscriber {
-    /// How many messages were delivered.
+    /// The number of messages that were delivered.
     type State = u64;
 
     fn on_open(&self, _ws: &mut Connection<'_>, handshake: Handshake) -> u64 {

@@ -1,4 +1,4 @@
-//! `bench idle`: connections that are opened and held, and what they cost the server.
+//! `bench idle`: connections are opened and held, and the server's memory for them is measured.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -18,13 +18,13 @@ use crate::bench::measure::tally;
 use crate::bench::measure::worker::{LOOK, Post, Worker};
 use crate::bench::show::report::{Memory, Rate, Report};
 
-/// How long a server is left alone before its memory is looked at.
+/// The time for which a server gets nothing to do before its memory is measured.
 const REST: Duration = Duration::from_millis(1500);
 
-/// How many messages are on their way at a time: as many as a server has to hold at once.
+/// The number of messages on their way at the same time, all of which a server may have to hold at once.
 const TOGETHER: u64 = 64;
 
-/// The task and its progress: one for all threads.
+/// The work and its progress, shared by all threads.
 pub(super) struct Plan {
     connections: usize,
     rate: Option<f64>,
@@ -43,9 +43,9 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Step {
-    /// Nothing, while the server's memory is looked at.
+    /// Nothing is done while the server's memory is measured.
     Rest,
-    /// Each connection sends a message and has it answered.
+    /// Each connection sends a message and waits for its answer.
     Exchange,
     /// The connections are held.
     Hold,
@@ -72,7 +72,8 @@ impl Plan {
         }
     }
 
-    /// The server's memory, before the run, with all connections open, and after one message each; `None` if it is not known.
+    /// The server's memory before the run, with all connections open, and after one message each. `None` if it is not
+    /// known.
     fn memory(&self, opened: u64) -> Option<Memory> {
         let known = |reading: &AtomicU64| Some(reading.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0);
         let before_bytes = Some(self.before).filter(|bytes| *bytes > 0)?;
@@ -101,10 +102,10 @@ impl Plan {
     }
 }
 
-/// The server's memory before the connections are opened. One comes and goes first, with a message, so that what a server
-/// allocates once is not counted.
+/// The server's memory before the connections are opened. Before it is measured, one connection is opened, used for a
+/// message and closed, so that memory that a server allocates only once is not counted.
 fn memory_before(pid: u32, client: &Client, url: &str, plan: &Plan, patience: Duration) -> io::Result<u64> {
-    // A process that does not exist is an error before anything is connected.
+    // If the process does not exist, that is an error before anything is connected.
     resident(pid).map_err(|error| {
         io::Error::new(error.kind(), format!("the memory of process {pid} cannot be read (--pid): {error}"))
     })?;
@@ -184,7 +185,7 @@ impl Mode for args::Idle {
             worker.unless_ending(plan.wait_for(Step::Hold)).await;
             let gauge = worker.gauge();
             worker.finish(|| gauge.open.get() == 0 || worker.run.now() >= worker.run.until()).await;
-            // Those that are still there were held.
+            // The connections that are still open were held.
             gauge.counted.set(gauge.open.get());
             tally::with(|tally| tally.last = worker.run.now().min(worker.run.until()));
         }
@@ -206,7 +207,7 @@ fn look(pid: u32, reading: &AtomicU64, post: &Post) {
     }
 }
 
-/// Has each connection send a message, and waits for the answers.
+/// Sends a message on each connection, and waits for the answers.
 async fn exchange(worker: &Worker, plan: &Plan, connections: &[((), Handle)]) {
     let gauge = worker.gauge();
     for ((), handle) in connections {
@@ -222,7 +223,7 @@ async fn exchange(worker: &Worker, plan: &Plan, connections: &[((), Handle)]) {
     }
 }
 
-/// A connection that mostly rests.
+/// The handler of a connection that is mostly at rest.
 struct Guest {
     post: Post,
 }
@@ -237,7 +238,7 @@ impl Handler for Guest {
     }
 
     fn on_message(&self, _ws: &mut Connection<'_>, is_answered: &mut bool, _message: MessageRef<'_>) {
-        // Others may come, such as a greeting: one is as good as the other here.
+        // Other messages may come, such as a greeting. Any one will do as the answer.
         if !std::mem::replace(is_answered, true) {
             self.post.gauge().answered.add(1);
         }

@@ -1,4 +1,4 @@
-//! The kinds of load, and the part that they have in common: from the options to a run that is [`Done`].
+//! The kinds of load, and the part that is common to all of them: from the options to a run that is [`Done`].
 
 mod connect;
 mod echo;
@@ -18,7 +18,7 @@ use super::measure::conduct::{Outcome, Terms, conduct};
 use super::show::buckets;
 use super::show::report::{Connections, ErrorCounts, Quantiles, Rate, Report, Settings};
 
-/// The key of every frame that the load sends: that of the examples in RFC 6455 section 5.7.
+/// The masking key of every frame that is sent. It is the one of the examples in RFC 6455 section 5.7.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A run that was done.
@@ -28,7 +28,7 @@ pub(super) struct Done {
     pub(super) ending: Ending,
 }
 
-/// Puts the load on that the options ask for.
+/// Puts on the load that the options ask for.
 pub(super) fn run(mode: &args::Mode) -> Result<Done, Failure> {
     match mode {
         args::Mode::Echo(mode) => measure(mode),
@@ -53,17 +53,19 @@ fn measure<M: Mode>(mode: &M) -> Result<Done, Failure> {
 fn terms<M: Mode>(mode: &M) -> Result<Terms, Failure> {
     let common = mode.common();
     let mut config = Config::client().close_timeout(common.timeout).ping_interval(None);
-    // A frame has at most 14 bytes of header, and a message may have no byte at all.
+    // A frame has a header of up to 14 bytes, and a message may be empty.
     config.max_buffered = config.max_buffered.max(mode.in_flight().saturating_mul(2));
     config.max_payload = usize::MAX;
-    // The fastest level: the load should cost less than the server's work. All messages are compressed, however short.
+    // The fastest level: the load should cost less than the server's work. All messages are compressed, even the
+    // shortest.
     let compression = common.deflate.options().map(|options| options.level(1).threshold(0));
     let client = common.dial.client(&common.trust).map_err(Failure::Usage)?;
     let client = client
         .config(config)
         .handshake_timeout(common.timeout)
         .per_message_deflate(compression)
-        // Unmasking costs a server the same whatever the key, and randomness costs the load more than a small message's mask.
+        // The key makes no difference for a server's unmasking. Random numbers would cost the load more than masking a
+        // small message.
         .generate_mask(|| MASK);
     let (warmup, time) = mode.span();
     Ok(Terms {
@@ -78,7 +80,7 @@ fn terms<M: Mode>(mode: &M) -> Result<Terms, Failure> {
     })
 }
 
-/// The part of the report that all modes have.
+/// Makes the part of the report that is the same for all modes.
 fn report<M: Mode>(mode: &M, terms: &Terms, outcome: &Outcome) -> Report {
     let (common, shape) = (mode.common(), mode.shape());
     let elapsed_s = outcome.elapsed.as_secs_f64();

@@ -1,4 +1,4 @@
-//! The trait of a kind of load: all that differs between them. The rest is the same for all, in the parent module.
+//! The trait of a kind of load: everything in which they differ. The rest is in the parent module.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::bench::measure::conduct::{Outcome, Terms};
 use crate::bench::measure::worker::Worker;
 use crate::bench::show::report::Report;
 
-/// A kind of load. The options of each are one.
+/// A kind of load. The options of each mode implement this.
 pub(super) trait Mode {
     /// Its name in the report.
     const NAME: &'static str;
-    /// The things that it counts.
+    /// The unit of its count.
     const UNIT: Unit;
-    /// Whether its latencies are the times that connections took to open.
+    /// Whether its latencies are the times of opening connections.
     const MEASURES_OPENING: bool = false;
 
     /// The state that all its threads share.
@@ -22,38 +22,38 @@ pub(super) trait Mode {
 
     fn common(&self) -> &Common;
 
-    /// How many connections are opened before anything is measured; `None` if opening is what is measured.
+    /// The number of connections that are opened before measuring. `None` if opening is what is measured.
     fn connections(&self) -> Option<u64>;
 
-    /// The messages, if their bytes count.
+    /// The shape of the messages, if their size matters.
     fn shape(&self) -> Option<&Shape> {
         None
     }
 
-    /// How long the warm-up is, and how long it counts then; `None` until all is done.
+    /// The warm-up, and the time to measure after it. `None` to measure until all is done.
     fn span(&self) -> (Duration, Option<Duration>) {
         (Duration::ZERO, None)
     }
 
-    /// The bytes that have to find room on a connection.
+    /// The bytes that must find room on a connection.
     fn in_flight(&self) -> usize {
         0
     }
 
-    /// Checks the options against each other, and does what has to be done before the run.
+    /// Checks the options against each other, and prepares the run.
     fn plan(&self, terms: &Terms) -> Result<Self::Plan, Failure>;
 
     /// One thread's part of the load.
     async fn work(worker: Worker, plan: &Self::Plan);
 
-    /// Completes the report with the figures of this mode alone.
+    /// Adds the figures of this mode to the report.
     fn complete(&self, plan: &Self::Plan, outcome: &Outcome, report: &mut Report) -> Ending;
 }
 
-/// How a run ended, as far as only its mode knows.
+/// Facts about the end of a run that only its mode knows.
 #[derive(Default)]
 pub(crate) struct Ending {
-    /// Whether a number of things was asked for, and all were done.
+    /// Whether a number of things was asked for, and all of them were done.
     pub(crate) is_complete: bool,
     /// Why the run is a failure.
     pub(crate) trouble: Option<String>,

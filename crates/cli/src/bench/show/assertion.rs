@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use crate::bench::units::{count, duration};
 
-/// How an assertion is written.
+/// The grammar of an assertion.
 const GRAMMAR: &str = "\
 An assertion is a metric, one of < <= > >=, and a value:
   p50 p90 p99 p99.9 p99.99 max mean   a time with its unit, us, ms or s:   p99<5ms   max<=1.5s
-  rate errors drops                   a number; the rate is a second's:    rate>=50000   errors<1";
+  rate errors drops                   a number; the rate is per second:    rate>=50000   errors<1";
 
 /// A figure that can be asserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Metric {
 
 use Metric::{Drops, Errors, Max, Mean, P50, P90, P99, P99_9, P99_99, Rate};
 
-/// Metrics by name.
+/// The metrics by name.
 const METRICS: [(&str, Metric); 10] = [
     ("p50", P50),
     ("p90", P90),
@@ -53,17 +53,17 @@ enum Comparison {
 /// A condition on the result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Assertion {
-    /// As it was written.
+    /// The text as it was given.
     text: String,
     metric: Metric,
     comparison: Comparison,
-    /// Nanoseconds, where the metric is a time.
+    /// In nanoseconds, if the metric is a time.
     limit: f64,
 }
 
 impl Assertion {
-    /// Whether a result is so, and else what to say. `measured` returns times in nanoseconds, and `None` where nothing was
-    /// measured, of which no assertion holds.
+    /// Returns an error unless the condition holds. `measured` returns times in nanoseconds, and `None` if nothing was
+    /// measured; then no condition holds.
     pub(crate) fn check(&self, measured: impl Fn(Metric) -> Option<f64>) -> Result<(), Broken> {
         let value = measured(self.metric);
         let holds = value.is_some_and(|value| match self.comparison {
@@ -82,7 +82,7 @@ impl fmt::Display for Assertion {
     }
 }
 
-/// An assertion that does not hold.
+/// The text for an assertion that does not hold.
 #[derive(Debug)]
 pub(crate) struct Broken {
     assertion: Assertion,
@@ -131,7 +131,7 @@ fn parse(text: &str) -> Result<Assertion, String> {
     Ok(Assertion { text: text.trim().to_owned(), metric, comparison, limit })
 }
 
-/// A time, in nanoseconds.
+/// Parses a time, in nanoseconds.
 fn time(text: &str) -> Result<f64, String> {
     let unit = text.find(|c: char| c.is_alphabetic()).ok_or_else(|| format!("{text:?} has no unit"))?;
     let (value, unit) = text.split_at(unit);
@@ -139,7 +139,7 @@ fn time(text: &str) -> Result<f64, String> {
         "us" | "µs" => 1e3,
         "ms" => 1e6,
         "s" => 1e9,
-        _ => return Err(format!("{unit:?} is no unit of time")),
+        _ => return Err(format!("{unit:?} is not a unit of time")),
     };
     Ok(number(value.trim_end())? * nanoseconds)
 }
@@ -147,7 +147,7 @@ fn time(text: &str) -> Result<f64, String> {
 fn number(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err(format!("{text:?} is no number that can be compared with")),
+        _ => Err(format!("{text:?} is not a number to compare with")),
     }
 }
 
@@ -188,13 +188,13 @@ mod tests {
             ("p95<5ms", "no metric \"p95\""),
             ("<5ms", "no metric \"\""),
             ("p99<5", "\"5\" has no unit"),
-            ("p99<5min", "\"min\" is no unit"),
-            ("p99<ms", "\"\" is no number"),
-            ("p99<-5ms", "\"-5\" is no number"),
-            ("p99<>5ms", "\">5\" is no number"),
-            ("rate>5ms", "\"5ms\" is no number"),
-            ("rate>inf", "\"inf\" is no number"),
-            ("errors<nan", "\"nan\" is no number"),
+            ("p99<5min", "\"min\" is not a unit"),
+            ("p99<ms", "\"\" is not a number"),
+            ("p99<-5ms", "\"-5\" is not a number"),
+            ("p99<>5ms", "\">5\" is not a number"),
+            ("rate>5ms", "\"5ms\" is not a number"),
+            ("rate>inf", "\"inf\" is not a number"),
+            ("errors<nan", "\"nan\" is not a number"),
         ] {
             let error = text.parse::<Assertion>().unwrap_err();
             assert!(error.contains(named), "{text:?}: {error}");

@@ -1,22 +1,23 @@
-//! Latencies in buckets: as wide in proportion, with round edges, no more than there is room for.
+//! Latencies in buckets, all of the same relative width, with round edges, and as many as there is room for.
 
 use hdrhistogram::Histogram;
 
-/// How many buckets a histogram has at most: on a terminal, and where there is more room.
+/// The most buckets of a histogram: on a terminal, and in a picture, which has more room.
 pub(crate) const ROWS: usize = 20;
 pub(crate) const BARS: usize = 64;
 
-/// A range of latencies, and how many were in it.
+/// A range of latencies, and the number of values in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bucket {
     /// In nanoseconds.
     pub(crate) from: f64,
-    /// In nanoseconds; the next bucket begins there.
+    /// In nanoseconds. The next bucket begins here.
     pub(crate) to: f64,
     pub(crate) count: u64,
 }
 
-/// Steps a decade that can be used, with what is in each decade: the preferred numbers of ISO 3, and 1-2-5.
+/// The numbers of steps for each factor of ten that may be used, with the edges: the preferred numbers of ISO 3, and
+/// 1-2-5.
 const SERIES: [&[f64]; 6] = [
     &[
         1.0, 1.06, 1.12, 1.18, 1.25, 1.32, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.12, 2.24, 2.36, 2.5, 2.65, 2.8, 3.0,
@@ -29,14 +30,15 @@ const SERIES: [&[f64]; 6] = [
     &[1.0],
 ];
 
-/// The latencies in at most `most` buckets, without empty ones at the ends; nothing if there are none.
+/// Puts the latencies in at most `most` buckets, without empty ones at the ends. Returns none if there are no
+/// latencies.
 pub(crate) fn of(histogram: &Histogram<u64>, most: usize) -> Vec<Bucket> {
     let values: Vec<(u64, u64)> =
         histogram.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value())).collect();
     from_counts(&values, most)
 }
 
-/// The same of values in order, each with how often it was.
+/// The same for sorted values, each with the number of its occurrences.
 pub(crate) fn from_counts(values: &[(u64, u64)], most: usize) -> Vec<Bucket> {
     let (Some(&(least, _)), Some(&(greatest, _))) = (values.first(), values.last()) else { return Vec::new() };
     let edges = SERIES
@@ -55,9 +57,9 @@ pub(crate) fn from_counts(values: &[(u64, u64)], most: usize) -> Vec<Bucket> {
     edges.windows(2).map(bucket).collect()
 }
 
-/// The edges of buckets, from the last at or below `least` to the first above `greatest`.
+/// The edges of buckets, from the last one at or below `least` to the first one above `greatest`.
 fn edges(series: &[f64], least: f64, greatest: f64) -> Vec<f64> {
-    // Nothing is faster than the clock can tell.
+    // The clock cannot measure anything shorter.
     let (least, greatest) = (least.max(1.0), greatest.max(1.0));
     let all = (0..).flat_map(|decade| series.iter().map(move |step| step * 10_f64.powi(decade)));
     let mut edges = Vec::new();

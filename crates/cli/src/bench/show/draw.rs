@@ -1,4 +1,4 @@
-//! The histogram in a terminal.
+//! The histogram on a terminal.
 
 use anstyle::{AnsiColor, Style};
 
@@ -8,12 +8,13 @@ use crate::style::FAINT;
 
 const BAR: Style = AnsiColor::Cyan.on_default();
 
-/// The narrowest bars that still show anything.
+/// The narrowest bars that are still useful.
 const NARROWEST: usize = 8;
 
-/// A line a bucket: its range, a bar, how many, what share that is, and the percentiles that lie in it.
+/// Returns one line for each bucket: its range, a bar, its count and share, and the percentiles that lie in it.
 ///
-/// `marks` are names and values in nanoseconds, in order. No line is wider than `width`, unless that leaves no room for bars.
+/// `marks` are sorted names and values in nanoseconds. No line is wider than `width`, unless that leaves no room for
+/// bars.
 pub(crate) fn draw(buckets: &[Bucket], marks: &[(&str, f64)], width: usize) -> Vec<String> {
     let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
@@ -25,7 +26,7 @@ pub(crate) fn draw(buckets: &[Bucket], marks: &[(&str, f64)], width: usize) -> V
     let to_width = widest(edges.iter().map(|(_, to)| to));
     let count_width = widest(&counts);
     let names_width = widest(&names);
-    // Two before, three between the edges, two between columns, and seven of a share.
+    // Two columns before, three between the edges, two between columns, and seven for a share.
     let rest =
         2 + from_width + 3 + to_width + 2 + 2 + count_width + 2 + 7 + if names_width > 0 { 2 + names_width } else { 0 };
     let bar_width = width.saturating_sub(rest).max(NARROWEST);
@@ -57,7 +58,7 @@ fn marks_in(bucket: &Bucket, marks: &[(&str, f64)]) -> String {
     names.join(" ")
 }
 
-/// A bar of `full` of the width, in eighths of a character; whatever is not nothing is seen.
+/// A bar that fills the share `full` of the width, in eighths of a character. A share above 0 is always visible.
 fn bar(full: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     if full <= 0.0 {

@@ -1,4 +1,4 @@
-//! The result of a run: as plain data, as a table, a picture and JSON, and whether it is good enough.
+//! The result of a run: as plain data, as a table, a picture and JSON, and the check whether it is good enough.
 
 pub(super) mod assertion;
 pub(super) mod buckets;

@@ -1,4 +1,4 @@
-//! The result of a run, as `--json` prints it and [`super::table`] shows it.
+//! The result of a run as plain data. `--json` prints it, [`super::table`] shows it.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::assertion::Metric;
 use super::buckets::Bucket;
 use crate::bench::measure::tally::Errors;
 
-/// The result of a run. The names are stable: fields may be added, and none is renamed or taken away.
+/// The result of a run. The names are stable: fields may be added, but not renamed or removed.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     /// `echo`, `fanout`, `connect` or `idle`.
@@ -19,39 +19,40 @@ pub(crate) struct Report {
     pub(crate) connections: Connections,
     /// The unit of `count`: `messages` (answered), `deliveries`, `handshakes` or `connections`.
     pub(crate) counted: &'static str,
-    /// How many there were while it counted.
+    /// The number of them within the measured time.
     pub(crate) count: u64,
-    /// How long it counted.
+    /// The measured time.
     pub(crate) elapsed_s: f64,
     pub(crate) rate_per_s: Rate,
-    /// Payload bytes a second each way; for deliveries those that came.
+    /// Payload bytes a second in each direction; for deliveries, only those received.
     pub(crate) payload_bytes_per_s: Option<f64>,
     /// Messages that were sent and never answered, or were published and not delivered.
     pub(crate) drops: u64,
     pub(crate) errors: ErrorCounts,
-    /// From sending to the answer; at a rate, from when it should have been sent. `null` where nothing was measured.
+    /// From sending to the answer. At a rate, from the time when the message should have been sent. `null` if nothing
+    /// was measured.
     pub(crate) latency_us: Option<Quantiles>,
-    /// How late messages were sent that had a time: this machine's doing, and part of the latency.
+    /// How late messages with a fixed time were sent. This is caused by this machine, and is part of the latency.
     pub(crate) sent_late_us: Option<Quantiles>,
-    /// The server's memory, with `--pid`.
+    /// The server's memory, if `--pid` was given.
     pub(crate) server_memory: Option<Memory>,
     pub(crate) histogram: Vec<BucketUs>,
     /// Whether Ctrl-C ended it early.
     pub(crate) interrupted: bool,
-    /// Each `--assert`, and whether it holds.
+    /// Each `--assert` with its result.
     pub(crate) assertions: Vec<Asserted>,
 }
 
-/// The settings; `null` where the mode has no such setting.
+/// The settings. A setting that the mode does not have is `null`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Settings {
     pub(crate) threads: usize,
     pub(crate) size_bytes: Option<usize>,
     /// `text` or `binary`.
     pub(crate) payload: Option<&'static str>,
-    /// Messages in flight on each connection; publishes in flight.
+    /// Messages in flight on each connection; for `fanout`, messages that are not delivered yet.
     pub(crate) window: Option<u64>,
-    /// Opening handshakes at a time.
+    /// Opening handshakes at the same time.
     pub(crate) parallel: Option<usize>,
     pub(crate) warmup_s: Option<f64>,
     /// The compression offered: `off`, `on` or `takeover`.
@@ -60,20 +61,20 @@ pub(crate) struct Settings {
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Connections {
-    /// `null` where there is no number to ask for.
+    /// The number that was asked for. `null` if the mode has no such option.
     pub(crate) asked: Option<u64>,
     pub(crate) opened: u64,
-    /// Ended before this side closed them.
+    /// The number that ended before this side closed them.
     pub(crate) dropped: u64,
-    /// Where compression was agreed.
+    /// The number on which compression was agreed.
     pub(crate) compressed: u64,
-    /// How long it took to open them, where that comes before measuring.
+    /// The time for opening them, if they were opened before measuring.
     pub(crate) opening_s: Option<f64>,
 }
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rate {
-    /// The rate asked for; `null` if it was as much as possible.
+    /// The rate that was asked for. `null` for as much as possible.
     pub(crate) asked: Option<f64>,
     pub(crate) achieved: f64,
 }
@@ -117,10 +118,10 @@ pub(crate) struct Memory {
     pub(crate) before_bytes: u64,
     /// With all connections open.
     pub(crate) open_bytes: u64,
-    /// After one message each; `null` where it came to no end.
+    /// After one message on each connection. `null` if not all were answered.
     pub(crate) used_bytes: Option<u64>,
-    /// `null` where the server has no more than before: it has used memory again that it had, and what a connection takes of
-    /// that cannot be seen. So too below.
+    /// `null` if the server has no more memory than before: it has reused memory that it had, and the share of the
+    /// connections cannot be seen. The same holds below.
     pub(crate) per_connection_open_bytes: Option<f64>,
     pub(crate) per_connection_used_bytes: Option<f64>,
 }
@@ -139,7 +140,7 @@ pub(crate) struct Asserted {
 }
 
 impl Quantiles {
-    /// Of nanoseconds; `None` of none.
+    /// Summarizes values in nanoseconds. `None` if there are no values.
     pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
         let at = |quantile| us(histogram.value_at_quantile(quantile));
@@ -156,7 +157,7 @@ impl Quantiles {
         })
     }
 
-    /// Names and values in nanoseconds, in order.
+    /// Names and values in nanoseconds, sorted.
     pub(crate) fn marks(&self) -> [(&'static str, f64); 6] {
         [
             ("p50", self.p50 * 1e3),
@@ -185,7 +186,7 @@ impl From<&Bucket> for BucketUs {
 }
 
 impl Report {
-    /// The value that an assertion is checked with: times in nanoseconds.
+    /// The value that an assertion is compared with. Times are in nanoseconds.
     pub(crate) fn metric(&self, metric: Metric) -> Option<f64> {
         let latency = self.latency_us.as_ref();
         let time = |of: fn(&Quantiles) -> f64| latency.map(|latency| of(latency) * 1e3);

@@ -1,4 +1,4 @@
-//! The histogram as an SVG: one file that needs nothing else, readable in light and dark.
+//! The histogram as an SVG: one file without references to others, readable in light and dark mode.
 
 use std::fmt::{self, Write as _};
 
@@ -7,7 +7,7 @@ use super::report::Report;
 use super::table::settings;
 use crate::bench::units::{count, duration, percent, whole};
 
-/// The picture, and where in it the bars are.
+/// The size of the picture, and the place of the bars in it.
 const WIDTH: f64 = 880.0;
 const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 64.0;
@@ -15,7 +15,7 @@ const RIGHT: f64 = 848.0;
 const TOP: f64 = 196.0;
 const BOTTOM: f64 = 386.0;
 
-/// How many characters a line of the picture has room for.
+/// The most characters in a line of the picture.
 const LINE: usize = 104;
 
 const STYLE: &str = "
@@ -75,7 +75,7 @@ fn figures(svg: &mut String, report: &Report) -> fmt::Result {
     }
     figures.push(("drops".to_owned(), whole(report.drops)));
     figures.push(("errors".to_owned(), whole(report.errors.total)));
-    // The rate is the longest by far, and what is only counted the shortest.
+    // The rate is by far the longest figure, and a bare count the shortest.
     let mut x = 32.0;
     for (index, (name, figure)) in figures.iter().enumerate() {
         let (value, unit) = figure.split_once(' ').unwrap_or((figure, ""));
@@ -90,7 +90,7 @@ fn figures(svg: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// From latencies and counts to places: latencies logarithmic, counts linear.
+/// Maps latencies and counts to positions: latencies are logarithmic, counts linear.
 struct Scale {
     from: f64,
     to: f64,
@@ -115,7 +115,7 @@ impl Scale {
     }
 }
 
-/// Lines at round shares, and ticks at round latencies.
+/// Draws lines at round shares, and ticks at round latencies.
 fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
     let step = round_step(scale.most as f64 / scale.total as f64 / 4.0);
     for share in (1..).map(|line| f64::from(line) * step) {
@@ -124,7 +124,7 @@ fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
             break;
         }
         writeln!(svg, r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/>"#)?;
-        // A millionth less than is shown is what floats make of a round number.
+        // The digits beyond the sixth are errors of floating point.
         let label = format!("{} %", (share * 100.0 * 1e6).round() / 1e6);
         text(svg, "end", LEFT - 8.0, y + 4.0, &label)?;
     }
@@ -142,16 +142,16 @@ fn grid(svg: &mut String, scale: &Scale) -> fmt::Result {
     text(svg, "end", RIGHT, BOTTOM + 38.0, "latency, logarithmic")
 }
 
-/// A line of text. All text of the picture is escaped here, or beside an [`escaped`].
+/// Writes a line of text. All text of the picture is escaped here, or by [`escaped`] at the place where it is written.
 fn text(svg: &mut String, class: &str, x: f64, y: f64, text: &str) -> fmt::Result {
     writeln!(svg, r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{}</text>"#, escaped(text))
 }
 
-/// A bar a bucket; in another colour those of the slowest hundredth.
+/// Draws a bar for each bucket. Those of the slowest hundredth have another colour.
 fn bars(svg: &mut String, scale: &Scale, buckets: &[Bucket], p99: f64) -> fmt::Result {
     for bucket in buckets.iter().filter(|bucket| bucket.count > 0) {
         let (left, right) = (scale.x(bucket.from), scale.x(bucket.to));
-        // However little it stands for, it is to be seen.
+        // Even the smallest count should be visible.
         let height = (BOTTOM - scale.y(bucket.count as f64)).max(1.5);
         let class = if bucket.from > p99 { "tail" } else { "bar" };
         let width = (right - left - 1.0).max(0.5);
@@ -168,13 +168,13 @@ fn bars(svg: &mut String, scale: &Scale, buckets: &[Bucket], p99: f64) -> fmt::R
     Ok(())
 }
 
-/// A line at each percentile, its name above; names that would lie over each other are on lines of their own.
+/// Draws a line at each percentile, with its name above. If names would overlap, they are on separate lines.
 fn marks(svg: &mut String, scale: &Scale, marks: &[(&str, f64)]) -> fmt::Result {
     const LINES: [f64; 3] = [TOP - 8.0, TOP - 22.0, TOP - 36.0];
     let mut taken = [f64::NEG_INFINITY; LINES.len()];
     for (name, latency) in marks {
         let x = scale.x(*latency);
-        // 6 is what a letter of this size takes, halved and with a gap.
+        // Half the width of the name: a letter of this size takes about 6, with the gap.
         let half = name.len() as f64 * 3.2 + 3.0;
         let line = taken.iter().position(|end| x - half >= *end);
         let Some(line) = line else { continue };
@@ -186,13 +186,13 @@ fn marks(svg: &mut String, scale: &Scale, marks: &[(&str, f64)]) -> fmt::Result 
     Ok(())
 }
 
-/// The nearest of 1, 2 and 5 times a power of ten from here up.
+/// Returns 1, 2 or 5 times a power of ten: the least that is not below `least`.
 fn round_step(least: f64) -> f64 {
     let decade = 10_f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0].map(|step| step * decade).into_iter().find(|step| *step >= least).unwrap_or(10.0 * decade)
 }
 
-/// Round latencies from one to another: as many as can be told apart.
+/// Returns round latencies between two others, as many as can be told apart.
 fn round_latencies(from: f64, to: f64) -> Vec<f64> {
     let decades = (to / from).log10();
     let steps: &[f64] = match decades {
@@ -204,7 +204,7 @@ fn round_latencies(from: f64, to: f64) -> Vec<f64> {
     all.filter(|latency| *latency >= from * 0.999_999 && *latency <= to * 1.000_001).collect()
 }
 
-/// Text for between tags.
+/// Escapes text between tags.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -212,7 +212,7 @@ fn escaped(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
-            // XML has no way to write them (XML 1.0 section 2.2).
+            // XML cannot contain them (XML 1.0 section 2.2).
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }

@@ -1,4 +1,4 @@
-//! The result as people read it.
+//! The result as a table for people.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::style::{ERROR, FAINT};
 const STRONG: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 
-/// The result, for a terminal of this width; styled.
+/// The result for a terminal of this width, with styles.
 pub(crate) fn show(report: &Report, buckets: &[Bucket], width: usize) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -73,7 +73,7 @@ fn how_long(report: &Report) -> String {
     format!("{}{}", duration(report.elapsed_s * 1e9), warmup.unwrap_or_default())
 }
 
-/// A figure: its name, a number, and its unit with what else is to be said of it.
+/// A row of the table: a name, a number, and its unit with further remarks.
 type Row = (&'static str, String, String);
 
 fn figures(text: &mut String, report: &Report) -> std::fmt::Result {
@@ -123,7 +123,7 @@ fn rows(report: &Report) -> Vec<Row> {
                 None => (
                     name,
                     "?".to_owned(),
-                    format!("no more {when}: it used memory that it had; measure one that is just started"),
+                    format!("no more than before {when}: the server reused memory that it had; measure one that was just started"),
                 ),
             });
         };
@@ -183,7 +183,7 @@ fn errors(text: &mut String, report: &Report, width: usize) -> std::fmt::Result 
     Ok(())
 }
 
-/// The text in lines of at most `width`, broken between words.
+/// Breaks the text between words into lines of at most `width`.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

@@ -1,12 +1,12 @@
-//! Whether a run measured what it was for: the words for where it did not, with the advice that fits. What `--assert` asks is
-//! [`super::assertion`]'s.
+//! Whether a run has measured what it was for, and if not, the text with advice. The conditions of `--assert` are left
+//! to [`super::assertion`].
 
 use super::report::{ErrorKind, Report};
 use crate::bench::measure::conduct::Outcome;
 use crate::bench::units::whole;
 
-/// Why a run is a failure whatever its figures; `None` if it is none. `is_complete` says that all that was asked for was done, and
-/// `of_mode` is a reason that only the mode knows.
+/// Why a run is a failure, whatever its figures are; `None` if it is not. `is_complete` says that everything asked for
+/// was done, and `of_mode` is a reason that only the mode knows.
 pub(crate) fn trouble(
     report: &Report,
     outcome: &Outcome,
@@ -17,7 +17,7 @@ pub(crate) fn trouble(
     let all_lost = connections.dropped > 0 && outcome.open_at_end == 0;
     if connections.opened == 0 {
         return Some(if outcome.is_interrupted {
-            "nothing was measured: it was interrupted before a connection was open".to_owned()
+            "nothing was measured: the run was interrupted before a connection was open".to_owned()
         } else {
             "no connection could be opened".to_owned()
         });
@@ -28,13 +28,13 @@ pub(crate) fn trouble(
         } else if all_lost {
             format!("all {} connections ended early{}", whole(connections.opened), by(report))
         } else if kinds(report).any(|kind| kind.kind == "unexpected_message") {
-            "what comes back is not what was sent: is it the right path?".to_owned()
+            "the server sends back other messages than were sent: is it the right path?".to_owned()
         } else if report.drops > 0 && connections.dropped == 0 {
-            "what was sent is not answered: is it the right path?".to_owned()
+            "the server does not answer messages: is it the right path?".to_owned()
         } else if outcome.is_interrupted {
-            "it was interrupted before there was anything".to_owned()
+            "the run was interrupted before there was anything to measure".to_owned()
         } else {
-            format!("nothing was answered while it counted{}", by(report))
+            format!("no message was answered within the measured time{}", by(report))
         };
         return Some(format!("nothing was measured: {reason}"));
     }
@@ -49,7 +49,7 @@ pub(crate) fn trouble(
     })
 }
 
-/// How connections ended, in brackets: what was most frequent.
+/// The most frequent way in which connections ended, in brackets.
 fn by(report: &Report) -> String {
     let end = kinds(report).find(|kind| {
         kind.kind.starts_with("closed_")
