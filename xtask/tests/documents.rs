@@ -22,7 +22,7 @@ fn collect(root: &Path, below: &str, files: &mut Files) {
         let entry = entry.expect("the folder can be read");
         let name = entry.file_name().into_string().expect("a name is UTF-8");
         let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-        if entry.path().is_dir() {
+        if entry.file_type().expect("the kind of an entry is known").is_dir() {
             if !name.starts_with('.') && name != "target" && name != "node_modules" {
                 collect(root, &path, files);
             }
@@ -47,9 +47,12 @@ fn has_word(text: &str, name: &str) -> bool {
     })
 }
 
-/// The names that a text defines: items, fields, variants, and rows of tests.
+/// The names that a text defines or exports: items, fields, variants, and rows of tests.
 fn definitions(text: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
+    for exported in text.split("pub use ").skip(1) {
+        names.extend(exported.split(';').next().into_iter().flat_map(|it| it.split(|c| !is_word(c))));
+    }
     for line in text.lines().map(str::trim_start) {
         names.extend(line.strip_prefix("name = \"").and_then(|rest| rest.split('"').next()));
         let mut words = line.split([' ', '(', '<', ':', ',', ';', '{']).filter(|word| !word.is_empty());
@@ -135,7 +138,7 @@ fn fault(text: &str, files: &Files, index: &Index<'_>) -> Option<&'static str> {
     }
 }
 
-/// The text outside of fences of code, and the fences.
+/// Splits a document into its prose and its fences of code.
 fn prose_and_fences(text: &str) -> (String, Vec<&str>) {
     let parts: Vec<&str> = text.split("```").collect();
     (parts.iter().step_by(2).copied().collect(), parts.into_iter().skip(1).step_by(2).collect())

@@ -97,6 +97,7 @@ mod listen;
 mod log;
 #[cfg(all(test, unix, not(ropeway_loom)))]
 mod on_loops;
+mod once;
 mod overflow;
 mod pull;
 mod random;
@@ -104,18 +105,18 @@ mod server;
 mod settings;
 mod topic;
 
-pub use client::{Client, connect};
+pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
 pub use error::Error;
 pub use handle::{ConnectionId, Handle, Ping};
-pub use handshake::Handshake;
+pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;
 pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::attach::{Attached, AttachedFuture, Layer};
-pub use server::{Remaining, Route, Server, ServerBuilder, Shutdown};
+pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 
 pub use bytes::Bytes;

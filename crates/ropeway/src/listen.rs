@@ -203,10 +203,10 @@ fn add<L>(listeners: &mut Vec<L>, listener: L) {
 /// Lets `F` put listeners on each connection.
 pub(crate) struct Listen<F>(pub(crate) F);
 
-impl<F: Fn(&mut Listeners, Handshake) + Send + Sync + 'static> Handler for Listen<F> {
+impl<T, F: Fn(&mut Listeners, Handshake<T>) + Send + Sync + 'static> Handler<T> for Listen<F> {
     type State = Callbacks;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Callbacks {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Callbacks {
         let mut socket = Listeners { handle: ws.handle(), listeners: Callbacks::default() };
         (self.0)(&mut socket, handshake);
         socket.listeners

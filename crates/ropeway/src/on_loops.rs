@@ -12,6 +12,9 @@ const LATE: std::time::Duration = std::time::Duration::from_millis(7);
 mod abandoned;
 #[path = "../tests/behaviour/closing.rs"]
 mod closing;
+#[cfg(feature = "tls")]
+#[path = "../tests/behaviour/connecting.rs"]
+mod connecting;
 #[path = "../tests/behaviour/eventually.rs"]
 mod eventually;
 #[path = "../tests/behaviour/flood.rs"]

@@ -49,7 +49,8 @@ async fn a_server_that_pulls_sees_the_clients_close() {
 
     let (tell_echo, mut echoes) = tokio::sync::mpsc::unbounded_channel();
     let handle = Client::new()
-        .listen(&url, move |ws, _| {
+        .connect(&url)
+        .on_connection(move |ws, _| {
             let tell = tell_echo.clone();
             ws.on_message(move |_, message| tell.send(message.into_owned()).unwrap());
         })

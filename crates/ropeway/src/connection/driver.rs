@@ -39,7 +39,7 @@ pub(crate) const MOST_CODECS: usize = 64;
 ///
 /// One turn: run the commands, write all that is queued, then read and handle the input; repeat until there is nothing
 /// to do. So all output of one read is written together.
-pub(crate) struct Driver<H: Handler, S: Stream> {
+pub(crate) struct Driver<H: Handler<T>, S: Stream, T = ()> {
     pub(super) stream: S,
     pub(super) core: Core,
     pub(super) link: Arc<Link>,
@@ -58,10 +58,10 @@ pub(crate) struct Driver<H: Handler, S: Stream> {
     is_timed: bool,
 }
 
-impl<H: Handler, S: Stream> Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// Tells the handler that the connection is open. Messages that the handler sends then go ahead of all that are
     /// sent through handles.
-    pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>) -> Self {
+    pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>, value: T) -> Self {
         let Opened { stream, core, link, handshake, leftover, place } = opened;
         let mut driver = Self {
             stream,
@@ -77,7 +77,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         };
         driver.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
-            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake));
+            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake.with(value)));
         });
         driver
     }
@@ -452,9 +452,9 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         });
     }
 
-    /// Nobody will drive the connection any more, so it ends before its time.
+    /// Ends the connection before its time, as nothing drives it any more.
     fn abandon(&mut self) {
-        // What decides how it ends may have been asked for already, such as `terminate`.
+        // A command that waits, such as `terminate`, may decide how it ends.
         Connection::new(&mut self.core, &self.link).run_commands();
         self.core.abandon();
         self.finish();
@@ -509,7 +509,7 @@ fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
 }
 
 /// The connection has ended, or its runtime has. Tasks that await the end are told.
-impl<H: Handler, S: Stream> Drop for Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Drop for Driver<H, S, T> {
     fn drop(&mut self) {
         if self.link.outcome().is_none() {
             let _ = catch_unwind(AssertUnwindSafe(|| self.abandon()));

@@ -37,12 +37,14 @@ use crate::handshake::Handshake;
 ///     }
 /// }
 /// ```
-pub trait Handler: Send + Sync + 'static {
+///
+/// `T` is the type of the value that [`Route::authorize`](crate::Route::authorize) hands over: `()` where it does not.
+pub trait Handler<T = ()>: Send + Sync + 'static {
     /// What is kept for each connection.
     type State: Send + 'static;
 
     /// A connection is open. A client has not been given its handle yet: what is sent here goes ahead of all that is sent with it.
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Self::State;
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Self::State;
 
     /// A message came. It is lent; [`MessageRef::into_owned`] keeps it.
     fn on_message(&self, ws: &mut Connection<'_>, state: &mut Self::State, message: MessageRef<'_>) {

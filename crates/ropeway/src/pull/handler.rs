@@ -30,10 +30,10 @@ pub(crate) struct PullState {
     batch: Option<Batch>,
 }
 
-impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
+impl<T, F: Fn(WebSocket, Handshake<T>) + Send + Sync + 'static> Handler<T> for Pull<F> {
     type State = PullState;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> PullState {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> PullState {
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let socket = WebSocket::new(ws.handle(), Arc::clone(&inbox), handshake.subprotocol.clone());
         (self.opened)(socket, handshake);

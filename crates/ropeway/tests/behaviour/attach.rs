@@ -88,7 +88,7 @@ async fn the_debug_form_of_a_handshake_on_an_apps_port_shows_no_cookie_either() 
     let addr = serve_app(Router::new().layer(server.layer())).await;
     let mut client = Client::new();
     for (name, value) in [("cookie", "secret"), ("authorization", "secret"), ("x-other", "is shown")] {
-        client = client.header(name.parse().unwrap(), value.parse().unwrap());
+        client = client.header(name, value);
     }
     let _ws = client.connect(&format!("ws://{addr}/ws")).await.unwrap();
     eventually("it is open", || !shown.lock().unwrap().is_empty()).await;
@@ -159,7 +159,7 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
                 ws.send("seen").unwrap();
             }
         });
-        let client = Client::new().header("x-forwarded-for".parse().unwrap(), "6.6.6.6, 203.0.113.7".parse().unwrap());
+        let client = Client::new().header("x-forwarded-for", "6.6.6.6, 203.0.113.7");
         let mut ws = client.connect(&format!("ws://{addr}/")).await.unwrap();
         ws.recv().await.unwrap();
         let (client_ip, remote) = seen.lock().unwrap().unwrap();
@@ -172,7 +172,7 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
 async fn a_route_can_answer_for_the_server() {
     let server = Server::builder().build();
     server.on_connection(|ws, handshake| ws.send(handshake.path()).unwrap());
-    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request) };
+    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request).await };
     let addr = serve_app(Router::new().route("/rooms/{room}", any(upgrade))).await;
     let mut ws = ropeway::connect(&format!("ws://{addr}/rooms/7")).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("/rooms/7".into()));
@@ -192,7 +192,7 @@ async fn other_transports_than_tcp_serve_too() {
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
     let stream = Transport::other(UnixStream::connect(&path).await.unwrap());
-    let (mut ws, _) = Client::new().connect_over("ws://localhost/", stream).await.unwrap();
+    let mut ws = Client::new().connect("ws://localhost/").over(stream).await.unwrap();
     ws.send("through a file").await.unwrap();
     assert!(ws.close(1000, "").await.unwrap().clean);
     assert_eq!(log.take_texts(), ["through a file"]);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
+use ropeway::{Accept, Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
 use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 use testkit::Event;
 use testkit::wire::{CONTINUATION, Frame, PING, PONG, TEXT};
@@ -23,7 +23,7 @@ type Connecting = tokio::task::JoinHandle<Result<WebSocket, Error>>;
 async fn knock(client: &Client, url: &'static str) -> (Connecting, Wire) {
     let (wire, end) = wire();
     let client = client.clone();
-    let connecting = tokio::spawn(async move { Ok(client.connect_over(url, Transport::other(end)).await?.0) });
+    let connecting = tokio::spawn(async move { client.connect(url).over(Transport::other(end)).await });
     settle().await;
     (connecting, wire)
 }
@@ -48,8 +48,8 @@ fn url(server: &Server) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_client_asks_for_what_it_was_told_to() {
     let client = Client::new()
-        .header("authorization".parse().unwrap(), "Bearer 1".parse().unwrap())
-        .header("cookie".parse().unwrap(), "a=b".parse().unwrap())
+        .header("authorization", "Bearer 1")
+        .header("cookie", "a=b")
         .origin("https://example.com")
         .subprotocols(["v2", "v1"])
         .per_message_deflate(None);
@@ -128,7 +128,7 @@ async fn a_server_that_leaves_before_it_answers_is_an_error() {
 #[tokio::test]
 async fn a_refusal_is_given_with_its_body() {
     let server = echo().await;
-    server.on_upgrade(|_| Err(Refusal::new(http::StatusCode::FORBIDDEN, "not you")));
+    server.authorize(async |_| Err::<Accept, _>(Refusal::new(403, "not you"))).handle_with(Log::default());
     let error = ropeway::connect(&url(&server)).await.unwrap_err();
     let response = error.response().expect("the server answered");
     assert_eq!((response.status().as_u16(), response.body().as_slice()), (403, &b"not you"[..]));
@@ -155,10 +155,11 @@ async fn a_client_can_listen() {
     let server = echo().await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let handle = Client::new()
-        .listen(&url(&server), move |ws, handshake| {
+        .connect(&url(&server))
+        .on_connection(move |ws, handshake| {
             assert_eq!(handshake.response.status(), 101);
             ws.send("first").unwrap();
-            let (message, close) = (tell.clone(), tell.clone());
+            let (message, close) = (tell.clone(), tell);
             ws.on_message(move |_, received| message.send(received.to_string()).unwrap());
             ws.on_close(move |_, closed| close.send(closed.to_string()).unwrap());
         })
@@ -176,7 +177,7 @@ async fn a_client_can_listen() {
 #[tokio::test]
 async fn a_client_can_handle() {
     let (server, log) = (echo().await, Log::default());
-    let handle = Client::new().connect_with(&url(&server), log.clone()).await.unwrap();
+    let handle = Client::new().connect(&url(&server)).handle_with(log.clone()).await.unwrap();
     handle.send(vec![7; 100_000]).unwrap();
     handle.ping("are you there").sent().unwrap();
     handle.close(1000, "").unwrap();

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
-use ropeway::{Bytes, Destination, Refusal, Server, Transport};
+use http::Request;
+use ropeway::{Accept, Bytes, Destination, Refusal, Server, Transport, UpgradeRequest};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
 use tokio::time::{Instant, sleep};
@@ -335,14 +335,12 @@ async fn a_page_of_another_origin_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn the_application_can_refuse_with_an_answer_of_its_own() {
-    let (server, log) = server();
-    server.on_upgrade(|request| {
-        if request.headers().contains_key(header::AUTHORIZATION) {
-            return Ok(());
-        }
-        let login = Refusal::new(StatusCode::UNAUTHORIZED, "log in first");
-        Err(login.header(header::WWW_AUTHENTICATE, "Basic".parse().unwrap()))
-    });
+    let (server, log) = (Server::builder().build(), Log::default());
+    let authorize = async |request: UpgradeRequest| match request.header("authorization") {
+        Some(_) => Ok(Accept::new()),
+        None => Err(Refusal::new(401, "log in first").header("www-authenticate", "Basic")),
+    };
+    server.authorize(authorize).handle_with(log.clone());
     let (response, body) = ask(&server, request("")).await;
     assert_eq!((response.status().as_u16(), body.as_str()), (401, "log in first"));
     assert_eq!(response.headers()["www-authenticate"], "Basic");
@@ -359,14 +357,14 @@ async fn the_host_that_a_request_is_for_is_the_same_to_all_who_ask() {
             seen.lock().unwrap().push(destination.expect("a host is named").authority().to_string());
         }
     };
-    server.on_upgrade({
+    let authorize = {
         let note = note(&seen);
-        move |request| {
-            note(Destination::of(request));
-            Ok(())
+        move |request: UpgradeRequest| {
+            note(request.destination());
+            std::future::ready(Ok(Accept::new()))
         }
-    });
-    server.on_connection({
+    };
+    server.authorize(authorize).on_connection({
         let note = note(&seen);
         move |_, handshake| note(handshake.destination())
     });

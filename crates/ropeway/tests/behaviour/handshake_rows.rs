@@ -224,7 +224,7 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
     let (wire, end) = wire();
     let client = case.client.client();
     let connecting =
-        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
+        tokio::spawn(async move { client.connect("ws://server.example.com/chat").over(Transport::other(end)).await });
     settle().await;
     let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut answer = case.answer.apply(handshake);
@@ -239,7 +239,7 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
         wire.end();
     }
     match (connecting.await.unwrap(), &case.opens) {
-        (Ok((ws, _)), Some(opens)) => {
+        (Ok(ws), Some(opens)) => {
             assert_eq!(ws.subprotocol(), opens.subprotocol.as_deref(), "{name}");
         }
         (Err(Error::Handshake(error)), None) => {

@@ -11,6 +11,8 @@ mod abandoned;
 mod attach;
 mod client;
 mod closing;
+#[cfg(feature = "tls")]
+mod connecting;
 mod crowds;
 mod event_loop;
 mod eventually;

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use ropeway::{Destination, ForwardedHeader, Server, ServerBuilder, Transport};
+use ropeway::{Accept, ForwardedHeader, Server, ServerBuilder, Transport, UpgradeRequest};
 
 use super::handshake_rows::read_response;
 use super::script::request;
@@ -20,16 +20,17 @@ fn behind() -> ServerBuilder {
 async fn ask(builder: ServerBuilder, from: Option<&str>, headers: &str) -> (u16, String, String) {
     let server = builder.build();
     let (client, host) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new())));
-    server.on_upgrade({
+    let authorize = {
         let host = Arc::clone(&host);
-        move |request| {
-            *host.lock().unwrap() = Destination::of(request).unwrap().to_string();
-            Ok(())
+        move |request: UpgradeRequest| {
+            *host.lock().unwrap() = request.destination().unwrap().to_string();
+            std::future::ready(Ok(Accept::with(request.client_ip())))
         }
-    });
-    server.on_connection({
+    };
+    server.authorize(authorize).on_connection({
         let client = Arc::clone(&client);
         move |_, handshake| {
+            assert_eq!(handshake.value, handshake.client_ip());
             *client.lock().unwrap() = handshake.client_ip().map_or("none".into(), |ip| ip.to_string());
         }
     });

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::Response;
-use ropeway::{Bytes, Server};
+use ropeway::{Accept, Bytes, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -49,7 +49,7 @@ async fn answer(server: &Server, request: String) -> String {
 
 /// Everything that can be done with a server.
 fn use_it(server: &Server) {
-    server.on_upgrade(|_| Ok(()));
+    server.authorize(async |_| Ok(Accept::new())).handle_with(Log::default());
     server.on_http(|_| Response::new(Bytes::new()));
     server.handle_with(Log::default());
     server.at("/other").handle_with(Log::default());
@@ -69,14 +69,18 @@ impl Drop for UsesItWhenDropped {
 fn a_server_can_be_used_from_within_its_own_callbacks() {
     within("a server that is used in its own callback", || async {
         let (server, log) = (Server::builder().build(), Log::default());
-        server.handle_with(log.clone());
-        server.on_upgrade({
+        let authorize = {
             let server = server.clone();
             move |_| {
                 use_it(&server);
-                Ok(())
+                let server = server.clone();
+                async move {
+                    use_it(&server);
+                    Ok(Accept::new())
+                }
             }
-        });
+        };
+        server.authorize(authorize).handle_with(log.clone());
         assert!(answer(&server, request("")).await.starts_with("HTTP/1.1 101 "));
 
         let server = Server::builder().build();
@@ -105,10 +109,11 @@ fn callbacks_that_are_replaced_are_dropped_outside_of_all_locks() {
         let captured = || UsesItWhenDropped(server.clone());
         for _ in 0..2 {
             let value = captured();
-            server.on_upgrade(move |_| {
+            let authorize = move |_| {
                 let _value = &value;
-                Ok(())
-            });
+                async { Ok(Accept::new()) }
+            };
+            server.authorize(authorize).on_connection(|_, _| ());
             let value = captured();
             server.on_http(move |_| {
                 let _value = &value;

@@ -64,7 +64,7 @@ pub(crate) async fn open_client_with(
     let (wire, end) = wire();
     let client = client.clone();
     let connecting =
-        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
+        tokio::spawn(async move { client.connect("ws://server.example.com/chat").over(Transport::other(end)).await });
     settle().await;
     let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut options = ServerOptions::default();
@@ -74,7 +74,7 @@ pub(crate) async fn open_client_with(
     answer.extend_from_slice(behind);
     wire.send_bytes(answer);
     wire.take_writes();
-    (async move { connecting.await.unwrap().unwrap().0 }, wire)
+    (async move { connecting.await.unwrap().unwrap() }, wire)
 }
 
 /// A server that records its events, and a connection to it.

@@ -92,15 +92,15 @@ async fn a_secret_is_not_sent_in_the_clear_over_a_stream_of_ones_own() {
     let client = Client::new().tls(client_config());
     let tcp = || TcpStream::connect(server.local_addr().unwrap());
     for stream in [Transport::from(tcp().await.unwrap()), Transport::other(tcp().await.unwrap())] {
-        let (mut ws, _) = client.connect_over(&url, stream).await.unwrap();
+        let mut ws = client.connect(&url).over(stream).await.unwrap();
         ws.send("hello").await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
     }
 
     let (wire, end) = wire();
     let connecting = tokio::spawn(async move {
-        let client = Client::new().header("authorization".parse().unwrap(), "Bearer 1234".parse().unwrap());
-        client.connect_over("wss://user:word@example.com/", Transport::other(end)).await.map(|_| ())
+        let client = Client::new().header("authorization", "Bearer 1234");
+        client.connect("wss://user:word@example.com/").over(Transport::other(end)).await.map(|_| ())
     });
     settle().await;
     let written = wire.take_written();
@@ -116,7 +116,7 @@ async fn a_stream_with_tls_of_its_own_is_written_to_as_it_is() {
     let name = ServerName::try_from("localhost").unwrap();
     let tls = TlsConnector::from(client_config()).connect(name, tcp).await.unwrap();
     let stream = Transport::other(tls);
-    let (mut ws, _) = Client::new().connect_over_secured(&url(&server, "localhost"), stream).await.unwrap();
+    let mut ws = Client::new().connect(&url(&server, "localhost")).over_secured(stream).await.unwrap();
     ws.send("hello").await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
 }
@@ -124,7 +124,7 @@ async fn a_stream_with_tls_of_its_own_is_written_to_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_port_that_never_answers_in_tls_is_told_as_that() {
     let (_wire, end) = wire();
-    let outcome = Client::new().connect_over("wss://example.com/", Transport::other(end)).await;
+    let outcome = Client::new().connect("wss://example.com/").over(Transport::other(end)).await;
     let Err(Error::Tls(error)) = outcome.map(|_| ()) else { panic!("it is given up") };
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 }

@@ -79,7 +79,7 @@ impl House {
         let server = self.server.clone();
         tokio::spawn(async move { server.serve_stream(ropeway::Transport::other(far), None).await });
         let stream = ropeway::Transport::other(near);
-        client.connect_over("ws://localhost/", stream).await.expect("a connection").0
+        client.connect("ws://localhost/").over(stream).await.expect("a connection")
     }
 
     /// Waits until this many are subscribed, since the server learns of a client's action some time later.
