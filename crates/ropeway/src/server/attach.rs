@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use super::Server;
 use super::gate::{Gate, Upgrade, head_of, log_refusal, read};
 use crate::io::Transport;
-use crate::log::Rate;
+use crate::log::{Rate, of_client};
 
 impl Server {
     /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
@@ -212,7 +212,8 @@ async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upg
         Ok(upgraded) => upgraded,
         Err(error) => {
             static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
-            return FAILED.log(|| tracing::info!(%error, "the HTTP server did not hand its connection over"));
+            return FAILED
+                .log(|| of_client!(info, known_addr, %error, "the HTTP server did not hand its connection over"));
         }
     };
     let (stream, leftover) = into_stream(upgraded);

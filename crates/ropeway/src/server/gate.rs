@@ -21,7 +21,7 @@ use crate::connection::{Clients, Opened, Place};
 use crate::handle::Handle;
 use crate::handshake::{Params, UpgradeRequest};
 use crate::io::Transport;
-use crate::log::{Rate, guarded, one_line};
+use crate::log::{Rate, guarded, of_client, one_line};
 use crate::settings::ConnectionSettings;
 
 /// Answers requests that do not ask for a WebSocket.
@@ -139,7 +139,7 @@ impl Gate {
             && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
             && !self.told_of_subprotocols.swap(true, Ordering::Relaxed)
         {
-            tell_of_subprotocols();
+            guarded(tell_of_subprotocols);
         }
         // The application may have kept it.
         let request = Arc::try_unwrap(request).unwrap_or_else(|request| Request::clone(&request));
@@ -195,7 +195,6 @@ impl Upgrade {
             // A shutdown has checked that it can be sent.
             let _ = handle.close(frame.code, frame.reason);
         }
-        guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
     }
 }
@@ -214,9 +213,9 @@ pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     let text = one_line(&refusal.fault.to_string());
     let status = refusal.status().as_u16();
     if is_failure(&refusal.fault) {
-        return FAILURES.log(|| tracing::error!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+        return FAILURES.log(|| of_client!(error, remote_addr, status, "refused: {text}"));
     }
-    REFUSALS.log(|| tracing::info!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+    REFUSALS.log(|| of_client!(info, remote_addr, status, "refused: {text}"));
 }
 
 /// Whether the application is at fault, and its operator should know.
