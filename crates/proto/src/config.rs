@@ -11,8 +11,7 @@ use crate::buffers::Buffers;
 /// its field. A time that the clock cannot reach, such as [`Duration::MAX`], never comes.
 ///
 /// ```
-/// use ropeway_proto::Config;
-///
+/// # use ropeway_proto::Config;
 /// let config = Config::server().max_payload(64 * 1024).ping_interval(None);
 /// assert!(config.auto_pong && config.max_payload == 64 * 1024);
 /// ```

@@ -89,6 +89,8 @@
 //! such as `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing the
 //! ports of these servers.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // The behaviour tests import the crate by this name.
 #[cfg(test)]
 extern crate self as ropeway;
@@ -131,11 +133,12 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
 pub use ropeway_proto::handshake::{
-    Cidr, ClientError, Destination, ForwardedHeader, HeadError, Limits as HeadLimits, Refusal, Target,
+    Cidr, CidrError, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Origin,
+    Refusal, Target, TargetError,
 };
 pub use ropeway_proto::{
-    Broken, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,
-    SendError, Text, Violation, deflate,
+    Broken, Buffers, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,
+    SendError, Text, Violation,
 };
 /// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
 #[cfg(feature = "tls")]
@@ -145,7 +148,17 @@ pub use tokio_rustls::rustls;
 #[cfg(doc)]
 pub mod guide;
 
+/// permessage-deflate (RFC 7692): how it is offered and negotiated, and what may be wrong with an answer.
+pub mod deflate {
+    pub use ropeway_proto::deflate::{ExtensionError, Options};
+}
+
 /// The README's examples are compiled with the tests.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The same for that of the package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct PackageReadme;

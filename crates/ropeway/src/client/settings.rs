@@ -146,8 +146,8 @@ impl Client {
         self
     }
 
-    /// The TLS settings for `wss://`, such as a client certificate. To trust other roots, use [`trust`](Client::trust).
-    /// By default Mozilla's roots are trusted.
+    /// The TLS settings for `wss://`, such as a client certificate. To trust other roots, use [`trust`](Client::trust) or
+    /// [`trust_also`](Client::trust_also). By default Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.tls = Some(config);

@@ -61,6 +61,17 @@ macro_rules! request_setters {
             self
         }
 
+        /// Lets web pages connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`, and no
+        /// others. The check must not block. To decide by more than the origin, or to wait, use
+        /// [`allow_any_origin`](Self::allow_any_origin) and [`Route::authorize`](crate::Route::authorize).
+        pub fn allow_origin_if(
+            mut self,
+            check: impl Fn(&ropeway_proto::handshake::Origin<'_>) -> bool + Send + Sync + 'static,
+        ) -> Self {
+            self.options().origins = ropeway_proto::handshake::OriginPolicy::check_with(check);
+            self
+        }
+
         /// Lets every web page connect. Right only if nothing depends on cookies, or on where a request comes from.
         pub fn allow_any_origin(mut self) -> Self {
             self.options().origins = ropeway_proto::handshake::OriginPolicy::Any;
