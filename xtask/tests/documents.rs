@@ -124,9 +124,9 @@ fn fault(text: &str, files: &Files, index: &Index<'_>) -> Option<&'static str> {
             });
             (!is_there).then_some("not in that file")
         }
-        // A path that begins with another crate's name is not ours to check.
+        // A path is checked if it begins with a type of ours, and not with a crate or a module.
         Name::Path(path) => {
-            let is_ours = path.split("::").next().is_some_and(is_defined);
+            let is_ours = path.starts_with(char::is_uppercase) && path.split("::").next().is_some_and(is_defined);
             (is_ours && !is_defined(last(path))).then_some("not defined anywhere")
         }
         Name::Test(name) if text.contains('…') => {
