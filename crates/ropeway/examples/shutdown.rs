@@ -32,9 +32,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (run, remaining) = tokio::join!(server.run(), stop);
     run?;
     if remaining.is_none() {
-        println!("done")
+        println!("done");
     } else {
-        println!("{remaining}")
+        println!("{remaining}");
     }
     Ok(())
 }
