@@ -60,6 +60,21 @@ pub struct Config {
     /// [`answer_close`](crate::Connection::answer_close) or [`close`](crate::Connection::close), for at most
     /// `close_timeout`. In the crate `ropeway` this field has no effect: the handler decides.
     pub auto_close: bool,
+    /// Whether a violation by the peer is answered at once with its close code. `true` by default. If it is `false`,
+    /// nothing more is received after [`Event::Violation`](crate::Event::Violation), and messages can be sent until the
+    /// user answers, for at most `close_timeout`. [`answer_close`](crate::Connection::answer_close) sends the
+    /// violation's code and reason, [`close`](crate::Connection::close) others. In the crate `ropeway` it is always on.
+    pub auto_fail: bool,
+    /// Whether text, and the reason of a close frame, must be UTF-8, as RFC 6455 section 8.1 asks. `true` by default.
+    /// If it is `false`, they come as unchecked bytes: [`Event::UncheckedText`](crate::Event::UncheckedText) and
+    /// [`Event::UncheckedClose`](crate::Event::UncheckedClose). In the crate `ropeway` it is always on.
+    pub check_utf8: bool,
+    /// The most memory that is reserved for a message before its bytes come, if a header announces that many. 1 KiB by
+    /// default: an announcement costs the peer nothing. After that, memory grows with the bytes that come, to at most
+    /// twice their number. A driver that trusts its peers, or has few, may set this to the length of its usual large
+    /// messages, which are then not moved: a message of 1 MiB that is read 64 KiB at a time is otherwise moved three
+    /// times, 1.4 MiB in all. It is not needed with `buffers`, since a buffer that was used before has room.
+    pub reserve_ahead: usize,
     /// The set that buffers of large messages are taken from, instead of the allocator. All connections that share the
     /// set reuse its buffers. A server has one by default, a client none.
     pub buffers: Option<Arc<Buffers>>,
@@ -80,6 +95,9 @@ impl Config {
             end_timeout: Duration::from_secs(1),
             auto_pong: true,
             auto_close: true,
+            auto_fail: true,
+            check_utf8: true,
+            reserve_ahead: 1024,
             buffers: Some(Arc::default()),
         }
     }
@@ -162,6 +180,25 @@ impl Config {
     /// Whether the peer's close frame, or the end of its half of the transport, is answered at once: see the field [`auto_close`](Self#structfield.auto_close).
     pub fn auto_close(mut self, on: bool) -> Self {
         self.auto_close = on;
+        self
+    }
+
+    /// Whether a violation by the peer is answered at once: see the field [`auto_fail`](Self#structfield.auto_fail).
+    pub fn auto_fail(mut self, on: bool) -> Self {
+        self.auto_fail = on;
+        self
+    }
+
+    /// Whether text must be UTF-8: see the field [`check_utf8`](Self#structfield.check_utf8).
+    pub fn check_utf8(mut self, on: bool) -> Self {
+        self.check_utf8 = on;
+        self
+    }
+
+    /// The most memory that is reserved for a message before its bytes come: see the field
+    /// [`reserve_ahead`](Self#structfield.reserve_ahead).
+    pub fn reserve_ahead(mut self, bytes: usize) -> Self {
+        self.reserve_ahead = bytes;
         self
     }
 

@@ -8,7 +8,6 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::control_rate::ControlRate;
 use crate::deflate::{self, Compressor, Inflater};
@@ -59,7 +58,7 @@ pub struct Connection {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Connection>() <= 96);
 
-/// Getters.
+/// Constructors.
 impl Connection {
     /// A connection whose opening handshake is done.
     pub fn new(role: Role, config: Arc<Config>, now: Instant) -> Self {
@@ -87,7 +86,10 @@ impl Connection {
         }));
         self
     }
+}
 
+/// Getters.
+impl Connection {
     /// The end of the connection that this is.
     pub const fn role(&self) -> &Role {
         self.encoder.role()
@@ -98,9 +100,8 @@ impl Connection {
         &self.config
     }
 
-    /// The ready state; never [`ReadyState::Connecting`]. It is OPEN while the peer's close frame [is not answered].
-    ///
-    /// [is not answered]: Connection::is_unanswered
+    /// The ready state, as browsers name it; never [`ReadyState::Connecting`]. It is OPEN while the peer [is not
+    /// answered](Connection::is_unanswered).
     pub fn ready_state(&self) -> ReadyState {
         self.life.ready_state()
     }
@@ -110,21 +111,21 @@ impl Connection {
         self.life.is_receiving()
     }
 
-    /// Whether the driver should read on: until it has reported the transport's end. Once messages may not come any
-    /// more, bytes are thrown away, but still read: ending a TCP connection with unread bytes resets it.
+    /// Whether the driver should read on: until it has reported the transport's end. Bytes that are only thrown away
+    /// are read too, because a TCP connection that ends with unread bytes is reset.
     pub fn is_reading(&self) -> bool {
         self.life.is_reading()
     }
 
-    /// Whether the peer has closed or ended its half of the transport, and this side has not answered. It can only be
-    /// so if [`Config::auto_close`] is off. Messages can be sent until [`Connection::answer_close`] or
-    /// [`Connection::close`].
+    /// Whether nothing more is received, and this side has not answered yet. Either the peer has closed or ended its
+    /// half of the transport, and [`Config::auto_close`] is off; or the peer has broken the protocol, and
+    /// [`Config::auto_fail`] is off. Messages can be sent until [`Connection::answer_close`] or [`Connection::close`].
     pub fn is_unanswered(&self) -> bool {
         self.life.is_unanswered()
     }
 
-    /// Whether the connection is open, in the middle of no message, and not waiting for a pong. Then silence is the
-    /// only thing that can last too long, and each read moves the time that [`Connection::poll_timeout`] returns.
+    /// Whether the connection is open, in the middle of no message, and not waiting for a pong. Then only the peer's
+    /// silence can last too long, and each read moves the time that [`Connection::poll_timeout`] returns: see there.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.life.is_plainly_open() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
@@ -146,7 +147,7 @@ impl Connection {
         self.keepalive.latency()
     }
 
-    /// The bytes of an unfinished message that have come, inflated.
+    /// The bytes of an unfinished message that have come, inflated; 0 between messages.
     pub fn received_amount(&self) -> usize {
         self.assembler.len()
     }
@@ -179,8 +180,8 @@ impl Connection {
             && self.is_receiving()
             && let Some((payload, is_text)) = self.decoder.next_plain(input, rules, self.config.max_payload)
         {
-            return Some(match lend(payload, is_text) {
-                Ok(message) => Event::Message(message),
+            return Some(match lend(payload, is_text, &self.config) {
+                Ok(event) => event,
                 Err(violation) => self.fail(violation, now),
             });
         }
@@ -209,7 +210,7 @@ impl Connection {
                             return None;
                         }
                         Ok(None) => continue,
-                        Ok(Some(message)) => return Some(Event::Message(message)),
+                        Ok(Some(event)) => return Some(event),
                         Err(violation) => Err(violation),
                     }
                 }
@@ -235,7 +236,7 @@ impl Connection {
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
         match self.assembler.push_in_place(count, &mut self.decoder, &self.config) {
-            Ok(message) => message.map(Event::Message),
+            Ok(event) => event,
             Err(violation) => Some(self.fail(violation, now)),
         }
     }
@@ -367,9 +368,7 @@ impl Connection {
                 // calls safe, each frame is the other's answer. Section 7.1.2: "Once an endpoint has both sent and received a
                 // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
                 // "a peer discards any further data received".
-                let frame = CloseFrame::parse(&payload)?;
-                self.close_received(frame.clone(), now);
-                Event::Close(frame)
+                self.receive_close(payload, now)?
             }
         })
     }

@@ -8,6 +8,7 @@ use crate::close::CloseFrame;
 use crate::error::{SendError, Violation};
 use crate::event::Event;
 use crate::life::Terms;
+use crate::message::Payload;
 use crate::outcome::Cause;
 use crate::role::Role;
 use crate::send::fragments::Fragments;
@@ -54,8 +55,8 @@ impl Connection {
 impl Connection {
     /// Starts the closing handshake. The close frame goes behind all that is queued; `None` sends no code. Messages
     /// that wait for the end of one in fragments are dropped. Messages that come before the peer's close frame are
-    /// still received. If the peer's close frame [is not answered](Connection::is_unanswered) yet, this frame is the
-    /// answer. Does nothing if the connection is closing or closed.
+    /// still received. If the peer [is not answered](Connection::is_unanswered) yet, this frame is the answer. Does
+    /// nothing if the connection is closing or closed.
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
         let payload = frame.map_or(Ok(Vec::new()), CloseFrame::to_payload)?;
         if self.life.close(self.terms(now)) {
@@ -65,8 +66,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers the peer's close frame with the same code, or ends this half of the transport if the peer has ended its
-    /// own. The answer goes behind all that is queued. Does nothing unless an answer [is
+    /// Answers the peer, behind all that is queued: a close frame with the same code, a violation with its code and
+    /// reason, the end of the peer's half of the transport with the end of this one. Does nothing unless an answer [is
     /// due](Connection::is_unanswered).
     pub fn answer_close(&mut self, now: Instant) {
         let answer = self.life.answer(self.terms(now));
@@ -95,11 +96,17 @@ impl Connection {
 }
 
 impl Connection {
-    /// The peer's close frame came, with this content.
+    /// Acts on the peer's close frame.
     #[cold]
-    pub(super) fn close_received(&mut self, frame: Option<CloseFrame>, now: Instant) {
-        let answer = self.life.close_received(frame, self.terms(now));
+    pub(super) fn receive_close<'a>(&mut self, payload: Payload<'a>, now: Instant) -> Result<Event<'a>, Violation> {
+        let is_checked = self.config.check_utf8;
+        let frame = if is_checked { CloseFrame::parse(&payload) } else { CloseFrame::parse_lossy(&payload) }?;
+        let answer = self.life.close_received(frame.clone(), self.terms(now));
         self.follow(answer);
+        Ok(match frame {
+            Some(CloseFrame { code, .. }) if !is_checked => Event::UncheckedClose { code, reason: payload.skip(2) },
+            frame => Event::Close(frame),
+        })
     }
 
     /// The peer broke the protocol or a limit. A close frame that says so goes behind the queue.
@@ -136,6 +143,7 @@ impl Connection {
             now,
             is_server: matches!(self.role(), Role::Server),
             auto_close: self.config.auto_close,
+            auto_fail: self.config.auto_fail,
             close_timeout: self.config.close_timeout,
             end_timeout: self.config.end_timeout,
         }
