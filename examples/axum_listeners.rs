@@ -46,6 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::var("PORT").unwrap_or_else(|_| "8005".into());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("open http://{}/", listener.local_addr()?);
-    axum::serve(listener, app).await?;
+    let ctrl_c = tokio::signal::ctrl_c();
+    axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await?;
     Ok(())
 }

@@ -6,22 +6,31 @@
 
 use std::time::Duration;
 
-use axum::{Router, response::Html, routing::get};
+use axum::Router;
+use axum::response::{Html, Response};
+use axum::routing::{any, get};
+use ropeway::axum::Upgrade;
 use ropeway::{Handshake, Server, WebSocket};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
-    let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
-    server.spawn_each(talk);
+    let server = Server::builder().trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
 
-    let app = Router::new().route("/", get(|| async { Html(include_str!("page.html")) })).layer(server.layer());
+    let page = get(|| async { Html(include_str!("page.html")) });
+    let app = Router::new().route("/", page).route("/ws", any(upgrade)).layer(server.layer());
 
     let port = std::env::var("PORT").unwrap_or_else(|_| "8005".into());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("open http://{}/", listener.local_addr()?);
-    axum::serve(listener, app).await?;
+    let ctrl_c = tokio::signal::ctrl_c();
+    axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await?;
     Ok(())
+}
+
+/// State, path and extractors of your own would stand beside `ws`.
+async fn upgrade(ws: Upgrade) -> Response {
+    ws.on_upgrade(talk)
 }
 
 async fn talk(mut ws: WebSocket, handshake: Handshake) {
