@@ -1,6 +1,7 @@
 //! Handles to a connection, and what they share with it.
 
 mod command;
+mod driving;
 mod identity;
 mod link;
 mod methods;
