@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_shown_side_by_side() {
+    fn differences_are_shown_side_by_side() {
         let mut outcome = Outcome {
             events: vec![Event::Text("Hello".into())],
             sent: Frame::close(Some((1002, "because"))).encode(),

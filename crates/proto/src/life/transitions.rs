@@ -127,7 +127,7 @@ fn with_auto_close_the_peers_end_is_answered_at_once() {
 }
 
 #[test]
-fn what_was_decided_is_not_replaced_by_what_comes_later() {
+fn a_decided_outcome_is_not_replaced_later() {
     let terms = terms(Instant::now(), false);
     for from in ["Unanswered", "Lingering"] {
         let mut life = life(from, terms);

@@ -187,7 +187,7 @@ fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Respon
     async move {
         let Taken { request, remote_addr, upgrade } = taken;
         let upgraded = gate.judged(request, remote_addr).await?;
-        let response = upgraded.response.clone();
+        let response = upgraded.accepted.response.clone();
         tokio::spawn(open_upgraded(upgraded, remote_addr, upgrade));
         Ok(response)
     }

@@ -38,7 +38,7 @@ async fn failed(log: &Log, wire: &Wire) -> (Violation, u16) {
 // Control frames.
 
 #[tokio::test(start_paused = true)]
-async fn pings_that_nobody_waits_for_are_not_answered_one_by_one() {
+async fn pings_are_not_answered_one_by_one_while_pongs_are_not_read() {
     let (log, wire) = connect(Server::builder()).await;
     wire.set_room(Some(0));
     for number in 0..1000_u32 {
@@ -232,7 +232,7 @@ async fn many_small_bombs_in_one_read_let_others_have_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_inflate_is_answered_with_1007() {
+async fn a_message_that_does_not_inflate_is_answered_with_1007() {
     let (log, wire) = connect_deflated(Server::builder()).await;
     wire.send(&[text("fine"), binary([0xff; 10]).with_rsv(RSV1)]);
     assert_eq!(failed(&log, &wire).await, (Violation::CorruptDeflate, 1007));

@@ -9,6 +9,7 @@ const LATE: std::time::Duration = std::time::Duration::ZERO;
 mod abandoned;
 #[cfg(feature = "axum")]
 mod attach;
+mod authorize;
 mod client;
 mod closing;
 #[cfg(feature = "tls")]
