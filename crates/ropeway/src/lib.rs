@@ -128,8 +128,8 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
 pub use ropeway_proto::handshake::{
-    Cidr, CidrError, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Origin, Refusal,
-    Target, TargetError,
+    Cidr, CidrError, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Origin,
+    Refusal, Target, TargetError,
 };
 pub use ropeway_proto::{
     Broken, Buffers, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,

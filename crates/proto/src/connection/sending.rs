@@ -8,6 +8,7 @@ use crate::frame::Opcode;
 use crate::frame::header::MAX_CONTROL_PAYLOAD;
 use crate::message::MessageRef;
 use crate::send::encoder::split;
+use crate::send::fragments::Held;
 use crate::send::job::{Behind, Done, Job};
 use crate::send::prepared::Prepared;
 
@@ -20,6 +21,13 @@ impl Connection {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.send_message(message.into())
+    }
+
+    /// Queues a message as [`send`](Connection::send) does, but as it is: it is not compressed, whatever was negotiated.
+    pub fn send_uncompressed<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.check_room()?;
+        self.queue_uncompressed(message.into());
+        Ok(())
     }
 
     /// Queues a message that was promised room before: it is not refused for the lack of it.
@@ -79,8 +87,12 @@ impl Connection {
             (true, false) => self.life.start_fragments(),
             (false, true) => {
                 let held = self.life.end_fragments().held;
-                for message in held {
-                    self.queue_message(message.into());
+                for Held { message, may_compress } in held {
+                    if may_compress {
+                        self.queue_message(message.into());
+                    } else {
+                        self.queue_uncompressed(message.into());
+                    }
                 }
             }
             _ => {}
@@ -161,9 +173,18 @@ impl Connection {
     #[inline(never)]
     fn queue_message(&mut self, message: MessageRef<'_>) {
         if let Some(fragments) = self.life.fragments() {
-            return fragments.hold(message.into_owned());
+            return fragments.hold(message.into_owned(), true);
         }
         self.queue_whole(message);
+    }
+
+    #[cold]
+    fn queue_uncompressed(&mut self, message: MessageRef<'_>) {
+        match self.life.fragments() {
+            Some(fragments) => fragments.hold(message.into_owned(), false),
+            // A whole message is the first and the last of its fragments, and those are not compressed.
+            None => self.queue_fragment(message, true, true),
+        }
     }
 
     /// Queues a message whose turn has come. It waits if another is being compressed.

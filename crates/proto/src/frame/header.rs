@@ -122,8 +122,8 @@ impl Header {
             _ => {}
         }
         let short = second & !MASK;
-        if opcode.is_control() && usize::from(short) > MAX_CONTROL_PAYLOAD {
-            return Err(Violation::ControlTooLong);
+        if opcode.is_control() {
+            check_control_length(opcode, short)?;
         }
         let (length, at) = match short {
             126 => {
@@ -199,6 +199,20 @@ impl Header {
         }
         out.extend_from_slice(&bytes[..size]);
     }
+}
+
+/// Checks the length of a control frame, for which one byte has room.
+#[inline]
+fn check_control_length(opcode: Opcode, length: u8) -> Result<(), Violation> {
+    // RFC 6455 section 5.5: control frames have a payload of 125 bytes or less.
+    if usize::from(length) > MAX_CONTROL_PAYLOAD {
+        return Err(Violation::ControlTooLong(length));
+    }
+    // RFC 6455 section 5.5.1: the body of a close frame, if it has one, begins with a code of two bytes.
+    if opcode == Opcode::Close && length == 1 {
+        return Err(Violation::ClosePayloadOfOneByte);
+    }
+    Ok(())
 }
 
 /// Checks and reads the first byte: FIN, the reserved bits, the opcode.
