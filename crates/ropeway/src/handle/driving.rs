@@ -57,7 +57,7 @@ impl Link {
         delivered
     }
 
-    /// What a connection on a loop has yet to be sent of what was published up to a number.
+    /// Returns the publications up to a number that a connection on a loop has yet to be sent.
     #[cfg(unix)]
     pub(crate) fn missed(&self, up_to: u64) -> Vec<Publication> {
         let shared = self.lock();

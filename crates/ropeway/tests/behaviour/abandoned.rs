@@ -13,10 +13,10 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// What happens before the runtime ends; the transport takes nothing from then on, so that no closing handshake is done.
+/// An event before the runtime ends. The transport accepts nothing from then on, so that no closing handshake is done.
 type Act = fn(&Wire, &Handle);
 
-/// How it ended: what `Closed` displays, and whether that is an error.
+/// Events, the end that each leads to as `Closed` displays it, and whether that is an error.
 const ENDS: [(&str, Act, &str, bool); 5] = [
     ("nothing", |_, _| {}, "1006 (abnormal closure): its runtime, or the task", true),
     ("the peer closes", |wire, _| wire.send(&[close(4000, "bye")]), "4000 (private use) \"bye\"", false),
@@ -55,7 +55,7 @@ fn a_handler_is_told_how_its_connection_ended() {
     }
 }
 
-/// What listeners heard.
+/// The calls of listeners.
 #[derive(Default)]
 struct Heard {
     handle: Option<Handle>,

@@ -110,7 +110,7 @@ async fn of_pings_alike_the_first_pong_answers_all() {
     sleep(LATENCY).await;
     wire.send(&[pong("same")]);
     assert_eq!((first.await, second.await), (Ok(LATENCY), Ok(LATENCY)));
-    // The second pong, if it comes, is nobody's; a ping with a payload of its own is not taken in by it.
+    // If the second pong comes, no ping waits for it. One with another payload is not answered by it.
     let mut other = ws.ping("other");
     wire.send(&[pong("same")]);
     settle().await;
