@@ -8,29 +8,41 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use axum::{Router, response::Html, routing::get};
-use ropeway::{Handshake, Server, WebSocket};
+use axum::Router;
+use axum::extract::Path;
+use axum::response::{Html, Response};
+use axum::routing::{any, get};
+use ropeway::axum::Upgrade;
+use ropeway::{Server, WebSocket};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8005".to_owned());
     // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
-    let server = Server::builder().path("/ws/{room}").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
-    server.spawn_each(talk);
+    let server = Server::builder().trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
 
-    let app = Router::new().route("/", get(|| async { Html(include_str!("page.html")) })).layer(server.layer());
+    let page = get(|| async { Html(include_str!("page.html")) });
+    let app = Router::new().route("/", page).route("/ws/{room}", any(room)).layer(server.layer());
 
     let listener = tokio::net::TcpListener::bind(addr).await?;
     println!("open http://{}/", listener.local_addr()?);
-    axum::serve(listener, app).await?;
+    let ctrl_c = tokio::signal::ctrl_c();
+    axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await?;
     Ok(())
 }
 
-async fn talk(mut ws: WebSocket, handshake: Handshake) {
-    if let Some(ip) = handshake.client_ip() {
-        println!("client {ip}");
-    }
-    let hello = format!("hello from the server, {}", handshake.param("room").unwrap_or_default());
+/// `State`, and extractors of your own, would stand beside these two.
+async fn room(ws: Upgrade, Path(room): Path<String>) -> Response {
+    ws.on_upgrade(move |ws, handshake| async move {
+        if let Some(ip) = handshake.client_ip() {
+            println!("client {ip}");
+        }
+        talk(ws, &room).await;
+    })
+}
+
+async fn talk(mut ws: WebSocket, room: &str) {
+    let hello = format!("hello from the server, {room}");
     let mut every = tokio::time::interval(Duration::from_secs(3));
     loop {
         tokio::select! {

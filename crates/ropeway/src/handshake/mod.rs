@@ -47,6 +47,13 @@ impl Handshake {
 }
 
 impl<T> Handshake<T> {
+    /// The value, and the rest.
+    #[cfg(feature = "axum")]
+    pub(crate) fn take(self) -> (T, Handshake) {
+        let Self { request, response, subprotocol, remote_addr, value, client_ip, params } = self;
+        (value, Handshake { request, response, subprotocol, remote_addr, value: (), client_ip, params })
+    }
+
     /// The client's address: the one that a [trusted proxy](crate::ServerBuilder::trusted_proxies) names, otherwise the
     /// remote address. `None` if it is not known: on a Unix socket, for a client's own connection, or if a trusted
     /// proxy hides it (`unknown`).
