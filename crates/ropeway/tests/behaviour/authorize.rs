@@ -95,7 +95,7 @@ impl Door {
     /// A client of our own.
     async fn connect(&self, client: &Client, path: &str) -> Result<(WebSocket, Handshake), Error> {
         let transport = Transport::other(self.knock().await);
-        client.connect_over(&format!("ws://{}{path}", self.addr), transport).await
+        client.connect(&format!("ws://{}{path}", self.addr)).over(transport).with_handshake().await
     }
 }
 
@@ -123,7 +123,7 @@ async fn heard(ws: &mut WebSocket) -> String {
 /// The code that the server closes with.
 async fn code(ws: &mut WebSocket) -> u16 {
     assert_eq!(tokio::time::timeout(PATIENCE, ws.recv()).await.expect("an end").expect("a close frame"), None);
-    ws.closed().expect("it is over").code.as_u16()
+    ws.closed().await.code.as_u16()
 }
 
 /// Decisions that wait until the test lets them go.
@@ -338,7 +338,7 @@ async fn the_value_of_the_decision_reaches_each_kind_of_handler() {
             }
         });
         let door = house.open(&server).await;
-        let anna = Client::new().header("x-user".parse().unwrap(), "anna".parse().unwrap());
+        let anna = Client::new().header("x-user", "anna");
         for path in ["/handler", "/listeners", "/pull"] {
             let (mut ws, _) = door.connect(&anna, path).await.unwrap();
             ws.send("I am here").await.unwrap();
@@ -669,7 +669,7 @@ async fn a_decision_that_keeps_the_request_takes_nothing_from_the_handler() {
         .authorize(keep)
         .on_connection(|ws, handshake| ws.send(handshake.headers()["x-name"].to_str().unwrap()).unwrap());
     let door = House::Loop.open(&server).await;
-    let client = Client::new().header("x-name".parse().unwrap(), "value".parse().unwrap());
+    let client = Client::new().header("x-name", "value");
     let (mut ws, _) = door.connect(&client, "/").await.unwrap();
     assert_eq!(heard(&mut ws).await, "value");
     assert_eq!(kept.lock().unwrap()[0].header("x-name"), Some("value"));
