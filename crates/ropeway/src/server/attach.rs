@@ -188,7 +188,7 @@ fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Respon
         let Taken { request, remote_addr, upgrade } = taken;
         let upgraded = gate.judged(request, remote_addr).await?;
         let response = upgraded.accepted.response.clone();
-        tokio::spawn(open_upgraded(upgraded, remote_addr, upgrade));
+        tokio::spawn(open_upgraded(*upgraded, remote_addr, upgrade));
         Ok(response)
     }
 }
