@@ -11,8 +11,7 @@ use crate::buffers::Buffers;
 /// Times that are too long for the clock to reach, such as [`Duration::MAX`], never come.
 ///
 /// ```
-/// use ropeway_proto::Config;
-///
+/// # use ropeway_proto::Config;
 /// let config = Config::server().max_payload(64 * 1024).ping_interval(None);
 /// assert!(config.auto_pong && config.max_payload == 64 * 1024);
 /// ```
@@ -59,6 +58,21 @@ pub struct Config {
     /// [`close`](crate::Connection::close), for `close_timeout` at most. In the crate `ropeway` the handler decides, whatever this
     /// says.
     pub auto_close: bool,
+    /// Whether a violation of the peer's is answered at once with its close code. `true`; where it is `false` nothing more is received
+    /// after [`Event::Violation`](crate::Event::Violation), and messages can be sent until the user answers with
+    /// [`answer_close`](crate::Connection::answer_close), which sends the violation's code and reason, or with
+    /// [`close`](crate::Connection::close), for `close_timeout` at most. In the crate `ropeway` it is always on.
+    pub auto_fail: bool,
+    /// Whether text, and the reason of a close frame, must be UTF-8, as RFC 6455 section 8.1 asks. `true`; where it is `false`
+    /// they come as bytes, whatever these are: [`Event::UncheckedText`](crate::Event::UncheckedText) and
+    /// [`Event::UncheckedClose`](crate::Event::UncheckedClose). In the crate `ropeway` it is always on.
+    pub check_utf8: bool,
+    /// The most memory that is reserved for a message before its bytes come, when a header announces so many. 1 KiB: an
+    /// announcement costs the peer nothing, so memory then grows as the bytes come, to twice as much at most. A driver that
+    /// trusts its peers, or has few, may set it to the length of its usual large messages, which are not moved then: one of
+    /// 1 MiB that is read 64 KiB at a time is otherwise moved three times, 1.4 MiB in all. Not needed where `buffers` has
+    /// some, as a buffer that was used before has room.
+    pub reserve_ahead: usize,
     /// Where buffers of large messages come from, if not from the allocator: those of a connection are used again by all that
     /// share this. A server has some by default, a client none.
     pub buffers: Option<Arc<Buffers>>,
@@ -79,6 +93,9 @@ impl Config {
             end_timeout: Duration::from_secs(1),
             auto_pong: true,
             auto_close: true,
+            auto_fail: true,
+            check_utf8: true,
+            reserve_ahead: 1024,
             buffers: Some(Arc::default()),
         }
     }
@@ -155,6 +172,25 @@ impl Config {
     /// Whether the peer's close frame, or the end of its half of the transport, is answered at once: see the field [`auto_close`](Self#structfield.auto_close).
     pub fn auto_close(mut self, on: bool) -> Self {
         self.auto_close = on;
+        self
+    }
+
+    /// Whether a violation of the peer's is answered at once: see the field [`auto_fail`](Self#structfield.auto_fail).
+    pub fn auto_fail(mut self, on: bool) -> Self {
+        self.auto_fail = on;
+        self
+    }
+
+    /// Whether text must be UTF-8: see the field [`check_utf8`](Self#structfield.check_utf8).
+    pub fn check_utf8(mut self, on: bool) -> Self {
+        self.check_utf8 = on;
+        self
+    }
+
+    /// The most memory that is reserved for a message before its bytes come: see the field
+    /// [`reserve_ahead`](Self#structfield.reserve_ahead).
+    pub fn reserve_ahead(mut self, bytes: usize) -> Self {
+        self.reserve_ahead = bytes;
         self
     }
 

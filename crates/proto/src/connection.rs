@@ -8,7 +8,6 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::control_rate::ControlRate;
 use crate::deflate::{self, Compressor, Inflater};
@@ -59,7 +58,7 @@ pub struct Connection {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Connection>() <= 96);
 
-/// Getters.
+/// Constructors.
 impl Connection {
     /// A connection whose opening handshake is done.
     pub fn new(role: Role, config: Arc<Config>, now: Instant) -> Self {
@@ -87,7 +86,10 @@ impl Connection {
         }));
         self
     }
+}
 
+/// Getters.
+impl Connection {
     /// Which end this is.
     pub const fn role(&self) -> &Role {
         self.encoder.role()
@@ -98,32 +100,32 @@ impl Connection {
         &self.config
     }
 
-    /// Where in its life it is; never [`ReadyState::Connecting`]. It is open while the peer's close frame [is not answered].
-    ///
-    /// [is not answered]: Connection::is_unanswered
+    /// Its state as browsers call it; never [`ReadyState::Connecting`]. It is open while the peer
+    /// [is not answered](Connection::is_unanswered).
     pub fn ready_state(&self) -> ReadyState {
         self.life.ready_state()
     }
 
-    /// Whether messages may still come. Once they may not, what the peer sends is thrown away.
+    /// Whether messages may still come. After that, bytes of the peer are thrown away.
     pub fn is_receiving(&self) -> bool {
         self.life.is_receiving()
     }
 
-    /// Whether the driver is to read on: until it has told of the transport's end. What comes once messages may not is thrown
-    /// away, but is read: ending a TCP connection with unread bytes resets it.
+    /// Whether the driver is to read on: until it has told of the transport's end. It also reads bytes that are only thrown away,
+    /// because a TCP connection that ends with unread bytes is reset.
     pub fn is_reading(&self) -> bool {
         self.life.is_reading()
     }
 
-    /// Whether the peer has closed or ended its half of the transport and this side has not answered, which is so only where
-    /// [`Config::auto_close`] is off. Messages can be sent until [`Connection::answer_close`] or [`Connection::close`].
+    /// Whether nothing more is received and this side has not answered: the peer has closed or ended its half of the transport, which
+    /// is answered at once unless [`Config::auto_close`] is off, or it has broken the protocol, which is answered at once unless
+    /// [`Config::auto_fail`] is off. Messages can be sent until [`Connection::answer_close`] or [`Connection::close`].
     pub fn is_unanswered(&self) -> bool {
         self.life.is_unanswered()
     }
 
-    /// Whether it is open, in the middle of no message and not waiting for a pong: so only silence can become too long, and each
-    /// read moves the time that [`Connection::poll_timeout`] returns.
+    /// Whether it is open, in the middle of no message and not waiting for a pong. Then only the peer's silence can become too long,
+    /// and each read moves the time that [`Connection::poll_timeout`] returns: see there.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.life.is_plainly_open() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
@@ -145,7 +147,7 @@ impl Connection {
         self.keepalive.latency()
     }
 
-    /// How many bytes have come of a message that is unfinished, inflated.
+    /// How many bytes have come of a message that is unfinished, inflated; 0 between messages.
     pub fn received_amount(&self) -> usize {
         self.assembler.len()
     }
@@ -178,8 +180,8 @@ impl Connection {
             && self.is_receiving()
             && let Some((payload, is_text)) = self.decoder.next_plain(input, rules, self.config.max_payload)
         {
-            return Some(match lend(payload, is_text) {
-                Ok(message) => Event::Message(message),
+            return Some(match lend(payload, is_text, &self.config) {
+                Ok(event) => event,
                 Err(violation) => self.fail(violation, now),
             });
         }
@@ -208,7 +210,7 @@ impl Connection {
                             return None;
                         }
                         Ok(None) => continue,
-                        Ok(Some(message)) => return Some(Event::Message(message)),
+                        Ok(Some(event)) => return Some(event),
                         Err(violation) => Err(violation),
                     }
                 }
@@ -232,7 +234,7 @@ impl Connection {
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
         match self.assembler.push_in_place(count, &mut self.decoder, &self.config) {
-            Ok(message) => message.map(Event::Message),
+            Ok(event) => event,
             Err(violation) => Some(self.fail(violation, now)),
         }
     }
@@ -361,9 +363,7 @@ impl Connection {
                 // calls safe, each frame is the other's answer. Section 7.1.2: "Once an endpoint has both sent and received a
                 // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
                 // "a peer discards any further data received".
-                let frame = CloseFrame::parse(&payload)?;
-                self.close_received(frame.clone(), now);
-                Event::Close(frame)
+                self.receive_close(payload, now)?
             }
         })
     }

@@ -145,6 +145,14 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
+    /// The bytes behind the first `count`, which must be there.
+    pub(crate) fn skip(self, count: usize) -> Self {
+        match self {
+            Self::Lent(bytes) => Self::Lent(&bytes[count..]),
+            Self::Owned(bytes) => Self::Owned(bytes.slice(count..)),
+        }
+    }
+
     /// Returns the bytes as owned ones. They are copied if they were lent.
     pub fn into_bytes(self) -> Bytes {
         match self {

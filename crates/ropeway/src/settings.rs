@@ -47,9 +47,10 @@ impl ConnectionSettings {
     }
 }
 
-/// Sets the switches that are not the user's: the handler says whether the peer's close frame is answered at once.
+/// Sets the switches that are not the user's. The handler says whether the peer's close frame is answered at once. Violations are
+/// answered before the handler hears of them, and a handler's text is UTF-8.
 fn for_handlers(config: Config) -> Arc<Config> {
-    Arc::new(config.auto_close(false))
+    Arc::new(config.auto_close(false).auto_fail(true).check_utf8(true))
 }
 
 /// The setters of a connection's settings, for a type with a method
@@ -126,7 +127,7 @@ macro_rules! connection_setters {
         }
 
         /// All limits and times at once, in place of those that were set before. Its `auto_close` is not looked at: the
-        /// [handler](crate::Handler::on_peer_close) decides.
+        /// [handler](crate::Handler::on_peer_close) decides. `auto_fail` and `check_utf8` are always on.
         pub fn config(self, config: ropeway_proto::Config) -> Self {
             self.change(move |settings| settings.set_config(config))
         }

@@ -8,6 +8,7 @@ use crate::close::CloseFrame;
 use crate::error::{SendError, Violation};
 use crate::event::Event;
 use crate::life::Terms;
+use crate::message::Payload;
 use crate::outcome::Cause;
 use crate::role::Role;
 use crate::send::fragments::Fragments;
@@ -52,9 +53,9 @@ impl Connection {
 /// Commands of the user.
 impl Connection {
     /// Starts the closing handshake behind all that is queued; `None` sends no code. Messages that wait for the end of one in
-    /// fragments are not sent any more. What the peer sends before its own close frame is still received. A close frame of the
-    /// peer that [is not answered](Connection::is_unanswered) is answered with this one. If the connection is closing or closed
-    /// already this does nothing.
+    /// fragments are not sent any more. What the peer sends before its own close frame is still received. If the peer
+    /// [is not answered](Connection::is_unanswered), this frame answers it. If the connection is closing or closed already this does
+    /// nothing.
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
         let payload = frame.map_or(Ok(Vec::new()), CloseFrame::to_payload)?;
         if self.life.close(self.terms(now)) {
@@ -64,8 +65,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers the peer's close frame with the same code, or ends this half of the transport as the peer has ended its own, behind
-    /// all that is queued. Does nothing unless that [is due](Connection::is_unanswered).
+    /// Answers the peer, behind all that is queued: its close frame with the same code, its violation with the violation's code and
+    /// reason, the end of its half of the transport with the end of this one. Does nothing unless that
+    /// [is due](Connection::is_unanswered).
     pub fn answer_close(&mut self, now: Instant) {
         let answer = self.life.answer(self.terms(now));
         self.follow(answer);
@@ -93,11 +95,17 @@ impl Connection {
 }
 
 impl Connection {
-    /// The peer's close frame came, with this content.
+    /// Acts on the peer's close frame.
     #[cold]
-    pub(super) fn close_received(&mut self, frame: Option<CloseFrame>, now: Instant) {
-        let answer = self.life.close_received(frame, self.terms(now));
+    pub(super) fn receive_close<'a>(&mut self, payload: Payload<'a>, now: Instant) -> Result<Event<'a>, Violation> {
+        let is_checked = self.config.check_utf8;
+        let frame = if is_checked { CloseFrame::parse(&payload) } else { CloseFrame::parse_lossy(&payload) }?;
+        let answer = self.life.close_received(frame.clone(), self.terms(now));
         self.follow(answer);
+        Ok(match frame {
+            Some(CloseFrame { code, .. }) if !is_checked => Event::UncheckedClose { code, reason: payload.skip(2) },
+            frame => Event::Close(frame),
+        })
     }
 
     /// The peer broke the protocol or a limit: its close frame goes behind what is queued.
@@ -134,6 +142,7 @@ impl Connection {
             now,
             is_server: matches!(self.role(), Role::Server),
             auto_close: self.config.auto_close,
+            auto_fail: self.config.auto_fail,
             close_timeout: self.config.close_timeout,
             end_timeout: self.config.end_timeout,
         }

@@ -8,6 +8,7 @@ use crate::frame::Opcode;
 use crate::frame::header::MAX_CONTROL_PAYLOAD;
 use crate::message::MessageRef;
 use crate::send::encoder::split;
+use crate::send::fragments::Held;
 use crate::send::job::{Behind, Done, Job};
 use crate::send::prepared::Prepared;
 
@@ -22,6 +23,13 @@ impl Connection {
         self.send_message(message.into())
     }
 
+    /// Queues a message as [`send`](Connection::send) does, but as it is: it is not compressed, whatever was negotiated.
+    pub fn send_uncompressed<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
+        self.check_room()?;
+        self.queue_uncompressed(message.into());
+        Ok(())
+    }
+
     /// Queues a message that was promised room before: it is not refused for the lack of it.
     pub fn send_promised<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.check_open()?;
@@ -31,6 +39,27 @@ impl Connection {
 
     /// Queues a message that other connections send too: as [`send`](Connection::send) does, but work that is the same for all of
     /// them is done once.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use ropeway_proto::deflate::{Options, Params};
+    /// use ropeway_proto::{Config, Connection, Prepared, Role};
+    ///
+    /// let (config, now) = (Arc::new(Config::server()), Instant::now());
+    /// let mut connections = [(); 3].map(|()| {
+    ///     let connection = Connection::new(Role::Server, Arc::clone(&config), now);
+    ///     connection.with_deflate(&Params::default(), &Options::default())
+    /// });
+    /// let news = Prepared::from("it rains, ".repeat(200));
+    /// for connection in &mut connections {
+    ///     connection.send_prepared(&news)?;
+    ///     assert!(connection.buffered_amount() < news.message().len());
+    /// }
+    /// assert_eq!(news.compressions(), 1);
+    /// # Ok::<(), ropeway_proto::SendError>(())
+    /// ```
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         if !self.has_plain_room() {
             self.check_room()?;
@@ -58,8 +87,12 @@ impl Connection {
             (true, false) => self.life.start_fragments(),
             (false, true) => {
                 let held = self.life.end_fragments().held;
-                for message in held {
-                    self.queue_message(message.into());
+                for Held { message, may_compress } in held {
+                    if may_compress {
+                        self.queue_message(message.into());
+                    } else {
+                        self.queue_uncompressed(message.into());
+                    }
                 }
             }
             _ => {}
@@ -140,9 +173,18 @@ impl Connection {
     #[inline(never)]
     fn queue_message(&mut self, message: MessageRef<'_>) {
         if let Some(fragments) = self.life.fragments() {
-            return fragments.hold(message.into_owned());
+            return fragments.hold(message.into_owned(), true);
         }
         self.queue_whole(message);
+    }
+
+    #[cold]
+    fn queue_uncompressed(&mut self, message: MessageRef<'_>) {
+        match self.life.fragments() {
+            Some(fragments) => fragments.hold(message.into_owned(), false),
+            // A whole message is the first and the last of its fragments, and those are not compressed.
+            None => self.queue_fragment(message, true, true),
+        }
     }
 
     /// Queues a message whose turn has come. It waits if another is being compressed.

@@ -294,7 +294,7 @@ fn host_text(fault: &Fault) -> &'static str {
 /// The answer to a request that does not become a WebSocket.
 ///
 /// ```
-/// use ropeway_proto::handshake::Refusal;
+/// # use ropeway_proto::handshake::Refusal;
 ///
 /// let refusal = Refusal::new(401, "Log in first.").header("www-authenticate", "Bearer");
 /// assert_eq!(refusal.to_response().status(), 401);

@@ -14,13 +14,13 @@ use hyper_util::rt::TokioIo;
 #[cfg(feature = "axum")]
 use hyper_util::server::conn::auto;
 use pin_project_lite::pin_project;
-use ropeway_proto::handshake::{Refusal, is_upgrade};
+use ropeway_proto::handshake::{Refusal, hide_secrets, is_upgrade};
 use tokio::net::TcpStream;
 
 use super::Server;
-use super::gate::{Gate, Upgrade, head_of, log_refusal, read};
+use super::gate::{Gate, Upgrade, log_refusal, read};
 use crate::io::Transport;
-use crate::log::Rate;
+use crate::log::{Rate, of_client};
 
 impl Server {
     /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
@@ -182,6 +182,19 @@ fn taken_from<B>(request: &mut Request<B>) -> Taken {
     Taken { request: head_of(request), remote_addr, upgrade }
 }
 
+/// A request without its body, which an opening handshake has none of.
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    // Another HTTP server has not marked them.
+    hide_secrets(head.headers_mut());
+    *head.extensions_mut() = request.extensions().clone();
+    head
+}
+
 fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<> {
     let gate = Arc::clone(gate);
     async move {
@@ -212,7 +225,8 @@ async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upg
         Ok(upgraded) => upgraded,
         Err(error) => {
             static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
-            return FAILED.log(|| tracing::info!(%error, "the HTTP server did not hand its connection over"));
+            return FAILED
+                .log(|| of_client!(info, known_addr, %error, "the HTTP server did not hand its connection over"));
         }
     };
     let (stream, leftover) = into_stream(upgraded);

@@ -15,7 +15,7 @@ use ropeway_proto::handshake::{
 
 use super::gate::{Gate, Judgement, Judging, Upgrade, log_refusal, read};
 use crate::io::{Stream, Turn, scratch};
-use crate::log::guarded;
+use crate::log::{guarded, of_client};
 
 /// How long a client that was refused may take to read why, before its connection is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -232,8 +232,9 @@ impl<S: Stream> Exchange<S> {
 /// Logs that a silent client is dropped. Such connections come in large numbers, so it is not logged at `info`.
 pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
     guarded(|| {
-        tracing::debug!(
-            remote_addr = remote_addr.map(display),
+        of_client!(
+            debug,
+            remote_addr,
             "dropped: it has sent nothing, and all places for handshakes are taken (`max_handshakes`)"
         );
     });

@@ -21,7 +21,7 @@ use crate::connection::{Clients, Opened, Place};
 use crate::handle::Handle;
 use crate::handshake::{Params, UpgradeRequest};
 use crate::io::Transport;
-use crate::log::{Rate, guarded, one_line};
+use crate::log::{Rate, guarded, of_client, one_line};
 use crate::settings::ConnectionSettings;
 
 /// Answers requests that do not ask for a WebSocket.
@@ -139,7 +139,7 @@ impl Gate {
             && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
             && !self.told_of_subprotocols.swap(true, Ordering::Relaxed)
         {
-            tell_of_subprotocols();
+            guarded(tell_of_subprotocols);
         }
         // The application may have kept it.
         let request = Arc::try_unwrap(request).unwrap_or_else(|request| Request::clone(&request));
@@ -195,7 +195,6 @@ impl Upgrade {
             // A shutdown has checked that it can be sent.
             let _ = handle.close(frame.code, frame.reason);
         }
-        guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
     }
 }
@@ -214,9 +213,9 @@ pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     let text = one_line(&refusal.fault.to_string());
     let status = refusal.status().as_u16();
     if is_failure(&refusal.fault) {
-        return FAILURES.log(|| tracing::error!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+        return FAILURES.log(|| of_client!(error, remote_addr, status, "refused: {text}"));
     }
-    REFUSALS.log(|| tracing::info!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+    REFUSALS.log(|| of_client!(info, remote_addr, status, "refused: {text}"));
 }
 
 /// Whether the application is at fault, and its operator should know.
@@ -229,19 +228,6 @@ fn is_failure(fault: &Fault) -> bool {
             | Fault::HandshakeHeader(_)
             | Fault::HeaderInvalid(_)
     )
-}
-
-/// A request without its body, which an opening handshake has none of.
-pub(super) fn head_of<B>(request: &Request<B>) -> Request<()> {
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    // Another HTTP server has not marked them.
-    handshake::hide_secrets(head.headers_mut());
-    *head.extensions_mut() = request.extensions().clone();
-    head
 }
 
 pub(super) fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

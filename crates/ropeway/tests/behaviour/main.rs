@@ -23,6 +23,7 @@ mod half_close;
 mod handshake;
 mod handshake_rows;
 mod keepalive;
+mod logs;
 mod panics;
 mod pausing;
 mod pings;
