@@ -43,8 +43,8 @@ macro_rules! benchmarks {
             send_server_20_x16: send::copied(Role::Server, 20, 16);
             send_server_1k: send::copied(Role::Server, 1024, 1);
             send_server_16k_shared: send::shared(16 * 1024);
-            send_client_20_x16: send::copied(CLIENT, 20, 16);
-            send_client_16k: send::copied(CLIENT, 16 * 1024, 1);
+            send_client_20_x16: send::copied(client(), 20, 16);
+            send_client_16k: send::copied(client(), 16 * 1024, 1);
             send_prepared_64_x100: send::prepared(64, 100, false);
             send_prepared_1k_x100_deflate: send::prepared(1024, 100, true);
 
@@ -96,7 +96,7 @@ pub fn job(name: &str) -> Job {
 use ropeway_proto::Role;
 
 use deflate::Window;
-use sample::{CLIENT, Kind};
+use sample::{Kind, client};
 
 benchmarks!(table);
 

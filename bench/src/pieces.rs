@@ -31,7 +31,7 @@ pub(crate) fn utf8(text: Vec<u8>) -> impl FnMut() {
 pub(crate) fn utf8_in_pieces(text: Vec<u8>, step: usize) -> impl FnMut() {
     let mut bytes = Frame::new(wire::TEXT, text).encode();
     let now = Instant::now();
-    let mut connection = sample::connection(sample::CLIENT, now);
+    let mut connection = sample::connection(sample::client(), now);
     move || {
         for piece in bytes.chunks_mut(step) {
             receive::read(&mut connection, piece, now);

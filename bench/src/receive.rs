@@ -34,7 +34,7 @@ pub(crate) fn pings(count: usize) -> impl FnMut() {
 
 /// A message from a server, which the client need not unmask.
 pub(crate) fn unmasked(frame: &Frame) -> impl FnMut() + use<> {
-    one_read(sample::CLIENT, frame.encode())
+    one_read(sample::client(), frame.encode())
 }
 
 /// A message that comes in many reads. The bytes behind the first read are read directly into the message, its last few

@@ -13,7 +13,9 @@ use testkit::wire::{self, Frame};
 const KEY: [u8; 4] = [0x37, 0x7a, 0x21, 0x3d];
 
 /// A client that uses the same key for all frames.
-pub(crate) const CLIENT: Role = Role::Client { mask: || KEY };
+pub(crate) fn client() -> Role {
+    Role::client(|| KEY)
+}
 
 /// The kind of a message. Text is checked, binary is not.
 #[derive(Clone, Copy)]

@@ -47,7 +47,7 @@ pub fn frames(role: Role, data: &[u8]) {
             client_max_window_bits: 9,
         }),
     };
-    let whole = run(role, deflate, bytes, bytes.len().max(1));
+    let whole = run(role.clone(), deflate, bytes, bytes.len().max(1));
     let cut = run(role, deflate, bytes, usize::from(*piece).max(1));
     let violated = matches!(whole.seen.last(), Some(Seen::Violation(_)));
     if deflate.is_some() && violated {

@@ -30,7 +30,7 @@ impl fmt::Display for Cut {
     }
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
     /// The events that the user got, in order.

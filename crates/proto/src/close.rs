@@ -5,8 +5,8 @@ use bytestring::ByteString;
 use crate::code::CloseCode;
 use crate::error::{MAX_REASON, SendError, Violation};
 
-/// What a close frame carries: a code, and a reason of at most 123 bytes. RFC 6455 section 5.5.1 defines both and leaves room for
-/// nothing else, so it can be taken apart by a pattern.
+/// The content of a close frame: a code, and a reason of at most 123 bytes. RFC 6455 section 5.5.1 defines both and leaves room
+/// for nothing else, so a pattern may name both fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
     /// Why the sender closes.

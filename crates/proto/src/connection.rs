@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// Which end this is.
-    pub const fn role(&self) -> Role {
+    pub const fn role(&self) -> &Role {
         self.encoder.role()
     }
 

@@ -1,13 +1,64 @@
 //! The two ends of a connection.
 
+use std::fmt;
+use std::sync::Arc;
+
 /// Which end of the connection this is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Role {
     /// The end that was connected to. It never masks.
     Server,
     /// The end that connected. RFC 6455 section 5.3 asks for a fresh key for each frame, from a strong source of entropy.
     Client {
-        /// Returns the key for the next frame.
-        mask: fn() -> [u8; 4],
+        /// Where the keys come from.
+        keys: MaskingKeys,
     },
+}
+
+impl Role {
+    /// A client whose masking keys this function returns: see [`MaskingKeys::new`].
+    pub fn client(next: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
+        Self::Client { keys: MaskingKeys::new(next) }
+    }
+}
+
+/// Where a client's masking keys come from: a function of the driver's, which may hold state. Clones share it, so one serves all
+/// connections of a client.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// use ropeway_proto::MaskingKeys;
+///
+/// // Keys that a test can foretell.
+/// let seed = AtomicU32::new(1);
+/// let keys = MaskingKeys::new(move || seed.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+/// assert_eq!((keys.next(), keys.clone().next()), ([0, 0, 0, 1], [0, 0, 0, 2]));
+/// ```
+#[derive(Clone)]
+pub struct MaskingKeys(Arc<Source>);
+
+/// The function behind a pointer of its own: a connection then holds one word, where an `Arc` of a trait object takes two.
+struct Source(Box<dyn Fn() -> [u8; 4] + Send + Sync>);
+
+impl MaskingKeys {
+    /// Keys that this function returns. It is called once for each frame, from the thread that uses the connection.
+    ///
+    /// A panic in it comes out of the method of the connection that was called. Of the frame that needed the key nothing is queued,
+    /// and the connection can only be dropped then: it may take that frame for sent.
+    pub fn new(next: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Source(Box::new(next))))
+    }
+
+    /// The key of the next frame.
+    #[inline]
+    pub fn next(&self) -> [u8; 4] {
+        (self.0.0)()
+    }
+}
+
+impl fmt::Debug for MaskingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MaskingKeys").finish_non_exhaustive()
+    }
 }

@@ -64,7 +64,7 @@ fn heard(peer: &mut Connection, mut bytes: Vec<u8>) -> Vec<Result<Message, Strin
 }
 
 fn client(params: Params) -> Connection {
-    connection(Role::Client { mask: || KEY }, params)
+    connection(Role::client(|| KEY), params)
 }
 
 /// A message that takes long to compress: there is always a longer match to look for.

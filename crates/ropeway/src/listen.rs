@@ -1,22 +1,23 @@
 //! Callbacks: closures for the events of one connection, as a [`Handler`].
 
 use std::fmt;
-use std::ops::Deref;
+use std::net::SocketAddr;
 
-use ropeway_proto::{Closed, MessageRef};
+use bytestring::ByteString;
+use ropeway_proto::{CloseCode, Closed, Message, MessageRef, ReadyState, SendError};
 
 use crate::connection::{Connection, Handler};
 use crate::error::Error;
-use crate::handle::Handle;
+use crate::handle::{ConnectionId, Handle, Ping};
 use crate::handshake::Handshake;
+use crate::topic::Topic;
 
 type OnMessage = Box<dyn FnMut(&mut Connection<'_>, MessageRef<'_>) + Send>;
 type OnControl = Box<dyn FnMut(&mut Connection<'_>, &[u8]) + Send>;
 type OnError = Box<dyn FnMut(&mut Connection<'_>, &Error) + Send>;
 type OnClose = Box<dyn FnOnce(&mut Connection<'_>, &Closed) + Send>;
 
-/// A connection that has just opened, to be listened to. It has all methods of its [`Handle`], and
-/// [`handle`](Listeners::handle) gives one to keep.
+/// A connection that has just opened, to be listened to. [`handle`](Listeners::handle) returns a handle to keep.
 ///
 /// Callbacks are called one at a time, where the connection is driven; they must not block. Nothing that comes is missed: delivery
 /// starts once the listeners are there.
@@ -65,10 +66,99 @@ impl Listeners {
     }
 }
 
-impl Deref for Listeners {
-    type Target = Handle;
+/// The connection, as its [`Handle`] has it.
+impl Listeners {
+    /// Queues a message, at once or not at all, see [`Handle::send`].
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send(message)
+    }
 
-    fn deref(&self) -> &Handle {
+    /// Queues a message as soon as there is room. Cancel safe: dropped before it is done, the message is not sent at all.
+    pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send_wait(message).await
+    }
+
+    /// Queues a part of a message whose length need not be known, see [`Handle::send_fragment`]. Other messages wait for the `last`
+    /// part.
+    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
+        self.handle.send_fragment(part, last)
+    }
+
+    /// Sends a ping of at most 125 bytes, at once. To await the result is to learn the round-trip time, see [`Ping`].
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
+        self.handle.ping(payload)
+    }
+
+    /// Sends a pong of at most 125 bytes. Pings are answered without it, unless `auto_pong` is off.
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.handle.pong(payload)
+    }
+
+    /// Starts the closing handshake, behind all that is queued, see [`Handle::close`].
+    pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
+        self.handle.close(code, reason)
+    }
+
+    /// Starts the closing handshake with a close frame that carries neither code nor reason. The peer sees 1005.
+    pub fn close_without_code(&self) {
+        self.handle.close_without_code();
+    }
+
+    /// Ends the connection at once, without a closing handshake and without what is queued.
+    pub fn terminate(&self) {
+        self.handle.terminate();
+    }
+
+    /// Subscribes the connection to a topic: it is sent what is published there from now on, see [`Topic`]. Subscribing twice is the
+    /// same as once.
+    pub fn subscribe(&self, topic: &Topic) {
+        self.handle.subscribe(topic);
+    }
+
+    /// Ends the connection's subscription: it is still sent what was published before, and nothing after.
+    pub fn unsubscribe(&self, topic: &Topic) {
+        self.handle.unsubscribe(topic);
+    }
+
+    /// Delivers nothing until [`resume`](Listeners::resume); the peer is made to wait once the buffers between are full.
+    pub fn pause(&self) {
+        self.handle.pause();
+    }
+
+    /// Delivers again.
+    pub fn resume(&self) {
+        self.handle.resume();
+    }
+
+    /// Where the connection is in its life. OPEN until a close was asked for or received.
+    pub fn ready_state(&self) -> ReadyState {
+        self.handle.ready_state()
+    }
+
+    /// Bytes that were sent but not yet taken by the operating system, see [`Handle::buffered_amount`].
+    pub fn buffered_amount(&self) -> usize {
+        self.handle.buffered_amount()
+    }
+
+    /// How many messages the connection was not sent for lack of room, see [`Handle::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.handle.dropped()
+    }
+
+    /// The address of the peer's end of the transport; of the last proxy, if there is one. `None` where the transport has no
+    /// such address.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.handle.remote_addr()
+    }
+
+    /// The number of the connection: no other has it.
+    pub fn id(&self) -> ConnectionId {
+        self.handle.id()
+    }
+}
+
+impl AsRef<Handle> for Listeners {
+    fn as_ref(&self) -> &Handle {
         &self.handle
     }
 }
@@ -113,10 +203,10 @@ fn add<L>(listeners: &mut Vec<L>, listener: L) {
 /// Lets `F` put listeners on each connection.
 pub(crate) struct Listen<F>(pub(crate) F);
 
-impl<F: Fn(&mut Listeners, Handshake) + Send + Sync + 'static> Handler for Listen<F> {
+impl<T, F: Fn(&mut Listeners, Handshake<T>) + Send + Sync + 'static> Handler<T> for Listen<F> {
     type State = Callbacks;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Callbacks {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Callbacks {
         let mut socket = Listeners { handle: ws.handle(), listeners: Callbacks::default() };
         (self.0)(&mut socket, handshake);
         socket.listeners

@@ -1,4 +1,4 @@
-//! The first thing a user does: a server, a client, both ways of each.
+//! A user's first steps: a server and a client, each in both styles.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn a_server_that_pulls_sees_the_clients_close() {
             while let Some(message) = ws.recv().await.unwrap() {
                 ws.send(message).await.unwrap();
             }
-            tell.send(ws.closed().unwrap()).unwrap();
+            tell.send(ws.outcome().unwrap()).unwrap();
         }
     });
     let url = format!("ws://{}/", server.local_addr().unwrap());

@@ -283,11 +283,11 @@ async fn headers_origin_subprotocols_and_password_arrive() {
 #[tokio::test]
 async fn what_the_curious_see_is_not_in_the_output() {
     let url = start(|mut ws, _| async move {
-        ws.ping("are you there").unwrap();
+        ws.ping("are you there").sent().unwrap();
         while let Ok(Some(message)) = ws.recv().await {
             ws.send(message).await.unwrap();
         }
-        assert_eq!(ws.closed().unwrap().code, CloseCode::NORMAL);
+        assert_eq!(ws.outcome().unwrap().code, CloseCode::NORMAL);
     });
     let outcome = run(&["-v", &url.await], "hello\n").await;
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b"hello\n"[..]));

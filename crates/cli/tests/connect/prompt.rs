@@ -148,7 +148,7 @@ async fn commands_are_obeyed_and_mistakes_explained() {
         let tell = tell.clone();
         async move {
             assert_eq!(ws.recv().await.unwrap(), None);
-            tell.send(ws.closed().unwrap()).unwrap();
+            tell.send(ws.outcome().unwrap()).unwrap();
         }
     });
     let url = url.await;

@@ -9,6 +9,7 @@ use crate::error::{SendError, Violation};
 use crate::event::Event;
 use crate::life::Terms;
 use crate::outcome::Cause;
+use crate::role::Role;
 use crate::send::fragments::Fragments;
 use crate::send::queue::Queue;
 
@@ -74,6 +75,12 @@ impl Connection {
     pub fn terminate(&mut self) {
         self.end(Cause::Terminated);
     }
+
+    /// Nobody will drive the connection any more, so it ends now: as its closing handshake or a violation has decided already, else
+    /// with [`Cause::Abandoned`].
+    pub fn abandon(&mut self) {
+        self.end(Cause::Abandoned);
+    }
 }
 
 /// What the driver has to do.
@@ -125,7 +132,7 @@ impl Connection {
     pub(super) fn terms(&self, now: Instant) -> Terms {
         Terms {
             now,
-            role: self.role(),
+            is_server: matches!(self.role(), Role::Server),
             auto_close: self.config.auto_close,
             close_timeout: self.config.close_timeout,
             end_timeout: self.config.end_timeout,

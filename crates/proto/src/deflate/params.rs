@@ -11,8 +11,8 @@ pub enum Side {
     Client,
 }
 
-impl From<Role> for Side {
-    fn from(role: Role) -> Self {
+impl From<&Role> for Side {
+    fn from(role: &Role) -> Self {
         match role {
             Role::Server => Self::Server,
             Role::Client { .. } => Self::Client,

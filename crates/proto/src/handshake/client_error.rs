@@ -148,7 +148,7 @@ impl fmt::Display for ClientError {
 }
 
 fn refused(f: &mut fmt::Formatter<'_>, answer: &Response<Vec<u8>>) -> fmt::Result {
-    write!(f, "the server answered {} in place of 101 Switching Protocols (RFC 6455 section 4.1); ", answer.status())?;
+    write!(f, "the server answered {} instead of 101 Switching Protocols (RFC 6455 section 4.1); ", answer.status())?;
     match answer.headers().get(LOCATION) {
         Some(location) if answer.status().is_redirection() => {
             write!(f, "it points to {}; connect there if you trust it", quoted(&text(location)))

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::fields;
 
-/// How much a peer's head may cost.
+/// Limits for a peer's head.
 ///
 /// ```
 /// # use ropeway_proto::handshake::Limits as HeadLimits;

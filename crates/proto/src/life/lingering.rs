@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::outcome::Closed;
-use crate::role::Role;
 
 /// Facts that decide, with the state, how a connection ends: the time, the role, and a part of
 /// [`Config`](crate::Config).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) now: Instant,
-    pub(crate) role: Role,
+    pub(crate) is_server: bool,
     pub(crate) auto_close: bool,
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
@@ -78,10 +77,10 @@ pub(super) const LEFT: usize = 64 << 20;
 impl Lingering {
     /// Both close frames are sent or queued. `is_ended` says whether the peer has ended its half, too.
     pub(super) fn clean(outcome: Closed, is_ended: bool, terms: Terms) -> Self {
-        match terms.role {
+        match terms.is_server {
             _ if is_ended => Self::new(outcome, Shutdown::Writing, Peer::Ended, terms),
-            Role::Server => Self::new(outcome, Shutdown::Writing, Peer::Done, terms),
-            Role::Client { .. } => Self::new(outcome, Shutdown::Awaiting, Peer::Awaited, terms),
+            true => Self::new(outcome, Shutdown::Writing, Peer::Done, terms),
+            false => Self::new(outcome, Shutdown::Awaiting, Peer::Awaited, terms),
         }
     }
 

@@ -8,7 +8,6 @@ use super::{CloseFrame, Life, State, Terms};
 use crate::code::CloseCode;
 use crate::error::Violation;
 use crate::outcome::Cause;
-use crate::role::Role;
 
 /// One row an input, one column a state. Each cell is the next state; a `+` means that a close frame is queued.
 const TABLE: &str = "
@@ -27,7 +26,7 @@ const TABLE: &str = "
 
 fn terms(now: Instant, auto_close: bool) -> Terms {
     let close_timeout = Some(Duration::from_secs(10));
-    Terms { now, role: Role::Server, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
+    Terms { now, is_server: true, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
 }
 
 /// A life in this state, in which the peer has closed with 4000.

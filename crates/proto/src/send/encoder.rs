@@ -18,8 +18,8 @@ impl Encoder {
         Self { role }
     }
 
-    pub(crate) const fn role(&self) -> Role {
-        self.role
+    pub(crate) const fn role(&self) -> &Role {
+        &self.role
     }
 
     /// Queues a whole message as one frame, uncompressed.
@@ -47,7 +47,7 @@ impl Encoder {
             compressor.filter(|compressor| compressor.wants(message.len()) && message.len() <= MAX_COMPRESSED);
         let shape = compressor.map(|compressor| compressor.share(message));
         let form = prepared.form(shape);
-        if let (Role::Server, Some(frame)) = (self.role, form.frame()) {
+        if let (Role::Server, Some(frame)) = (&self.role, form.frame()) {
             queue.push_frame(frame);
         } else {
             self.frame(prepared.opcode(), true, shape.is_some(), form.payload(), queue);
@@ -79,9 +79,9 @@ impl Encoder {
 
     #[inline]
     fn header(&self, opcode: Opcode, fin: bool, compressed: bool, length: usize) -> Header {
-        let mask = match self.role {
+        let mask = match &self.role {
             Role::Server => None,
-            Role::Client { mask } => Some(mask()),
+            Role::Client { keys } => Some(keys.next()),
         };
         Header { fin, compressed, opcode, mask, length: length as u64 }
     }

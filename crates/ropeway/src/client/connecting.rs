@@ -158,7 +158,7 @@ impl Connecting<'_> {
     pub async fn handle_with(self, handler: impl Handler) -> Result<Handle, Error> {
         let opened = self.open().await?;
         let handle = Handle::new(Arc::clone(&opened.link));
-        connection::start(opened, &Arc::new(Endpoint { handler, clients: None })).map_err(Error::Connect)?;
+        connection::start(opened, &Arc::new(Endpoint { handler, clients: None }), ()).map_err(Error::Connect)?;
         Ok(handle)
     }
 
@@ -179,7 +179,7 @@ impl Connecting<'_> {
                 Route::Secured(stream) => stream,
             };
             stage = Stage::ShakingHands;
-            shake_hands(&mut handshake, stream, client.mask, &client.connection).await
+            shake_hands(&mut handshake, stream, &client.keys, &client.connection).await
         });
         opened.await.unwrap_or_else(|_| Err(stage.into_timeout(tried, &target, &mut handshake)))
     }

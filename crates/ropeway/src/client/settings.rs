@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use ropeway_proto::MaskingKeys;
 use ropeway_proto::handshake::{ClientError, ClientOptions, Limits as HeadLimits, hide_secrets};
 
 use crate::random;
@@ -31,7 +32,7 @@ pub struct Client {
     /// The first setting that cannot be: an error of each connection.
     mistake: Option<ClientError>,
     pub(super) connection: ConnectionSettings,
-    pub(super) mask: fn() -> [u8; 4],
+    pub(super) keys: MaskingKeys,
     pub(super) handshake_timeout: Duration,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
@@ -43,7 +44,7 @@ impl Default for Client {
             options: ClientOptions::default(),
             mistake: None,
             connection: ConnectionSettings::client(),
-            mask: random::mask,
+            keys: MaskingKeys::new(random::mask),
             handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "tls")]
             tls: None,
@@ -115,19 +116,27 @@ impl Client {
         self
     }
 
-    /// What gives each frame its masking key; by default the operating system's randomness does.
+    /// The function that returns the masking key of each frame; by default a key is the operating system's randomness.
     ///
-    /// RFC 6455 section 10.3 asks for keys that nobody can foretell: else whoever chooses the payload chooses the bytes on the
-    /// wire too, and could have a proxy between take them for a request. Where nobody else chooses payloads, as in a load
-    /// test, or no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
+    /// RFC 6455 section 10.3 asks for keys that nobody can foretell. Otherwise whoever chooses the payload chooses the bytes on
+    /// the wire too, and a proxy between could take them for a request. If nobody else chooses payloads, as in a load test, or
+    /// if no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
     ///
-    /// A panic in it ends the connection on the spot, without a close frame and without the close event.
+    /// It may hold state, which all connections of this client and of its clones share; they call it from their own threads.
+    ///
+    /// A panic in it ends the connection at once, without a close frame and without the close event. If a handler sends, it
+    /// is the handler's panic: the connection is closed with 1011 if there is a key for that.
     ///
     /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
     /// let client = ropeway::Client::new().generate_mask(|| [0; 4]);
+    /// // Keys that a test can foretell.
+    /// let next = AtomicU32::new(1);
+    /// let client = client.generate_mask(move || next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     /// ```
-    pub fn generate_mask(mut self, mask: fn() -> [u8; 4]) -> Self {
-        self.mask = mask;
+    pub fn generate_mask(mut self, next: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
+        self.keys = MaskingKeys::new(next);
         self
     }
 
@@ -145,8 +154,9 @@ impl Client {
 impl Client {
     connection_setters!();
 
-    fn connection_settings(&mut self) -> &mut ConnectionSettings {
-        &mut self.connection
+    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings)) -> Self {
+        change(&mut self.connection);
+        self
     }
 }
 

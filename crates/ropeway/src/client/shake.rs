@@ -5,8 +5,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
-use ropeway_proto::Role;
 use ropeway_proto::handshake::{self, ClientHandshake};
+use ropeway_proto::{MaskingKeys, Role};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::connection::Opened;
@@ -18,7 +18,7 @@ use crate::settings::ConnectionSettings;
 pub(super) async fn shake_hands(
     client: &mut ClientHandshake,
     mut stream: Transport,
-    mask: fn() -> [u8; 4],
+    keys: &MaskingKeys,
     settings: &ConnectionSettings,
 ) -> Result<Opened, Error> {
     let request = client.request_bytes();
@@ -31,7 +31,7 @@ pub(super) async fn shake_hands(
     };
     let handshake::Opened { negotiated, response, .. } = answer;
     let heads = (client.request().clone(), response);
-    let role = Role::Client { mask };
+    let role = Role::Client { keys: keys.clone() };
     Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, role, settings) })
 }
 

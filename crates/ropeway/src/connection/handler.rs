@@ -15,6 +15,9 @@ use crate::handshake::Handshake;
 /// If a method panics, the connection is closed with 1011 and its state dropped, without a close event; others do not notice.
 /// What must be undone in any case belongs in the state's `Drop`.
 ///
+/// If the runtime ends before a connection, its close event is told while the runtime is dropped: tasks that are spawned there do not
+/// run.
+///
 /// ```
 /// use ropeway::{Handler, Handshake, MessageRef, Connection};
 ///
@@ -34,12 +37,14 @@ use crate::handshake::Handshake;
 ///     }
 /// }
 /// ```
-pub trait Handler: Send + Sync + 'static {
+///
+/// `T` is the type of the value that [`Route::authorize`](crate::Route::authorize) hands over: `()` where it does not.
+pub trait Handler<T = ()>: Send + Sync + 'static {
     /// What is kept for each connection.
     type State: Send + 'static;
 
     /// A connection is open. A client has not been given its handle yet: what is sent here goes ahead of all that is sent with it.
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Self::State;
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Self::State;
 
     /// A message came. It is lent; [`MessageRef::into_owned`] keeps it.
     fn on_message(&self, ws: &mut Connection<'_>, state: &mut Self::State, message: MessageRef<'_>) {
@@ -58,7 +63,7 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (ws, state, payload);
     }
 
-    /// A pong came.
+    /// A pong came. A round-trip time that somebody awaits, see [`Handle::ping`](crate::Handle::ping), is told besides.
     fn on_pong(&self, ws: &mut Connection<'_>, state: &mut Self::State, payload: &[u8]) {
         let _ = (ws, state, payload);
     }
@@ -80,7 +85,7 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (ws, state, error);
     }
 
-    /// The connection is closed.
+    /// The connection is closed. It is called once, last, and for every connection that was opened, unless a method has panicked.
     fn on_close(&self, ws: &mut Connection<'_>, state: Self::State, closed: &Closed) {
         let _ = (ws, state, closed);
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 #[cfg(unix)]
 use crate::event_loop::{self, Publication, Subscriber};
-use crate::handle::{Asked, Command, Handle, Link, with_commands};
+use crate::handle::{Asked, Command, ConnectionId, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::Topic;
 
@@ -63,33 +63,43 @@ impl<'a> Connection<'a> {
         self.core.send_fragment(part, last)
     }
 
-    /// Sends a ping of at most 125 bytes.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.core.ping(payload)
+    /// Sends a ping of at most 125 bytes. The answer is told by [`Handler::on_pong`](crate::Handler::on_pong); to await the round-trip
+    /// time, use [`Handle::ping`].
+    pub fn ping(&mut self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.core.ping(payload.as_ref())
     }
 
-    /// Sends a pong of at most 125 bytes.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.core.pong(payload)
+    /// Sends a pong of at most 125 bytes. Pings are answered without it, unless `auto_pong` is off.
+    pub fn pong(&mut self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.core.pong(payload.as_ref())
     }
 
     /// Starts the closing handshake, behind all that is queued.
     ///
-    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes.
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be sent: it stands
+    /// for a close frame without a code, see [`close_without_code`](Connection::close_without_code).
     pub fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
         self.catch_up();
-        self.close_with(&CloseFrame::new(code, reason))
+        self.close_with(Some(&CloseFrame::new(code, reason)))
     }
 
-    fn close_with(&mut self, frame: &CloseFrame) -> Result<(), SendError> {
-        self.core.close(Some(frame), Instant::now().into_std())?;
+    /// Starts the closing handshake, behind all that is queued, with a close frame that carries neither code nor reason. The peer
+    /// sees 1005 (RFC 6455 section 7.1.5).
+    pub fn close_without_code(&mut self) {
+        self.catch_up();
+        // What carries nothing can be sent.
+        let _ = self.close_with(None);
+    }
+
+    fn close_with(&mut self, frame: Option<&CloseFrame>) -> Result<(), SendError> {
+        self.core.close(frame, Instant::now().into_std())?;
         self.link.report(self.core.buffered_amount(), self.core.ready_state());
         Ok(())
     }
 
     fn close_as_too_slow(&mut self) {
         // It can be sent.
-        let _ = self.close_with(&too_slow());
+        let _ = self.close_with(Some(&too_slow()));
     }
 
     /// Answers the close frame of the peer with the same code, or ends this half of the transport as the peer has ended its own,
@@ -106,7 +116,7 @@ impl<'a> Connection<'a> {
         self.core.terminate();
     }
 
-    /// Delivers nothing more until [`Handle::resume`].
+    /// Delivers nothing more until [`Handle::resume`]; the peer is made to wait once the buffers between are full.
     pub fn pause(&mut self) {
         self.link.pause(true);
     }
@@ -116,12 +126,13 @@ impl<'a> Connection<'a> {
         self.link.hold(true);
     }
 
-    /// Hears what is published at a topic from now on: see [`Topic`].
+    /// Subscribes the connection to a topic: it is sent what is published there from now on, see [`Topic`]. Subscribing twice is the
+    /// same as once.
     pub fn subscribe(&mut self, topic: &Topic) {
         self.link.subscribe(topic);
     }
 
-    /// Hears nothing more of a topic.
+    /// Ends the connection's subscription: it is still sent what was published before, and nothing after.
     pub fn unsubscribe(&mut self, topic: &Topic) {
         self.link.unsubscribe(topic);
     }
@@ -137,9 +148,20 @@ impl<'a> Connection<'a> {
         self.core.buffered_amount()
     }
 
-    /// The address of the peer's end of the transport.
+    /// How many messages the connection was not sent for lack of room, see [`Handle::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.link.dropped()
+    }
+
+    /// The address of the peer's end of the transport; of the last proxy, if there is one. `None` where the transport has no
+    /// such address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.link.remote_addr()
+    }
+
+    /// The number of the connection: no other has it.
+    pub fn id(&self) -> ConnectionId {
+        self.link.id()
     }
 
     /// A handle to keep, to clone and to send with from anywhere.

@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use ropeway_proto::{CloseCode, CloseFrame, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
+use ropeway_proto::{CloseCode, CloseFrame, Closed, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
 
 use super::command::Command;
+use super::identity::ConnectionId;
 use super::link::Link;
+use super::ping::Ping;
 use crate::topic::Topic;
 
 /// A handle to a connection: cheap to clone, usable from any thread or task.
@@ -68,24 +71,54 @@ impl Handle {
         self.link.command(Command::Fragment(part.into(), last))
     }
 
-    /// Sends a ping of at most 125 bytes. The answer comes as a pong event.
-    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.link.command(Command::Ping(control_payload(payload.into())?))
+    /// Sends a ping of at most 125 bytes, at once: it goes ahead of messages that wait. To await the result is to learn the
+    /// round-trip time, or why it was not sent; see [`Ping`]. The pong is told as a pong event too.
+    ///
+    /// ```
+    /// # async fn measure(client: &ropeway::Handle) -> Result<(), ropeway::SendError> {
+    /// client.ping([1, 2, 3]); // not awaited: it is sent all the same
+    /// println!("{:?}", client.ping("are you there").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
+        Ping::new(control_payload(payload.as_ref()).and_then(|payload| self.link.ping(payload)))
     }
 
     /// Sends a pong of at most 125 bytes. Pings are answered without it, unless `auto_pong` is off.
-    pub fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.link.command(Command::Pong(control_payload(payload.into())?))
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.link.command(Command::Pong(control_payload(payload.as_ref())?))
     }
 
     /// Starts the closing handshake, behind all that is queued. Where it has started already this does nothing.
     ///
-    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes.
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be sent: it stands
+    /// for a close frame without a code, see [`close_without_code`](Handle::close_without_code).
     pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
         let frame = CloseFrame::new(code, reason);
         frame.check()?;
         self.link.close(Some(frame));
         Ok(())
+    }
+
+    /// Does what [`close`](Handle::close) does, with a close frame that carries neither code nor reason. The peer sees 1005 (RFC 6455
+    /// section 7.1.5).
+    ///
+    /// A bridge passes on with it what it got:
+    ///
+    /// ```
+    /// # use ropeway::{CloseCode, Closed, Handle, SendError};
+    /// fn pass_on(closed: &Closed, other: &Handle) -> Result<(), SendError> {
+    ///     match closed.code {
+    ///         CloseCode::NONE => other.close_without_code(),
+    ///         CloseCode::ABNORMAL => other.close(CloseCode::BAD_GATEWAY, "the other side was lost")?,
+    ///         code => other.close(code, closed.reason.clone())?,
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn close_without_code(&self) {
+        self.link.close(None);
     }
 
     /// Ends the connection at once, without a closing handshake and without what is queued.
@@ -137,9 +170,19 @@ impl Handle {
         self.link.remote_addr()
     }
 
-    /// Waits until the connection is closed. Cancel safe.
-    pub async fn closed(&self) {
-        poll_fn(|cx| self.link.poll_closed(cx)).await;
+    /// The number of the connection: no other has it. It stays when the connection is over.
+    pub fn id(&self) -> ConnectionId {
+        self.link.id()
+    }
+
+    /// Waits until the connection is closed, the close event included; returns how it ended. Cancel safe.
+    pub async fn closed(&self) -> Closed {
+        poll_fn(|cx| self.link.poll_closed(cx)).await
+    }
+
+    /// How the connection ended, once it has: from the close event on.
+    pub fn outcome(&self) -> Option<Closed> {
+        self.link.outcome()
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -150,6 +193,7 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
+            .field("id", &self.id().as_u64())
             .field("remote_addr", &self.remote_addr())
             .field("ready_state", &self.ready_state())
             .finish()
@@ -165,6 +209,22 @@ impl PartialEq for Handle {
 
 impl Eq for Handle {}
 
-fn control_payload(payload: Bytes) -> Result<Bytes, SendError> {
-    if payload.len() > MAX_CONTROL_PAYLOAD { Err(SendError::ControlTooLong(payload.len())) } else { Ok(payload) }
+/// By its [`id`](Handle::id), so handles to one connection are one entry of a set or a map.
+impl Hash for Handle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl AsRef<Self> for Handle {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+fn control_payload(payload: &[u8]) -> Result<Bytes, SendError> {
+    if payload.len() > MAX_CONTROL_PAYLOAD {
+        return Err(SendError::ControlTooLong(payload.len()));
+    }
+    Ok(Bytes::copy_from_slice(payload))
 }

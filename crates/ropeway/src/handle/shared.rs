@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use ropeway_proto::{ReadyState, SendError};
+use ropeway_proto::{Closed, ReadyState, SendError};
 
 use super::traffic::Traffic;
 #[cfg(unix)]
@@ -56,6 +56,11 @@ impl Shared {
 
     pub(super) fn buffered_amount(&self) -> usize {
         self.traffic.as_ref().map_or(0, |traffic| traffic.buffered_amount())
+    }
+
+    /// How the connection ended, from its close event on.
+    pub(super) fn outcome(&self) -> Option<&Closed> {
+        self.traffic.as_ref()?.seldom.as_ref()?.outcome.as_ref()
     }
 
     /// Wakes the connection if it waits. None of the user's code runs here, so this may be done under the lock.

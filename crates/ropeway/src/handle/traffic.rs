@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
-use ropeway_proto::Broken;
-
 use super::command::{Asked, MAX_SPARE_COMMANDS};
+use super::seldom::Seldom;
 use crate::topic::Subscriptions;
 
 /// How many a thread keeps for the next ones to use: as many as often wait at once. They come to 40 KB where four commands at a
@@ -40,8 +39,7 @@ pub(crate) struct Traffic {
     /// Messages that were dropped for lack of room, and whose sender was not told.
     pub(crate) dropped: u64,
     pub(crate) subscriptions: Subscriptions,
-    /// The error with which the transport broke, until the end is told.
-    pub(crate) broken: Option<Broken>,
+    pub(super) seldom: Option<Box<Seldom>>,
 }
 
 impl Traffic {
@@ -68,6 +66,15 @@ impl Traffic {
         });
     }
 
+    pub(super) fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    /// Lets go of the box for what is seldom, if it is empty.
+    pub(super) fn forget_seldom(&mut self) {
+        self.seldom.take_if(|seldom| seldom.is_idle());
+    }
+
     pub(crate) fn buffered_amount(&self) -> usize {
         self.commands_bytes + self.buffered
     }
@@ -86,6 +93,6 @@ impl Traffic {
             && self.task.is_none()
             && self.subscriptions.is_empty()
             && self.dropped == 0
-            && self.broken.is_none()
+            && self.seldom.is_none()
     }
 }

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
-use ropeway_proto::{Closed, Message, MessageRef};
+use ropeway_proto::{Message, MessageRef};
 
-use super::inbox::{End, INBOX_FULL, Inbox, KEPT, MESSAGE_COST, lock, lost, wake};
+use super::inbox::{INBOX_FULL, Inbox, KEPT, MESSAGE_COST, lock, wake};
 use super::websocket::WebSocket;
 use crate::connection::{Connection, Handler};
 use crate::handshake::Handshake;
@@ -30,10 +30,10 @@ pub(crate) struct PullState {
     batch: Option<Batch>,
 }
 
-impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
+impl<T, F: Fn(WebSocket, Handshake<T>) + Send + Sync + 'static> Handler<T> for Pull<F> {
     type State = PullState;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> PullState {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> PullState {
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let socket = WebSocket::new(ws.handle(), Arc::clone(&inbox), handshake.subprotocol.clone());
         (self.opened)(socket, handshake);
@@ -59,14 +59,15 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
         let mut inbox = lock(&state.inbox);
         let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
         inbox.is_unanswered = !(is_done || inbox.deaf);
-        if !inbox.is_unanswered {
+        if inbox.is_unanswered {
+            // A user who awaits the end, and not these messages, answers.
+            let waiting = inbox.waiting.take();
+            drop(inbox);
+            wake(waiting);
+        } else {
             drop(inbox);
             ws.answer_close();
         }
-    }
-
-    fn on_close(&self, _ws: &mut Connection<'_>, state: PullState, closed: &Closed) {
-        state.end(closed.clone());
     }
 }
 
@@ -91,22 +92,16 @@ impl PullState {
         keep_messages(batch);
         wake(waiting);
     }
+}
 
-    fn end(&self, closed: Closed) {
+/// The connection has ended, its close event included.
+impl Drop for PullState {
+    fn drop(&mut self) {
         let mut inbox = lock(&self.inbox);
-        if inbox.end.is_none() {
-            inbox.end = Some(Box::new(End { closed, told: false }));
-        }
+        inbox.is_over = true;
         let waiting = inbox.waiting.take();
         drop(inbox);
         wake(waiting);
-    }
-}
-
-/// The task was dropped with its runtime: a user on another one is told.
-impl Drop for PullState {
-    fn drop(&mut self) {
-        self.end(lost());
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use ropeway_proto::{Cause, Closed, Message};
+use ropeway_proto::Message;
 
 /// How many bytes of messages wait for a user who does not ask for them, before the peer is made to wait. As many as may wait
 /// for a peer that does not read, by default: a ping or close frame that comes behind some thousand messages is still seen.
@@ -31,20 +31,10 @@ pub(super) struct Inbox {
     pub(super) is_used: bool,
     /// The peer has closed, or ended its half, and gets its answer once the messages are taken.
     pub(super) is_unanswered: bool,
-    /// Nothing before the end.
-    pub(super) end: Option<Box<End>>,
-}
-
-/// How it ended, and whether the user has been told.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) closed: Closed,
-    pub(super) told: bool,
-}
-
-/// How a connection ends whose runtime has ended.
-pub(super) fn lost() -> Closed {
-    Closed::abnormal(Cause::Abandoned)
+    /// Nothing more will come: the connection's link knows how it ended.
+    pub(super) is_over: bool,
+    /// The user was told of the end.
+    pub(super) is_told: bool,
 }
 
 pub(super) fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {

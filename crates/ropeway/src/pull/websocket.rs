@@ -5,17 +5,17 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
-use ropeway_proto::{CloseCode, Closed, Message, ReadyState};
+use ropeway_proto::{CloseCode, Closed, Message, ReadyState, SendError};
 
-use super::inbox::{INBOX_FULL, Inbox, KEPT, lock, lost};
+use super::inbox::{INBOX_FULL, Inbox, KEPT, lock};
 use crate::error::Error;
-use crate::handle::Handle;
+use crate::handle::{ConnectionId, Handle, Ping};
+use crate::topic::Topic;
 
 /// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
 /// [`spawn_each`](crate::Route::spawn_each).
@@ -52,31 +52,8 @@ use crate::handle::Handle;
 ///
 /// # Testing
 ///
-/// A server and a client can be joined in memory, by [`tokio::io::duplex`]. With time that tokio pauses, keepalive, timeouts and
-/// hours of waiting take none.
-///
-/// ```
-/// use ropeway::{Client, Server, Transport};
-///
-/// #[tokio::main(flavor = "current_thread")] // in a test: #[tokio::test(start_paused = true)]
-/// async fn main() -> Result<(), ropeway::Error> {
-///     tokio::time::pause();
-///     let server = Server::builder().build();
-///     server.spawn_each(|mut ws, _| async move {
-///         while let Ok(Some(message)) = ws.recv().await {
-///             tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
-///             ws.send(message).await.ok();
-///         }
-///     });
-///
-///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-///     tokio::spawn(async move { server.serve_stream(Transport::other(theirs), None).await });
-///     let mut ws = Client::new().connect("ws://localhost/").over(Transport::other(ours)).await?;
-///     ws.send("hello").await?;
-///     assert_eq!(ws.recv().await?, Some("hello".into()));
-///     Ok(())
-/// }
-/// ```
+/// A server and a client can be joined in memory, by a pipe such as tokio's `duplex`. With time that tokio pauses, keepalive,
+/// timeouts and hours of waiting take none: see [the guide](crate::guide::testing).
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,
@@ -106,28 +83,82 @@ impl WebSocket {
     /// [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against `std::process::exit`.
     ///
     /// Cancel safe: dropped before it is done, the message is not sent at all.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        Ok(self.handle.send_wait(message).await?)
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send_wait(message).await
     }
 
     /// Waits until all that was sent is the operating system's. Fails if the connection is over. Cancel safe.
-    pub async fn flush(&self) -> Result<(), Error> {
-        Ok(self.handle.flush().await?)
+    pub async fn flush(&self) -> Result<(), SendError> {
+        self.handle.flush().await
+    }
+
+    /// Queues a part of a message whose length need not be known, see [`Handle::send_fragment`]. Other messages wait for the `last`
+    /// part.
+    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
+        self.handle.send_fragment(part, last)
+    }
+
+    /// Sends a ping of at most 125 bytes, at once. To await the result is to learn the round-trip time, see [`Ping`].
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
+        self.handle.ping(payload)
+    }
+
+    /// Sends a pong of at most 125 bytes. Pings are answered without it, unless `auto_pong` is off.
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.handle.pong(payload)
     }
 
     /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
     ///
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be sent: it stands
+    /// for a close frame without a code, see [`close_without_code`](WebSocket::close_without_code).
+    ///
     /// Cancel safe: the closing handshake goes on without being waited for.
-    pub async fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<Closed, Error> {
+    pub async fn close(
+        &mut self,
+        code: impl Into<CloseCode>,
+        reason: impl Into<ByteString>,
+    ) -> Result<Closed, SendError> {
         self.handle.close(code, reason)?;
         self.stop_listening();
-        self.handle.closed().await;
-        Ok(self.closed().unwrap_or_else(lost))
+        Ok(self.handle.closed().await)
+    }
+
+    /// Does what [`close`](WebSocket::close) does, with a close frame that carries neither code nor reason. The peer sees 1005
+    /// (RFC 6455 section 7.1.5). Cancel safe: the closing handshake goes on without being waited for.
+    pub async fn close_without_code(&mut self) -> Closed {
+        self.handle.close_without_code();
+        self.stop_listening();
+        self.handle.closed().await
+    }
+
+    /// Ends the connection at once, without a closing handshake and without what is queued.
+    pub fn terminate(&self) {
+        self.handle.terminate();
+    }
+
+    /// Waits until the connection is closed; returns how it ended. Cancel safe.
+    ///
+    /// A peer that closes meanwhile is answered, though messages from before wait to be received. They can be received still. While
+    /// more than 1 MiB of messages wait nothing is read, so a close frame behind them is not seen.
+    pub async fn closed(&self) -> Closed {
+        poll_fn(|cx| self.poll_closed(cx)).await
     }
 
     /// How the connection ended, once it has.
-    pub fn closed(&self) -> Option<Closed> {
-        lock(&self.inbox).end.as_ref().map(|end| end.closed.clone())
+    pub fn outcome(&self) -> Option<Closed> {
+        self.handle.outcome()
+    }
+
+    /// Subscribes the connection to a topic: it is sent what is published there from now on, see [`Topic`]. Subscribing twice is the
+    /// same as once.
+    pub fn subscribe(&self, topic: &Topic) {
+        self.handle.subscribe(topic);
+    }
+
+    /// Ends the connection's subscription: it is still sent what was published before, and nothing after.
+    pub fn unsubscribe(&self, topic: &Topic) {
+        self.handle.unsubscribe(topic);
     }
 
     /// The subprotocol that was agreed on.
@@ -135,30 +166,53 @@ impl WebSocket {
         self.subprotocol.as_deref()
     }
 
-    /// Where the connection is in its life.
+    /// Where the connection is in its life. OPEN until a close was asked for or received.
     pub fn ready_state(&self) -> ReadyState {
         self.handle.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
-    /// compressed one counts with some bytes for its place.
+    /// Bytes that were sent but not yet taken by the operating system, see [`Handle::buffered_amount`].
     pub fn buffered_amount(&self) -> usize {
         self.handle.buffered_amount()
     }
 
-    /// Sends a ping of at most 125 bytes.
-    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), Error> {
-        Ok(self.handle.ping(payload)?)
+    /// How many messages the connection was not sent for lack of room, see [`Handle::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.handle.dropped()
     }
 
-    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    /// The address of the peer's end of the transport; of the last proxy, if there is one. `None` where the transport has no
+    /// such address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.handle.remote_addr()
+    }
+
+    /// The number of the connection: no other has it.
+    pub fn id(&self) -> ConnectionId {
+        self.handle.id()
     }
 
     /// A handle to send with from anywhere, and at once.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
+        let mut inbox = lock(&self.inbox);
+        let old = self.wait(&mut inbox, cx);
+        drop(inbox);
+        drop(old);
+        self.handle.link().poll_closed(cx)
+    }
+
+    /// Has the user woken by what comes, and answers a peer that has closed. Returns a waker to drop once the lock is free, since it may
+    /// own what it would have woken.
+    fn wait(&self, inbox: &mut Inbox, cx: &Context<'_>) -> Option<Waker> {
+        if std::mem::take(&mut inbox.is_unanswered) {
+            self.handle.link().answer_close();
+        }
+        let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) }
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
@@ -175,30 +229,22 @@ impl WebSocket {
             }
             return Poll::Ready(Ok(Some(message)));
         }
-        match &mut inbox.end {
-            None => {
-                if std::mem::take(&mut inbox.is_unanswered) {
-                    self.handle.link().answer_close();
-                }
-                let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-                let old = if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) };
-                // What a burst took is given back: a connection at rest owns no buffer.
-                for messages in [&mut self.batch, &mut inbox.messages] {
-                    if messages.capacity() > KEPT {
-                        *messages = VecDeque::new();
-                    }
-                }
-                // It may own what it would have woken, so it goes when the lock has.
-                drop(inbox);
-                drop(old);
-                Poll::Pending
-            }
-            Some(end) => {
-                let told = std::mem::replace(&mut end.told, true);
-                let error = if told { None } else { Error::of_end(&end.closed) };
-                Poll::Ready(error.map_or(Ok(None), Err))
+        if inbox.is_over {
+            let closed = ready!(self.handle.link().poll_outcome(cx));
+            let is_told = std::mem::replace(&mut inbox.is_told, true);
+            let error = if is_told { None } else { Error::of_end(&closed) };
+            return Poll::Ready(error.map_or(Ok(None), Err));
+        }
+        let old = self.wait(&mut inbox, cx);
+        // What a burst took is given back: a connection at rest owns no buffer.
+        for messages in [&mut self.batch, &mut inbox.messages] {
+            if messages.capacity() > KEPT {
+                *messages = VecDeque::new();
             }
         }
+        drop(inbox);
+        drop(old);
+        Poll::Pending
     }
 
     fn stop_listening(&mut self) {
@@ -208,6 +254,12 @@ impl WebSocket {
         drop(inbox);
         self.batch = VecDeque::new();
         self.handle.link().hold(false);
+    }
+}
+
+impl AsRef<Handle> for WebSocket {
+    fn as_ref(&self) -> &Handle {
+        &self.handle
     }
 }
 
@@ -248,6 +300,6 @@ impl Sink<Message> for WebSocket {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.handle.close(CloseCode::NORMAL, "")?;
-        self.handle.link().poll_closed(cx).map(Ok)
+        self.handle.link().poll_closed(cx).map(|_closed| Ok(()))
     }
 }

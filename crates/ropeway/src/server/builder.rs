@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, OriginPolicy, ServerOptions};
+use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, ServerOptions};
 
-use super::settings::Settings;
+use super::routes::Routes;
+use super::settings::{RouteSettings, Settings, request_setters};
 use crate::settings::{ConnectionSettings, connection_setters};
 
 /// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
@@ -33,8 +34,7 @@ impl Default for ServerBuilder {
     fn default() -> Self {
         let settings = Settings {
             path: None,
-            options: ServerOptions::default(),
-            connection: ConnectionSettings::server(),
+            route: RouteSettings { options: ServerOptions::default(), connection: ConnectionSettings::server() },
             limits: Limits::server(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: usize::MAX,
@@ -48,41 +48,18 @@ impl Default for ServerBuilder {
 
 /// Settings of the server.
 impl ServerBuilder {
-    /// The one path where WebSockets are served by the default route. Without it they are served at every path. Paths are
-    /// compared exactly; the query does not count.
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.settings.path = Some(path.into());
-        self
-    }
-
-    /// The subprotocols that the server speaks. Of those a client offers, the first that is among them is taken.
+    /// The one path where WebSockets are served by the default route, with parameters if it has some: see
+    /// [`Server::at`](crate::Server::at). Without it they are served at every path that has no route of its own.
     ///
-    /// Without any, none is agreed on (RFC 6455 section 4.2.2), and a browser whose page offers some fails the connection:
-    /// the first time that happens it is logged. npm `ws` takes the first that is offered; so does
-    /// [`any_subprotocol`](Self::any_subprotocol).
-    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
-        self.settings.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Whether the first subprotocol that a client offers is taken if none of [`subprotocols`](Self::subprotocols) is
-    /// offered, as in npm `ws`. Off by default: the server would agree to speak something that it may never have heard of.
-    /// What is agreed on is the client's text: look at [`Handshake::subprotocol`](crate::Handshake) before you act on it.
-    pub fn any_subprotocol(mut self, on: bool) -> Self {
-        self.settings.options.any_subprotocol = on;
-        self
-    }
-
-    /// Web pages of these origins, such as `https://example.com`, may connect; no others. By default only pages of the
-    /// server's own origin may: a page that the user happens to visit could speak for the user otherwise.
-    pub fn allow_origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
-        self.settings.options.origins = OriginPolicy::List(origins.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// Every web page may connect. Right only where nothing is decided by cookies or by where a request comes from.
-    pub fn allow_any_origin(mut self) -> Self {
-        self.settings.options.origins = OriginPolicy::Any;
+    /// # Panics
+    ///
+    /// If the path is not valid: see [`Server::at`](crate::Server::at).
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        if let Err(error) = Routes::default().add(&path) {
+            panic!("{error}");
+        }
+        self.settings.path = Some(path);
         self
     }
 
@@ -124,14 +101,14 @@ impl ServerBuilder {
     /// `X-Forwarded-Host` and `X-Forwarded-Proto` may be missing: then `Host` counts, and any scheme. If
     /// `X-Forwarded-Proto` is there it must be the scheme that browsers use, also where another proxy does the TLS.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Cidr>) -> Self {
-        self.settings.options.proxies.trusted = proxies.into_iter().collect();
+        self.settings.route.options.proxies.trusted = proxies.into_iter().collect();
         self
     }
 
     /// The header in which trusted proxies say whom they speak for: `X-Forwarded-For` by default. The other one is not
     /// looked at, as a proxy that does not write it passes on what the client wrote.
     pub fn forwarded_header(mut self, header: ForwardedHeader) -> Self {
-        self.settings.options.proxies.header = header;
+        self.settings.route.options.proxies.header = header;
         self
     }
 
@@ -139,7 +116,7 @@ impl ServerBuilder {
     /// socket, and where all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream) without an address come from one. Off by
     /// default.
     pub fn trust_peers_without_address(mut self, on: bool) -> Self {
-        self.settings.options.proxies.unaddressed = on;
+        self.settings.route.options.proxies.unaddressed = on;
         self
     }
 
@@ -151,17 +128,23 @@ impl ServerBuilder {
     }
 }
 
-/// Settings of each connection. A [`Route`](crate::Route) may have others.
+/// Settings of each request and connection. A [`Route`](crate::Route) may have others.
 impl ServerBuilder {
+    request_setters!();
     connection_setters!();
 
-    fn connection_settings(&mut self) -> &mut ConnectionSettings {
-        &mut self.settings.connection
+    fn options(&mut self) -> &mut ServerOptions {
+        &mut self.settings.route.options
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings)) -> Self {
+        change(&mut self.settings.route.connection);
+        self
     }
 }
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("connection", &self.settings.connection).finish_non_exhaustive()
+        f.debug_struct("ServerBuilder").field("connection", &self.settings.route.connection).finish_non_exhaustive()
     }
 }

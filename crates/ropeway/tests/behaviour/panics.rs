@@ -1,16 +1,17 @@
-//! Handlers that panic: what becomes of their connection, and that nothing becomes of others.
+//! Handlers that panic: their own connection is closed, and no other is affected.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use ropeway::{Closed, Connection, Handler, Handshake, MessageRef, ReadyState, Server};
-use testkit::wire::Frame;
+use ropeway::{Cause, Client, Closed, Connection, Error, Handler, Handshake, MessageRef, ReadyState, Server};
+use testkit::wire::{Frame, PING};
 
-use super::script::{Log, binary, close, code_of, codes, open, ping, request, text};
+use super::script::{Log, binary, close, code_of, codes, open, open_client, ping, request, text};
 use super::wire::settle;
 
-/// A handler that panics at the word.
+/// A handler that panics in the method that is named.
 struct Panics(&'static str, Log);
 
 impl Handler for Panics {
@@ -66,7 +67,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
             assert!(log.take_texts().contains(&"hello".to_owned()), "{word}: the other lives");
             wire
         };
-        // Its closing handshake is done like any other.
+        // The closing handshake is done as usual.
         wire.send(&[close(1011, "")]);
         settle().await;
         assert!(wire.is_ended(), "{word}");
@@ -81,7 +82,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
 async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handle_with(Panics("message", log.clone()));
-    // The peer's close comes in the same read, and half a frame before it in another.
+    // The peer's close frame comes in the same read. On another connection, half a frame comes before it.
     let wire = open(&server).await;
     wire.send(&[text("message"), text("behind"), close(1000, "")]);
     settle().await;
@@ -128,4 +129,37 @@ async fn a_panic_at_the_close_event_harms_nobody() {
     assert_eq!(handle.ready_state(), ReadyState::Closed);
     assert_eq!(server.clients().len(), 0);
     open(&server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn masking_keys_that_panic_end_their_connection_and_no_other() {
+    let panics = Arc::new(AtomicBool::new(false));
+    let client = Client::new().per_message_deflate(None).ping_interval(Duration::from_secs(20)).generate_mask({
+        let panics = Arc::clone(&panics);
+        move || {
+            assert!(!panics.load(Relaxed), "this is meant to panic");
+            [0; 4]
+        }
+    });
+    let (other, other_wire) = open_client(&Client::new().ping_interval(None)).await;
+    for frame in ["message", "pong", "keepalive", "close"] {
+        let (mut ws, wire) = open_client(&client).await;
+        let handle = ws.handle();
+        panics.store(true, Relaxed);
+        match frame {
+            "message" => drop(handle.send("x")),
+            "pong" => wire.send(&[Frame::new(PING, "x")]),
+            "keepalive" => tokio::time::sleep(Duration::from_secs(21)).await,
+            _ => drop(handle.close(1000, "")),
+        }
+        settle().await;
+        panics.store(false, Relaxed);
+        let Err(Error::Lost(lost)) = ws.recv().await else { panic!("{frame}: the connection is lost") };
+        assert_eq!(lost.cause, Cause::Abandoned, "{frame}");
+        assert_eq!(wire.take_written(), b"", "{frame}");
+        assert!(wire.is_dropped(), "{frame}");
+        other.send("hello").await.unwrap();
+        settle().await;
+        assert_eq!(other_wire.take_frames().len(), 1, "the other lives");
+    }
 }

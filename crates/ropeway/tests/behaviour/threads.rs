@@ -1,5 +1,5 @@
-//! Many threads at once: no message is lost or overtaken, and nobody sleeps through what it waits for. A wake-up that is lost
-//! shows as a test that never ends.
+//! Many threads at once: no message is lost or overtaken, and no wake-up is lost. A lost wake-up shows as a test that
+//! never ends.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 const SENDERS: usize = 8;
 const MESSAGES: usize = 2000;
 
-/// Takes all messages, which are a sender and its next number each.
+/// Takes all messages. Each is the number of its sender, and the sender's next number.
 async fn take_all(ws: &mut WebSocket) {
     let mut next: HashMap<String, usize> = HashMap::new();
     for _ in 0..SENDERS * MESSAGES {
@@ -22,7 +22,7 @@ async fn take_all(ws: &mut WebSocket) {
     assert!(next.len() == SENDERS && next.values().all(|number| *number == MESSAGES));
 }
 
-/// A message whose size is anything up to a few read buffers.
+/// A message of any size up to a few read buffers.
 fn message(sender: usize, number: usize) -> String {
     let size = if number.is_multiple_of(500) { 300_000 } else { number % 300 };
     format!("{sender} {number} {}", " ".repeat(size))
@@ -117,7 +117,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     listener.set_nonblocking(true).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = Server::builder().build();
-    // Each client is told which thread carries it.
+    // Each client is told the name of the thread that drives its connection.
     server.on_connection(|ws, _| {
         ws.send(std::thread::current().name().unwrap_or_default()).unwrap();
     });
@@ -133,7 +133,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     });
     let mut clients = Vec::new();
     let mut counts: HashMap<String, usize> = HashMap::new();
-    // The second may start late.
+    // The second thread may start late.
     while counts.len() < 2 {
         assert!(clients.len() < 1000, "all of a thousand clients went to one thread");
         *counts.entry(carrier(&url, &mut clients).await).or_default() += 1;
@@ -150,7 +150,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     }
 }
 
-/// Connects a client, and gives the name of the thread that carries it on the other side.
+/// Connects a client. Returns the name of the thread that drives the connection on the server's side.
 async fn carrier(url: &str, clients: &mut Vec<WebSocket>) -> String {
     let mut client = ropeway::connect(url).await.unwrap();
     let name = client.recv().await.unwrap().expect("a name");
