@@ -1,4 +1,4 @@
-//! Sharing the port of another HTTP server: hyper, and whatever speaks tower on top of it, such as axum.
+//! Sharing the port of another HTTP server: hyper, and servers that speak tower on top of it, such as axum.
 
 use std::fmt;
 use std::future::Future;
@@ -20,22 +20,23 @@ use tokio::net::TcpStream;
 use super::Server;
 use super::gate::{Gate, Upgrade, head_of, log_refusal, read};
 use crate::io::Transport;
-use crate::log::Rate;
+use crate::log::{Rate, of_client};
 
 impl Server {
-    /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
-    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101; the settings of
-    /// this server's own port, such as the handshake timeout, are then hyper's matter.
+    /// Answers a request for a WebSocket that came to a hyper server. Returns the 101 to send, or the refusal, whose
+    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101. The
+    /// settings of this server's own port, such as the handshake timeout, do not apply; hyper has its own.
     ///
-    /// hyper must serve the connection `with_upgrades`; axum does. The client's address is taken from its TCP connection; where
-    /// that cannot be had, as behind TLS, from a `SocketAddr` among the request's extensions. The origin check comes before
-    /// hyper gives its connection away, so what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says of the host
-    /// counts in it only with that extension, or with
+    /// hyper must serve the connection `with_upgrades`, as axum does. The client's address is taken from its TCP
+    /// connection. If there is none, as behind TLS, it is taken from a `SocketAddr` among the request's extensions. The
+    /// origin check comes before hyper hands over its connection. So the host that a [trusted
+    /// proxy](crate::ServerBuilder::trusted_proxies) names counts there only with that extension, or with
     /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
     ///
-    /// What other parts of the program have attached to the request as extensions, such as the user that a middleware found, reaches
-    /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
-    /// handler (`handshake.request.extensions()`). Dropping the future gives the handshake up.
+    /// Extensions that other parts of the program have attached to the request, such as the user that a middleware
+    /// found, reach [`Route::authorize`](crate::Route::authorize)
+    /// ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the handler
+    /// (`handshake.request.extensions()`). Dropping the future gives up the handshake.
     pub fn upgrade<B>(
         &self,
         request: &mut Request<B>,
@@ -43,8 +44,8 @@ impl Server {
         upgrade(&self.gate, taken_from(request))
     }
 
-    /// The same as [`Server::upgrade`], with the refusal as an answer. The body is whatever the HTTP server uses, such as
-    /// axum's.
+    /// The same as [`Server::upgrade`], but returns a refusal as a response. The body is of the type that the HTTP
+    /// server uses, such as axum's.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] fn example(server: ropeway::Server) {
@@ -62,8 +63,8 @@ impl Server {
         async move { answer.await.map(R::from) }
     }
 
-    /// A tower layer that takes the requests for WebSockets and leaves all others to the service below. With a
-    /// [`path`](crate::ServerBuilder::path), those for other paths are left alone too.
+    /// Returns a tower layer that takes the requests for WebSockets, and passes all others to the service below. With a
+    /// [`path`](crate::ServerBuilder::path), requests for other paths are passed on too.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] fn example() {
@@ -82,7 +83,7 @@ impl Server {
         Layer { server: self.clone() }
     }
 
-    /// Whether a request is for this server rather than for its neighbours.
+    /// Whether a request is for this server, and not for the service below.
     fn is_asked<B>(&self, request: &Request<B>) -> bool {
         is_upgrade(request) && read(&self.gate.routes).find(request.uri().path()).is_some()
     }
@@ -140,7 +141,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// Whose answer it is.
+    /// The part that answers: this server, or the service below.
     #[project = AnswerProjection]
     enum Answer<F> {
         Inner { #[pin] answer: F },
@@ -169,7 +170,7 @@ impl<F> fmt::Debug for AttachedFuture<F> {
     }
 }
 
-/// A request of another HTTP server, as the gate judges it, and the way to its connection.
+/// A request of another HTTP server, for the gate to judge, and the way to its connection.
 struct Taken {
     request: Request<()>,
     remote_addr: Option<SocketAddr>,
@@ -187,7 +188,7 @@ fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Respon
     async move {
         let Taken { request, remote_addr, upgrade } = taken;
         let upgraded = gate.judged(request, remote_addr).await?;
-        let response = upgraded.response.clone();
+        let response = upgraded.accepted.response.clone();
         tokio::spawn(open_upgraded(upgraded, remote_addr, upgrade));
         Ok(response)
     }
@@ -212,24 +213,26 @@ async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upg
         Ok(upgraded) => upgraded,
         Err(error) => {
             static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
-            return FAILED.log(|| tracing::info!(%error, "the HTTP server did not hand its connection over"));
+            return FAILED
+                .log(|| of_client!(info, known_addr, %error, "the HTTP server did not hand its connection over"));
         }
     };
     let (stream, leftover) = into_stream(upgraded);
     let remote_addr = match &stream {
         Transport::Tcp(tcp) => {
-            // As on a port of our own; a socket that refuses is broken, and reading from it says so.
+            // As on a port of our own. If this fails the socket is broken, and reading from it reports that.
             let _ = tcp.set_nodelay(true);
             tcp.peer_addr().ok()
         }
-        // The program that serves another transport may know the address.
+        // The program that serves another transport may have told its address.
         Transport::Other(_) => known_addr,
     };
     opening.leftover = leftover;
     opening.start(stream, remote_addr);
 }
 
-/// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.
+/// Returns the TCP connection itself, if there is one: then an attached connection costs no more than one of our own
+/// port.
 fn into_stream(upgraded: Upgraded) -> (Transport, Vec<u8>) {
     // hyper-util's automatic server, which axum uses, wraps the stream; hyper's own HTTP/1 server does not.
     #[cfg(feature = "axum")]
