@@ -57,7 +57,7 @@ use crate::topic::Topic;
 /// hours of waiting take none.
 ///
 /// ```
-/// use ropeway::{Client, Server, Transport};
+/// use ropeway::{Client, Server};
 ///
 /// #[tokio::main(flavor = "current_thread")] // in a test: #[tokio::test(start_paused = true)]
 /// async fn main() -> Result<(), ropeway::Error> {
@@ -71,8 +71,8 @@ use crate::topic::Topic;
 ///     });
 ///
 ///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-///     tokio::spawn(async move { server.serve_stream(Transport::other(theirs), None).await });
-///     let mut ws = Client::new().connect("ws://localhost/").over(Transport::other(ours)).await?;
+///     tokio::spawn(async move { server.serve_stream(theirs, None).await });
+///     let mut ws = Client::new().connect("ws://localhost/").over(ours).await?;
 ///     ws.send("hello").await?;
 ///     assert_eq!(ws.recv().await?, Some("hello".into()));
 ///     Ok(())

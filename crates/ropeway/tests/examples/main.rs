@@ -271,14 +271,12 @@ async fn shuts_down(name: &str, signal: nix::sys::signal::Signal, path: &str) {
 #[cfg(unix)]
 #[tokio::test]
 async fn unix_socket_serves_itself_and_others() {
-    use ropeway::Transport;
-
     let file = TemporaryFile::new("unix.sock");
     let mut program = Program::start("unix_socket", &[file.path()]);
     program.line("listening on ").await;
     program.line(r#"received: Text("hello")"#).await;
     let stream = tokio::net::UnixStream::connect(file.path()).await.unwrap();
-    let mut ws = Client::new().connect("ws://localhost/ws").over(Transport::other(stream)).await.unwrap();
+    let mut ws = Client::new().connect("ws://localhost/ws").over(stream).await.unwrap();
     assert_eq!(ask(&mut ws, "hello").await, Message::from("hello"));
     within("the server's close frame", ws.close(1000, "")).await.unwrap();
     program.end().await;
