@@ -49,6 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = tokio::net::TcpListener::bind(addr).await?;
     println!("open http://{}/", listener.local_addr()?);
-    axum::serve(listener, app).await?;
+    let ctrl_c = tokio::signal::ctrl_c();
+    axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await?;
     Ok(())
 }

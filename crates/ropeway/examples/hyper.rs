@@ -50,7 +50,7 @@ async fn answer(server: &Server, mut request: Request<Incoming>) -> Result<Respo
     Ok(match request.uri().path() {
         "/" => Response::new("the WebSocket is at /ws\n".into()),
         // The answer is 101, or why the request cannot have a WebSocket.
-        "/ws" => server.answer(&mut request).await,
+        "/ws" => server.answer(&mut request).await.map(|body| Full::new(body.into_bytes())),
         _ => {
             let mut response = Response::new("not found\n".into());
             *response.status_mut() = StatusCode::NOT_FOUND;

@@ -90,6 +90,11 @@
 #[cfg(test)]
 extern crate self as ropeway;
 
+/// For handlers of axum.
+#[cfg(feature = "axum")]
+pub mod axum {
+    pub use crate::server::extractor::Upgrade;
+}
 mod client;
 mod connection;
 mod error;
@@ -120,7 +125,9 @@ pub use listen::Listeners;
 pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
-pub use server::attach::{Attached, AttachedFuture, Layer};
+pub use server::body::{AttachedBody, Body};
+#[cfg(feature = "hyper")]
+pub use server::layer::{Attached, AttachedFuture, Layer};
 pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 

@@ -32,6 +32,8 @@ mod encode;
 mod fields;
 mod forwarded;
 mod head;
+#[cfg(feature = "axum-core")]
+mod into_response;
 mod key;
 mod negotiated;
 mod origin;

@@ -83,6 +83,8 @@ pub enum Fault {
     HeaderInvalid(Option<HeaderName>),
     /// The application panicked over the request: 500.
     Panicked,
+    /// The HTTP server that the request came to cannot hand its connection over: 500.
+    NotHandedOver,
     /// The application refuses the request, with a status and a body of its own.
     Rejected {
         /// The status of the answer.
@@ -113,9 +115,11 @@ impl Fault {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable | Self::DecisionTimeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::SubprotocolNotOffered(_) | Self::HandshakeHeader(_) | Self::HeaderInvalid(_) | Self::Panicked => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::SubprotocolNotOffered(_)
+            | Self::HandshakeHeader(_)
+            | Self::HeaderInvalid(_)
+            | Self::Panicked
+            | Self::NotHandedOver => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Rejected { status, .. } => *status,
             Self::Head(_)
             | Self::HttpVersion(_)
@@ -232,7 +236,8 @@ impl fmt::Display for Fault {
             | Self::SubprotocolNotOffered(_)
             | Self::HandshakeHeader(_)
             | Self::HeaderInvalid(_)
-            | Self::Panicked => application_text(self, f),
+            | Self::Panicked
+            | Self::NotHandedOver => application_text(self, f),
             Self::Rejected { body, .. } => f.write_str(&String::from_utf8_lossy(body)),
         }
     }
@@ -260,6 +265,11 @@ fn application_text(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Fault::HeaderInvalid(None) => f.write_str(
             "the server's application set a header of the answer whose name is no header's (RFC 9110 section 5.1); it must \
              be of letters, digits and !#$%&'*+-.^_`|~",
+        ),
+        Fault::NotHandedOver => f.write_str(
+            "the HTTP server that this request came to offers no way to take its connection over (RFC 9110 section 7.8); the \
+             server's operator must serve it over HTTP/1.1 with upgrades, as axum::serve does and hyper does after \
+             with_upgrades, and nothing in front of the WebSocket server may take the request's upgrade",
         ),
         Fault::DecisionTimeout => f.write_str(
             "the server's application did not decide about the request in time (RFC 9110 section 15.6.4); try again after \

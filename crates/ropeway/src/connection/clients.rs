@@ -102,6 +102,12 @@ impl Clients {
         self.changed.notify_waiters();
     }
 
+    /// Whether the word to stop has come.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stop.is_some()
+    }
+
     /// Waits until the server is stopped.
     pub(crate) async fn stopped(&self) {
         self.wait(|shared| shared.stop.is_some()).await;

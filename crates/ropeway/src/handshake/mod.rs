@@ -46,6 +46,13 @@ impl Handshake {
 }
 
 impl<T> Handshake<T> {
+    /// The value, and the rest.
+    #[cfg(feature = "axum")]
+    pub(crate) fn take(self) -> (T, Handshake) {
+        let Self { request, response, subprotocol, remote_addr, value, client_ip, params } = self;
+        (value, Handshake { request, response, subprotocol, remote_addr, value: (), client_ip, params })
+    }
+
     /// The client's address: what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says it is, else the remote
     /// address. `None` where nobody knows: on a Unix socket, for a client's own connection, or if a trusted proxy says
     /// that it does not tell (`unknown`).

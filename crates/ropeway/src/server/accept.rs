@@ -121,7 +121,7 @@ impl<T> Accept<T> {
 impl<T> Accept<T> {
     connection_setters!();
 
-    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings) + Send + 'static) -> Self {
+    pub(super) fn change(mut self, change: impl FnOnce(&mut ConnectionSettings) + Send + 'static) -> Self {
         self.choice.changes.push(Box::new(change));
         self
     }

@@ -1,24 +1,22 @@
-//! Sharing the port of another HTTP server: hyper, and whatever speaks tower on top of it, such as axum.
+//! Sharing the port of another HTTP server: hyper, and whatever is built on top of it, such as axum. `layer` and `extractor` are the
+//! ways to it that tower and axum have.
 
-use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::{Request, Response};
+#[cfg(feature = "axum")]
+use axum::extract::{ConnectInfo, OriginalUri};
+use http::{Extensions, Request, Response, Uri};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 #[cfg(feature = "axum")]
 use hyper_util::server::conn::auto;
-use pin_project_lite::pin_project;
-use ropeway_proto::handshake::{Refusal, is_upgrade};
+use ropeway_proto::handshake::{self, Fault, Refusal};
 use tokio::net::TcpStream;
 
 use super::Server;
-use super::gate::{Gate, Upgrade, head_of, log_refusal, read};
+use super::body::Body;
+use super::gate::{Gate, Upgrade, log_refusal};
 use crate::io::Transport;
 use crate::log::{Rate, of_client};
 
@@ -27,183 +25,126 @@ impl Server {
     /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101; the settings of
     /// this server's own port, such as the handshake timeout, are then hyper's matter.
     ///
-    /// hyper must serve the connection `with_upgrades`; axum does. The client's address is taken from its TCP connection; where
-    /// that cannot be had, as behind TLS, from a `SocketAddr` among the request's extensions. The origin check comes before
-    /// hyper gives its connection away, so what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says of the host
-    /// counts in it only with that extension, or with
+    /// hyper must serve the connection `with_upgrades`; axum does. The 101 must reach the client: a middleware outside that puts another
+    /// answer in its place comes too late, as hyper may hand over the connection all the same.
+    ///
+    /// The client's address is taken from its TCP connection. Where that cannot be had, as behind TLS, it is taken from the request's
+    /// extensions: a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`, which
+    /// `into_make_service_with_connect_info::<SocketAddr>()` puts there. The origin check and
+    /// [`Route::authorize`](crate::Route::authorize) come before hyper gives its connection away, so the address, and what a
+    /// [trusted proxy](crate::ServerBuilder::trusted_proxies) says, count in them only with one of these extensions, or with
     /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
     ///
     /// What other parts of the program have attached to the request as extensions, such as the user that a middleware found, reaches
     /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
     /// handler (`handshake.request.extensions()`). Dropping the future gives the handshake up.
+    ///
+    /// Within axum's `nest`, a path of this server's may be the whole path or the rest of it that the nested router sees; the handshake
+    /// has the whole.
     pub fn upgrade<B>(
         &self,
         request: &mut Request<B>,
     ) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<B> {
-        upgrade(&self.gate, taken_from(request))
+        upgrade(&self.gate, Taken::from(request))
     }
 
-    /// The same as [`Server::upgrade`], with the refusal as an answer. The body is whatever the HTTP server uses, such as
-    /// axum's.
+    /// The same as [`Server::upgrade`], with the refusal as an answer.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] fn example(server: ropeway::Server) {
     /// use axum::{Router, extract::Request, routing::any};
     ///
-    /// let upgrade = move |mut request: Request| async move { server.answer::<_, axum::body::Body>(&mut request).await };
-    /// let app: Router = Router::new().route("/ws", any(upgrade));
+    /// let answer = move |mut request: Request| async move { server.answer(&mut request).await };
+    /// let app: Router = Router::new().route("/ws", any(answer));
     /// # }
     /// ```
-    pub fn answer<B, R: From<Bytes>>(
-        &self,
-        request: &mut Request<B>,
-    ) -> impl Future<Output = Response<R>> + Send + use<B, R> {
-        let answer = answer(&self.gate, taken_from(request));
-        async move { answer.await.map(R::from) }
-    }
-
-    /// A tower layer that takes the requests for WebSockets and leaves all others to the service below. With a
-    /// [`path`](crate::ServerBuilder::path), those for other paths are left alone too.
-    ///
-    /// ```
-    /// # #[cfg(feature = "axum")] fn example() {
-    /// use axum::{Router, routing::get};
-    ///
-    /// let server = ropeway::Server::builder().path("/ws").build();
-    /// server.on_connection(|ws, _| {
-    ///     ws.on_message(|ws, message| {
-    ///         ws.send(message).ok();
-    ///     });
-    /// });
-    /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(server.layer());
-    /// # }
-    /// ```
-    pub fn layer(&self) -> Layer {
-        Layer { server: self.clone() }
-    }
-
-    /// Whether a request is for this server rather than for its neighbours.
-    fn is_asked<B>(&self, request: &Request<B>) -> bool {
-        is_upgrade(request) && read(&self.gate.routes).find(request.uri().path()).is_some()
+    pub fn answer<B>(&self, request: &mut Request<B>) -> impl Future<Output = Response<Body>> + Send + use<B> {
+        let upgrade = upgrade(&self.gate, Taken::from(request));
+        async move { upgrade.await.map_or_else(|refusal| refuse(&refusal), |response| response.map(|()| Body::default())) }
     }
 }
 
-/// A tower layer made by [`Server::layer`].
-#[derive(Clone, Debug)]
-pub struct Layer {
-    server: Server,
-}
-
-impl<S> tower_layer::Layer<S> for Layer {
-    type Service = Attached<S>;
-
-    fn layer(&self, inner: S) -> Attached<S> {
-        Attached { server: self.server.clone(), inner }
-    }
-}
-
-/// A service that shares its port with a [`Server`]: see [`Server::layer`].
-#[derive(Clone, Debug)]
-pub struct Attached<S> {
-    server: Server,
-    inner: S,
-}
-
-impl<S, B, R> tower_service::Service<Request<B>> for Attached<S>
-where
-    S: tower_service::Service<Request<B>, Response = Response<R>>,
-    R: From<Bytes>,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = AttachedFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !self.server.is_asked(&request) {
-            return AttachedFuture { answer: Answer::Inner { answer: self.inner.call(request) } };
-        }
-        let answer = answer(&self.server.gate, taken_from(&mut request));
-        AttachedFuture { answer: Answer::Ours { answer: Box::pin(answer) } }
-    }
-}
-
-pin_project! {
-    /// The answer of an [`Attached`] service.
-    pub struct AttachedFuture<F> {
-        #[pin]
-        answer: Answer<F>,
-    }
-}
-
-pin_project! {
-    /// Whose answer it is.
-    #[project = AnswerProjection]
-    enum Answer<F> {
-        Inner { #[pin] answer: F },
-        Ours { answer: Pin<Box<dyn Future<Output = Response<Bytes>> + Send>> },
-    }
-}
-
-impl<F, R, E> Future for AttachedFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    R: From<Bytes>,
-{
-    type Output = Result<Response<R>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().answer.project() {
-            AnswerProjection::Inner { answer } => answer.poll(cx),
-            AnswerProjection::Ours { answer } => answer.as_mut().poll(cx).map(|answer| Ok(answer.map(R::from))),
-        }
-    }
-}
-
-impl<F> fmt::Debug for AttachedFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AttachedFuture").finish_non_exhaustive()
-    }
+/// The answer to a request that is refused.
+pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
+    log_refusal(refusal, None);
+    refusal.to_response().map(Body::from)
 }
 
 /// A request of another HTTP server, as the gate judges it, and the way to its connection.
-struct Taken {
-    request: Request<()>,
-    remote_addr: Option<SocketAddr>,
-    upgrade: OnUpgrade,
+pub(super) struct Taken {
+    pub(super) request: Request<()>,
+    /// The path that a nested router sees, where it is not the whole path.
+    pub(super) nested: Option<Uri>,
+    pub(super) remote_addr: Option<SocketAddr>,
+    upgrade: Option<OnUpgrade>,
 }
 
-fn taken_from<B>(request: &mut Request<B>) -> Taken {
-    let remote_addr = request.extensions().get().copied();
-    let upgrade = hyper::upgrade::on(&mut *request);
-    Taken { request: head_of(request), remote_addr, upgrade }
+impl Taken {
+    pub(super) fn from<B>(request: &mut Request<B>) -> Self {
+        let upgrade = request.extensions_mut().remove();
+        let remote_addr = remote_addr_of(request.extensions());
+        let mut head = head_of(request);
+        let whole = whole_uri(request.extensions()).cloned();
+        let nested = whole.map(|whole| std::mem::replace(head.uri_mut(), whole));
+        Self { request: head, nested, remote_addr, upgrade }
+    }
+
+    /// The way to the connection; a refusal where the HTTP server leaves none.
+    pub(super) fn take_upgrade(&mut self) -> Result<OnUpgrade, Refusal> {
+        self.upgrade.take().ok_or_else(|| Fault::NotHandedOver.into())
+    }
 }
 
-fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<> {
+/// A request without its body, which an opening handshake has none of.
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    // Another HTTP server has not marked them.
+    handshake::hide_secrets(head.headers_mut());
+    *head.extensions_mut() = request.extensions().clone();
+    head
+}
+
+/// The address of the peer, as the program that serves it knows it.
+fn remote_addr_of(extensions: &Extensions) -> Option<SocketAddr> {
+    let known = extensions.get().copied();
+    #[cfg(feature = "axum")]
+    let known = known.or_else(|| extensions.get().map(|&ConnectInfo(addr)| addr));
+    known
+}
+
+/// The URI that the client asked for, where the HTTP server shows a part of it.
+#[cfg(feature = "axum")]
+pub(super) fn whole_uri(extensions: &Extensions) -> Option<&Uri> {
+    extensions.get().map(|OriginalUri(uri)| uri)
+}
+
+#[cfg(not(feature = "axum"))]
+pub(super) fn whole_uri(_extensions: &Extensions) -> Option<&Uri> {
+    None
+}
+
+pub(super) fn upgrade(
+    gate: &Arc<Gate>,
+    mut taken: Taken,
+) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<> {
     let gate = Arc::clone(gate);
     async move {
-        let Taken { request, remote_addr, upgrade } = taken;
-        let upgraded = gate.judged(request, remote_addr).await?;
-        let response = upgraded.accepted.response.clone();
-        tokio::spawn(open_upgraded(upgraded, remote_addr, upgrade));
-        Ok(response)
+        let upgrade = taken.take_upgrade();
+        let Taken { request, nested, remote_addr, .. } = taken;
+        let upgraded = gate.judged(request, nested.as_ref().map(Uri::path), remote_addr).await?;
+        Ok(hand_over(upgraded, remote_addr, upgrade?))
     }
 }
 
-fn answer(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Response<Bytes>> + Send + use<> {
-    let upgrade = upgrade(gate, taken);
-    async move {
-        match upgrade.await {
-            Ok(response) => response.map(|()| Bytes::new()),
-            Err(refusal) => {
-                log_refusal(&refusal, None);
-                refusal.to_response()
-            }
-        }
-    }
+/// Sees to it that the connection opens, and returns the 101.
+pub(super) fn hand_over(opening: Upgrade, remote_addr: Option<SocketAddr>, upgrade: OnUpgrade) -> Response<()> {
+    let response = opening.accepted.response.clone();
+    tokio::spawn(open_upgraded(opening, remote_addr, upgrade));
+    response
 }
 
 /// Opens the connection once hyper has sent the 101.

@@ -14,6 +14,8 @@ use ropeway_proto::{Bytes, Role};
 use super::accept::Accept;
 use super::cut_short::{Panicked, caught, unless};
 use super::handshakes::Handshakes;
+#[cfg(feature = "axum")]
+use super::once::Once;
 use super::routes::{Routes, Service, Spot, Start};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
@@ -37,6 +39,8 @@ pub(super) struct Gate {
     pub(super) clients: Arc<Clients>,
     pub(super) runtimes: Arc<Runtimes>,
     pub(super) handshakes: Arc<Handshakes>,
+    #[cfg(feature = "axum")]
+    pub(super) once: Once,
     /// Whether it was logged that a client offered subprotocols and none was agreed on.
     pub(super) told_of_subprotocols: AtomicBool,
 }
@@ -54,7 +58,7 @@ pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Upgrade, Refusal>> 
 /// A request that keeps all the rules of the handshake.
 pub(super) struct Checked {
     request: Arc<Request<()>>,
-    remote_addr: Option<SocketAddr>,
+    pub(super) remote_addr: Option<SocketAddr>,
     params: Arc<Params>,
     options: Arc<ServerOptions>,
     accepted: handshake::Accepted,
@@ -75,9 +79,14 @@ pub(super) struct Upgrade {
 }
 
 impl Gate {
-    /// Judges a request for a WebSocket by its path.
-    pub(super) fn judge(self: &Arc<Self>, request: Request<()>, remote_addr: Option<SocketAddr>) -> Judgement {
-        let (checked, service) = match self.check_path(request, remote_addr) {
+    /// Judges a request for a WebSocket by its path. Where another HTTP server nests its routers, that is the path `nested` or the whole.
+    pub(super) fn judge(
+        self: &Arc<Self>,
+        request: Request<()>,
+        nested: Option<&str>,
+        remote_addr: Option<SocketAddr>,
+    ) -> Judgement {
+        let (checked, service) = match self.check_path(request, nested, remote_addr) {
             Ok(checked) => checked,
             Err(refusal) => return Judgement::Done(Err(refusal)),
         };
@@ -103,9 +112,10 @@ impl Gate {
     pub(super) async fn judged(
         self: &Arc<Self>,
         request: Request<()>,
+        nested: Option<&str>,
         remote_addr: Option<SocketAddr>,
     ) -> Result<Upgrade, Refusal> {
-        match self.judge(request, remote_addr) {
+        match self.judge(request, nested, remote_addr) {
             Judgement::Done(result) => result,
             Judgement::Waits(judging) => tokio::time::timeout(self.settings.handshake_timeout, judging)
                 .await
@@ -113,9 +123,17 @@ impl Gate {
         }
     }
 
-    fn check_path(&self, request: Request<()>, remote_addr: Option<SocketAddr>) -> Result<(Checked, Service), Refusal> {
+    fn check_path(
+        &self,
+        request: Request<()>,
+        nested: Option<&str>,
+        remote_addr: Option<SocketAddr>,
+    ) -> Result<(Checked, Service), Refusal> {
         let place = self.enter()?;
-        let found = read(&self.routes).find(request.uri().path());
+        let found = {
+            let routes = read(&self.routes);
+            nested.and_then(|path| routes.find(path)).or_else(|| routes.find(request.uri().path()))
+        };
         let (service, params) = found.ok_or_else(|| Refusal::not_found(request.uri().path()))??;
         let checked = check(request, remote_addr, params, &service.options, place)?;
         Ok((checked, service))
@@ -227,20 +245,8 @@ fn is_failure(fault: &Fault) -> bool {
             | Fault::SubprotocolNotOffered(_)
             | Fault::HandshakeHeader(_)
             | Fault::HeaderInvalid(_)
+            | Fault::NotHandedOver
     )
-}
-
-/// A request without its body, which an opening handshake has none of.
-pub(super) fn head_of<B>(request: &Request<B>) -> Request<()> {
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    // Another HTTP server has not marked them.
-    handshake::hide_secrets(head.headers_mut());
-    *head.extensions_mut() = request.extensions().clone();
-    head
 }
 
 pub(super) fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

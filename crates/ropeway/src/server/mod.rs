@@ -4,14 +4,22 @@
 mod accept;
 #[cfg(feature = "hyper")]
 pub(crate) mod attach;
+#[cfg(feature = "hyper")]
+pub(crate) mod body;
 mod builder;
 mod cut_short;
 mod exchange;
+#[cfg(feature = "axum")]
+pub(crate) mod extractor;
 mod gate;
 mod handshakes;
+#[cfg(feature = "hyper")]
+pub(crate) mod layer;
 mod listener;
 #[cfg(unix)]
 mod newcomer;
+#[cfg(feature = "axum")]
+mod once;
 mod port;
 mod route;
 mod routes;
@@ -264,6 +272,8 @@ impl ServerBuilder {
                 clients: Arc::new(Clients::default()),
                 runtimes: Arc::default(),
                 handshakes: Arc::new(Handshakes::new(max_handshakes)),
+                #[cfg(feature = "axum")]
+                once: once::Once::default(),
                 told_of_subprotocols: AtomicBool::new(false),
             }),
             port: Arc::new(OwnPort {

@@ -5,15 +5,24 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::IntoResponse;
 use axum::routing::{any, get};
-use axum::{Router, body::Body};
 use ropeway::{Client, Server, Transport};
 use testkit::wire::{Frame, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use tower::ServiceBuilder;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
 
 use super::eventually::eventually;
+use super::extractor::serve_one;
 use super::handshake_rows::read_response;
 use super::script::{Log, request, text};
 
@@ -172,7 +181,7 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
 async fn a_route_can_answer_for_the_server() {
     let server = Server::builder().build();
     server.on_connection(|ws, handshake| ws.send(handshake.path()).unwrap());
-    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request).await };
+    let upgrade = move |mut request: Request| async move { server.answer(&mut request).await };
     let addr = serve_app(Router::new().route("/rooms/{room}", any(upgrade))).await;
     let mut ws = ropeway::connect(&format!("ws://{addr}/rooms/7")).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("/rooms/7".into()));
@@ -180,6 +189,7 @@ async fn a_route_can_answer_for_the_server() {
     assert_eq!(ask(addr, get).await.0.status(), 400, "it asks for no WebSocket");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn other_transports_than_tcp_serve_too() {
     let dir = std::env::temp_dir().join(format!("ropeway-attach-{}", std::process::id()));
@@ -225,4 +235,147 @@ async fn both_shut_down_together() {
     assert_eq!((closed.code.as_u16(), closed.clean), (1001, true));
     running.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+// Among other layers.
+
+/// Layers of tower-http that look into answers and make some of their own, around and below the server's.
+#[tokio::test]
+async fn layers_of_others_stand_on_either_side() {
+    let server = Server::builder().path("/ws").build();
+    server.on_connection(|ws, _| {
+        ws.on_message(|ws, message| ws.send(message).unwrap());
+    });
+    let pages = || Router::new().route("/", get(|| async { "page ".repeat(100) }));
+    let timeout = || TimeoutLayer::with_status_code(http::StatusCode::REQUEST_TIMEOUT, Duration::from_secs(60));
+    let outside = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http())
+        .layer(CorsLayer::permissive())
+        .layer(timeout())
+        .layer(CompressionLayer::new())
+        .layer(server.layer());
+    let inside = ServiceBuilder::new()
+        .layer(server.layer())
+        .layer(CompressionLayer::new())
+        .layer(TraceLayer::new_for_http())
+        .layer(CorsLayer::permissive())
+        .layer(timeout());
+    let one_by_one = pages().layer(CompressionLayer::new()).layer(server.layer()).layer(TraceLayer::new_for_http());
+    for app in [pages().layer(outside), pages().layer(inside), one_by_one] {
+        let addr = serve_app(app).await;
+        let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
+        ws.send("hello").await.unwrap();
+        assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+        let page = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br\r\nConnection: close\r\n\r\n";
+        let (response, _) = ask(addr, page).await;
+        assert_eq!(response.headers()["content-encoding"], "br");
+        let (response, body) = ask(addr, &ask_for_ws("Origin: https://evil.example\r\n")).await;
+        assert_eq!(response.status(), 403);
+        assert!(body.contains("https://evil.example"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_app_may_answer_refusals_in_its_own_way() {
+    let server = Server::builder().path("/ws").build();
+    server.handle_with(Log::default());
+    let layer = server.layer().map_refusal(|refusal| {
+        let json = format!(r#"{{"status":{}}}"#, refusal.status().as_u16());
+        let mut answer = refusal.to_response();
+        answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        // It would be left open, and whatever a proxy takes for frames be read as requests.
+        answer.headers_mut().insert("connection", "keep-alive".parse().unwrap());
+        answer.map(|_| json.into())
+    });
+    let addr = serve_app(Router::new().layer(layer)).await;
+    let (response, body) = ask(addr, &ask_for_ws("").replace("Version: 13", "Version: 8")).await;
+    assert_eq!((response.status().as_u16(), body.as_str()), (426, r#"{"status":426}"#));
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(
+        ["content-type", "sec-websocket-version", "connection"].map(header),
+        ["application/json", "13", "close"]
+    );
+}
+
+/// An HTTP server that does not hand its connections over.
+#[tokio::test]
+async fn where_the_connection_cannot_be_had_the_answer_says_so() {
+    let server = Server::builder().build();
+    server.handle_with(Log::default());
+    let mut request = http::Request::get("/ws").header("host", "a").header("upgrade", "websocket");
+    for (name, value) in [("connection", "upgrade"), ("sec-websocket-version", "13")] {
+        request = request.header(name, value);
+    }
+    let mut request = request.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==").body(()).unwrap();
+    let answer = server.answer(&mut request).await;
+    assert_eq!(answer.status(), 500);
+    let text = String::from_utf8(answer.into_body().into_bytes().into()).unwrap();
+    assert!(text.contains("with_upgrades") && text.contains("RFC 9110 section 7.8"), "{text}");
+    eventually("its place is free", || server.clients().is_empty()).await;
+}
+
+/// A 101 that a layer throws away gives its place up.
+#[tokio::test]
+async fn an_answer_that_a_layer_replaces_costs_no_place() {
+    let server = Server::builder().path("/ws").max_connections(1).build();
+    server.on_connection(|_, _| {});
+    let replace = axum::middleware::from_fn(|request: Request, next: axum::middleware::Next| async {
+        let is_bad = request.headers().contains_key("x-bad");
+        let response = next.run(request).await;
+        if is_bad { http::StatusCode::IM_A_TEAPOT.into_response() } else { response }
+    });
+    let addr = serve_app(Router::new().layer(server.layer()).layer(replace)).await;
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(ask_for_ws("X-Bad: yes\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    tcp.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 418");
+    drop(tcp);
+    let free = async { while ropeway::connect(&format!("ws://{addr}/ws")).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(60), free).await.expect("its place is free");
+}
+
+// Where the app has the request from.
+
+/// Within `nest`, axum shows its services the rest of the path.
+#[tokio::test]
+async fn within_nest_paths_are_those_of_the_nest_or_whole_and_the_handshake_has_the_whole() {
+    for path in ["/rooms", "/api/v1/rooms"] {
+        let server = Server::builder().path(path).build();
+        server.on_connection(|ws, handshake| ws.send(format!("{} {}", handshake.path(), handshake.uri())).unwrap());
+        let answer = {
+            let server = server.clone();
+            move |mut request: Request| async move { server.answer(&mut request).await }
+        };
+        let handler = Router::new().route("/rooms", any(answer));
+        let layered = Router::new().route("/rooms", get(|| async { "page" })).layer(server.layer());
+        for inner in [handler, layered] {
+            let app = Router::new().nest("/api", Router::new().nest("/v1", inner));
+            let addr = serve_app(app).await;
+            let mut ws = ropeway::connect(&format!("ws://{addr}/api/v1/rooms?id=7")).await.unwrap();
+            let told = ws.recv().await.unwrap().unwrap();
+            assert_eq!(told.as_text(), Some("/api/v1/rooms /api/v1/rooms?id=7"), "{path}");
+        }
+    }
+}
+
+/// A transport of which the peer's address cannot be asked, such as TLS: axum knows it, if it is served with it.
+#[tokio::test]
+async fn the_peers_address_comes_from_connect_info_where_the_transport_is_not_tcp() {
+    let server = Server::builder().trusted_proxies(["192.0.2.1".parse().unwrap()]).build();
+    server.on_connection(|ws, handshake| {
+        ws.send(format!("{:?} {:?}", ws.remote_addr(), handshake.client_ip())).unwrap();
+    });
+    let peer: SocketAddr = "192.0.2.1:4711".parse().unwrap();
+    let app: Router = Router::new().layer(server.layer()).layer(axum::Extension(ConnectInfo(peer)));
+    let (near, far) = tokio::io::duplex(4096);
+    tokio::spawn(serve_one(app, far));
+    // The origin is that of the host that the proxy names, which is believed by its address.
+    let client = Client::new()
+        .header("x-forwarded-for", "203.0.113.7")
+        .header("x-forwarded-host", "outside.example")
+        .header("origin", "https://outside.example");
+    let mut ws = client.connect("ws://inside.example/").over(Transport::other(near)).await.unwrap();
+    let told = ws.recv().await.unwrap().unwrap();
+    assert_eq!(told.as_text(), Some("Some(192.0.2.1:4711) Some(203.0.113.7)"));
 }

@@ -180,7 +180,7 @@ pub(crate) fn read_response(bytes: &[u8]) -> (Response<()>, String) {
     let text = String::from_utf8_lossy(bytes);
     let read = HeadReader::new(Limits::client()).handle_response(bytes);
     let (response, consumed) = read.ok().flatten().unwrap_or_else(|| panic!("no response: {text:?}"));
-    (response, String::from_utf8(bytes[consumed..].to_vec()).unwrap())
+    (response, String::from_utf8_lossy(&bytes[consumed..]).into_owned())
 }
 
 #[tokio::test]

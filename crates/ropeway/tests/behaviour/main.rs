@@ -17,6 +17,8 @@ mod connecting;
 mod crowds;
 mod event_loop;
 mod eventually;
+#[cfg(feature = "axum")]
+mod extractor;
 mod flood;
 mod fragments;
 mod half_close;

@@ -1,0 +1,125 @@
+//! Bodies of the answers that go out through another HTTP server.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use ropeway_proto::Bytes;
+
+/// The body of an answer to an opening handshake, which is there as a whole: empty with a 101, the text of a refusal otherwise.
+///
+/// It is an [`http_body::Body`](HttpBody), so hyper can send it and axum can return it; [`into_bytes`](Body::into_bytes) gives what
+/// other frameworks make a body of.
+#[derive(Clone, Debug, Default)]
+pub struct Body(Option<Bytes>);
+
+pin_project! {
+    /// The body of an answer behind a [`Layer`](crate::Layer): the server's own, or that of the service below.
+    #[derive(Clone)]
+    pub struct AttachedBody<R> {
+        #[pin]
+        of: Of<R>,
+    }
+}
+
+pin_project! {
+    #[project = OfProjection]
+    #[derive(Clone)]
+    enum Of<R> {
+        Server { body: Body },
+        Inner { #[pin] body: R },
+    }
+}
+
+impl Body {
+    /// The whole of it.
+    pub fn into_bytes(self) -> Bytes {
+        self.0.unwrap_or_default()
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        self.0.take().filter(|bytes| !bytes.is_empty())
+    }
+
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.get_mut().take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.len() as u64)
+    }
+}
+
+impl<R> AttachedBody<R> {
+    pub(super) fn server(body: Body) -> Self {
+        Self { of: Of::Server { body } }
+    }
+
+    pub(super) fn inner(body: R) -> Self {
+        Self { of: Of::Inner { body } }
+    }
+}
+
+impl<R: HttpBody> HttpBody for AttachedBody<R>
+where
+    R::Data: From<Bytes>,
+{
+    type Data = R::Data;
+    type Error = R::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+        match self.project().of.project() {
+            OfProjection::Server { body } => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes.into())))),
+            OfProjection::Inner { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.of {
+            Of::Server { body } => body.is_end_stream(),
+            Of::Inner { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.of {
+            Of::Server { body } => body.size_hint(),
+            Of::Inner { body } => body.size_hint(),
+        }
+    }
+}
+
+/// An empty one, which layers around this one answer with, such as those for timeouts and CORS.
+impl<R> Default for AttachedBody<R> {
+    fn default() -> Self {
+        Self::server(Body::default())
+    }
+}
+
+impl<R> fmt::Debug for AttachedBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttachedBody").finish_non_exhaustive()
+    }
+}
