@@ -24,18 +24,19 @@ struct App {
 
 async fn enter(ws: Upgrade, State(app): State<Arc<App>>, Path(room): Path<String>) -> Response {
     // An app may ask its database here, and answer with something else.
-    ws.max_payload(64 * 1024).on_upgrade(move |ws, handshake| async move {
+    ws.max_payload(64 * 1024).on_upgrade(move |mut ws, handshake| async move {
         if let Some(ip) = handshake.client_ip() {
             println!("client {ip}");
         }
         let number = app.visitors.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Err(error) = talk(ws, number, &room).await {
+        if let Err(error) = talk(&mut ws, number, &room).await {
             println!("error: {error}");
         }
+        println!("closed: {}", ws.closed().await);
     })
 }
 
-async fn talk(mut ws: WebSocket, number: u64, room: &str) -> Result<(), ropeway::Error> {
+async fn talk(ws: &mut WebSocket, number: u64, room: &str) -> Result<(), ropeway::Error> {
     ws.send(format!("you are visitor {number}")).await?;
     let mut every = tokio::time::interval(Duration::from_secs(3));
     loop {
@@ -43,7 +44,7 @@ async fn talk(mut ws: WebSocket, number: u64, room: &str) -> Result<(), ropeway:
             received = ws.recv() => match received? {
                 // A stranger's text. Unescaped it could move your terminal's cursor, or reverse the text that follows.
                 Some(message) => println!("message: {}", message.to_string().escape_debug()),
-                None => break,
+                None => return Ok(()),
             },
             _ = every.tick() => {
                 // If the connection is closing, `recv` says so next.
@@ -53,8 +54,6 @@ async fn talk(mut ws: WebSocket, number: u64, room: &str) -> Result<(), ropeway:
             }
         }
     }
-    println!("closed: {}", ws.closed().await);
-    Ok(())
 }
 
 #[tokio::main]

@@ -325,5 +325,10 @@ async fn greets(name: &str, greetings: &[&str]) {
     program.line(r"message: \u{1b}[2Jhello").await;
     within("the server's close frame", ws.close(4000, "enough")).await.unwrap();
     program.line("closed: 4000").await;
+
+    let lost = connect(&format!("ws://{addr}/ws/lobby")).await;
+    lost.terminate();
+    program.line("error: the connection was lost").await;
+    program.line("closed: 1006").await;
     program.end().await;
 }
