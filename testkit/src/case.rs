@@ -17,12 +17,14 @@
 //! - `hex 81 05 …`: bytes of the peer as they are;
 //! - `eof`: the peer ends its half of the transport; `reset`: the transport is broken;
 //! - `we text 'x'`, `we binary …`, `we ping …`, `we pong …`, `we close 1000 'x'`: the user sends; in fragments with
-//!   `we text fragment 'x'`, `we continuation fragment 'y'`, `we continuation 'z'`; `we answer` answers what the peer said
-//!   last, where `auto_close` is off; `we terminate` gives up;
+//!   `we text fragment 'x'`, `we continuation fragment 'y'`, `we continuation 'z'`; `we uncompressed text 'x'` is not
+//!   compressed; `we answer` answers what the peer said last, where `auto_close` is off, or its violation, where `auto_fail` is;
+//!   `we terminate` gives up;
 //! - `stall`, `drain 3`, `drain`: the transport takes nothing from us, three bytes, all again;
 //! - `wait 500ms`: time passes.
 //!
 //! `events` has `text`, `binary`, `ping` and `pong` with a payload, `close` with the content of the peer's close frame,
+//! `unchecked_text` and `unchecked_close 1000` with a payload where `check_utf8` is off,
 //! `violation NAME` with the name of a `ropeway_proto::Violation`, and `refused NAME` with the name of the
 //! `ropeway_proto::SendError` that the user got. In `sent`, `close 1002 *` leaves the reason open, `compressed` asks
 //! for a compressed message in any form, and a last `eof` says that we end our half of the transport. `closed` is a
@@ -100,6 +102,10 @@ pub enum Step {
 pub enum Command {
     Text(String),
     Binary(Vec<u8>),
+    /// Text that is not to be compressed.
+    UncompressedText(String),
+    /// Bytes that are not to be compressed.
+    UncompressedBinary(Vec<u8>),
     /// The first fragment of a text message.
     TextFragment(String),
     /// The first fragment of a binary message.
@@ -131,6 +137,10 @@ pub enum Event {
     Pong(Vec<u8>),
     /// The peer's close frame: its code and reason, if it has them.
     Close(Option<(u16, String)>),
+    /// A text message, where text is not checked.
+    UncheckedText(Vec<u8>),
+    /// The peer's close frame with a code, where text is not checked.
+    UncheckedClose(u16, Vec<u8>),
     /// The peer broke the protocol; the name of the `Violation`.
     Violation(String),
     /// A [`Step::Send`] had no effect; the name of the `SendError`.
@@ -312,6 +322,13 @@ impl Peer {
 }
 
 fn command(words: &mut Words<'_>) -> Result<Command, String> {
+    if words.take("uncompressed") {
+        return Ok(match words.word()? {
+            "text" => Command::UncompressedText(words.text()?),
+            "binary" => Command::UncompressedBinary(words.payload()?),
+            other => return Err(format!("{other} is no message")),
+        });
+    }
     let kind = words.word()?;
     let fragment = words.take("fragment");
     Ok(match (kind, fragment) {
@@ -336,6 +353,8 @@ fn event(words: &mut Words<'_>) -> Result<Event, String> {
         "ping" => Event::Ping(words.payload()?),
         "pong" => Event::Pong(words.payload()?),
         "close" => Event::Close(words.close_body()?),
+        "unchecked_text" => Event::UncheckedText(words.payload()?),
+        "unchecked_close" => Event::UncheckedClose(words.number()?, words.payload()?),
         "violation" => Event::Violation(words.word()?.to_owned()),
         "refused" => Event::Refused(words.word()?.to_owned()),
         other => return Err(format!("{other} is no event")),
@@ -369,6 +388,8 @@ impl fmt::Display for Event {
             Self::Pong(payload) => write!(f, "pong{}", notation::payload(payload)),
             Self::Close(None) => f.write_str("close"),
             Self::Close(Some((code, reason))) => write!(f, "close {code}{}", notation::payload(reason.as_bytes())),
+            Self::UncheckedText(text) => write!(f, "unchecked_text{}", notation::payload(text)),
+            Self::UncheckedClose(code, reason) => write!(f, "unchecked_close {code}{}", notation::payload(reason)),
             Self::Violation(name) => write!(f, "violation {name}"),
             Self::Refused(name) => write!(f, "refused {name}"),
         }

@@ -22,6 +22,9 @@ pub struct Config {
     pub end_timeout_ms: Option<Time>,
     pub auto_pong: Option<bool>,
     pub auto_close: Option<bool>,
+    pub auto_fail: Option<bool>,
+    pub check_utf8: Option<bool>,
+    pub reserve_ahead: Option<usize>,
     /// The agreed parameters of permessage-deflate. Absent if it was not negotiated.
     pub deflate: Option<Deflate>,
 }

@@ -135,6 +135,8 @@ impl Driver {
             Command::Text(text) => self.connection.send(text),
             // Text is lent and binary is given away, because large owned payloads take another way through the queue.
             Command::Binary(payload) => self.connection.send(payload.clone()),
+            Command::UncompressedText(text) => self.connection.send_uncompressed(text),
+            Command::UncompressedBinary(payload) => self.connection.send_uncompressed(payload.clone()),
             Command::TextFragment(text) => self.connection.send_fragment(text, false),
             Command::BinaryFragment(payload) => self.connection.send_fragment(payload.as_slice(), false),
             Command::Continuation { part, last } => self.connection.send_fragment(part.as_slice(), *last),
@@ -193,6 +195,8 @@ impl From<proto::Event<'_>> for Event {
             proto::Event::Close(frame) => {
                 Self::Close(frame.map(|frame| (frame.code.as_u16(), frame.reason.to_string())))
             }
+            proto::Event::UncheckedText(payload) => Self::UncheckedText(payload.to_vec()),
+            proto::Event::UncheckedClose { code, reason } => Self::UncheckedClose(code.as_u16(), reason.to_vec()),
             proto::Event::Violation(violation) => Self::Violation(variant(&violation)),
             other => unreachable!("{other:?} is an event that the cases can't tell"),
         }
@@ -235,6 +239,9 @@ pub fn configure(role: Role, config: &Config) -> proto::Config {
     set(&mut configured.end_timeout, config.end_timeout_ms.map(Time::or_longest));
     set(&mut configured.auto_pong, config.auto_pong);
     set(&mut configured.auto_close, config.auto_close);
+    set(&mut configured.auto_fail, config.auto_fail);
+    set(&mut configured.check_utf8, config.check_utf8);
+    set(&mut configured.reserve_ahead, config.reserve_ahead);
     configured
 }
 

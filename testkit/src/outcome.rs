@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::case::{Case, Closed, Event, Sent, State, Step};
+use crate::case::{Case, Closed, Command, Event, Sent, State, Step};
 use crate::config::Config;
 use crate::deflate::Inflater;
 use crate::role::Role;
@@ -46,6 +46,15 @@ pub struct Outcome {
 }
 
 impl Case {
+    /// Whether only a driver of the core can run this: it turns off what the crate `ropeway` has always on, or leaves to the
+    /// handler, or sends in a way that the crate has not.
+    pub fn needs_the_core(&self) -> bool {
+        let Config { auto_close, auto_fail, check_utf8, .. } = self.config;
+        let uncompressed =
+            |step: &Step| matches!(step, Step::Send(Command::UncompressedText(_) | Command::UncompressedBinary(_)));
+        [auto_close, auto_fail, check_utf8].iter().any(Option::is_some) || self.input.iter().any(uncompressed)
+    }
+
     /// Returns all ways to cut this case: whole, one byte at a time, and in two at every byte.
     ///
     /// In long input, cuts within a payload are much alike. There it is cut near the borders of frames, and at a few
@@ -222,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_shown_side_by_side() {
+    fn differences_are_shown_side_by_side() {
         let mut outcome = Outcome {
             events: vec![Event::Text("Hello".into())],
             sent: Frame::close(Some((1002, "because"))).encode(),

@@ -43,16 +43,30 @@ impl CloseFrame {
 
     /// Parses the payload of a peer's close frame. Returns `None` if the frame carries no code.
     pub(crate) fn parse(payload: &[u8]) -> Result<Option<Self>, Violation> {
-        // RFC 6455 section 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
-        let (code, reason) = match payload {
-            [] => return Ok(None),
-            [_] => return Err(Violation::ClosePayloadOfOneByte),
-            [high, low, reason @ ..] => (CloseCode::from(u16::from_be_bytes([*high, *low])), reason),
-        };
-        if !code.is_sendable() {
-            return Err(Violation::InvalidCloseCode(code.as_u16()));
-        }
+        let Some((code, reason)) = parse_code(payload)? else { return Ok(None) };
         let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReasonNotUtf8)?;
         Ok(Some(Self { code, reason: reason.into() }))
     }
+
+    /// The same where the reason need not be UTF-8: U+FFFD replaces what is not, and the reason is cut to its longest length.
+    pub(crate) fn parse_lossy(payload: &[u8]) -> Result<Option<Self>, Violation> {
+        let Some((code, reason)) = parse_code(payload)? else { return Ok(None) };
+        let mut reason = String::from_utf8_lossy(reason).into_owned();
+        while reason.len() > Self::MAX_REASON {
+            reason.pop();
+        }
+        Ok(Some(Self { code, reason: reason.into() }))
+    }
+}
+
+/// Splits the payload of a peer's close frame into its code and the bytes of its reason.
+fn parse_code(payload: &[u8]) -> Result<Option<(CloseCode, &[u8])>, Violation> {
+    // RFC 6455 section 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
+    let (code, reason) = match payload {
+        [] => return Ok(None),
+        // The header has told that already.
+        [_] => return Err(Violation::ClosePayloadOfOneByte),
+        [high, low, reason @ ..] => (CloseCode::from(u16::from_be_bytes([*high, *low])), reason),
+    };
+    if code.is_sendable() { Ok(Some((code, reason))) } else { Err(Violation::InvalidCloseCode(code.as_u16())) }
 }

@@ -12,8 +12,8 @@ pub(crate) const MAX_REASON: usize = 123;
 
 /// How the peer broke the protocol, or a limit of this endpoint.
 ///
-/// When a violation is reported, the close frame with its [`Violation::close_code`] is already queued, and all messages
-/// that were received whole before it have been delivered.
+/// When a violation is reported, the close frame with its [`Violation::close_code`] is already queued, unless
+/// [`auto_fail`](crate::Config::auto_fail) is off, and all messages that were received whole before it have been delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -25,8 +25,8 @@ pub enum Violation {
     ReservedOpcode(u8),
     /// A control frame without FIN.
     FragmentedControl,
-    /// A control frame of more than 125 bytes.
-    ControlTooLong,
+    /// A control frame of more than 125 bytes. The 7 bits of its length are given: 126 announces a length of 16 bits, 127 one of 64.
+    ControlTooLong(u8),
     /// A client's frame without a mask.
     MaskMissing,
     /// A server's frame with a mask.
@@ -37,8 +37,8 @@ pub enum Violation {
     LengthTopBit,
     /// A continuation frame outside of a fragmented message.
     NothingToContinue,
-    /// A text or binary frame before the end of a fragmented message.
-    MessageUnfinished,
+    /// A text or binary frame before the end of a fragmented message. Its opcode is given, 1 for text or 2 for binary.
+    MessageUnfinished(u8),
     /// A close frame with a body of one byte, which is too short for a close code.
     ClosePayloadOfOneByte,
     /// A close frame with a code that must not be sent.
@@ -49,8 +49,14 @@ pub enum Violation {
     NotUtf8,
     /// A compressed message that does not inflate.
     CorruptDeflate,
-    /// A message of more bytes than `max_payload`, whose value this holds.
-    MessageTooBig(usize),
+    /// A message of more bytes than `max_payload`.
+    MessageTooBig {
+        /// The value of `max_payload`.
+        limit: usize,
+        /// The payload length in the header of the frame that made the message too big. `None` if inflating it did: then its
+        /// length is not known.
+        announced: Option<u64>,
+    },
     /// A message of more fragments than `max_fragments`, whose value this holds.
     TooManyFragments(u32),
     /// More control frames in a second than `max_control_rate`, whose value this holds.
@@ -67,18 +73,18 @@ impl Violation {
             | Self::UnexpectedCompression
             | Self::ReservedOpcode(_)
             | Self::FragmentedControl
-            | Self::ControlTooLong
+            | Self::ControlTooLong(_)
             | Self::MaskMissing
             | Self::MaskUnexpected
             | Self::LengthNotMinimal
             | Self::LengthTopBit
             | Self::NothingToContinue
-            | Self::MessageUnfinished
+            | Self::MessageUnfinished(_)
             | Self::ClosePayloadOfOneByte
             | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
             Self::CloseReasonNotUtf8 | Self::NotUtf8 | Self::CorruptDeflate => CloseCode::INVALID_DATA,
             Self::TooManyFragments(_) | Self::ControlFlood(_) | Self::MessageTooSlow => CloseCode::POLICY,
-            Self::MessageTooBig(_) => CloseCode::TOO_BIG,
+            Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
         }
     }
 
@@ -89,19 +95,19 @@ impl Violation {
             Self::UnexpectedCompression => "RSV1 must be clear",
             Self::ReservedOpcode(_) => "reserved opcode",
             Self::FragmentedControl => "control frames must not be fragmented",
-            Self::ControlTooLong => "control frames carry at most 125 bytes",
+            Self::ControlTooLong(_) => "control frames carry at most 125 bytes",
             Self::MaskMissing => "client frames must be masked",
             Self::MaskUnexpected => "server frames must not be masked",
             Self::LengthNotMinimal => "payload length not in its shortest form",
             Self::LengthTopBit => "payload length over 2^63 - 1",
             Self::NothingToContinue => "continuation without a message",
-            Self::MessageUnfinished => "new message inside a fragmented one",
+            Self::MessageUnfinished(_) => "new message inside a fragmented one",
             Self::ClosePayloadOfOneByte => "close payload of one byte",
             Self::InvalidCloseCode(_) => "invalid close code",
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::NotUtf8 => "text is not UTF-8",
             Self::CorruptDeflate => "compressed message does not inflate",
-            Self::MessageTooBig(_) => "message too big",
+            Self::MessageTooBig { .. } => "message too big",
             Self::TooManyFragments(_) => "too many fragments",
             Self::ControlFlood(_) => "too many control frames",
             Self::MessageTooSlow => "message took too long",
@@ -125,7 +131,7 @@ impl fmt::Display for Violation {
             Self::FragmentedControl => {
                 f.write_str("the peer fragmented a control frame, which must carry FIN (RFC 6455 section 5.5)")
             }
-            Self::ControlTooLong => {
+            Self::ControlTooLong(_) => {
                 f.write_str("the peer sent a control frame of more than 125 bytes (RFC 6455 section 5.5)")
             }
             Self::MaskMissing => f.write_str("the client sent a frame without a mask (RFC 6455 section 5.1)"),
@@ -139,7 +145,7 @@ impl fmt::Display for Violation {
             Self::NothingToContinue => {
                 f.write_str("the peer sent a continuation frame although no message is under way (RFC 6455 section 5.4)")
             }
-            Self::MessageUnfinished => f.write_str(
+            Self::MessageUnfinished(_) => f.write_str(
                 "the peer started a message before it had finished the fragmented one before it (RFC 6455 section 5.4)",
             ),
             Self::ClosePayloadOfOneByte => {
@@ -155,7 +161,7 @@ impl fmt::Display for Violation {
             Self::CorruptDeflate => {
                 f.write_str("the peer sent a compressed message that does not inflate (RFC 7692 section 7.2.2)")
             }
-            Self::MessageTooBig(limit) => write!(
+            Self::MessageTooBig { limit, .. } => write!(
                 f,
                 "the peer sent a message of more than {limit} bytes; raise `max_payload` if such messages are expected \
                  (RFC 6455 section 10.4)"

@@ -30,21 +30,21 @@ pub(crate) struct Life(Option<Box<State>>);
 ///    │       end_fragments()       │
 ///    ├─────────────────────────────┘
 ///    │
-///    ├── close() ─────────────────► CloseSent ─── close_received(), eof(), fail() ────────────────┐
-///    ├── close_received(), eof() ─► Unanswered ── close(), answer(), timeout(), fail() ───────────┤
-///    └── fail() ──────────────────────────────────────────────────────────────────────────────────┤
+///    ├── close() ─────────────────────────► CloseSent ─── close_received(), eof(), fail() ────────┐
+///    └── close_received(), eof(), fail() ─► Unanswered ── close(), answer(), timeout() ───────────┤
 ///                                                                                                 ▼
 ///   any ── end(); timeout() in CloseSent ──► Closed ◄── shutdown_done(), eof(), timeout() ── Lingering
 /// ```
 ///
-/// If `auto_close` is on, [`close_received`](Life::close_received) and [`eof`](Life::eof) go through `Unanswered` at once.
+/// If `auto_close` is on, [`close_received`](Life::close_received) and [`eof`](Life::eof) go through `Unanswered` at once, and so
+/// does [`fail`](Life::fail) if `auto_fail` is on.
 #[derive(Debug)]
 enum State {
     /// Messages go both ways.
     Open,
     /// Open, and within a message that this side sends in fragments.
     Fragmenting(Fragments),
-    /// The peer has closed or ended its half, and this side may still send.
+    /// The peer has closed, ended its half, or broken the protocol, and this side may still send.
     Unanswered(Unanswered),
     /// Our close frame is queued or sent, and the peer's has not come. Messages may still come.
     CloseSent {
@@ -57,10 +57,10 @@ enum State {
     Closed(Closed),
 }
 
-/// The peer has closed or ended its half, and this side has not answered yet.
+/// Nothing more is received, and this side has not answered yet.
 #[derive(Debug)]
 struct Unanswered {
-    /// Clean if the peer's close frame came, unclean if the peer ended its half without one.
+    /// Clean if the peer's close frame came, unclean if the peer ended its half without one or broke the protocol.
     outcome: Closed,
     /// The time at which this side answers by itself.
     deadline: Option<Instant>,
@@ -118,7 +118,7 @@ impl Life {
         self.answer_at_once(terms)
     }
 
-    /// The user answers the peer's close frame, or the end of its half. Returns the close frame that answers the peer's.
+    /// The user answers the peer's close frame, the end of its half, or its violation. Returns the close frame to send.
     pub(crate) fn answer(&mut self, terms: Terms) -> Option<CloseFrame> {
         let (next, frame) = match self.take() {
             State::Unanswered(unanswered) => unanswered.answered(terms),
@@ -135,18 +135,17 @@ impl Life {
     /// The peer broke the protocol or a limit. Returns the close frame that says so (RFC 6455 section 7.1.7).
     #[cold]
     pub(crate) fn fail(&mut self, violation: Violation, terms: Terms) -> Option<CloseFrame> {
-        let frame = CloseFrame::new(violation.close_code(), violation.reason());
         let outcome = Closed::abnormal(Cause::Violation(violation));
-        let (next, frame) = match self.take() {
-            State::Open | State::Fragmenting(_) | State::Unanswered(_) => {
-                (State::Lingering(Lingering::failed(outcome, terms)), Some(frame))
-            }
+        let next = match self.take() {
+            State::Open => State::Unanswered(Unanswered::new(outcome, None, terms)),
+            State::Fragmenting(fragments) => State::Unanswered(Unanswered::new(outcome, Some(fragments), terms)),
+            State::Unanswered(unanswered) => State::Unanswered(Unanswered { outcome, ..unanswered }),
             // Our close frame is sent: RFC 6455 section 5.5.1 allows no second.
-            State::CloseSent { .. } => (State::Lingering(Lingering::failed(outcome, terms)), None),
-            state @ (State::Lingering(_) | State::Closed(_)) => (state, None),
+            State::CloseSent { .. } => State::Lingering(Lingering::failed(outcome, false, terms)),
+            state @ (State::Lingering(_) | State::Closed(_)) => state,
         };
         self.enter(next);
-        frame
+        if terms.auto_fail { self.answer(terms) } else { None }
     }
 
     /// The writing half of the transport can be ended if all `is_written`. Returns whether to do so now: `true` once.
@@ -372,13 +371,17 @@ impl Life {
 
 impl Unanswered {
     fn new(outcome: Closed, fragments: Option<Fragments>, terms: Terms) -> Self {
-        let is_ended = !outcome.clean;
+        let is_ended = outcome.cause == Cause::Eof;
         Self { outcome, deadline: terms.close_deadline(), is_ended, left: LEFT, fragments }
     }
 
-    /// The close frame that answers the peer's, if one came. RFC 6455 section 5.5.1: the answer "typically echos the status
-    /// code it received". A code of [`NONE`](crate::CloseCode::NONE) cannot be sent and is answered with no code.
+    /// The close frame that answers the peer's, if one came, or that tells the violation. RFC 6455 section 5.5.1: the answer
+    /// "typically echos the status code it received". A code of [`NONE`](crate::CloseCode::NONE) cannot be sent and is
+    /// answered with no code.
     fn answer(&self) -> Option<CloseFrame> {
+        if let Cause::Violation(violation) = &self.outcome.cause {
+            return Some(CloseFrame::new(violation.close_code(), violation.reason()));
+        }
         self.outcome.clean.then(|| CloseFrame::new(self.outcome.code, self.outcome.reason.clone()))
     }
 
@@ -389,10 +392,10 @@ impl Unanswered {
     }
 
     fn linger(self, terms: Terms) -> Lingering {
-        if self.outcome.clean {
-            Lingering::clean(self.outcome, self.is_ended, terms)
-        } else {
-            Lingering::unclean(self.outcome, terms)
+        match self.outcome.cause {
+            Cause::Handshake => Lingering::clean(self.outcome, self.is_ended, terms),
+            Cause::Violation(_) => Lingering::failed(self.outcome, self.is_ended, terms),
+            _ => Lingering::unclean(self.outcome, terms),
         }
     }
 }

@@ -105,7 +105,7 @@ impl MessageRef<'_> {
         self.len() == 0
     }
 
-    /// The same message lent on: an owned payload is shared, not copied.
+    /// Lends the same message again. An owned payload is shared, not copied.
     pub fn reborrow(&self) -> MessageRef<'_> {
         match self {
             Self::Text(Text::Lent(text)) => MessageRef::Text(Text::Lent(text)),
@@ -145,6 +145,14 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
+    /// The bytes behind the first `count`, which must be there.
+    pub(crate) fn skip(self, count: usize) -> Self {
+        match self {
+            Self::Lent(bytes) => Self::Lent(&bytes[count..]),
+            Self::Owned(bytes) => Self::Owned(bytes.slice(count..)),
+        }
+    }
+
     /// Returns the bytes as owned ones. They are copied if they were lent.
     pub fn into_bytes(self) -> Bytes {
         match self {

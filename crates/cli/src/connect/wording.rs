@@ -52,8 +52,8 @@ mod tests {
 
     #[test]
     fn no_setting_is_named_that_the_program_does_not_have() {
-        let violations = [Violation::MessageTooBig(1), Violation::TooManyFragments(1), Violation::ControlFlood(1)]
-            .map(Cause::Violation);
+        let too_big = Violation::MessageTooBig { limit: 1, announced: None };
+        let violations = [too_big, Violation::TooManyFragments(1), Violation::ControlFlood(1)].map(Cause::Violation);
         for cause in [Cause::KeepaliveTimeout, Cause::CloseTimeout, Cause::Eof].into_iter().chain(violations) {
             let text = wording(&cause);
             assert!(!text.contains('`') && !text.contains("_timeout") && !text.contains("max_"), "{text}");

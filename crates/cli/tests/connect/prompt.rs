@@ -275,7 +275,7 @@ async fn a_message_cannot_change_how_other_text_is_read() {
 }
 
 #[tokio::test]
-async fn of_a_long_message_the_beginning_is_shown_unless_all_is_asked_for() {
+async fn only_the_beginning_of_a_long_message_is_shown_by_default() {
     let url = start(|mut ws, _| async move {
         ws.send("x".repeat(4096) + "tail").await.unwrap();
         ws.send(vec![0xab; 401]).await.unwrap();
@@ -299,8 +299,8 @@ async fn of_a_long_message_the_beginning_is_shown_unless_all_is_asked_for() {
     .await;
 }
 
-/// The terminal joins the two rows of the line, and the editor clears two rows from the lower one up. So there must be
-/// another row below.
+/// A terminal that becomes wider joins the two rows of the line. The editor then clears two rows, counted from the lower
+/// one up. So there must be another row below, or a row of other text would be cleared.
 #[tokio::test]
 async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
     let url = echo().await;
@@ -324,7 +324,7 @@ async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_remembered_is_not_written_anywhere() {
+async fn lines_that_are_not_to_be_kept_are_not_written_anywhere() {
     let url = echo().await;
     on_terminal(move || {
         for (state, args, line) in

@@ -122,8 +122,8 @@ impl Header {
             _ => {}
         }
         let short = second & !MASK;
-        if opcode.is_control() && usize::from(short) > MAX_CONTROL_PAYLOAD {
-            return Err(Violation::ControlTooLong);
+        if opcode.is_control() {
+            check_control_length(opcode, short)?;
         }
         let (length, at) = match short {
             126 => {
@@ -201,6 +201,20 @@ impl Header {
     }
 }
 
+/// Checks the length of a control frame, for which one byte has room.
+#[inline]
+fn check_control_length(opcode: Opcode, length: u8) -> Result<(), Violation> {
+    // RFC 6455 section 5.5: control frames have a payload of 125 bytes or less.
+    if usize::from(length) > MAX_CONTROL_PAYLOAD {
+        return Err(Violation::ControlTooLong(length));
+    }
+    // RFC 6455 section 5.5.1: the body of a close frame, if it has one, begins with a code of two bytes.
+    if opcode == Opcode::Close && length == 1 {
+        return Err(Violation::ClosePayloadOfOneByte);
+    }
+    Ok(())
+}
+
 /// Checks and reads the first byte: FIN, the reserved bits, the opcode.
 #[inline]
 fn parse_first(first: u8, rules: Rules) -> Result<(Opcode, bool, bool), Violation> {
@@ -227,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back_whole_and_never_in_part() {
+    fn an_encoded_frame_is_decoded_whole_and_never_in_part() {
         for length in [0, 1, 125, 126, 65_535, 65_536, (1 << 63) - 1] {
             for mask in [None, Some([1, 2, 3, 4])] {
                 let header = Header { fin: true, compressed: true, opcode: Opcode::Binary, mask, length };

@@ -14,8 +14,7 @@ use super::refusal::Fault;
 /// The host that a request is for, and the scheme of its URL if that is known.
 ///
 /// ```
-/// use ropeway_proto::handshake::Destination;
-///
+/// # use ropeway_proto::handshake::Destination;
 /// // RFC 9112 section 3.2.2: the host of an absolute target counts, not `Host`.
 /// let request = http::Request::get("http://example.com:8005/chat").header("host", "localhost").body(())?;
 /// let destination = Destination::of(&request).unwrap();
@@ -35,7 +34,7 @@ impl Destination {
     /// returned; otherwise the host of an absolute target; otherwise `Host`. `None` if the request names no valid host,
     /// or two.
     ///
-    /// A server of the crate `ropeway` leaves its finding there before it calls `on_upgrade`. The finding includes what
+    /// A server of the crate `ropeway` leaves its finding there before it asks `authorize`. The finding includes what
     /// trusted proxies say.
     pub fn of<B>(request: &Request<B>) -> Option<Self> {
         request.extensions().get().cloned().or_else(|| Self::stated(request).ok())

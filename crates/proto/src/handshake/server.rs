@@ -295,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_names_websocket_or_has_a_key_asks_for_one() {
+    fn a_request_that_names_websocket_or_has_a_key_asks_for_one() {
         let request = |name: &str, value: &str| Request::builder().method("POST").header(name, value).body(()).unwrap();
         assert!(is_upgrade(&request("upgrade", "h2c, WebSocket")));
         assert!(is_upgrade(&request("sec-websocket-key", "wrong")));

@@ -11,6 +11,7 @@ pub(crate) struct Terms {
     pub(crate) now: Instant,
     pub(crate) is_server: bool,
     pub(crate) auto_close: bool,
+    pub(crate) auto_fail: bool,
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) end_timeout: Duration,
 }
@@ -84,9 +85,11 @@ impl Lingering {
         }
     }
 
-    /// The connection has failed: this side ends its half as soon as all is written, and lets the peer read it.
-    pub(super) fn failed(outcome: Closed, terms: Terms) -> Self {
-        Self::new(outcome, Shutdown::Writing, Peer::Awaited, terms)
+    /// The connection has failed: this side ends its half as soon as all is written, and lets the peer read it. `is_ended` says
+    /// whether the peer has ended its half.
+    pub(super) fn failed(outcome: Closed, is_ended: bool, terms: Terms) -> Self {
+        let peer = if is_ended { Peer::Ended } else { Peer::Awaited };
+        Self::new(outcome, Shutdown::Writing, peer, terms)
     }
 
     /// The peer has ended its half without a close frame.

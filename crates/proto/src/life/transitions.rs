@@ -16,7 +16,7 @@ const TABLE: &str = "
   close_received   Unanswered    Unanswered    Unanswered    Lingering     Lingering     Closed
   eof              Unanswered    Unanswered    Unanswered    Lingering     Lingering     Closed
   answer           Open          Fragmenting   Lingering+    CloseSent     Lingering     Closed
-  fail             Lingering+    Lingering+    Lingering+    Lingering     Lingering     Closed
+  fail             Unanswered    Unanswered    Unanswered    Lingering     Lingering     Closed
   timeout          Open          Fragmenting   Lingering+    Closed        Closed        Closed
   shutdown         Open          Fragmenting   Unanswered    CloseSent     Closed        Closed
   end              Closed        Closed        Closed        Closed        Closed        Closed
@@ -24,9 +24,17 @@ const TABLE: &str = "
   end_fragments    Open          Open          Unanswered    CloseSent     Lingering     Closed
 ";
 
-fn terms(now: Instant, auto_close: bool) -> Terms {
+/// `auto` is both `auto_close` and `auto_fail`.
+fn terms(now: Instant, auto: bool) -> Terms {
     let close_timeout = Some(Duration::from_secs(10));
-    Terms { now, is_server: true, auto_close, close_timeout, end_timeout: Duration::from_secs(1) }
+    Terms {
+        now,
+        is_server: true,
+        auto_close: auto,
+        auto_fail: auto,
+        close_timeout,
+        end_timeout: Duration::from_secs(1),
+    }
 }
 
 /// A life in this state, in which the peer has closed with 4000.
@@ -116,9 +124,9 @@ fn each_input_in_each_state_leads_where_the_table_says() {
 }
 
 #[test]
-fn with_auto_close_the_peers_end_is_answered_at_once() {
+fn with_auto_close_and_auto_fail_the_peers_end_and_violation_are_answered_at_once() {
     let terms = terms(Instant::now(), true);
-    for (given, code) in [("close_received", PEERS), ("eof", 0)] {
+    for (given, code) in [("close_received", PEERS), ("eof", 0), ("fail", FAULT)] {
         for from in ["Open", "Fragmenting"] {
             let mut life = life(from, terms);
             assert_eq!((input(&mut life, given, terms), name(&life)), (code, "Lingering"), "{given} in {from}");
@@ -127,7 +135,25 @@ fn with_auto_close_the_peers_end_is_answered_at_once() {
 }
 
 #[test]
-fn what_was_decided_is_not_replaced_by_what_comes_later() {
+fn a_violation_that_is_not_answered_at_once_is_answered_with_its_code_or_with_the_users() {
+    let terms = terms(Instant::now(), false);
+    for (given, code) in [("answer", FAULT), ("timeout", FAULT), ("close", OURS)] {
+        for from in ["Open", "Fragmenting"] {
+            let mut life = life(from, terms);
+            assert_eq!((input(&mut life, "fail", terms), name(&life)), (0, "Unanswered"));
+            assert!(life.is_open() && !life.is_receiving());
+            assert_eq!((input(&mut life, given, terms), name(&life)), (code, "Lingering"), "{given} in {from}");
+            // The peer reads our close frame before it ends its half.
+            input(&mut life, "shutdown", terms);
+            assert_eq!(name(&life), "Lingering");
+            life.eof(terms);
+            assert_eq!(life.outcome().map(|outcome| outcome.code), Some(CloseCode::ABNORMAL));
+        }
+    }
+}
+
+#[test]
+fn a_decided_outcome_is_not_replaced_later() {
     let terms = terms(Instant::now(), false);
     for from in ["Unanswered", "Lingering"] {
         let mut life = life(from, terms);

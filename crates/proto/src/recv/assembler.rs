@@ -13,6 +13,7 @@ use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::Violation;
+use crate::event::Event;
 use crate::frame::Opcode;
 use crate::message::{MessageRef, Payload, Text};
 use crate::utf8::Utf8;
@@ -35,13 +36,32 @@ pub(crate) struct Assembler {
 struct Unfinished {
     /// When its clock was started. `None` if messages have no time limit.
     since: Option<Instant>,
-    is_text: bool,
+    kind: Kind,
     compressed: bool,
     /// The payload so far, inflated.
     payload: Storage,
     /// The state of the UTF-8 check of a text.
     utf8: Utf8,
     fragments: u32,
+}
+
+/// The kind of a message, and whether its text is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// Text while [`Config::check_utf8`] is off.
+    UncheckedText,
+    Binary,
+}
+
+impl Kind {
+    fn new(opcode: Opcode, config: &Config) -> Self {
+        match (opcode, config.check_utf8) {
+            (Opcode::Text, true) => Self::Text,
+            (Opcode::Text, false) => Self::UncheckedText,
+            _ => Self::Binary,
+        }
+    }
 }
 
 impl Assembler {
@@ -86,11 +106,11 @@ impl Assembler {
         part: &Part<'a>,
         config: &Config,
         inflater: Option<&mut Inflater>,
-    ) -> Result<Option<MessageRef<'a>>, Violation> {
+    ) -> Result<Option<Event<'a>>, Violation> {
         if part.first {
             self.check_start(part, config)?;
             if part.left == 0 && part.header.fin && self.message.is_none() && !part.header.compressed {
-                return lend(part.payload, part.header.opcode == Opcode::Text).map(Some);
+                return lend(part.payload, part.header.opcode == Opcode::Text, config).map(Some);
             }
         }
         self.push_data(part, config, inflater)
@@ -105,7 +125,7 @@ impl Assembler {
         if message.payload.len() < READ_IN_PLACE_FROM as usize && !message.payload.has_room() {
             return None;
         }
-        Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, config.buffers.as_deref()))
+        Some(message.payload.room(left, READ_IN_PLACE_AT_ONCE, config))
     }
 
     /// Takes the first `count` bytes of [`Assembler::room`], which the driver has read into it.
@@ -114,7 +134,7 @@ impl Assembler {
         count: usize,
         decoder: &mut Decoder,
         config: &Config,
-    ) -> Result<Option<MessageRef<'static>>, Violation> {
+    ) -> Result<Option<Event<'static>>, Violation> {
         let Some(message) = &mut self.message else { return Ok(None) };
         let before = message.payload.len();
         message.payload.note_read(count);
@@ -136,13 +156,14 @@ impl Assembler {
                 }
                 if message.compressed { None } else { Some(message.payload.len()) }
             }
-            (Some(_), _) => return Err(Violation::MessageUnfinished),
+            (Some(_), opcode) => return Err(Violation::MessageUnfinished(opcode as u8)),
             (None, _) => (!part.header.compressed).then_some(0),
         };
         // The limit of a compressed message is for its inflated length. Its bytes on the wire are not kept and not
         // limited.
         if so_far.is_some_and(|so_far| part.header.length > (config.max_payload.saturating_sub(so_far)) as u64) {
-            return Err(Violation::MessageTooBig(config.max_payload));
+            let announced = Some(part.header.length);
+            return Err(Violation::MessageTooBig { limit: config.max_payload, announced });
         }
         Ok(())
     }
@@ -152,11 +173,11 @@ impl Assembler {
         part: &Part<'a>,
         config: &Config,
         inflater: Option<&mut Inflater>,
-    ) -> Result<Option<MessageRef<'a>>, Violation> {
+    ) -> Result<Option<Event<'a>>, Violation> {
         let message = self.message.get_or_insert_with(|| {
             Box::new(Unfinished {
                 since: None,
-                is_text: part.header.opcode == Opcode::Text,
+                kind: Kind::new(part.header.opcode, config),
                 compressed: part.header.compressed,
                 payload: Storage::default(),
                 utf8: Utf8::default(),
@@ -171,7 +192,7 @@ impl Assembler {
                 if finished { result.and_then(|()| inflater.finish(message.payload.bytes())) } else { result }
             }
             _ => {
-                message.payload.extend(part.payload, part.left, finished, config.buffers.as_deref());
+                message.payload.extend(part.payload, part.left, finished, config);
                 Ok(())
             }
         };
@@ -179,7 +200,7 @@ impl Assembler {
         // network cut the bytes.
         message.check_text(before)?;
         inflated.map_err(|error| match error {
-            InflateError::TooBig => Violation::MessageTooBig(config.max_payload),
+            InflateError::TooBig => Violation::MessageTooBig { limit: config.max_payload, announced: None },
             InflateError::Corrupt(_) => Violation::CorruptDeflate,
         })?;
         if !finished {
@@ -189,7 +210,7 @@ impl Assembler {
     }
 
     /// Returns the message, whose last part has come.
-    fn finish<'a>(&mut self, config: &Config) -> Result<Option<MessageRef<'a>>, Violation> {
+    fn finish<'a>(&mut self, config: &Config) -> Result<Option<Event<'a>>, Violation> {
         self.message.take().map(|message| message.finish(config.buffers.as_ref())).transpose()
     }
 }
@@ -197,31 +218,36 @@ impl Assembler {
 impl Unfinished {
     /// Checks the text that has come since there were `before` bytes.
     fn check_text(&mut self, before: usize) -> Result<(), Violation> {
-        if self.is_text {
+        if self.kind == Kind::Text {
             self.utf8.push(&self.payload.bytes()[before..]).map_err(|_| Violation::NotUtf8)?;
         }
         Ok(())
     }
 
-    fn finish<'a>(self, buffers: Option<&Arc<Buffers>>) -> Result<MessageRef<'a>, Violation> {
+    fn finish<'a>(self, buffers: Option<&Arc<Buffers>>) -> Result<Event<'a>, Violation> {
         let payload = self.payload.into_payload(buffers);
-        if !self.is_text {
-            return Ok(MessageRef::Binary(Payload::Owned(payload)));
+        match self.kind {
+            Kind::Text => {}
+            Kind::UncheckedText => return Ok(Event::UncheckedText(Payload::Owned(payload))),
+            Kind::Binary => return Ok(Event::Message(MessageRef::Binary(Payload::Owned(payload)))),
         }
         self.utf8.finish().map_err(|_| Violation::NotUtf8)?;
         // The text is checked already, piece by piece. `ByteString` checks it again, which costs little beside
         // receiving it.
         let text = ByteString::try_from(payload).map_err(|_| Violation::NotUtf8)?;
-        Ok(MessageRef::Text(Text::Owned(text)))
+        Ok(Event::Message(MessageRef::Text(Text::Owned(text))))
     }
 }
 
 /// Returns a message that lies whole in the input.
 #[inline]
-pub(crate) fn lend(payload: &[u8], is_text: bool) -> Result<MessageRef<'_>, Violation> {
-    Ok(if is_text {
-        MessageRef::Text(Text::Lent(simdutf8::basic::from_utf8(payload).map_err(|_| Violation::NotUtf8)?))
-    } else {
-        MessageRef::Binary(Payload::Lent(payload))
-    })
+pub(crate) fn lend<'a>(payload: &'a [u8], is_text: bool, config: &Config) -> Result<Event<'a>, Violation> {
+    if !is_text {
+        return Ok(Event::Message(MessageRef::Binary(Payload::Lent(payload))));
+    }
+    if !config.check_utf8 {
+        return Ok(Event::UncheckedText(Payload::Lent(payload)));
+    }
+    let text = simdutf8::basic::from_utf8(payload).map_err(|_| Violation::NotUtf8)?;
+    Ok(Event::Message(MessageRef::Text(Text::Lent(text))))
 }

@@ -6,9 +6,7 @@ use bytes::{Buf, Bytes};
 
 use crate::append::append;
 use crate::buffers::{Buffers, LARGE};
-
-/// The most memory reserved ahead of the first bytes of a message, whatever length its header announces.
-const RESERVE_AHEAD: usize = 1024;
+use crate::config::Config;
 
 /// The size of a page of memory. A large message starts in the middle of one. Most buffers that the kernel copies from
 /// and to start near the beginning of a page. If source and target have nearly the same offset in their pages, `rep
@@ -16,7 +14,7 @@ const RESERVE_AHEAD: usize = 1024;
 /// twice the time.
 const PAGE: usize = 4 * 1024;
 
-/// The bytes of a message that have come. Its memory is at most twice as large, or [`RESERVE_AHEAD`] larger, plus the
+/// The bytes of a message that have come. Its memory is at most twice as large, or [`Config::reserve_ahead`] larger, plus the
 /// offset of up to a page that a large message starts at. A buffer that was used before may be larger; a server keeps
 /// only a few of those.
 #[derive(Debug, Default)]
@@ -49,9 +47,9 @@ impl Storage {
 
     /// Appends bytes that came; `announced` more follow in the same frame. `is_end` says that these are the last of the
     /// message.
-    pub(super) fn extend(&mut self, bytes: &[u8], announced: u64, is_end: bool, buffers: Option<&Buffers>) {
+    pub(super) fn extend(&mut self, bytes: &[u8], announced: u64, is_end: bool, config: &Config) {
         if self.memory.len() == self.end {
-            self.begin(bytes.len() as u64 + announced, buffers);
+            self.begin(bytes.len() as u64 + announced, config);
         }
         let (into_memory, behind_it) = bytes.split_at(bytes.len().min(self.memory.len() - self.end));
         self.memory[self.end..][..into_memory.len()].copy_from_slice(into_memory);
@@ -59,8 +57,8 @@ impl Storage {
             if announced == 0 && !is_end {
                 // This is the end of a fragment. Many short ones may follow, so the memory grows in larger steps.
                 self.memory.reserve(behind_it.len());
-            } else {
-                self.reserve(behind_it.len(), announced);
+            } else if self.memory.capacity() - self.memory.len() < behind_it.len() {
+                self.reserve(behind_it.len(), announced, config);
             }
             append(&mut self.memory, behind_it);
         }
@@ -68,12 +66,12 @@ impl Storage {
     }
 
     /// Returns room for the next of `announced` bytes, at most `most`, to be read into.
-    pub(super) fn room(&mut self, announced: u64, most: usize, buffers: Option<&Buffers>) -> &mut [u8] {
+    pub(super) fn room(&mut self, announced: u64, most: usize, config: &Config) -> &mut [u8] {
         if self.memory.len() == self.end {
-            self.begin(announced, buffers);
+            self.begin(announced, config);
         }
         if self.memory.len() == self.end {
-            self.reserve(0, announced);
+            self.reserve(0, announced, config);
             let ahead = (self.memory.capacity() - self.end).min(announced as usize);
             self.memory.resize(self.end + ahead, 0);
         }
@@ -110,9 +108,9 @@ impl Storage {
     }
 
     /// Begins a large message, in a buffer that was used before if there is one.
-    fn begin(&mut self, announced: u64, buffers: Option<&Buffers>) {
+    fn begin(&mut self, announced: u64, config: &Config) {
         if self.memory.is_empty() && announced >= LARGE as u64 {
-            self.memory = buffers.and_then(Buffers::take).unwrap_or_default();
+            self.memory = config.buffers.as_deref().and_then(Buffers::take).unwrap_or_default();
             let place = self.memory.as_ptr().addr() % PAGE;
             self.start = (PAGE + PAGE / 2 - place) % PAGE;
             self.end = self.start;
@@ -123,8 +121,8 @@ impl Storage {
     }
 
     /// Reserves memory for `here` bytes that have come, and for a part of the `announced` ones.
-    fn reserve(&mut self, here: usize, announced: u64) {
-        let ahead = (self.len() + here).max(RESERVE_AHEAD) as u64;
+    fn reserve(&mut self, here: usize, announced: u64, config: &Config) {
+        let ahead = (self.len() + here).max(config.reserve_ahead) as u64;
         self.memory.reserve_exact(here + announced.min(ahead) as usize);
     }
 }
@@ -136,13 +134,34 @@ mod tests {
     const ANNOUNCED: u64 = 16 << 20;
     const READ: usize = 64 * 1024;
 
+    /// Without buffers that were used before.
+    fn config() -> Config {
+        Config::client()
+    }
+
     #[test]
-    fn what_is_announced_costs_next_to_nothing_until_it_comes() {
+    fn what_is_reserved_ahead_is_not_moved_as_it_comes() {
+        let length = 1 << 20;
+        for (reserve_ahead, grows) in [(1024, 4), (length, 1)] {
+            let (mut storage, mut growths) = (Storage::default(), 0);
+            for read in 1..=length / READ {
+                let before = storage.memory.capacity();
+                let left = length - read * READ;
+                storage.extend(&vec![7; READ], left as u64, left == 0, &config().reserve_ahead(reserve_ahead));
+                growths += usize::from(storage.memory.capacity() != before);
+            }
+            assert_eq!(growths, grows, "with {reserve_ahead} bytes ahead");
+            assert!(storage.memory.capacity() <= PAGE + length);
+        }
+    }
+
+    #[test]
+    fn an_announced_length_costs_little_memory_until_the_bytes_come() {
         for first in [&b""[..], b"a"] {
             let mut storage = Storage::default();
-            storage.extend(first, ANNOUNCED, false, None);
+            storage.extend(first, ANNOUNCED, false, &config());
             assert!(storage.memory.capacity() <= PAGE, "{} bytes", storage.memory.capacity());
-            storage.room(ANNOUNCED, usize::MAX, None);
+            storage.room(ANNOUNCED, usize::MAX, &config());
             assert!(storage.memory.capacity() <= PAGE, "{} bytes with room", storage.memory.capacity());
         }
     }
@@ -157,12 +176,12 @@ mod tests {
                 while left > 0 {
                     let here = piece.min(left as usize);
                     if in_place && storage.len() > 0 {
-                        let read = storage.room(left, piece, None).len();
+                        let read = storage.room(left, piece, &config()).len();
                         storage.note_read(read);
                         left -= read as u64;
                     } else {
                         left -= here as u64;
-                        storage.extend(&vec![7; here], left, left == 0, None);
+                        storage.extend(&vec![7; here], left, left == 0, &config());
                     }
                     let (came, held) = (storage.len(), storage.memory.capacity());
                     assert!(held <= PAGE + 2 * came, "{held} bytes for {came} in pieces of {piece}");
@@ -180,9 +199,9 @@ mod tests {
             while left > last {
                 let here = READ.min(left - last);
                 left -= here;
-                storage.extend(&vec![7; here], left as u64, false, None);
+                storage.extend(&vec![7; here], left as u64, false, &config());
             }
-            storage.extend(&vec![7; left], 0, true, None);
+            storage.extend(&vec![7; left], 0, true, &config());
             assert!(storage.memory.capacity() <= PAGE + storage.len(), "{} bytes", storage.memory.capacity());
         }
     }
@@ -192,7 +211,7 @@ mod tests {
         let (mut storage, mut growths) = (Storage::default(), 0);
         for _ in 0..10_000 {
             let before = storage.memory.capacity();
-            storage.extend(&[7; 100], 0, false, None);
+            storage.extend(&[7; 100], 0, false, &config());
             growths += usize::from(storage.memory.capacity() != before);
         }
         assert!(growths < 20, "{growths} times");

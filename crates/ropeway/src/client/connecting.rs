@@ -1,8 +1,9 @@
-//! Connecting: from a URL to a stream, from the stream to a connection, and from that to whoever is to use it.
+//! Connecting: from a URL to a stream, from the stream to a connection, and from the connection to its user.
 //!
-//! These are separate steps, so that more can be put between them. A proxy is one more [`Route`]: it is dialled in place of the
-//! URL's host, asked for a tunnel, and TLS goes through it. A redirect starts again with another target in
-//! [`Connecting::open`], within the same timeout. Reconnecting stands above: it keeps a [`Client`] and a URL, and connects anew.
+//! These are separate steps, so that others can be put between them. A proxy is one more [`Route`]: it is dialled
+//! instead of the URL's host and asked for a tunnel, and TLS goes through the tunnel. A redirect starts again with
+//! another target in [`Connecting::open`], within the same timeout. Reconnecting is a layer above: it keeps a
+//! [`Client`] and a URL, and connects again.
 
 use std::fmt;
 use std::io;
@@ -44,10 +45,10 @@ pub async fn connect(url: &str) -> Result<WebSocket, Error> {
     Client::new().connect(url).await
 }
 
-/// Connecting.
+/// Starting to connect.
 impl Client {
-    /// Connects to a `ws://` or `wss://` URL. Awaited, it is a [`WebSocket`], which is asked for its messages; [`Connecting`] has
-    /// the other ways to use the connection, and the other ways to get there.
+    /// Connects to a `ws://` or `wss://` URL. If this is awaited, the result is a [`WebSocket`], for the pull API.
+    /// [`Connecting`] has the other ways to use the connection, and the other ways to reach the server.
     pub fn connect<'a>(&'a self, url: &'a str) -> Connecting<'a> {
         Connecting { client: self, url, route: Route::Dial }
     }
@@ -55,8 +56,8 @@ impl Client {
 
 /// A connection to be made, from [`Client::connect`].
 ///
-/// Where the stream comes from is said first: the URL's host is dialled, unless a stream is given with [`over`](Self::over) or
-/// [`over_secured`](Self::over_secured). The last call says how the connection is used, and connects:
+/// First comes the source of the stream: the URL's host is dialled, unless a stream is given with [`over`](Self::over)
+/// or [`over_secured`](Self::over_secured). The last call says how the connection is used, and connects:
 ///
 /// | | the connection is | |
 /// |---|---|---|
@@ -65,9 +66,9 @@ impl Client {
 /// | [`.on_connection(…).await`](Self::on_connection) | listened to | [`Handle`] |
 /// | [`.handle_with(…).await`](Self::handle_with) | given to a [`Handler`] | [`Handle`] |
 ///
-/// What the caller got wrong, such as a URL that is none, is an error before anything is dialled or written. Each of these fails
-/// after the [handshake timeout](Client::handshake_timeout), and can be dropped at any time to give up: the stream is closed
-/// then.
+/// A mistake of the caller, such as an invalid URL, is an error before anything is dialled or written. Each call fails
+/// after the [handshake timeout](Client::handshake_timeout). It can be dropped at any time to give up, which closes the
+/// stream.
 ///
 /// ```no_run
 /// # async fn run(stream: tokio::net::UnixStream) -> Result<(), ropeway::Error> {
@@ -96,15 +97,15 @@ pub struct Connecting<'a> {
 
 /// The way to the server.
 impl Connecting<'_> {
-    /// Connects over a stream that leads to the server of the URL, such as a proxy's or a Unix socket's. For `wss://` it does TLS
-    /// over it, with the client's settings.
+    /// Connects over a stream that leads to the server of the URL, such as a proxy's or a Unix socket's. For `wss://`,
+    /// TLS with the client's settings is done over it.
     pub fn over(mut self, stream: impl Into<Transport>) -> Self {
         self.route = Route::Over(stream.into());
         self
     }
 
-    /// Connects over a stream that needs no TLS of ours, whatever the URL's scheme: it has its own, or does not leave the
-    /// machine. **Everything is written to it as it is**, passwords too.
+    /// Connects over a stream that needs no TLS from this client, whatever the URL's scheme: it has TLS already, or
+    /// does not leave the machine. **Everything is written to it as it is**, passwords too.
     ///
     /// ```no_run
     /// # async fn run(tls: impl ropeway::Io) -> Result<(), ropeway::Error> {
@@ -121,25 +122,25 @@ impl Connecting<'_> {
 
 /// The use of the connection.
 impl Connecting<'_> {
-    /// Connects, for a connection that is asked for its messages, and returns the opening handshake too.
+    /// Connects for the pull API, and returns the opening handshake too.
     pub async fn with_handshake(self) -> Result<(WebSocket, Handshake), Error> {
         let (give, take) = oneshot::channel();
         let give = Once::new(give);
         let pull = Pull {
             opened: move |ws, handshake| {
                 if let Some(give) = give.take() {
-                    // If the caller has given up waiting, the connection closes as the WebSocket is dropped.
+                    // If the caller has stopped waiting, the WebSocket is dropped here, which closes the connection.
                     let _ = give.send((ws, handshake));
                 }
             },
         };
         self.handle_with(pull).await?;
-        // A connection is opened as it is started. If it was not, its runtime has ended.
+        // A connection that is started is opened, too. If it was not, its runtime has ended.
         take.await.map_err(|_| Error::Connect(io::Error::other("the runtime of the connection has ended")))
     }
 
-    /// Connects, for a connection that is listened to. `listen` is called once, when it is open, to put listeners on it; nothing
-    /// that comes is missed.
+    /// Connects for listeners. `listen` is called once, when the connection is open, to put listeners on it; they miss
+    /// no message.
     pub async fn on_connection<F>(self, listen: F) -> Result<Handle, Error>
     where
         F: FnOnce(&mut Listeners, Handshake) + Send + 'static,
@@ -153,8 +154,7 @@ impl Connecting<'_> {
         self.handle_with(Listen(listen)).await
     }
 
-    /// Connects, for a connection whose events `handler` handles. It gets the opening handshake in
-    /// [`on_open`](Handler::on_open).
+    /// Connects for a [`Handler`], which gets the opening handshake in [`on_open`](Handler::on_open).
     pub async fn handle_with(self, handler: impl Handler) -> Result<Handle, Error> {
         let opened = self.open().await?;
         let handle = Handle::new(Arc::clone(&opened.link));
@@ -162,11 +162,11 @@ impl Connecting<'_> {
         Ok(handle)
     }
 
-    /// Gets a stream and shakes hands over it.
+    /// Gets a stream and does the handshake over it.
     async fn open(self) -> Result<Opened, Error> {
         let Self { client, url, route } = self;
         let target: Target = url.parse().map_err(ClientError::from)?;
-        // What the caller got wrong is known before anything is connected.
+        // Mistakes of the caller are found before anything is connected.
         let mut handshake = ClientHandshake::new(&target, &client.options()?, random::bytes())?;
         let (mut tried, mut stage) = (Tried::default(), Stage::Dialling);
         let opened = timeout(client.handshake_timeout, async {
@@ -185,7 +185,7 @@ impl Connecting<'_> {
     }
 }
 
-/// Connects, for a connection that is asked for its messages.
+/// Connects for the pull API.
 impl<'a> IntoFuture for Connecting<'a> {
     type Output = Result<WebSocket, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
@@ -195,21 +195,21 @@ impl<'a> IntoFuture for Connecting<'a> {
     }
 }
 
-/// The URL is not shown, as it may have a password.
+/// The URL is not shown, since it may contain a password.
 impl fmt::Debug for Connecting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connecting").field("client", &self.client).field("route", &self.route).finish_non_exhaustive()
     }
 }
 
-/// How a client comes to a stream.
+/// The way to a stream.
 #[derive(Debug)]
 enum Route {
-    /// It connects to the URL's host.
+    /// Connect to the URL's host.
     Dial,
-    /// It was given one.
+    /// Use this stream.
     Over(Transport),
-    /// It was given one that needs no TLS of ours.
+    /// Use this stream, without TLS from this client.
     Secured(Transport),
 }
 
@@ -232,7 +232,7 @@ async fn secure(client: &Client, stream: Transport, target: &Target, stage: &mut
     }
 }
 
-/// How far connecting has come, for the error if the time is up.
+/// The stage of connecting, for the error if the time is up.
 enum Stage {
     Dialling,
     Securing,

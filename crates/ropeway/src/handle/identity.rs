@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of a connection: no other connection of the process has it or will have it.
 ///
-/// It is a key for maps of connections, and a field for logs. It says nothing to the peer.
+/// It can be a key for maps of connections, and a field in logs. It is not sent to the peer.
 ///
 /// ```
 /// # use std::collections::HashMap;
@@ -24,7 +24,7 @@ impl ConnectionId {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The number. Connections that are opened later have larger ones; the first has 1.
+    /// The number. The first connection has 1, and each later one a larger number.
     pub fn as_u64(self) -> u64 {
         self.0
     }
@@ -36,8 +36,8 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// A connection's number and the address of its peer, in two words. An IPv4 address leaves room for the number beside it, and an
-/// IPv6 address has a box in any case.
+/// A connection's number and the address of its peer, in two words. An IPv4 address leaves room for the number beside
+/// it, an IPv6 address is in a box.
 #[derive(Debug)]
 pub(super) enum Identity {
     /// The transport has no address.
@@ -50,7 +50,7 @@ pub(super) enum Identity {
 const _: () = assert!(size_of::<Identity>() <= 16);
 
 impl Identity {
-    /// Gives a connection its number.
+    /// Assigns a number to a connection.
     pub(super) fn new(addr: Option<SocketAddr>) -> Self {
         let id = ConnectionId::next();
         match addr {

@@ -1,4 +1,4 @@
-//! Handles to a connection, and what they share with it.
+//! Handles to a connection, and the state that they share with it.
 
 mod command;
 mod identity;

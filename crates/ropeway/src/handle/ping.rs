@@ -1,4 +1,4 @@
-//! Pings that wait for their pongs, and the time that it took.
+//! Pings whose pongs are awaited, and their round-trip times.
 
 use std::fmt;
 use std::future::Future;
@@ -11,11 +11,11 @@ use ropeway_proto::{ReadyState, SendError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A ping that was sent: awaiting it gives the time until its pong came, from the call of `ping` on.
+/// A ping that was sent. Awaiting it gives the time from the call of `ping` until its pong came.
 ///
-/// It was sent when `ping` was called, and need not be awaited. Cancel safe: the ping is not unsent. It fails if the ping could not
-/// be sent, and with [`SendError::NotOpen`] if the connection ends before the pong comes. A peer that takes no notice of pings
-/// leaves it waiting until then, so bound it where that matters:
+/// The ping was sent when `ping` was called, and need not be awaited. Cancel safe: dropping this does not take the ping
+/// back. It fails if the ping could not be sent, and with [`SendError::NotOpen`] if the connection ends before the pong
+/// comes. If the peer ignores pings it waits until that end, so set a limit if that matters:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -28,15 +28,17 @@ use tokio::time::Instant;
 ///
 /// # Which pong answers which ping
 ///
-/// A pong has the payload of its ping, and its sender may leave out those for pings before it (RFC 6455 section 5.5.3). So a pong
-/// answers each waiting ping that has its payload, and each that was sent before one of those. If pings overlap, give each a payload
-/// of its own: of two alike the later one would be taken for answered with the first pong, too soon.
+/// A pong has the payload of its ping. Its sender may leave out the pongs for earlier pings (RFC 6455 section 5.5.3).
+/// So a pong answers each waiting ping that has its payload, and each that was sent before one of those. If pings
+/// overlap, give each a payload of its own: of two with the same payload, both would count as answered by the first
+/// pong.
 ///
-/// A connection reads its pongs in order with everything else. While it is paused, or its messages are not taken, a pong waits too.
+/// A connection reads its pongs in order with everything else. While it is paused, or its messages are not taken, its
+/// pongs wait too.
 pub struct Ping(State);
 
 enum State {
-    /// It could not be sent.
+    /// The ping could not be sent.
     Refused(SendError),
     Sent(oneshot::Receiver<Duration>),
 }
@@ -46,7 +48,7 @@ impl Ping {
         Self(sent.map_or_else(State::Refused, State::Sent))
     }
 
-    /// Whether it was sent, for those that do not await it.
+    /// Returns whether the ping was sent, for callers that do not await it.
     pub fn sent(&self) -> Result<(), SendError> {
         match &self.0 {
             State::Refused(error) => Err(error.clone()),
@@ -76,11 +78,11 @@ impl fmt::Debug for Ping {
     }
 }
 
-/// The pings of a connection that somebody awaits, in the order in which they were sent.
+/// The pings of a connection that are awaited, in the order in which they were sent.
 #[derive(Debug, Default)]
 pub(super) struct Pings(Vec<Waiting>);
 
-/// A ping whose pong has not come. It is told of the end by being dropped.
+/// A ping whose pong has not come. Dropping it tells the awaiting future of the end.
 #[derive(Debug)]
 pub(super) struct Waiting {
     payload: Bytes,
@@ -89,9 +91,9 @@ pub(super) struct Waiting {
 }
 
 impl Pings {
-    /// Adds one that is sent now.
+    /// Adds a ping that is sent now.
     pub(super) fn add(&mut self, payload: Bytes) -> oneshot::Receiver<Duration> {
-        // Those that nobody awaits any more make room for others, so only the futures that users hold cost memory.
+        // Pings that are no longer awaited make room for others, so only futures that users hold take memory.
         if self.0.len() == self.0.capacity() {
             self.forget_cancelled();
         }
@@ -100,7 +102,7 @@ impl Pings {
         answer
     }
 
-    /// Takes those that a pong answers.
+    /// Removes and returns the pings that a pong answers.
     pub(super) fn answered_by(&mut self, payload: &[u8]) -> Vec<Waiting> {
         let count = self.0.iter().rposition(|ping| ping.payload == payload).map_or(0, |last| last + 1);
         let answered = self.0.drain(..count).collect();
@@ -118,9 +120,9 @@ impl Pings {
 }
 
 impl Waiting {
-    /// Its pong has come. Wakes whoever awaits it.
+    /// Its pong has come. Wakes the future that awaits it.
     pub(super) fn tell(self, now: Instant) {
-        // It may be cancelled.
+        // The future may have been dropped.
         let _ = self.tell.send(now.saturating_duration_since(self.sent));
     }
 }

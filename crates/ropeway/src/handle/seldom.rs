@@ -1,15 +1,15 @@
-//! What few connections have, and those for a short while: beside what waits, in a box of its own.
+//! State that few connections have, and only for a short while. It is in a box of its own beside the commands.
 
 use ropeway_proto::{Broken, Closed};
 
 use super::ping::Pings;
 
-/// What few connections have.
+/// State that few connections have.
 #[derive(Debug, Default)]
 pub(super) struct Seldom {
-    /// The error with which the transport broke, until the end is told.
+    /// The error with which the transport broke, until the end is reported.
     pub(super) broken: Option<Broken>,
-    /// The pings that somebody awaits.
+    /// The pings that are awaited.
     pub(super) pings: Pings,
     /// How the connection ended, from its close event on.
     pub(super) outcome: Option<Closed>,

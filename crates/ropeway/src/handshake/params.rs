@@ -1,7 +1,7 @@
-//! The parameters of a path such as `/rooms/{room}`, as one request fills them.
+//! The parameters of a path such as `/rooms/{room}`, with their values in one request.
 
-/// Names and values, in the order of the path; values are percent-decoded. The head of the request bounds their length, and the path
-/// that is served bounds their number.
+/// Names and values, in the order of the path. Values are percent-decoded. Their length is bounded by the limits of the
+/// request's head, their number by the path that is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Params(Box<[(String, String)]>);
 

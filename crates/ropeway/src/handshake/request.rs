@@ -1,4 +1,4 @@
-//! The client's half of the opening handshake, as a server's application judges it.
+//! The client's half of the opening handshake, for the application to judge.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,8 +10,8 @@ use ropeway_proto::handshake::{Destination, offered_subprotocols};
 
 use super::params::Params;
 
-/// A request for a WebSocket that kept all the rules of the opening handshake, for [`Route::authorize`](crate::Route::authorize) to
-/// accept or to refuse.
+/// A request for a WebSocket that obeys all rules of the opening handshake.
+/// [`Route::authorize`](crate::Route::authorize) accepts or refuses it.
 ///
 /// ```
 /// use ropeway::{Accept, Refusal, UpgradeRequest};
@@ -24,7 +24,7 @@ use super::params::Params;
 /// }
 /// ```
 pub struct UpgradeRequest {
-    /// Shared with the server, which makes the handler's handshake of it when this is dropped.
+    /// Shared with the server, which turns it into the handler's handshake when this is dropped.
     pub(crate) request: Arc<Request<()>>,
     pub(crate) remote_addr: Option<SocketAddr>,
     pub(crate) client_ip: Option<IpAddr>,
@@ -37,23 +37,24 @@ impl UpgradeRequest {
         &self.request
     }
 
-    /// The URI that is asked for.
+    /// The URI that the client asks for.
     pub fn uri(&self) -> &Uri {
         self.request.uri()
     }
 
-    /// The path that is asked for.
+    /// The path that the client asks for.
     pub fn path(&self) -> &str {
         self.request.uri().path()
     }
 
-    /// The part of the path that stands for this name in the [route](crate::Server::at), percent-decoded: of `/rooms/{room}` and the
-    /// path `/rooms/a%2Fb` the parameter `room` is `a/b`. It is the client's text, `/` and `..` included.
+    /// The part of the path in the place of this name in the [route](crate::Server::at), percent-decoded. For the route
+    /// `/rooms/{room}` and the path `/rooms/a%2Fb`, the parameter `room` is `a/b`. It is the client's text, and may
+    /// contain `/` and `..`.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }
 
-    /// The names and values of all parameters of the path, in its order.
+    /// The names and values of all parameters, in the order of the path.
     pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
         self.params.iter()
     }
@@ -63,12 +64,14 @@ impl UpgradeRequest {
         self.request.headers()
     }
 
-    /// The first value of a header. `None` if it is not there, or has other characters than visible ASCII.
+    /// The first value of a header. `None` if the header is missing, or its value has characters other than visible
+    /// ASCII.
     pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
     }
 
-    /// What other parts of the program have attached to the request, such as middleware in front of `Server::upgrade`.
+    /// Values that other parts of the program have attached to the request, such as middleware in front of
+    /// `Server::upgrade`.
     pub fn extensions(&self) -> &Extensions {
         self.request.extensions()
     }
@@ -79,12 +82,13 @@ impl UpgradeRequest {
         offered_subprotocols(self.headers())
     }
 
-    /// The host that is asked for, with the word of [trusted proxies](crate::ServerBuilder::trusted_proxies) taken into account.
+    /// The host that the client asks for. It includes what [trusted proxies](crate::ServerBuilder::trusted_proxies)
+    /// say.
     pub fn destination(&self) -> Option<Destination> {
         Destination::of(&self.request)
     }
 
-    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
     }

@@ -1,4 +1,4 @@
-//! A connection as its user asks it for messages.
+//! A connection for the pull API.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -17,21 +17,72 @@ use crate::error::Error;
 use crate::handle::{ConnectionId, Handle, Ping};
 use crate::topic::Topic;
 
-/// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
+/// A connection whose user asks it for messages. It is made by a client's [`connect`](crate::connect) or a server's
 /// [`spawn_each`](crate::Route::spawn_each).
 ///
-/// Pings are answered, and messages of its [`Handle`]s written, whether it is asked for messages or not. A user who does not ask
-/// makes the peer wait once 1 MiB of messages are there (64 bytes added for each); nothing is dropped. A ping or a close frame
-/// behind more than that is seen when messages are taken. Until then the peer is still pinged, and a transport that breaks is
-/// noticed; over plain TCP on Linux also a peer that vanishes, within `ping_interval` and `ping_timeout`, elsewhere when the
-/// operating system gives it up. Dropping it closes the connection with 1000, or with 1011 in a panic.
+/// Pings are answered, and messages of its [`Handle`]s are written, even while it is not asked for messages. If more
+/// than 1 MiB of messages wait (with 64 bytes added for each), the peer has to wait; no message is dropped. A ping or a
+/// close frame behind more than that is seen only when messages are taken. Meanwhile the peer is still pinged, and a
+/// transport that breaks is noticed. The loss of a peer is noticed within `ping_interval` and `ping_timeout` over plain
+/// TCP on Linux; elsewhere when the operating system gives the peer up. Dropping the `WebSocket` closes the connection
+/// with 1000, or with 1011 in a panic.
 ///
-/// It is also a [`Stream`] and a [`Sink`]. To send while a message is awaited elsewhere, take a [`handle`](WebSocket::handle).
+/// It is also a [`Stream`] and a [`Sink`].
+///
+/// # Receiving and sending at the same time
+///
+/// [`recv`](WebSocket::recv) borrows the `WebSocket` mutably, so nothing can be sent with it while that is awaited. There is no need
+/// to split it: a [`handle`](WebSocket::handle) sends from anywhere, from another task too.
+///
+/// ```no_run
+/// # async fn run(mut ws: ropeway::WebSocket) -> Result<(), ropeway::Error> {
+/// let handle = ws.handle();
+/// tokio::spawn(async move {
+///     for number in 0.. {
+///         if handle.send_wait(format!("tick {number}")).await.is_err() {
+///             break;
+///         }
+///     }
+/// });
+/// while let Some(message) = ws.recv().await? {
+///     println!("{message:?}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Testing
+///
+/// A server and a client can be joined in memory, by [`tokio::io::duplex`]. With time that tokio pauses, keepalive, timeouts and
+/// hours of waiting take none.
+///
+/// ```
+/// use ropeway::{Client, Server, Transport};
+///
+/// #[tokio::main(flavor = "current_thread")] // in a test: #[tokio::test(start_paused = true)]
+/// async fn main() -> Result<(), ropeway::Error> {
+///     tokio::time::pause();
+///     let server = Server::builder().build();
+///     server.spawn_each(|mut ws, _| async move {
+///         while let Ok(Some(message)) = ws.recv().await {
+///             tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+///             ws.send(message).await.ok();
+///         }
+///     });
+///
+///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
+///     tokio::spawn(async move { server.serve_stream(Transport::other(theirs), None).await });
+///     let mut ws = Client::new().connect("ws://localhost/").over(Transport::other(ours)).await?;
+///     ws.send("hello").await?;
+///     assert_eq!(ws.recv().await?, Some("hello".into()));
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,
     inbox: Arc<Mutex<Inbox>>,
-    /// Messages taken out of the inbox, so that its lock is taken once for many.
+    /// Messages taken out of the inbox, so that the inbox is locked once for many.
     batch: VecDeque<Message>,
     subprotocol: Option<String>,
 }
@@ -41,52 +92,54 @@ impl WebSocket {
         Self { handle, inbox, batch: VecDeque::new(), subprotocol }
     }
 
-    /// The next message; `None` once the peer has closed, or this side has terminated the connection.
+    /// Returns the next message; `None` once the peer has closed, or this side has terminated the connection.
     ///
-    /// Every other end is an error, once; after it comes `None` as well. All messages received before the end come first.
-    /// Cancel safe: no message is lost when the future is dropped.
+    /// Every other end is an error, which is returned once; after it comes `None` as well. All messages received before
+    /// the end come first. Cancel safe: no message is lost if the future is dropped.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// Queues a message as soon as there is room.
     ///
-    /// It is written without being waited for, also where the `WebSocket` is dropped next. If the runtime ends right then, it still
-    /// is, as far as the peer takes it within a second; over TLS, as far as the socket takes it at once. To be certain, await
-    /// [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against `std::process::exit`.
+    /// The message is written in the background, even if the `WebSocket` is dropped next. If the runtime ends right
+    /// then, it is still written as far as the peer reads it within a second; over TLS, as far as the socket accepts it
+    /// at once. To be certain, await [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against
+    /// `std::process::exit`.
     ///
-    /// Cancel safe: dropped before it is done, the message is not sent at all.
+    /// Cancel safe: if this is dropped before it is done, the message is not sent at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.handle.send_wait(message).await
     }
 
-    /// Waits until all that was sent is the operating system's. Fails if the connection is over. Cancel safe.
+    /// Waits until the operating system has all that was sent. Fails if the connection is over. Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
         self.handle.flush().await
     }
 
-    /// Queues a part of a message whose length need not be known, see [`Handle::send_fragment`]. Other messages wait for the `last`
-    /// part.
+    /// Queues a part of a message whose whole length need not be known, see [`Handle::send_fragment`]. Other messages
+    /// wait for the `last` part.
     pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
         self.handle.send_fragment(part, last)
     }
 
-    /// Sends a ping of at most 125 bytes, at once. To await the result is to learn the round-trip time, see [`Ping`].
+    /// Sends a ping of at most 125 bytes, at once. Awaiting the result gives the round-trip time, see [`Ping`].
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
         self.handle.ping(payload)
     }
 
-    /// Sends a pong of at most 125 bytes. Pings are answered without it, unless `auto_pong` is off.
+    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless `auto_pong` is off.
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
         self.handle.pong(payload)
     }
 
-    /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
+    /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come in the meantime
+    /// are dropped.
     ///
-    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be sent: it stands
-    /// for a close frame without a code, see [`close_without_code`](WebSocket::close_without_code).
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be
+    /// sent: it means a close frame without a code, see [`close_without_code`](WebSocket::close_without_code).
     ///
-    /// Cancel safe: the closing handshake goes on without being waited for.
+    /// Cancel safe: if this is dropped, the closing handshake goes on in the background.
     pub async fn close(
         &mut self,
         code: impl Into<CloseCode>,
@@ -97,39 +150,40 @@ impl WebSocket {
         Ok(self.handle.closed().await)
     }
 
-    /// Does what [`close`](WebSocket::close) does, with a close frame that carries neither code nor reason. The peer sees 1005
-    /// (RFC 6455 section 7.1.5). Cancel safe: the closing handshake goes on without being waited for.
+    /// The same as [`close`](WebSocket::close), with a close frame that has neither code nor reason. The peer sees 1005
+    /// (RFC 6455 section 7.1.5). Cancel safe: if this is dropped, the closing handshake goes on in the background.
     pub async fn close_without_code(&mut self) -> Closed {
         self.handle.close_without_code();
         self.stop_listening();
         self.handle.closed().await
     }
 
-    /// Ends the connection at once, without a closing handshake and without what is queued.
+    /// Ends the connection at once, without a closing handshake. The queue is dropped.
     pub fn terminate(&self) {
         self.handle.terminate();
     }
 
-    /// Waits until the connection is closed; returns how it ended. Cancel safe.
+    /// Waits until the connection is closed. Returns how it ended. Cancel safe.
     ///
-    /// A peer that closes meanwhile is answered, though messages from before wait to be received. They can be received still. While
-    /// more than 1 MiB of messages wait nothing is read, so a close frame behind them is not seen.
+    /// If the peer closes in the meantime, it is answered, even while messages from before wait to be received. They
+    /// can still be received. While more than 1 MiB of messages wait nothing is read, so a close frame behind them is
+    /// not seen.
     pub async fn closed(&self) -> Closed {
         poll_fn(|cx| self.poll_closed(cx)).await
     }
 
-    /// How the connection ended, once it has.
+    /// Returns how the connection ended, if it has.
     pub fn outcome(&self) -> Option<Closed> {
         self.handle.outcome()
     }
 
-    /// Subscribes the connection to a topic: it is sent what is published there from now on, see [`Topic`]. Subscribing twice is the
-    /// same as once.
+    /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
+    /// [`Topic`]. Subscribing twice is the same as once.
     pub fn subscribe(&self, topic: &Topic) {
         self.handle.subscribe(topic);
     }
 
-    /// Ends the connection's subscription: it is still sent what was published before, and nothing after.
+    /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
     pub fn unsubscribe(&self, topic: &Topic) {
         self.handle.unsubscribe(topic);
     }
@@ -139,33 +193,33 @@ impl WebSocket {
         self.subprotocol.as_deref()
     }
 
-    /// Where the connection is in its life. OPEN until a close was asked for or received.
+    /// The ready state of the connection. It is OPEN until this side asks for a close, or the peer's comes.
     pub fn ready_state(&self) -> ReadyState {
         self.handle.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system, see [`Handle::buffered_amount`].
+    /// The bytes that were sent but not yet accepted by the operating system, see [`Handle::buffered_amount`].
     pub fn buffered_amount(&self) -> usize {
         self.handle.buffered_amount()
     }
 
-    /// How many messages the connection was not sent for lack of room, see [`Handle::dropped`].
+    /// The number of messages that the connection was not sent for lack of room, see [`Handle::dropped`].
     pub fn dropped(&self) -> u64 {
         self.handle.dropped()
     }
 
-    /// The address of the peer's end of the transport; of the last proxy, if there is one. `None` where the transport has no
-    /// such address.
+    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
+    /// transport has no such address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.handle.remote_addr()
     }
 
-    /// The number of the connection: no other has it.
+    /// The number of the connection. No other connection has it.
     pub fn id(&self) -> ConnectionId {
         self.handle.id()
     }
 
-    /// A handle to send with from anywhere, and at once.
+    /// Returns a handle to send with from anywhere.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -178,8 +232,8 @@ impl WebSocket {
         self.handle.link().poll_closed(cx)
     }
 
-    /// Has the user woken by what comes, and answers a peer that has closed. Returns a waker to drop once the lock is free, since it may
-    /// own what it would have woken.
+    /// Has the user's task woken when something comes, and answers a peer that has closed. Returns a waker to drop once
+    /// the lock is released, since it may own the value that it would have woken.
     fn wait(&self, inbox: &mut Inbox, cx: &Context<'_>) -> Option<Waker> {
         if std::mem::take(&mut inbox.is_unanswered) {
             self.handle.link().answer_close();
@@ -209,7 +263,7 @@ impl WebSocket {
             return Poll::Ready(error.map_or(Ok(None), Err));
         }
         let old = self.wait(&mut inbox, cx);
-        // What a burst took is given back: a connection at rest owns no buffer.
+        // Memory for a burst is freed: a connection at rest has no buffer.
         for messages in [&mut self.batch, &mut inbox.messages] {
             if messages.capacity() > KEPT {
                 *messages = VecDeque::new();
@@ -253,8 +307,8 @@ impl Stream for WebSocket {
     }
 }
 
-/// A message is accepted whole, and written without being flushed. Flushing waits until all is the operating system's, as
-/// [`WebSocket::flush`] does; so `SinkExt::send` waits for that with each message, and `feed` does not.
+/// A message is accepted as a whole, and written without being flushed. Flushing waits until the operating system has
+/// all of it, as [`WebSocket::flush`] does. So `SinkExt::send` waits for that with each message, and `feed` does not.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 
@@ -262,7 +316,7 @@ impl Sink<Message> for WebSocket {
         self.handle.link().poll_room(cx).map_err(Error::from)
     }
 
-    /// Takes what [`poll_ready`](Sink::poll_ready) promised room for, whatever handles have sent since.
+    /// Accepts the message that [`poll_ready`](Sink::poll_ready) promised room for, whatever handles have sent since.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         Ok(self.handle.link().send_promised(message)?)
     }

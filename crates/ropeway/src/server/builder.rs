@@ -1,4 +1,4 @@
-//! The settings of a server to be.
+//! The settings for making a server.
 
 use std::fmt;
 #[cfg(feature = "tls")]
@@ -11,7 +11,7 @@ use super::routes::Routes;
 use super::settings::{RouteSettings, Settings, request_setters};
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
+/// The settings for making a server. All have safe defaults. Options that npm `ws` has too have the same names here.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -48,8 +48,8 @@ impl Default for ServerBuilder {
 
 /// Settings of the server.
 impl ServerBuilder {
-    /// The one path where WebSockets are served by the default route, with parameters if it has some: see
-    /// [`Server::at`](crate::Server::at). Without it they are served at every path that has no route of its own.
+    /// The only path where the default route serves WebSockets, with parameters if it has some: see
+    /// [`Server::at`](crate::Server::at). Without it, it serves them at every path that has no route of its own.
     ///
     /// # Panics
     ///
@@ -63,64 +63,65 @@ impl ServerBuilder {
         self
     }
 
-    /// How long the opening handshake may take on the server's own port, TLS included. 10 s by default.
+    /// The time limit for the opening handshake on the server's own port, TLS included. 10 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handshake_timeout = timeout;
         self
     }
 
-    /// How large the head of a request may be on the server's own port: 16 KiB and 100 headers by default.
+    /// Limits for the head of a request on the server's own port: 16 KiB and 100 headers by default.
     pub fn head_limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// The most connections at a time; more are refused with 503. No limit by default but what the system sets.
+    /// The most connections at a time. Further ones are refused with 503. By default only the system sets a limit.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;
         self
     }
 
-    /// The most opening handshakes at a time, over all listeners that the server serves. 1024 by default. When all places are
-    /// taken, the oldest client that has sent nothing is dropped for the newest; where all have sent something, further
-    /// clients wait in the system's queue.
+    /// The most opening handshakes at a time, over all listeners that the server serves. 1024 by default. If all places
+    /// are taken, the oldest client that has sent nothing is dropped for the newest. If all have sent something,
+    /// further clients wait in the system's queue.
     pub fn max_handshakes(mut self, handshakes: usize) -> Self {
         self.settings.max_handshakes = handshakes.max(1);
         self
     }
 
-    /// Proxies in front of the server, by address or network, such as `10.0.0.0/8`: their word is taken for the client's
-    /// address ([`Handshake::client_ip`](crate::Handshake::client_ip)), and for the host and scheme that the origin check
-    /// compares with.
+    /// Proxies in front of the server, by address or network, such as `10.0.0.0/8`. They are believed about the
+    /// client's address ([`Handshake::client_ip`](crate::Handshake::client_ip)), and about the host and scheme that the
+    /// origin check compares with.
     ///
-    /// They say it in `X-Forwarded-For`, or what [`forwarded_header`](Self::forwarded_header) names. The list is read from
-    /// its end; the first address that is not a trusted proxy's is the client. So each of them must add to the list (nginx:
-    /// `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or write it anew (nginx: `$remote_addr`). **Through a proxy
-    /// that does neither, each client can choose its address**, and nothing in a request shows it.
+    /// They name these in `X-Forwarded-For`, or in the header that [`forwarded_header`](Self::forwarded_header) names.
+    /// The list is read from its end. The first address that is not a trusted proxy's is the client. So each proxy must
+    /// add to the list (nginx: `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or replace it (nginx:
+    /// `$remote_addr`). **If a proxy does neither, each client behind it can choose its address**, and nothing in a
+    /// request shows that.
     ///
     /// `X-Forwarded-Host` and `X-Forwarded-Proto` may be missing: then `Host` counts, and any scheme. If
-    /// `X-Forwarded-Proto` is there it must be the scheme that browsers use, also where another proxy does the TLS.
+    /// `X-Forwarded-Proto` is there, it must be the scheme that browsers use, even if another proxy does the TLS.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Cidr>) -> Self {
         self.settings.route.options.proxies.trusted = proxies.into_iter().collect();
         self
     }
 
-    /// The header in which trusted proxies say whom they speak for: `X-Forwarded-For` by default. The other one is not
-    /// looked at, as a proxy that does not write it passes on what the client wrote.
+    /// The header in which trusted proxies name their clients: `X-Forwarded-For` by default. The other one is ignored,
+    /// since a proxy that does not write it passes on the client's own.
     pub fn forwarded_header(mut self, header: ForwardedHeader) -> Self {
         self.settings.route.options.proxies.header = header;
         self
     }
 
-    /// Whether peers without an address are trusted proxies too. Right where a proxy alone can reach the server's Unix
-    /// socket, and where all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream) without an address come from one. Off by
-    /// default.
+    /// Whether peers without an address are trusted proxies too. Set this only if nobody but a proxy can reach the
+    /// server's Unix socket, and if all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream)
+    /// without an address come from a proxy. Off by default.
     pub fn trust_peers_without_address(mut self, on: bool) -> Self {
         self.settings.route.options.proxies.unaddressed = on;
         self
     }
 
-    /// Speaks TLS on the server's own port.
+    /// Uses TLS on the server's own port.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
         self.settings.tls = Some(config);
@@ -128,7 +129,7 @@ impl ServerBuilder {
     }
 }
 
-/// Settings of each request and connection. A [`Route`](crate::Route) may have others.
+/// Settings for each request and connection. A [`Route`](crate::Route) may have others.
 impl ServerBuilder {
     request_setters!();
     connection_setters!();

@@ -1,4 +1,4 @@
-//! A client on an event loop that has not shaken hands yet: its entry there becomes the connection's.
+//! A client on an event loop during its handshake. Its entry in the loop becomes that of the connection.
 
 use std::cell::OnceCell;
 use std::io;
@@ -13,15 +13,15 @@ use super::handshakes::{Caller, Handshaking};
 use crate::event_loop::{Bell, Drive, Mailbox, Publication, Subscriber};
 use crate::io::{Readiness, Socket, Turn};
 
-/// A client that has not shaken hands yet.
+/// A client whose handshake is not done yet.
 pub(super) struct Newcomer {
     /// `None` once it is a connection.
     exchange: Option<Exchange<Socket>>,
     /// One of `max_handshakes`.
     place: Handshaking,
-    /// The loop it is on, and its key there.
+    /// The loop that carries it, and its key there.
     home: OnceCell<(Arc<Mailbox>, usize)>,
-    /// What the application's decision wakes.
+    /// The waker for the application's decision.
     bell: OnceCell<Waker>,
 }
 
@@ -52,7 +52,7 @@ impl Drive for Newcomer {
         let (home, bell) = (&self.home, &self.bell);
         let step = exchange
             .turn(cx, now, || home.get().map(|(mailbox, key)| bell.get_or_init(|| Bell::waker(mailbox, *key)).clone()));
-        // Asked after it has read: what has just come is something.
+        // Checked after reading, since the read may have brought the first bytes.
         if !exchange.is_silent() {
             self.place.heard();
         } else if self.place.is_lost() {

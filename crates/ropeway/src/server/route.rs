@@ -1,4 +1,4 @@
-//! A path of a server, while it is being given something that happens there.
+//! A path of a server, while its settings and its handler are being set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::listen::{Listen, Listeners};
 use crate::pull::{Pull, WebSocket};
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// A path of a [`Server`](crate::Server), to be given something that happens there. A path that had something before gets the new.
+/// A path of a [`Server`](crate::Server), to be given a handler. If the path had one before, the new one replaces it.
 ///
-/// `T` is the type of the value that [`authorize`](Route::authorize) hands over to the handler. Without it everybody is let in who
-/// keeps the rules of the handshake, and `T` is `()`.
+/// `T` is the type of the value that [`authorize`](Route::authorize) passes to the handler. Without `authorize` all
+/// clients are accepted that obey the rules of the handshake, and `T` is `()`.
 ///
 /// ```
 /// use ropeway::{Accept, Handshake, Refusal, Server, WebSocket};
@@ -47,9 +47,9 @@ pub struct Route<'s, T = ()> {
     entry: Entry<T>,
 }
 
-/// Whether the application is asked before a client is let in.
+/// Whether the application decides about each client.
 enum Entry<T> {
-    /// It is not, so `T` is `()`.
+    /// All are accepted, so `T` is `()`.
     Open(fn() -> T),
     Ask(Authorize<T>),
 }
@@ -61,20 +61,22 @@ impl<'s> Route<'s> {
 }
 
 impl<'s, T: Send + 'static> Route<'s, T> {
-    /// Decides about each client of this path: the place for authentication. `decide` may wait, such as for a database, and either
-    /// accepts with what it chooses for this connection, or refuses with what the client gets.
+    /// Decides about each client of this path: this is the place for authentication. `decide` may wait, such as for a
+    /// database. It accepts with its choices for this connection, or refuses with the answer for the client.
     ///
-    /// It is asked once the request has kept all the rules of the handshake and has passed the origin check. Other routes are not
-    /// concerned: each has its own, and a path without one is open to everybody. If it is called twice the last one counts.
+    /// It is called once the request has passed all rules of the handshake and the origin check. Other routes are not
+    /// affected: each has a decision of its own, and a path without one is open to all clients. If it is set twice, the
+    /// last one counts.
     ///
-    /// While it waits, the client takes one of [`max_handshakes`](crate::ServerBuilder::max_handshakes) on a port of the server's
-    /// own, and one of [`max_connections`](crate::ServerBuilder::max_connections). If the
-    /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) is over before it has decided, the client is refused with 503;
-    /// so it is if the server shuts down, and with 500 if `decide` panics. If the client goes away, or ends its half of the
-    /// connection, the future is dropped.
+    /// While it waits, the client takes one of [`max_handshakes`](crate::ServerBuilder::max_handshakes) on a port of
+    /// the server's own, and one of [`max_connections`](crate::ServerBuilder::max_connections). If the
+    /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) ends before the decision, the client is refused
+    /// with 503. It is also refused with 503 if the server shuts down, and with 500 if `decide` panics. If the client
+    /// leaves, or ends its half of the connection, the future is dropped.
     ///
-    /// `decide` is shared by all clients, so an async closure cannot borrow what it captures: clone that in a closure, and move the
-    /// clone into an async block, as in `move |request| { let db = db.clone(); async move { … } }`.
+    /// `decide` is shared by all clients, so an async closure cannot borrow the values that it captures. Clone them in
+    /// a closure and move the clones into an async block, as in `move |request| { let db = db.clone(); async move { … }
+    /// }`.
     pub fn authorize<U, F, Fut>(self, decide: F) -> Route<'s, U>
     where
         U: Send + 'static,
@@ -91,8 +93,8 @@ impl<'s, T: Send + 'static> Route<'s, T> {
         self.handle_with(Listen(listen));
     }
 
-    /// Spawns `serve` as a task for each connection, to ask its [`WebSocket`] for messages. A
-    /// [shutdown](crate::Server::shutdown) waits for its end.
+    /// Spawns `serve` as a task for each connection, which asks its [`WebSocket`] for messages. A
+    /// [shutdown](crate::Server::shutdown) waits for the end of these tasks.
     pub fn spawn_each<F, Fut>(self, serve: F)
     where
         F: Fn(WebSocket, Handshake<T>) -> Fut + Send + Sync + 'static,
@@ -113,12 +115,12 @@ impl<'s, T: Send + 'static> Route<'s, T> {
         options.deflate.clone_from(&connection.deflate);
         let service = Service { entrance, options: Arc::new(options), connection };
         let old = write(&self.gate.routes).set(self.spot, service);
-        // It owns values of the application's, so it goes when the lock is free.
+        // It owns values of the application's, so it is dropped after the lock is released.
         drop(old);
     }
 }
 
-/// Settings of the requests and connections of this path, where they differ from the server's.
+/// Settings for the requests and connections of this path, if they differ from the server's.
 impl<T> Route<'_, T> {
     request_setters!();
     connection_setters!();

@@ -137,7 +137,7 @@ async fn refusals_are_the_apps_answers() {
 }
 
 #[tokio::test]
-async fn what_comes_right_behind_the_request_is_the_first_message() {
+async fn bytes_right_behind_the_request_are_the_first_message() {
     let addr = serve(&Server::builder().path("/ws").build()).await;
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     let bytes = [ask_for_ws("").into_bytes(), text("first").encode(), text("second").encode()].concat();

@@ -261,7 +261,7 @@ async fn a_peer_that_does_not_end_its_half_after_a_violation_is_dropped_after_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_peer_that_sends_on_after_a_violation_64_mib_are_read_and_no_more() {
+async fn at_most_64_mib_are_read_from_a_peer_after_its_violation() {
     let (log, wire) = connect(Server::builder()).await;
     wire.send(&[Frame::new(TEXT, "not masked")]);
     settle().await;
@@ -385,7 +385,7 @@ async fn a_transport_that_breaks_is_noticed_while_nothing_is_read_for_want_of_ro
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_the_transport_broke_is_delivered() {
+async fn messages_before_a_broken_transport_are_delivered() {
     let (log, wire) = connect(Server::builder()).await;
     wire.send(&[text("1")]);
     wire.send(&[text("2"), ping("answered by nobody")]);

@@ -70,7 +70,7 @@ async fn silent_clients_make_room_for_others_on_all_ports_of_a_server() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_silent_clients_keeps_nobody_waiting() {
+async fn a_crowd_of_silent_clients_does_not_delay_others() {
     let [one, other] = serve(8);
     let mut silent = Vec::new();
     for _ in 0..50 {

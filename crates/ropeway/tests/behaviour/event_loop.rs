@@ -96,7 +96,7 @@ async fn a_handler_that_panics_ends_its_own_connection_and_no_other_of_its_loop(
 }
 
 #[tokio::test]
-async fn what_a_slow_reader_leaves_is_written_once_it_reads() {
+async fn the_rest_is_written_once_a_slow_reader_reads() {
     const SIZE: usize = 1 << 20;
     const COUNT: usize = 24;
     let (server, url) = serve(Server::builder(), Echo).await;
@@ -194,7 +194,7 @@ fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
 }
 
 #[tokio::test]
-async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
+async fn the_loss_of_a_peer_is_noticed_though_its_messages_are_not_taken() {
     let builder = Server::builder().ping_interval(Duration::from_millis(30)).ping_timeout(Duration::from_secs(60));
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
     let (give, mut connections) = mpsc::unbounded_channel();
@@ -229,7 +229,7 @@ async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
 }
 
 #[test]
-fn what_was_published_before_a_runtime_ends_is_written() {
+fn publications_before_a_runtimes_end_are_written() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let elsewhere = Runtime::new().expect("another");
     let topic = Topic::new();

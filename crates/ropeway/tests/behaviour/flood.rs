@@ -38,7 +38,7 @@ async fn failed(log: &Log, wire: &Wire) -> (Violation, u16) {
 // Control frames.
 
 #[tokio::test(start_paused = true)]
-async fn pings_that_nobody_waits_for_are_not_answered_one_by_one() {
+async fn pings_are_not_answered_one_by_one_while_pongs_are_not_read() {
     let (log, wire) = connect(Server::builder()).await;
     wire.set_room(Some(0));
     for number in 0..1000_u32 {
@@ -127,11 +127,15 @@ async fn by_default_a_message_has_65_536_fragments_at_most() {
     assert_eq!(failed(&log, &wire).await, (Violation::TooManyFragments(1 << 16), 1008));
 }
 
+fn too_big(limit: usize, announced: Option<u64>) -> Violation {
+    Violation::MessageTooBig { limit, announced }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_over_the_limit_is_answered_with_1009_before_it_comes() {
     let (log, wire) = connect(Server::builder().max_payload(1000)).await;
     wire.send(&[text("fits"), binary(vec![7; 1001])]);
-    assert_eq!(failed(&log, &wire).await, (Violation::MessageTooBig(1000), 1009));
+    assert_eq!(failed(&log, &wire).await, (too_big(1000, Some(1001)), 1009));
     assert_eq!(log.take_events()[0], Event::Text("fits".into()));
 }
 
@@ -139,8 +143,8 @@ async fn a_message_over_the_limit_is_answered_with_1009_before_it_comes() {
 async fn lengths_that_no_machine_holds_are_refused_by_their_headers() {
     // RFC 6455 section 5.2: 63 bits, and the last of these has 64.
     for (length, expected, code) in [
-        (u64::MAX >> 1, Violation::MessageTooBig(16 << 20), 1009),
-        (1 << 62, Violation::MessageTooBig(16 << 20), 1009),
+        (u64::MAX >> 1, too_big(16 << 20, Some(u64::MAX >> 1)), 1009),
+        (1 << 62, too_big(16 << 20, Some(1 << 62)), 1009),
         (u64::MAX, Violation::LengthTopBit, 1002),
     ] {
         for is_begun in [false, true] {
@@ -188,7 +192,7 @@ async fn a_bomb_is_answered_with_1009_whole_and_in_fragments() {
     assert!(bomb.len() < 200_000, "it is small: {}", bomb.len());
     let (log, wire) = connect_deflated(Server::builder()).await;
     wire.send(&[binary(bomb.clone()).with_rsv(RSV1)]);
-    assert_eq!(failed(&log, &wire).await, (Violation::MessageTooBig(16 << 20), 1009));
+    assert_eq!(failed(&log, &wire).await, (too_big(16 << 20, None), 1009));
 
     let (log, wire) = connect_deflated(Server::builder()).await;
     let (first, rest) = bomb.split_at(100);
@@ -199,7 +203,7 @@ async fn a_bomb_is_answered_with_1009_whole_and_in_fragments() {
     for _ in 0..20 {
         settle().await;
     }
-    assert_eq!(failed(&log, &wire).await, (Violation::MessageTooBig(16 << 20), 1009));
+    assert_eq!(failed(&log, &wire).await, (too_big(16 << 20, None), 1009));
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +236,7 @@ async fn many_small_bombs_in_one_read_let_others_have_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_inflate_is_answered_with_1007() {
+async fn a_message_that_does_not_inflate_is_answered_with_1007() {
     let (log, wire) = connect_deflated(Server::builder()).await;
     wire.send(&[text("fine"), binary([0xff; 10]).with_rsv(RSV1)]);
     assert_eq!(failed(&log, &wire).await, (Violation::CorruptDeflate, 1007));

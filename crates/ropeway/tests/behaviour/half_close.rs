@@ -135,7 +135,7 @@ async fn a_reset_ends_a_connection_at_once_whatever_is_queued() {
 // If messages are pulled, the answer to the close frame waits for the answers to messages.
 
 #[tokio::test(start_paused = true)]
-async fn what_lies_in_the_inbox_can_be_answered_before_the_peers_close_is() {
+async fn messages_in_the_inbox_can_be_answered_before_the_peers_close() {
     let (mut ws, wire) = pull(Server::builder()).await;
     wire.send(&[text("1"), text("2"), close(4000, "bye")]);
     settle().await;
@@ -153,7 +153,7 @@ async fn what_lies_in_the_inbox_can_be_answered_before_the_peers_close_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_the_peer_ended_its_half_can_be_answered_and_the_end_is_told_once() {
+async fn messages_before_the_peers_end_can_be_answered_and_the_end_is_reported_once() {
     let (mut ws, wire) = pull(Server::builder()).await;
     wire.send(&[text("1"), text("2")]);
     wire.end();
@@ -202,7 +202,7 @@ async fn where_nothing_is_to_be_answered_the_peers_close_is_answered_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_behind_messages_that_nobody_takes_is_answered_after_the_close_timeout() {
+async fn a_close_behind_messages_that_are_not_taken_is_answered_after_the_close_timeout() {
     let (mut ws, wire) = pull(Server::builder().close_timeout(3 * SECOND)).await;
     wire.send(&[text("unread"), close(1000, "")]);
     sleep(3 * SECOND - Duration::from_millis(1)).await;

@@ -79,7 +79,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
+async fn bytes_behind_the_message_of_a_panic_are_not_mistaken_for_a_frame() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handle_with(Panics("message", log.clone()));
     // The peer's close frame comes in the same read. On another connection, half a frame comes before it.

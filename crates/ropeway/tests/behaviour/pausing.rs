@@ -68,7 +68,7 @@ async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
+async fn silence_while_reading_is_paused_does_not_count_against_the_peer() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handle_with(log.clone());
     let wire = open(&server).await;
@@ -115,7 +115,7 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
+async fn the_time_of_a_message_stops_while_reading_is_paused() {
     let config = Config::server().message_timeout(5 * SECOND);
     let (server, log) = (Server::builder().config(config).build(), Log::default());
     server.handle_with(log.clone());

@@ -164,7 +164,7 @@ async fn replies_larger_than_what_asks_for_them_fill_the_write_queue_and_no_more
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_ask_for_messages_makes_the_peer_wait_and_loses_none() {
+async fn a_slow_pull_user_makes_the_peer_wait_and_loses_no_message() {
     let (mut ws, wire) = pull(Server::builder()).await;
     for number in 0..400 {
         wire.send(&[binary(numbered(number, 10_000))]);
@@ -197,7 +197,7 @@ async fn empty_messages_fill_the_inbox_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_behind_thousands_of_messages_that_nobody_takes_is_answered() {
+async fn a_ping_behind_thousands_of_messages_that_are_not_taken_is_answered() {
     let (_ws, wire) = pull(Server::builder()).await;
     for number in 0..4_000 {
         wire.send(&[text(number.to_string())]);
@@ -208,7 +208,7 @@ async fn a_ping_behind_thousands_of_messages_that_nobody_takes_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_is_pinged_while_nobody_takes_its_messages_and_missed_when_it_is_gone() {
+async fn a_peer_is_pinged_while_its_messages_are_not_taken_and_its_loss_is_noticed() {
     let server = Server::builder().build();
     let (give, mut connections) = unbounded_channel();
     server.spawn_each(move |ws, _| {
@@ -282,7 +282,7 @@ async fn an_inbox_is_bounded_while_its_connection_closes_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_only_sends_hears_that_the_transport_is_broken() {
+async fn a_task_that_only_sends_is_told_of_a_broken_transport() {
     let (ws, wire) = pull(Server::builder()).await;
     // Nobody asks for these messages, so nothing more is read, nor is the end of the transport noticed.
     wire.send(&[binary(vec![7; INBOX])]);

@@ -56,7 +56,7 @@ async fn the_replies_to_all_messages_of_one_read_leave_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
+async fn messages_of_handles_to_a_resting_connection_leave_in_one_write() {
     let (log, wire) = connect(Server::builder()).await;
     let handle = log.handle();
     for payload in ["a", "b", "c"] {
@@ -75,7 +75,7 @@ async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_event_and_handles_send_keeps_its_order() {
+async fn messages_of_an_event_and_of_handles_keep_their_order() {
     let server = Server::builder().build();
     server.on_connection(|ws, _| {
         let handle = ws.handle();
@@ -97,7 +97,7 @@ async fn what_an_event_and_handles_send_keeps_its_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_at_the_opening_leaves_first() {
+async fn messages_sent_on_open_leave_first() {
     let server = Server::builder().build();
     server.on_connection(|ws, _| {
         ws.send("welcome").unwrap();
@@ -313,7 +313,7 @@ async fn a_send_wait_that_is_dropped_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_for_room_are_told_when_the_connection_ends() {
+async fn all_tasks_that_wait_for_room_are_told_of_the_connections_end() {
     for ends in [Wire::end as fn(&Wire), Wire::reset] {
         let (log, wire) = connect(Server::builder().max_buffered(100)).await;
         let handle = log.handle();
@@ -381,7 +381,7 @@ async fn buffered_amount_is_nothing_once_the_connection_is_gone() {
 }
 
 #[test]
-fn what_a_runtime_leaves_behind_is_not_kept() {
+fn the_loops_of_an_ended_runtime_are_not_kept() {
     let payload = Bytes::from(vec![7; 100_000]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (log, _wire) = runtime.block_on(connect(Server::builder()));
@@ -422,7 +422,7 @@ async fn without_auto_pong_a_listener_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_sent_changes_nothing() {
+async fn a_close_that_cannot_be_sent_changes_nothing() {
     let (log, wire) = connect(Server::builder()).await;
     let handle = log.handle();
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {

@@ -77,7 +77,7 @@ async fn a_shutdown_closes_with_1001_and_waits_for_the_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
+async fn a_shutdown_terminates_connections_that_do_not_answer_in_time() {
     let (server, log) = server();
     let (answers, ignores, stalls) = (open(&server).await, open(&server).await, open(&server).await);
     stalls.set_room(Some(0));
@@ -159,7 +159,7 @@ async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
 // Opening handshakes during a shutdown.
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_shuts_down_lets_nobody_in() {
+async fn a_server_that_shuts_down_accepts_no_client() {
     let (server, _log) = server();
     server.shutdown().timeout(SECOND).await;
     assert_eq!(ask(&server).await, ("HTTP/1.1 503 Service Unavailable".into(), "retry-after: 5".into()));

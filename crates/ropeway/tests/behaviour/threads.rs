@@ -29,7 +29,7 @@ fn message(sender: usize, number: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_many_threads_send_with_little_room_arrives_in_the_order_of_each() {
+async fn messages_of_many_threads_with_little_room_arrive_in_each_threads_order() {
     let server = Server::builder().max_buffered(5000).bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| {
         for sender in 0..SENDERS {
@@ -81,7 +81,7 @@ async fn a_connection_that_is_paused_and_resumed_all_the_time_delivers_everythin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn everybody_who_waits_for_the_end_hears_of_it() {
+async fn all_tasks_that_await_the_end_are_told() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.spawn_each(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} });
     let url = format!("ws://{}/", server.local_addr().unwrap());

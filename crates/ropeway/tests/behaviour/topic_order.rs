@@ -121,7 +121,7 @@ async fn a_subscriber_that_leaves_hears_what_was_published_before_and_nothing_af
 
 /// Both come in one read, so the close frame is there before anything is sent.
 #[tokio::test]
-async fn what_a_client_says_to_everyone_before_its_close_frame_it_hears_too() {
+async fn a_client_gets_its_own_publication_before_its_close_frame_is_answered() {
     for tcp in [true, false] {
         let house = acting(tcp, |ws, topic| {
             publish(topic, "A");
@@ -139,7 +139,7 @@ async fn what_a_client_says_to_everyone_before_its_close_frame_it_hears_too() {
 }
 
 #[tokio::test]
-async fn what_is_published_before_the_server_shuts_down_is_heard() {
+async fn publications_before_a_shutdown_are_delivered() {
     for tcp in [true, false] {
         let house = acting(tcp, |_, _| {}).await;
         let client = house.client().await;
@@ -189,7 +189,7 @@ impl Handler for HandsOut {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_thread_publishes_and_sends_by_turns_comes_in_that_order_on_every_loop() {
+async fn publications_and_sends_of_a_thread_arrive_in_order_on_every_loop() {
     for tcp in [true, false] {
         let (tell, mut opened) = mpsc::unbounded_channel();
         let house = House::serving(Server::builder(), tcp, |server, topic| {

@@ -113,7 +113,7 @@ async fn everyone_hears_everything_in_order_the_publisher_too() {
 }
 
 #[tokio::test]
-async fn a_message_is_heard_once_by_those_who_came_before_it_and_not_by_those_who_come_after() {
+async fn a_message_reaches_earlier_subscribers_once_and_later_ones_not_at_all() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
         house.topic.publish("too early").expect("room");
@@ -130,7 +130,7 @@ async fn a_message_is_heard_once_by_those_who_came_before_it_and_not_by_those_wh
 }
 
 #[tokio::test]
-async fn who_unsubscribes_hears_nothing_and_subscribing_twice_is_once() {
+async fn after_unsubscribing_nothing_comes_and_subscribing_twice_counts_once() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
         let (mut stays, mut leaves) = (house.client().await, house.client().await);
@@ -150,7 +150,7 @@ async fn who_unsubscribes_hears_nothing_and_subscribing_twice_is_once() {
 }
 
 #[tokio::test]
-async fn a_subscription_ends_with_its_connection_and_its_place_is_nobody_elses() {
+async fn a_subscription_ends_with_its_connection_and_its_place_is_not_inherited() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
         let mut clients = vec![house.client().await, house.client().await];

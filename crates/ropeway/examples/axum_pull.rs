@@ -4,39 +4,43 @@
 //! cargo run -p ropeway --example axum_pull --features axum
 //! ```
 
+use std::env;
+use std::error::Error;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::response::{Html, Response};
 use axum::routing::{any, get};
 use ropeway::axum::Upgrade;
 use ropeway::{Handshake, Server, WebSocket};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
+    let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8005".to_owned());
     // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
     let server = Server::builder().trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
 
     let page = get(|| async { Html(include_str!("page.html")) });
-    let app = Router::new().route("/", page).route("/ws", any(upgrade)).layer(server.layer());
+    let app = Router::new().route("/", page).route("/ws/{room}", any(upgrade)).layer(server.layer());
 
-    let port = std::env::var("PORT").unwrap_or_else(|_| "8005".into());
-    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    let listener = tokio::net::TcpListener::bind(addr).await?;
     println!("open http://{}/", listener.local_addr()?);
     let ctrl_c = tokio::signal::ctrl_c();
     axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await?;
     Ok(())
 }
 
-/// State, path and extractors of your own would stand beside `ws`.
-async fn upgrade(ws: Upgrade) -> Response {
-    ws.on_upgrade(talk)
+/// State and extractors of your own would stand here too.
+async fn upgrade(ws: Upgrade, Path(room): Path<String>) -> Response {
+    ws.on_upgrade(|ws, handshake| talk(ws, handshake, room))
 }
 
-async fn talk(mut ws: WebSocket, handshake: Handshake) {
+async fn talk(mut ws: WebSocket, handshake: Handshake, room: String) {
     if let Some(ip) = handshake.client_ip() {
         println!("client {ip}");
     }
+    let hello = format!("hello from the server, {room}");
     let mut every = tokio::time::interval(Duration::from_secs(3));
     loop {
         tokio::select! {
@@ -48,7 +52,7 @@ async fn talk(mut ws: WebSocket, handshake: Handshake) {
             },
             _ = every.tick() => {
                 // If the connection is closing, `recv` reports it.
-                let _ = ws.send("hello from the server").await;
+                let _ = ws.send(&hello).await;
             }
         }
     }
