@@ -124,9 +124,9 @@ fn fault(text: &str, files: &Files, index: &Index<'_>) -> Option<&'static str> {
             });
             (!is_there).then_some("not in that file")
         }
-        // A path that begins with another crate's name is not ours to check.
+        // A path is checked if it begins with a type of ours, and not with a crate or a module.
         Name::Path(path) => {
-            let is_ours = path.split("::").next().is_some_and(is_defined);
+            let is_ours = path.starts_with(char::is_uppercase) && path.split("::").next().is_some_and(is_defined);
             (is_ours && !is_defined(last(path))).then_some("not defined anywhere")
         }
         Name::Test(name) if text.contains('…') => {
@@ -211,4 +211,26 @@ fn the_floors_in_the_document_are_those_that_are_checked() {
             }
         }
     }
+}
+
+/// The first words of a comment that make a reader guess its noun.
+const RIDDLES: [&str; 5] = ["What", "Who", "Whoever", "Whom", "Whose"];
+
+#[test]
+fn no_comment_begins_with_a_riddle() {
+    let mut files = Files::new();
+    collect(root(), "", &mut files);
+    let mut found = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| extension(path) == "rs") {
+        let mut is_within = false;
+        for (index, line) in text.lines().enumerate() {
+            let comment = line.trim_start().strip_prefix("//").map(|it| it.trim_start_matches(['/', '!']).trim_start());
+            let first = comment.and_then(|comment| comment.split(' ').next()).filter(|_| !is_within);
+            if first.is_some_and(|word| RIDDLES.contains(&word)) {
+                found.push(format!("{path}:{}: {}", index + 1, line.trim_start()));
+            }
+            is_within = comment.is_some_and(|comment| !comment.is_empty());
+        }
+    }
+    assert!(found.is_empty(), "name the thing first (see CONTRIBUTING.md, \"Plain words\"):\n{}", found.join("\n"));
 }

@@ -1,5 +1,5 @@
-//! A connection after the opening handshake: its getters, its input from the network and the clock, and the meaning of control
-//! frames. Bytes and frames are left to [`crate::recv`] and [`crate::send`].
+//! A connection after the opening handshake: its getters, its input from the network and the clock, and its reactions
+//! to control frames. Bytes and frames are left to [`crate::recv`] and [`crate::send`].
 
 mod closing;
 mod sending;
@@ -28,7 +28,7 @@ use crate::send::job::Job;
 use crate::send::queue::{Queue, Spare};
 use crate::state::ReadyState;
 
-/// Both directions of a negotiated permessage-deflate.
+/// Both directions of a permessage-deflate that was negotiated.
 #[derive(Debug)]
 struct Deflate {
     compressor: Compressor,
@@ -37,7 +37,7 @@ struct Deflate {
     job: Option<Box<Job>>,
 }
 
-/// How much may come of compressed input before [`Connection::handle_input`] stops in the middle of it.
+/// The most output of compressed input before [`Connection::handle_input`] stops in the middle of it.
 const INFLATED_A_CALL: usize = 256 * 1024;
 
 /// One end of a WebSocket connection, driven by hand: see the [crate's documentation](crate) for the loop.
@@ -54,7 +54,7 @@ pub struct Connection {
     control_rate: ControlRate,
 }
 
-/// Every connection at rest pays for each of these bytes.
+/// Every connection at rest costs these bytes.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Connection>() <= 96);
 
@@ -75,7 +75,7 @@ impl Connection {
         }
     }
 
-    /// The same with permessage-deflate as the handshake negotiated it from `options`.
+    /// The same, with permessage-deflate as the handshake negotiated it from `options`.
     #[must_use]
     pub fn with_deflate(mut self, params: &deflate::Params, options: &deflate::Options) -> Self {
         let side = deflate::Side::from(self.role());
@@ -90,7 +90,7 @@ impl Connection {
 
 /// Getters.
 impl Connection {
-    /// Which end this is.
+    /// The end of the connection that this is.
     pub const fn role(&self) -> &Role {
         self.encoder.role()
     }
@@ -100,44 +100,44 @@ impl Connection {
         &self.config
     }
 
-    /// Its state as browsers call it; never [`ReadyState::Connecting`]. It is open while the peer
-    /// [is not answered](Connection::is_unanswered).
+    /// The ready state, as browsers name it; never [`ReadyState::Connecting`]. It is OPEN while the peer [is not
+    /// answered](Connection::is_unanswered).
     pub fn ready_state(&self) -> ReadyState {
         self.life.ready_state()
     }
 
-    /// Whether messages may still come. After that, bytes of the peer are thrown away.
+    /// Whether messages may still come. Once they may not, bytes from the peer are thrown away.
     pub fn is_receiving(&self) -> bool {
         self.life.is_receiving()
     }
 
-    /// Whether the driver is to read on: until it has told of the transport's end. It also reads bytes that are only thrown away,
-    /// because a TCP connection that ends with unread bytes is reset.
+    /// Whether the driver should read on: until it has reported the transport's end. Bytes that are only thrown away
+    /// are read too, because a TCP connection that ends with unread bytes is reset.
     pub fn is_reading(&self) -> bool {
         self.life.is_reading()
     }
 
-    /// Whether nothing more is received and this side has not answered: the peer has closed or ended its half of the transport, which
-    /// is answered at once unless [`Config::auto_close`] is off, or it has broken the protocol, which is answered at once unless
+    /// Whether nothing more is received, and this side has not answered yet. Either the peer has closed or ended its
+    /// half of the transport, and [`Config::auto_close`] is off; or the peer has broken the protocol, and
     /// [`Config::auto_fail`] is off. Messages can be sent until [`Connection::answer_close`] or [`Connection::close`].
     pub fn is_unanswered(&self) -> bool {
         self.life.is_unanswered()
     }
 
-    /// Whether it is open, in the middle of no message and not waiting for a pong. Then only the peer's silence can become too long,
-    /// and each read moves the time that [`Connection::poll_timeout`] returns: see there.
+    /// Whether the connection is open, in the middle of no message, and not waiting for a pong. Then only the peer's
+    /// silence can last too long, and each read moves the time that [`Connection::poll_timeout`] returns: see there.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.life.is_plainly_open() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
     }
 
-    /// Bytes that wait to be written, frame headers included. A message that waits for the end of a fragmented message, or for a large
-    /// message to be compressed, counts with the memory of its place too.
+    /// The bytes that wait to be written, with the headers of frames. A message that waits for the end of a fragmented
+    /// message, or for a large message to be compressed, counts for the memory of its place too.
     pub fn buffered_amount(&self) -> usize {
         self.queue.len() + self.life.held_bytes() + self.job().map_or(0, Job::len)
     }
 
-    /// How it ended, once it is closed. The driver then drops the transport.
+    /// How the connection ended, once it is closed. The driver then drops the transport.
     pub fn outcome(&self) -> Option<&Closed> {
         self.life.outcome()
     }
@@ -147,25 +147,25 @@ impl Connection {
         self.keepalive.latency()
     }
 
-    /// How many bytes have come of a message that is unfinished, inflated; 0 between messages.
+    /// The bytes of an unfinished message that have come, inflated; 0 between messages.
     pub fn received_amount(&self) -> usize {
         self.assembler.len()
     }
 
-    /// Whether messages are sent compressed where that is worth it.
+    /// Whether messages are sent compressed, if they are long enough for that.
     pub const fn is_compressed(&self) -> bool {
         self.deflate.is_some()
     }
 }
 
-/// From the network and the clock.
+/// Input from the network and the clock.
 impl Connection {
-    /// Takes bytes that were read, up to the next event. Call it until it returns `None`: the input is used up then.
+    /// Takes bytes that were read, up to the next event. Call it until it returns `None`: then the input is used up.
     ///
-    /// It also returns `None` when some 256 KiB were inflated, and leaves the rest of the input: other connections may have their turn
-    /// before it is called with that.
+    /// It also returns `None` after about 256 KiB have been inflated, and leaves the rest of the input. Other
+    /// connections can get their turn before it is called with that rest.
     ///
-    /// The event borrows the input, or owns what it carries; it never borrows the connection.
+    /// The event borrows the input, or owns its payload. It never borrows the connection.
     #[expect(clippy::inline_always, reason = "else the event is copied twice: 5 % of a small message's instructions")]
     #[inline(always)]
     pub fn handle_input<'a>(&mut self, input: &mut Input<'a>, now: Instant) -> Option<Event<'a>> {
@@ -188,7 +188,7 @@ impl Connection {
         self.handle_any_input(input, rules, now)
     }
 
-    /// Handles frames of all kinds; `handle_input` handles the plain ones itself.
+    /// Handles frames of all kinds; `handle_input` handles plain ones itself.
     #[inline(never)]
     fn handle_any_input<'a>(&mut self, input: &mut Input<'a>, rules: Rules, now: Instant) -> Option<Event<'a>> {
         let before = self.assembler.len();
@@ -221,8 +221,9 @@ impl Connection {
         }
     }
 
-    /// The memory to read into next, in the middle of a large message: bytes that are read there are not copied again. Report them
-    /// with [`Connection::handle_read_in_place`]. Reading elsewhere is always right too.
+    /// Returns the memory to read into next, if the connection is in the middle of a large message. Bytes that are read
+    /// there are not copied again. Report them with [`Connection::handle_read_in_place`]. Reading into another buffer
+    /// is always correct too.
     pub fn poll_read_buffer(&mut self) -> Option<&mut [u8]> {
         if !self.is_receiving() {
             return None;
@@ -230,7 +231,8 @@ impl Connection {
         self.assembler.room(self.decoder.data_left()?, &self.config)
     }
 
-    /// Takes the first `count` bytes of the memory that [`Connection::poll_read_buffer`] returned last: they were read.
+    /// Takes the first `count` bytes of the memory that [`Connection::poll_read_buffer`] returned last, which the
+    /// driver has read.
     pub fn handle_read_in_place(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
         self.keepalive.heard(now);
         match self.assembler.push_in_place(count, &mut self.decoder, &self.config) {
@@ -239,7 +241,7 @@ impl Connection {
         }
     }
 
-    /// The time that [`Connection::poll_timeout`] named has come; harmless at any other.
+    /// Call it when the time of [`Connection::poll_timeout`] has come. It is harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
         if self.life.deadline().is_some_and(|deadline| now >= deadline) {
             self.closing_timeout(now);
@@ -260,7 +262,8 @@ impl Connection {
         None
     }
 
-    /// When [`Connection::handle_unread_timeout`] is to be called, while nothing is read because this side does not want to.
+    /// The time to call [`Connection::handle_unread_timeout`], while nothing is read because this side does not want
+    /// to.
     pub fn poll_unread_timeout(&self) -> Option<Instant> {
         if self.life.is_open() && !self.is_unanswered() {
             self.keepalive.deadline(&self.config)
@@ -269,61 +272,63 @@ impl Connection {
         }
     }
 
-    /// What [`Connection::handle_timeout`] does, while nothing is read because this side does not want to: the peer's silence is not
-    /// judged, but it is still pinged, so that the transport notices where it is gone.
+    /// The same as [`Connection::handle_timeout`], while nothing is read because this side does not want to. The peer's
+    /// silence does not count, but the peer is still pinged, so that the transport breaks if the peer is gone.
     pub fn handle_unread_timeout(&mut self, now: Instant) {
         if !self.life.is_open() || self.is_unanswered() {
             self.handle_timeout(now);
         } else if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now)
             && self.queue.is_empty()
         {
-            // Its pong waits with all the others of a pause, however long that is.
+            // Its pong waits with all the others of the pause, however long that is.
             self.control_rate.expect();
             self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
         }
     }
 
-    /// Nothing was read for a while because this side did not want to. The peer's silence since then says nothing about it, and
-    /// the message that it is in the middle of gets its time anew.
+    /// Tells the connection that nothing was read for a time because this side did not want to. The peer's silence in
+    /// that time does not count, and the unfinished message gets its whole time again.
     pub fn handle_unread(&mut self, now: Instant) {
         self.keepalive.heard(now);
         self.assembler.restart_clock(now);
     }
 
-    /// The transport was full and has taken more: so the peer is there, though our ping may be stuck behind what it reads.
+    /// Tells the connection that the transport was full and has accepted more. So the peer is there, though our ping
+    /// may wait behind the bytes that it reads.
     pub fn handle_taken(&mut self, now: Instant) {
         self.keepalive.heard(now);
     }
 
-    /// The next `count` bytes of the slices that [`Connection::poll_transmit`] filled were written.
+    /// Reports that the next `count` bytes of the slices from [`Connection::poll_transmit`] were written.
     pub fn handle_transmitted(&mut self, count: usize) {
         self.queue.advance(count);
     }
 }
 
-/// The work of the driver.
+/// Work for the driver.
 impl Connection {
-    /// Fills `slices` with the bytes that wait to be written, best in one `writev`. Returns how many slices were filled, 0 if nothing waits.
-    /// Then say how much was written: [`Connection::handle_transmitted`].
+    /// Fills `slices` with the bytes that wait to be written, preferably in one `writev`. Returns how many slices were
+    /// filled, 0 if nothing waits. Report the number of written bytes with [`Connection::handle_transmitted`].
     #[inline]
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         if self.outcome().is_some() { 0 } else { self.queue.slices(slices) }
     }
 
-    /// Lends memory for what will be sent, before there is something to do.
+    /// Lends memory for outgoing frames, before there is something to do.
     #[inline]
     pub fn lend(&mut self, spare: &mut Spare) {
         self.queue.lend(spare);
     }
 
-    /// Takes back the memory that was lent, once there is nothing more to do. Bytes that are not written yet keep theirs.
+    /// Takes back the memory that was lent, when there is nothing more to do. If bytes wait to be written, the
+    /// connection keeps it.
     #[inline]
     pub fn reclaim(&mut self, spare: &mut Spare) {
         self.queue.reclaim(spare);
     }
 
-    /// When [`Connection::handle_timeout`] is to be called. A driver may keep its timer while the connection
-    /// [is at rest](Connection::is_at_rest), and ask again when that fires.
+    /// The time to call [`Connection::handle_timeout`]. A driver may keep its timer while the connection [is at
+    /// rest](Connection::is_at_rest), and ask again when the timer fires.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if !self.life.is_open() || self.is_unanswered() {
             return self.life.deadline();
@@ -378,7 +383,7 @@ impl Connection {
         }
     }
 
-    /// Starts a message's clock where there is one to keep.
+    /// Starts a message's clock, if messages have a time limit.
     fn note_unfinished(&mut self, now: Instant) {
         if self.config.message_timeout.is_some() {
             self.assembler.start_clock(now);

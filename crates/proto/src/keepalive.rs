@@ -36,7 +36,7 @@ const BASE: Ticks = 1;
 /// The base is moved forward after two and a half days, which is half of the range.
 const LATE: Ticks = Ticks::MAX / 2;
 
-/// What has to be done at a deadline.
+/// The thing to do at a deadline.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Nothing yet.

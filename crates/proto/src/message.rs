@@ -105,7 +105,7 @@ impl MessageRef<'_> {
         self.len() == 0
     }
 
-    /// The same message lent on: an owned payload is shared, not copied.
+    /// Lends the same message again. An owned payload is shared, not copied.
     pub fn reborrow(&self) -> MessageRef<'_> {
         match self {
             Self::Text(Text::Lent(text)) => MessageRef::Text(Text::Lent(text)),

@@ -15,7 +15,7 @@ fn client(keys: &MaskingKeys) -> Connection {
     Connection::new(Role::Client { keys: keys.clone() }, Arc::new(Config::client()), Instant::now())
 }
 
-/// The keys of the frames that wait, which are taken off.
+/// Returns the keys of the frames that wait, and removes these frames.
 fn keys(connection: &mut Connection) -> Vec<u32> {
     let mut slices = [IoSlice::new(&[]); 16];
     let count = connection.poll_transmit(&mut slices);
@@ -37,7 +37,7 @@ fn each_frame_takes_the_next_key_of_a_source_that_all_connections_share() {
     other.send_fragment("last", true).unwrap();
     one.send(vec![0; 20_000]).unwrap();
     one.close(Some(&CloseFrame::new(CloseCode::NORMAL, "")), Instant::now()).unwrap();
-    // The ping overtakes.
+    // The ping goes ahead.
     assert_eq!(keys(&mut one), [2, 1, 5, 6]);
     assert_eq!(keys(&mut other), [3, 4]);
 }

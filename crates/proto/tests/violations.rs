@@ -1,4 +1,4 @@
-//! What violations tell about the bytes that caused them. Which bytes cause which is in the rows of `testdata/`.
+//! The data that violations carry about the bytes that caused them. The rows of `testdata/` say which bytes cause which.
 
 #![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
 
@@ -10,7 +10,7 @@ use ropeway_proto::{Config, Connection, Event, Input, Role, Violation};
 use testkit::deflate::Deflater;
 use testkit::wire::{self, Frame, Length};
 
-/// The violation that frames of a server's are for a client that takes messages of at most 1,000 bytes.
+/// The violation that these frames of a server cause in a client that accepts messages of at most 1,000 bytes.
 fn violation(bytes: &[u8]) -> Violation {
     let config = Config::client().max_payload(1000);
     let connection = Connection::new(Role::client(|| wire::KEY), Arc::new(config), Instant::now());

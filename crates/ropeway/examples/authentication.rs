@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ropeway::{Accept, Handshake, Refusal, Server, UpgradeRequest, WebSocket};
 
-/// What the handler is given. The session ends with the connection, so the user is owned by it.
+/// The value that the handler gets. The session ends with the connection, so the connection owns the user.
 struct User {
     name: String,
     is_admin: bool,

@@ -1,11 +1,11 @@
-// Pages link to what the feature `axum` adds.
+// Pages link to items of the feature `axum`.
 #![cfg_attr(not(feature = "axum"), allow(rustdoc::broken_intra_doc_links))]
-// Where rustdoc finds the pages that a page links to. It stands before each page, and the first definition of a link counts
+// The definitions by which rustdoc finds other pages. They are put before each page, and the first definition of a link counts
 // (CommonMark section 4.7). Each page has definitions of its own at its end, for readers of the files.
 #![cfg_attr(not(doctest), doc = include_str!("../guide/rustdoc.links"))]
 #![doc = include_str!("../guide/README.md")]
 
-/// Pages of the guide as modules. Their code needs these features, so it is tested where they are on.
+/// Pages of the guide as modules. Their code needs these features, so it is tested only if they are on.
 macro_rules! pages {
     ($($name:ident $file:literal)*) => {$(
         #[cfg(any(not(doctest), all(feature = "axum", feature = "tls")))]

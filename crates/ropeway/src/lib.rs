@@ -1,7 +1,7 @@
 //! WebSockets for tokio: a server that shares your HTTP server's port, and a client.
 //!
 //! The [guide] has short pages: choosing an API, axum, authentication, slow readers, testing, shutdown, and moving from
-//! other libraries. What follows is the shortest way in.
+//! other libraries. The shortest way in is below.
 //!
 //! # A server
 //!
@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! [`Server::builder`] has the settings, and a server without a port of its own that shares axum's or hyper's instead
-//! (features `axum` and `hyper`).
+//! [`Server::builder`] has the settings. It can also make a server without a port of its own, which shares axum's or
+//! hyper's (features `axum` and `hyper`).
 //!
 //! # A client
 //!
@@ -39,21 +39,23 @@
 //!
 //! # Two ways to use a connection
 //!
-//! **Events.** A [`Handler`], or listeners on a [`Listeners`], are called with each message as it comes. The message is lent from
-//! the buffer that it was read into, and what is sent meanwhile leaves in one write. This is the fast way.
+//! **Events.** A [`Handler`], or listeners on a [`Listeners`], are called with each message as it comes. The message is
+//! lent from the buffer that it was read into, and all messages that are sent during a read leave in one write. This is
+//! the fast way.
 //!
-//! **Pull.** A [`WebSocket`] is asked for its messages. They are owned, and wait in order; a user who asks slowly makes the
-//! peer wait.
+//! **Pull.** The user asks a [`WebSocket`] for its messages. They are owned, and wait in order. A user who asks slowly
+//! makes the peer wait.
 //!
-//! Either way a connection is driven without your doing: it reads, writes, answers pings and keeps its deadlines, on an event
-//! loop that it shares with others, or as a task where there is TLS. It may have any number of
-//! [`Handle`]s that send from anywhere.
+//! In both cases a connection is driven in the background: it reads, writes, answers pings and keeps its deadlines.
+//! Connections over plain TCP share an event loop; others, such as those over TLS, are tasks. A connection may have any
+//! number of [`Handle`]s that send from anywhere.
 //!
 //! # Four views of a connection
 //!
-//! A [`Connection`] is lent to a handler or a listener while an event of it is handled. [`Listeners`] are lent once, when the
-//! connection opens, to put listeners on. A [`Handle`] can be cloned and kept, on any thread. A [`WebSocket`] is the user's end of a
-//! connection that is pulled from. Where a method is in several of them it means the same:
+//! A [`Connection`] is lent to a handler or a listener while one of its events is handled. [`Listeners`] are lent once,
+//! when the connection opens, for putting listeners on it. A [`Handle`] can be cloned and kept, on any thread. A
+//! [`WebSocket`] is the user's end of a connection in the pull style. If several of them have a method, it means the
+//! same in each:
 //!
 //! | | [`Connection`] | [`Listeners`] | [`Handle`] | [`WebSocket`] |
 //! |---|---|---|---|---|
@@ -71,22 +73,25 @@
 //! | facts | `ready_state`, `buffered_amount`, `dropped`, `remote_addr`, `id` | the same | the same | the same |
 //! | one to keep | `handle` | `handle`, `AsRef<Handle>` | `clone` | `handle`, `AsRef<Handle>` |
 //!
-//! What sends fails with a [`SendError`], and what receives with an [`Error`]; `?` turns the first into the second.
+//! Methods that send fail with a [`SendError`], and methods that receive with an [`Error`]; `?` turns the first into
+//! the second.
 //!
 //! # What is bounded
 //!
-//! A message by `max_payload`, what waits to be written by `max_buffered` plus one message. While a peer does not take what is
-//! queued for it, nothing more is read from it, so a reply always finds room; messages sent through a [`Handle`] meet the
-//! [`Overflow`] policy. [`Config`] has every limit and time, each with its reason.
+//! A message is bounded by `max_payload`. The bytes that wait to be written are bounded by `max_buffered` plus one
+//! message. While a peer does not read what is queued for it, nothing more is read from it, so a reply always finds
+//! room. The [`Overflow`] policy decides about messages that are sent through a [`Handle`]. [`Config`] has every limit
+//! and time, each with its reason.
 //!
 //! # Features
 //!
-//! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does, such as
-//! `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing their ports.
+//! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does,
+//! such as `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing the
+//! ports of these servers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The behaviour tests name it so.
+// The behaviour tests import the crate by this name.
 #[cfg(test)]
 extern crate self as ropeway;
 
@@ -146,7 +151,7 @@ pub use ropeway_proto::{
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
 
-// It is text alone, so a program that uses the crate has none of it.
+// It is text only, so programs that use the crate do not contain it.
 #[cfg(doc)]
 pub mod guide;
 

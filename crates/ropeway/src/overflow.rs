@@ -4,7 +4,8 @@
 use ropeway_proto::SendError;
 use ropeway_proto::{CloseCode, CloseFrame};
 
-/// What happens to a message for which there is no room, because the peer reads more slowly than it is sent to.
+/// The policy for a message for which there is no room, because the peer reads more slowly than messages are sent to
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {

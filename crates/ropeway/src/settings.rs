@@ -1,5 +1,5 @@
-//! The settings of one connection: its limits, times, compression and overflow policy. They are written once, for everything
-//! that takes them.
+//! The settings of one connection: its limits, times, compression and overflow policy. They are written once, for all
+//! types that have them.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use ropeway_proto::{Config, deflate};
 
 use crate::overflow::Overflow;
 
-/// The settings of one connection. A clone shares the limits until one of the two changes them.
+/// The settings of one connection. Clones share the limits until one of them changes them.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionSettings {
-    /// `auto_close` is off in it: the handler says whether the peer's close frame is answered at once.
+    /// `auto_close` is off in it: the handler decides whether the peer's close frame is answered at once.
     config: Arc<Config>,
-    /// What compression is negotiated from.
+    /// The options that compression is negotiated with.
     pub(crate) deflate: Option<deflate::Options>,
     pub(crate) overflow: Overflow,
 }
@@ -32,7 +32,7 @@ impl ConnectionSettings {
         Self { config: for_handlers(config), deflate, overflow: Overflow::default() }
     }
 
-    /// The limits and times, as a connection takes them.
+    /// The limits and times in the form that a connection takes.
     pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config)
     }
@@ -47,8 +47,8 @@ impl ConnectionSettings {
     }
 }
 
-/// Sets the switches that are not the user's. The handler says whether the peer's close frame is answered at once. Violations are
-/// answered before the handler hears of them, and a handler's text is UTF-8.
+/// Sets the fields that are not the user's to set. The handler decides whether the peer's close frame is answered at
+/// once. Violations are answered before the handler is told of them, and a handler's text is always UTF-8.
 fn for_handlers(config: Config) -> Arc<Config> {
     Arc::new(config.auto_close(false).auto_fail(true).check_utf8(true))
 }
@@ -60,73 +60,73 @@ fn for_handlers(config: Config) -> Arc<Config> {
 /// and methods by hand would be the same text in each.
 macro_rules! connection_setters {
     () => {
-        /// How messages are compressed (permessage-deflate); `None` for not at all. A client offers it by default, and the server
-        /// decides. A server has it off by default, as npm `ws` has: it costs memory and time that a server should spend
-        /// knowingly.
+        /// How messages are compressed (permessage-deflate); `None` for no compression. A client offers it by default,
+        /// and the server decides. A server has it off by default, like npm `ws`: it costs memory and time, so a server
+        /// has to ask for it.
         pub fn per_message_deflate(self, options: impl Into<Option<ropeway_proto::deflate::Options>>) -> Self {
             let options = options.into();
             self.change(move |settings| settings.deflate = options)
         }
 
-        /// The most bytes a received message may have, inflated; more is answered with close code 1009. 16 MiB by default on a
-        /// server, 128 MiB on a client.
+        /// The most bytes that a received message may have, inflated. A longer one is answered with close code 1009. 16
+        /// MiB by default on a server, 128 MiB on a client.
         pub fn max_payload(self, bytes: usize) -> Self {
             self.change(move |settings| settings.config_mut().max_payload = bytes)
         }
 
-        /// The most frames a received message may be cut into; more is answered with close code 1008. 65,536 by default on a
-        /// server, 2^20 on a client.
+        /// The most frames that a received message may be cut into. More are answered with close code 1008. 65,536 by
+        /// default on a server, 2^20 on a client.
         pub fn max_fragments(self, fragments: u32) -> Self {
             self.change(move |settings| settings.config_mut().max_fragments = fragments)
         }
 
-        /// The most pings, pongs and close frames that the peer may send within a second; more is answered with close code
-        /// 1008. 1,000 by default.
+        /// The most pings, pongs and close frames that the peer may send within a second. More are answered with close
+        /// code 1008. 1,000 by default.
         pub fn max_control_rate(self, frames_a_second: u32) -> Self {
             self.change(move |settings| settings.config_mut().max_control_rate = frames_a_second)
         }
 
-        /// How long a received message may take from its first byte to its last; `None`, the default, waits as long as it
-        /// takes. A message that takes longer is answered with close code 1008.
+        /// The time that a received message may take from its first byte to its last. One that takes longer is answered
+        /// with close code 1008. `None`, the default, sets no limit.
         pub fn message_timeout(self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
             let timeout = timeout.into();
             self.change(move |settings| settings.config_mut().message_timeout = timeout)
         }
 
-        /// From how many unwritten bytes on there is no room for another message; [`overflow`](Self::overflow) says what
-        /// happens to one then. 1 MiB by default.
+        /// The unwritten bytes from which on there is no room for another message; [`overflow`](Self::overflow) then
+        /// decides about it. 1 MiB by default.
         pub fn max_buffered(self, bytes: usize) -> Self {
             self.change(move |settings| settings.config_mut().max_buffered = bytes)
         }
 
-        /// What happens to a message for which there is no room. By default sending it fails.
+        /// The policy for a message for which there is no room. By default sending it fails.
         pub fn overflow(self, overflow: crate::overflow::Overflow) -> Self {
             self.change(move |settings| settings.overflow = overflow)
         }
 
-        /// After how long a silence a ping asks whether the peer is there; `None` never asks. 20 s by default.
+        /// The time of silence after which the peer is pinged; `None` never pings. 20 s by default.
         pub fn ping_interval(self, interval: impl Into<Option<std::time::Duration>>) -> Self {
             let interval = interval.into();
             self.change(move |settings| settings.config_mut().ping_interval = interval)
         }
 
-        /// How long after such a ping a silent peer counts as gone. 20 s by default.
+        /// The time after such a ping until a silent peer counts as gone. 20 s by default.
         pub fn ping_timeout(self, timeout: std::time::Duration) -> Self {
             self.change(move |settings| settings.config_mut().ping_timeout = timeout)
         }
 
-        /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
+        /// The time limit for the closing handshake; `None` sets no limit. 10 s by default.
         pub fn close_timeout(self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
             let timeout = timeout.into();
             self.change(move |settings| settings.config_mut().close_timeout = timeout)
         }
 
-        /// Whether pings are answered without being asked. They are by default.
+        /// Whether pings are answered automatically. They are by default.
         pub fn auto_pong(self, on: bool) -> Self {
             self.change(move |settings| settings.config_mut().auto_pong = on)
         }
 
-        /// All limits and times at once, in place of those that were set before. Its `auto_close` is not looked at: the
+        /// Sets all limits and times at once, and replaces those that were set before. Its `auto_close` is ignored: the
         /// [handler](crate::Handler::on_peer_close) decides. `auto_fail` and `check_utf8` are always on.
         pub fn config(self, config: ropeway_proto::Config) -> Self {
             self.change(move |settings| settings.set_config(config))

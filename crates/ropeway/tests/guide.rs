@@ -1,11 +1,11 @@
-//! The guide holds together: every page is built into the documentation and listed, every link leads to a page, and no page grows into
-//! a book. That its code compiles is the documentation tests' to say.
+//! The guide is complete: every page is built into the documentation and listed, every link leads to a page, and no
+//! page is too long. The documentation tests compile its code.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The lines of the longest page that is still one idea after the other.
+/// The most lines of a page.
 const LONGEST: usize = 180;
 
 fn guide() -> &'static Path {

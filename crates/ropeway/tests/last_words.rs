@@ -30,7 +30,7 @@ const WAYS: [(&str, usize, usize, bool); 7] = [
     ("send", LARGE, 20, false),
 ];
 
-/// What the server got on a connection: the sizes of its messages, and the code of its end.
+/// The server's record of a connection: the sizes of its messages, and the code of its end.
 type Heard = (Vec<usize>, u16);
 
 fn main() {

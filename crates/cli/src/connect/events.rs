@@ -12,7 +12,7 @@ use super::command::Command;
 /// How many bytes of messages may wait for a slow output before the connection stops reading.
 const FULL: usize = 256 * 1024;
 
-/// What a message counts for in that besides its payload.
+/// The bytes that a message counts for in that, besides its payload.
 const MESSAGE_COST: usize = 64;
 
 /// Something that happened.

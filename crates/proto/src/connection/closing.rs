@@ -1,5 +1,5 @@
-//! How a connection ends, as [`Life`](crate::life::Life) says: its close frames are queued here, and memory that a state has no use
-//! for is released.
+//! The end of a connection, as [`Life`](crate::life::Life) decides it: here its close frames are queued, and memory
+//! that a state does not need is released.
 
 use std::time::Instant;
 
@@ -14,10 +14,10 @@ use crate::role::Role;
 use crate::send::fragments::Fragments;
 use crate::send::queue::Queue;
 
-/// From the network.
+/// Input from the network.
 impl Connection {
-    /// The peer has ended its half of the transport: nothing more can be read. That says nothing of the other half, so what is
-    /// queued is still written, within [`close_timeout`](crate::Config::close_timeout). Telling it twice does no harm.
+    /// The peer has ended its half of the transport: nothing more can be read. That does not end the other half, so the
+    /// queue is still written, within [`close_timeout`](crate::Config::close_timeout). A second call does no harm.
     pub fn handle_eof(&mut self, now: Instant) {
         let answer = self.life.eof(self.terms(now));
         self.follow(answer);
@@ -28,9 +28,10 @@ impl Connection {
         self.end(Cause::Eof);
     }
 
-    /// The transport takes no more bytes. The bytes that wait are dropped; what can still be read can be handled.
+    /// The transport accepts no more bytes. The bytes that wait are dropped. Bytes that can still be read can be
+    /// handled.
     pub fn handle_broken_pipe(&mut self, now: Instant) {
-        // Neither what would be sent before the answer nor the answer can reach the peer.
+        // Neither the answer nor messages before it can reach the peer.
         self.answer_close(now);
         self.queue = Queue::default();
         if let Some(fragments) = self.life.fragments() {
@@ -42,8 +43,8 @@ impl Connection {
         self.release();
     }
 
-    /// The writing half of the transport was ended, as [`Connection::poll_shutdown`] asked for. An error while doing so counts as
-    /// done.
+    /// The writing half of the transport was ended, as [`Connection::poll_shutdown`] asked for. If that failed, call
+    /// this all the same.
     pub fn handle_shutdown(&mut self) {
         self.life.shutdown_done();
         self.release();
@@ -52,10 +53,10 @@ impl Connection {
 
 /// Commands of the user.
 impl Connection {
-    /// Starts the closing handshake behind all that is queued; `None` sends no code. Messages that wait for the end of one in
-    /// fragments are not sent any more. What the peer sends before its own close frame is still received. If the peer
-    /// [is not answered](Connection::is_unanswered), this frame answers it. If the connection is closing or closed already this does
-    /// nothing.
+    /// Starts the closing handshake. The close frame goes behind all that is queued; `None` sends no code. Messages
+    /// that wait for the end of one in fragments are dropped. Messages that come before the peer's close frame are
+    /// still received. If the peer [is not answered](Connection::is_unanswered) yet, this frame is the answer. Does
+    /// nothing if the connection is closing or closed.
     pub fn close(&mut self, frame: Option<&CloseFrame>, now: Instant) -> Result<(), SendError> {
         let payload = frame.map_or(Ok(Vec::new()), CloseFrame::to_payload)?;
         if self.life.close(self.terms(now)) {
@@ -65,30 +66,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers the peer, behind all that is queued: its close frame with the same code, its violation with the violation's code and
-    /// reason, the end of its half of the transport with the end of this one. Does nothing unless that
-    /// [is due](Connection::is_unanswered).
+    /// Answers the peer, behind all that is queued: a close frame with the same code, a violation with its code and
+    /// reason, the end of the peer's half of the transport with the end of this one. Does nothing unless an answer [is
+    /// due](Connection::is_unanswered).
     pub fn answer_close(&mut self, now: Instant) {
         let answer = self.life.answer(self.terms(now));
         self.follow(answer);
     }
 
-    /// Gives the connection up at once. Nothing more is written; the driver drops the transport.
+    /// Ends the connection at once. Nothing more is written, and the driver drops the transport.
     pub fn terminate(&mut self) {
         self.end(Cause::Terminated);
     }
 
-    /// Nobody will drive the connection any more, so it ends now: as its closing handshake or a violation has decided already, else
-    /// with [`Cause::Abandoned`].
+    /// No driver will drive the connection any more, so it ends now. If a closing handshake or a violation has decided
+    /// how it ends, that stays; otherwise it ends with [`Cause::Abandoned`].
     pub fn abandon(&mut self) {
         self.end(Cause::Abandoned);
     }
 }
 
-/// What the driver has to do.
+/// Work for the driver.
 impl Connection {
-    /// Whether to end the writing half of the transport now: `true` once, when all is written and this side is the one to
-    /// end it. Tell of it with [`Connection::handle_shutdown`].
+    /// Whether to end the writing half of the transport now. Returns `true` once, when all is written and it is this
+    /// side's turn. Report it with [`Connection::handle_shutdown`].
     pub fn poll_shutdown(&mut self) -> bool {
         !self.life.is_plainly_open() && !self.has_work() && self.life.begin_shutdown(self.queue.is_empty())
     }
@@ -108,7 +109,7 @@ impl Connection {
         })
     }
 
-    /// The peer broke the protocol or a limit: its close frame goes behind what is queued.
+    /// The peer broke the protocol or a limit. A close frame that says so goes behind the queue.
     #[cold]
     pub(super) fn fail<'a>(&mut self, violation: Violation, now: Instant) -> Event<'a> {
         let frame = self.life.fail(violation.clone(), self.terms(now));
@@ -116,7 +117,7 @@ impl Connection {
         Event::Violation(violation)
     }
 
-    /// The time for a step of closing is over.
+    /// The time limit of a step of closing has passed.
     #[cold]
     pub(super) fn closing_timeout(&mut self, now: Instant) {
         let answer = self.life.timeout(self.terms(now));
@@ -131,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// The transport is over or given up.
+    /// The transport is over, or was given up.
     pub(super) fn end(&mut self, cause: Cause) {
         self.life.end(cause);
         self.release();
@@ -148,7 +149,7 @@ impl Connection {
         }
     }
 
-    /// Does what a new state asks for: queues its close frame, which may have no code that can be sent, and releases memory.
+    /// Does the work of a new state: queues its close frame, which may have no code, and releases memory.
     pub(super) fn follow(&mut self, frame: Option<CloseFrame>) {
         if let Some(frame) = frame {
             self.queue_close(&frame.to_payload().unwrap_or_default());
@@ -156,7 +157,7 @@ impl Connection {
         self.release();
     }
 
-    /// Releases the memory that the state has no use for.
+    /// Releases the memory that the state does not need.
     pub(super) fn release(&mut self) {
         if self.life.is_receiving() {
             return;

@@ -16,29 +16,29 @@ use crate::send::prepared::Prepared;
 impl Connection {
     /// Queues a message.
     ///
-    /// It is refused with [`SendError::Full`] while [`max_buffered`](crate::Config::max_buffered) bytes wait, and otherwise taken whole, however
-    /// large it is.
+    /// Fails with [`SendError::Full`] while [`max_buffered`](crate::Config::max_buffered) bytes wait. Otherwise the
+    /// whole message is accepted, however large it is.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.send_message(message.into())
     }
 
-    /// Queues a message as [`send`](Connection::send) does, but as it is: it is not compressed, whatever was negotiated.
+    /// The same as [`send`](Connection::send), but the message is not compressed, whatever was negotiated.
     pub fn send_uncompressed<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.check_room()?;
         self.queue_uncompressed(message.into());
         Ok(())
     }
 
-    /// Queues a message that was promised room before: it is not refused for the lack of it.
+    /// Queues a message that was promised room before. It is not refused for lack of room.
     pub fn send_promised<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.check_open()?;
         self.queue_message(message.into());
         Ok(())
     }
 
-    /// Queues a message that other connections send too: as [`send`](Connection::send) does, but work that is the same for all of
-    /// them is done once.
+    /// Queues a message that other connections send too. Unlike with [`send`](Connection::send), work that is the same
+    /// for all of them is done only once.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -75,10 +75,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a part of a message whose length need not be known: a fragment. The first decides whether it is text or
-    /// binary. Fragments are not compressed. Messages that are sent before the `last` one wait for it (RFC 6455
-    /// section 5.4: fragments of different messages "MUST NOT be interleaved"). It is never refused for lack of room, as a
-    /// message once begun has to be finished: mind the [buffered amount](Connection::buffered_amount).
+    /// Queues a part of a message whose whole length need not be known: a fragment. The first one decides whether it is
+    /// text or binary. Fragments are not compressed. Messages that are sent before the `last` part wait for it (RFC
+    /// 6455 section 5.4: fragments of different messages "MUST NOT be interleaved"). A part is never refused for lack
+    /// of room, since a message that has begun has to be finished: watch the [buffered
+    /// amount](Connection::buffered_amount).
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.check_open()?;
         let first = self.life.fragments().is_none();
@@ -105,27 +106,29 @@ impl Connection {
         self.send_control(Opcode::Ping, payload)
     }
 
-    /// Queues a pong of at most 125 bytes that nobody asked for, or that answers where [`auto_pong`](crate::Config::auto_pong) is off.
+    /// Queues a pong of at most 125 bytes: an unsolicited one, or an answer if [`auto_pong`](crate::Config::auto_pong)
+    /// is off.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, payload)
     }
 }
 
-/// What the driver has to do.
+/// Work for the driver.
 impl Connection {
-    /// Whether a large message is being compressed, for which [`Connection::handle_work`] is to be called.
+    /// Whether a large message is being compressed, so that [`Connection::handle_work`] has to be called.
     #[inline]
     pub fn has_work(&self) -> bool {
         self.job().is_some()
     }
 
-    /// Compresses the next 16 KiB of a large message: half a millisecond's work at most. The message and what was sent behind it
-    /// wait until all of it is compressed, and count as [buffered](Connection::buffered_amount) meanwhile; pings and pongs do not
-    /// wait. A driver calls this once a turn while it [has work](Connection::has_work), and lets other connections have theirs.
+    /// Compresses the next 16 KiB of a large message, at most half a millisecond of work. The message, and messages
+    /// behind it, wait until all of it is compressed, and count as [buffered](Connection::buffered_amount). Pings and
+    /// pongs do not wait. A driver calls this once a turn while the connection [has work](Connection::has_work), and
+    /// gives other connections their turn.
     ///
-    /// A message takes a codec of some 265 KiB with its first slice, and gives it back with its last. The driver says if it
-    /// `may_begin`, by how many are [in use](crate::deflate::codecs_in_use). If not, a message that has not begun is sent as it is, which RFC
-    /// 7692 section 6.1 leaves to the sender.
+    /// A message takes a codec of about 265 KiB with its first slice, and returns it with its last. `may_begin` is the
+    /// driver's decision whether another one may, by the number that is [in use](crate::deflate::codecs_in_use). If
+    /// not, a message that has not begun is sent uncompressed, which RFC 7692 section 6.1 leaves to the sender.
     pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
         let Some(mut job) = deflate.job.take() else { return };
@@ -143,7 +146,7 @@ impl Connection {
                 Behind::Close(payload) => self.queue_close(&payload),
             }
             if let Some(job) = self.job_mut() {
-                // The rest waits for this one.
+                // The other messages wait for this one.
                 job.set_behind(behind);
                 break;
             }
@@ -163,8 +166,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a message can be queued without more ado. Most connections are open, compress nothing and are within no fragments:
-    /// all that waits is in the queue.
+    /// Whether a message can be queued directly. Most connections are open, compress nothing and are within no
+    /// fragmented message: then all that waits is in the queue.
     #[inline]
     fn has_plain_room(&self) -> bool {
         self.life.is_plainly_open() && self.deflate.is_none() && self.queue.len() < self.config.max_buffered
@@ -228,7 +231,7 @@ impl Connection {
 
     fn queue_prepared(&mut self, message: &Prepared) {
         if self.life.fragments().is_some() {
-            // Its turn comes with that of all messages that are held.
+            // It is queued together with the other messages that are held.
             return self.queue_message(message.message().clone().into());
         }
         self.queue_prepared_whole(message);

@@ -22,7 +22,7 @@ pub(super) struct RefusedBody {
     bytes: Vec<u8>,
 }
 
-/// What the next byte belongs to.
+/// The part of the body that the next byte belongs to.
 ///
 /// ```text
 ///  ─► Length ──── all came ────────────────────────────► Whole

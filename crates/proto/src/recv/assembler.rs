@@ -45,11 +45,11 @@ struct Unfinished {
     fragments: u32,
 }
 
-/// What a message is, and whether it is checked.
+/// The kind of a message, and whether its text is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
-    /// Text where [`Config::check_utf8`] is off.
+    /// Text while [`Config::check_utf8`] is off.
     UncheckedText,
     Binary,
 }

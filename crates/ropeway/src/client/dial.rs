@@ -1,4 +1,5 @@
-//! From a host and a port to a TCP connection: all addresses of a name in a race, as RFC 8305 ("Happy Eyeballs") has it.
+//! From a host and a port to a TCP connection: all addresses of a name compete, as RFC 8305 ("Happy Eyeballs")
+//! describes.
 
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
@@ -11,18 +12,19 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-/// How long an address has before the next is tried beside it. RFC 8305 section 5: "One recommended value for a default
-/// delay is 250 milliseconds."
+/// The time after which the next address is tried while the last one has not answered. RFC 8305 section 5: "One
+/// recommended value for a default delay is 250 milliseconds."
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
-/// What was tried. It outlives an attempt to connect that is given up, so that the error can tell.
+/// The addresses that were tried, with their errors. It outlives an attempt that is given up, so that the error can
+/// list them.
 #[derive(Debug, Default)]
 pub(super) struct Tried(Vec<(SocketAddr, Option<io::Error>)>);
 
 /// Connects to the first address of the host that answers, and drops the others.
 ///
-/// Both families are asked for together and taken when both are there: `getaddrinfo` answers no earlier. It has sorted them
-/// by RFC 6724, as RFC 8305 section 4 wants.
+/// Both families are resolved together, and used when both are there: `getaddrinfo` does not answer earlier. It has
+/// sorted them by RFC 6724, as RFC 8305 section 4 asks.
 pub(super) async fn connect(host: &str, port: u16, tried: &mut Tried) -> io::Result<TcpStream> {
     let addresses = lookup_host((host, port)).await?.collect();
     match race(interleaved(addresses), TcpStream::connect, tried).await {
@@ -44,8 +46,8 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     sorted
 }
 
-/// Connects to one address after the other: to the next once the last has failed, or has taken 250 ms. Those that were begun
-/// go on meanwhile. Returns the first connection, or `None` if all failed.
+/// Connects to one address after another: to the next one as soon as the last has failed, or has taken 250 ms. Earlier
+/// attempts go on meanwhile. Returns the first connection, or `None` if all failed.
 async fn race<T, F: Future<Output = io::Result<T>>>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
@@ -71,7 +73,7 @@ async fn race<T, F: Future<Output = io::Result<T>>>(
     }
 }
 
-/// The outcome of the first attempt that is done, which leaves the list, and its number.
+/// Returns the number and the result of the first attempt that is done, and removes it from the list.
 fn poll_any<F: Future>(running: &mut Vec<(usize, Pin<Box<F>>)>, cx: &mut Context<'_>) -> Poll<(usize, F::Output)> {
     for at in 0..running.len() {
         if let Poll::Ready(outcome) = running[at].1.as_mut().poll(cx) {
@@ -87,7 +89,7 @@ impl Tried {
     fn into_error(mut self) -> io::Error {
         match self.0.as_mut_slice() {
             [] => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-            // Alone it says all that is to be said, and keeps the system's error number.
+            // A single error says everything, and keeps the system's error number.
             [(_, error)] => error.take().unwrap_or_else(|| io::ErrorKind::TimedOut.into()),
             [..] => {
                 let text = format!("none of its addresses could be connected to: {}", self.list());
@@ -97,7 +99,7 @@ impl Tried {
         }
     }
 
-    /// Why there is no connection yet although the time is up.
+    /// Why there is no connection by the end of the time.
     pub(super) fn into_timeout(self, host: &str) -> io::Error {
         let text = match self.0.as_slice() {
             [] => format!("the name {host:?} was not resolved in time; check the name, or allow more time"),
@@ -132,8 +134,8 @@ mod tests {
         text.split_whitespace().map(|ip| SocketAddr::new(ip.parse().expect(ip), 80)).collect()
     }
 
-    /// When each address was tried, in milliseconds, and what came of it all. An address is answered as its last group says:
-    /// 0 never, an odd number by a refusal after so many milliseconds, an even one by a connection.
+    /// When each address was tried, in milliseconds, and the result. The last group of an address says how it answers:
+    /// 0 never, an odd number with a refusal after that many milliseconds, an even one with a connection.
     async fn dial(text: &str) -> (Vec<(SocketAddr, u128)>, Option<SocketAddr>, u128, Tried) {
         let (start, begun, mut tried) = (Instant::now(), RefCell::new(Vec::new()), Tried::default());
         let connect = |address: SocketAddr| {
@@ -170,15 +172,15 @@ mod tests {
         for (given, begun, winner, took) in [
             // The first that answers is taken, and nothing more is tried.
             ("::2 1.1.1.2", &[0][..], "::2", 2),
-            // Silence: the next is tried beside it.
+            // No answer: the next address is tried in parallel.
             ("::0 1.1.1.2", &[0, 250], "1.1.1.2", 252),
             ("::0 ::2 1.1.1.0 1.1.1.4", &[0, 250, 500], "::2", 502),
             // A refusal: the next is tried at once.
             ("::1 ::3 1.1.1.2", &[0, 1], "1.1.1.2", 3),
             ("::1 1.1.1.0 ::2", &[0, 1, 251], "::2", 253),
-            // The slow first may still win.
+            // The first one is slow and may still win.
             ("1.1.1.254 1.1.1.0", &[0, 250], "1.1.1.254", 254),
-            // What was begun earlier is not given up when the last has failed.
+            // An earlier attempt is not given up when the last one has failed.
             ("1.1.1.254 1.1.1.3", &[0, 250], "1.1.1.254", 254),
         ] {
             let (tried, won, time, _) = dial(given).await;
@@ -217,15 +219,15 @@ mod tests {
         assert!(Tried::default().into_timeout("h.example").to_string().starts_with("the name \"h.example\" was not"));
     }
 
-    /// A port that drops what it is sent, as a firewall may: its queue of connections is full, and stays so with what is
-    /// returned.
+    /// A port that drops connection requests, as a firewall may: its queue is full, and stays full while the returned
+    /// streams live.
     #[cfg(target_os = "linux")]
     async fn silent_port() -> (tokio::net::TcpListener, Vec<TcpStream>) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
         let mut queue = Vec::new();
-        // Linux takes one or two more than it was told.
+        // Linux accepts one or two more than the backlog.
         while let Ok(taken) = timeout(NEXT_AFTER, TcpStream::connect(listener.local_addr().unwrap())).await {
             queue.push(taken.unwrap());
         }

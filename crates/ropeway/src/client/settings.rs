@@ -11,8 +11,8 @@ use ropeway_proto::handshake::{ClientError, ClientOptions, Limits as HeadLimits,
 use crate::random;
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// The settings of a client, for any number of connections. All have safe defaults; options that npm `ws` has are named as
-/// there.
+/// The settings of a client, for any number of connections. All have safe defaults. Options that npm `ws` has too have
+/// the same names here.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), ropeway::Error> {
@@ -29,7 +29,7 @@ use crate::settings::{ConnectionSettings, connection_setters};
 pub struct Client {
     /// Compression is in `connection`.
     options: ClientOptions,
-    /// The first setting that cannot be: an error of each connection.
+    /// The first setting that is invalid. Each connection fails with it.
     mistake: Option<ClientError>,
     pub(super) connection: ConnectionSettings,
     pub(super) keys: MaskingKeys,
@@ -59,9 +59,10 @@ impl Client {
         Self::default()
     }
 
-    /// Sends a header with the opening handshake. Several of the same name are all sent.
+    /// Sends a header with the opening handshake. Several headers of the same name are all sent.
     ///
-    /// Text will do for both. If it cannot be a header, each connection of this client fails before anything is dialled.
+    /// Name and value may be text. If they are not a valid header, each connection of this client fails before anything
+    /// is dialled.
     ///
     /// ```
     /// use ropeway::http::header;
@@ -87,7 +88,7 @@ impl Client {
         self
     }
 
-    /// The `Origin` to send. None is sent by default: this is no browser.
+    /// The `Origin` to send. By default none is sent, since this client is not a browser.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.options.origin = Some(origin.into());
         self
@@ -99,7 +100,8 @@ impl Client {
         self
     }
 
-    /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
+    /// Limits for the head of the server's answer: its length and the number of its lines. 256 KiB and 2,000 by
+    /// default.
     ///
     /// ```
     /// let limits = ropeway::HeadLimits::client().max_headers(10_000);
@@ -110,22 +112,26 @@ impl Client {
         self
     }
 
-    /// How long connecting may take, from the name's resolution to the server's answer. 10 s by default.
+    /// The time limit for connecting, from the name's resolution to the server's answer. 10 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// The function that returns the masking key of each frame; by default a key is the operating system's randomness.
+    /// Sets the function that returns the masking key of each frame. By default keys are random bytes of the operating
+    /// system.
     ///
-    /// RFC 6455 section 10.3 asks for keys that nobody can foretell. Otherwise whoever chooses the payload chooses the bytes on
-    /// the wire too, and a proxy between could take them for a request. If nobody else chooses payloads, as in a load test, or
-    /// if no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
+    /// RFC 6455 section 10.3 asks for keys that cannot be predicted. Otherwise a party that chooses the payload also
+    /// chooses the bytes on the wire, and a proxy in between could take them for a request. If no other party chooses
+    /// payloads, as in a load test, or if there is no proxy in between, cheaper keys are sufficient. The key `[0; 4]`
+    /// leaves the payload as it is.
     ///
-    /// It may hold state, which all connections of this client and of its clones share; they call it from their own threads.
+    /// The function may hold state. All connections of this client and of its clones share it, and call it from their
+    /// own threads.
     ///
-    /// A panic in it ends the connection at once, without a close frame and without the close event. If a handler sends, it
-    /// is the handler's panic: the connection is closed with 1011 if there is a key for that.
+    /// If it panics, the connection ends at once, without a close frame and without the close event. If a handler is
+    /// sending, the panic counts as the handler's: the connection is closed with 1011, if there is a key for that
+    /// frame.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -140,9 +146,8 @@ impl Client {
         self
     }
 
-    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) and
-    /// [`trust_also`](Client::trust_also) are for other roots. By default
-    /// Mozilla's roots are trusted.
+    /// The TLS settings for `wss://`, such as a client certificate. To trust other roots, use [`trust`](Client::trust) or
+    /// [`trust_also`](Client::trust_also). By default Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
@@ -166,7 +171,7 @@ impl Client {
         self.mistake.get_or_insert(mistake);
     }
 
-    /// What the opening handshake is to ask for, or the mistake that was made in saying so.
+    /// The options of the opening handshake, or the first invalid setting.
     pub(super) fn options(&self) -> Result<ClientOptions, ClientError> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());

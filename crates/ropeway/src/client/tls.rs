@@ -24,7 +24,7 @@ pub(super) async fn connect(
     Ok(Transport::other(tls))
 }
 
-/// Trusts what browsers trust. Made once: it holds some hundred certificates.
+/// Trusts the same authorities as browsers. It is made only once, since it holds some hundred certificates.
 fn default_config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     Arc::clone(CONFIG.get_or_init(|| {
@@ -38,7 +38,8 @@ pub(super) fn mozilla() -> RootCertStore {
     RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
-/// The provider is named rather than left to the process's default, of which there is none or, with two in the tree, a panic.
+/// The provider is named explicitly. The process's default may not exist, or panic if there are two providers in the
+/// program.
 pub(super) fn builder(provider: Arc<CryptoProvider>) -> ConfigBuilder<ClientConfig, WantsVerifier> {
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,4 +1,4 @@
-//! The trust of a client that was given certificates: in authorities, and in servers by their own certificate.
+//! A client's trust in given certificates: as authorities, and as certificates of servers.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::error::certificate::is_about_issuer;
 
 /// Settings.
 impl Client {
-    /// Trusts these certificates for `wss://`, in place of Mozilla's roots and of [`tls`](Client::tls).
+    /// Trusts these certificates for `wss://`, instead of Mozilla's roots and of [`tls`](Client::tls).
     /// [`trust_also`](Client::trust_also) keeps Mozilla's.
     ///
-    /// Each is trusted as an authority, and as a server's own certificate: one that `openssl req -x509` made can be given
-    /// itself. Either way the server must show that it has the key, and the certificate must name the host in its
-    /// subjectAltName and not have expired. Fails if there is none, or if one cannot be read.
+    /// Each is trusted as an authority, and as a server's own certificate; so one that `openssl req -x509` made can be
+    /// given itself. In both cases the server must prove that it has the key. Its certificate must name the host in its
+    /// subjectAltName, and must not have expired. Fails if there is no certificate, or if one cannot be read.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,8 +35,8 @@ impl Client {
         self.trust_given(certificates, RootCertStore::empty())
     }
 
-    /// Trusts these certificates for `wss://` besides Mozilla's roots, as [`trust`](Client::trust) does without those: for a client
-    /// of servers on the internet and of some with a certificate of the company's own.
+    /// Trusts these certificates for `wss://` in addition to Mozilla's roots. This is for a client of servers on the
+    /// internet and of others with a certificate of the company's own. [`trust`](Client::trust) has the rules.
     pub fn trust_also(self, certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, Error> {
         self.trust_given(certificates, mozilla())
     }
@@ -49,14 +49,14 @@ impl Client {
         let certificates: Vec<_> = certificates.into_iter().collect();
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(Given::new(certificates, roots, &provider)?);
-        // "Dangerous" is any verifier that rustls has not made. This one judges by rustls's own.
+        // rustls calls every verifier "dangerous" that is not its own. This one uses rustls's own to decide.
         let config: ClientConfig =
             builder(provider).dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         Ok(self.tls(Arc::new(config)))
     }
 }
 
-/// Trusts what leads to one of these certificates, and what is one of them.
+/// Trusts certificates that lead to one of these, and these themselves.
 #[derive(Debug)]
 struct Given {
     webpki: Arc<WebPkiServerVerifier>,
@@ -98,9 +98,9 @@ impl ServerCertVerifier for Given {
         if judged.is_ok() || !self.certificates.iter().any(|given| given == end_entity) {
             return judged;
         }
-        // It was given, byte for byte, so who vouches for it does not matter. All else does: webpki looks at the times of a
-        // certificate before it looks at its issuer, so that where the issuer is the complaint, the times were right. The name
-        // would have come last.
+        // It was given, byte for byte, so its issuer does not matter. Everything else does: webpki checks the times of
+        // a certificate before its issuer, so if the issuer is the fault, the times were right. The name is checked
+        // last, so it is checked here.
         match verify(&[]) {
             Err(Error::InvalidCertificate(error)) if is_about_issuer(&error) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

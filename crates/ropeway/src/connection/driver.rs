@@ -28,7 +28,7 @@ pub(crate) const BYTES_A_TURN: usize = 256 * 1024;
 /// The same if messages are compressed: inflating and compressing takes up to 30 ns a byte, 2 ms in all.
 const COMPRESSED_BYTES_A_TURN: usize = 64 * 1024;
 
-/// What an event counts for in those bytes besides its payload, so that a turn with empty messages ends too.
+/// The bytes that an event counts for besides its payload, so that a turn with empty messages ends too.
 const MESSAGE_COST: usize = 64;
 
 /// The most large messages, of all connections, that are compressed at the same time: each holds a codec of 265 KiB, 17

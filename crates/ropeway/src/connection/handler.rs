@@ -43,8 +43,8 @@ pub trait Handler<T = ()>: Send + Sync + 'static {
     /// The data that is kept for each connection.
     type State: Send + 'static;
 
-    /// A connection is open. A client's caller has no handle yet, so messages that are sent here go ahead of all that
-    /// the caller sends.
+    /// A connection is open. On a client, the caller of `connect` has no handle yet, so messages that are sent here go
+    /// ahead of all that the caller sends.
     fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Self::State;
 
     /// A message came. It is lent; [`MessageRef::into_owned`] makes a copy to keep.

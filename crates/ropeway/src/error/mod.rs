@@ -1,4 +1,4 @@
-//! What can go wrong, by blame.
+//! The errors of a connection, sorted by who caused them.
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificate;
@@ -12,26 +12,28 @@ use ropeway_proto::{Cause, Closed, SendError, Violation};
 #[cfg(feature = "tls")]
 use certificate::complaint;
 
-/// What can go wrong with a connection.
+/// An error of a connection, or of opening one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peer could not be reached. If none of its addresses answered in time the kind is [`TimedOut`](io::ErrorKind).
+    /// The peer could not be reached. If none of its addresses answered in time, the kind is
+    /// [`TimedOut`](io::ErrorKind).
     Connect(io::Error),
-    /// The TLS handshake failed. If it was not finished in time the kind is [`TimedOut`](io::ErrorKind).
+    /// The TLS handshake failed. If it was not finished in time, the kind is [`TimedOut`](io::ErrorKind).
     Tls(io::Error),
-    /// The opening handshake failed; [`Error::response`] has the server's answer if it refused.
+    /// The opening handshake failed. If the server refused, [`Error::response`] has its answer.
     Handshake(ClientError),
-    /// The peer broke the protocol or a limit. It was sent a close frame that says so.
+    /// The peer broke the protocol or a limit. It was sent a close frame with the violation's code.
     Violation(Violation),
-    /// The connection ended without the peer's close frame, and this side did not terminate it: [`Closed::cause`] says why.
+    /// The connection ended without the peer's close frame, and this side did not terminate it. [`Closed::cause`] says
+    /// why.
     Lost(Closed),
     /// Something could not be sent.
     Send(SendError),
 }
 
 impl Error {
-    /// Returns the error that an end is: none if the peer has closed, or if this side terminated the connection.
+    /// Returns the error for this end, or `None` if the peer has closed, or this side has terminated the connection.
     pub(crate) fn of_end(closed: &Closed) -> Option<Self> {
         closed.is_lost().then(|| match &closed.cause {
             Cause::Violation(violation) => Self::Violation(violation.clone()),
@@ -39,7 +41,7 @@ impl Error {
         })
     }
 
-    /// The answer of a server that refused the opening handshake, with its body.
+    /// Returns the answer of a server that refused the opening handshake, with its body.
     pub fn response(&self) -> Option<&Response<Vec<u8>>> {
         match self {
             Self::Handshake(ClientError::Refused(response)) => Some(response),

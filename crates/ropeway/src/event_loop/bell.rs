@@ -1,11 +1,12 @@
-//! A waker that calls an entry of an event loop, for what an entry polls besides its socket.
+//! A waker that gives an entry of an event loop a turn, for futures that the entry polls besides its socket.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::mailbox::Mailbox;
 
-/// The entry of this key in the loop of this mailbox. An entry that is gone is called in vain, or another has a turn too many.
+/// The entry of this key in the loop of this mailbox. If the entry is gone, nothing happens, or another one that has its key now gets a
+/// needless turn.
 pub(crate) struct Bell {
     mailbox: Arc<Mailbox>,
     key: usize,

@@ -251,7 +251,7 @@ mod tests {
         near: UnixStream,
         far: UnixStream,
         turns: Arc<AtomicUsize>,
-        /// What it does in a turn, besides counting.
+        /// Its actions in a turn, besides counting.
         act: fn(&mut Self) -> Turn<Box<dyn Drive>>,
     }
 

@@ -1,5 +1,5 @@
-//! What a connection and its [`Handle`](crate::Handle)s share: commands on their way in, and the figures on their way
-//! out. One short lock; nothing of the user's runs under it.
+//! The state that a connection shares with its [`Handle`](crate::Handle)s: commands for the connection, and figures
+//! about it. It has one short lock, and none of the user's code runs under it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,28 +24,29 @@ use crate::log::{guarded, of_connection};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::{Member, Subscription, Topic};
 
-/// The most commands that wait, so that empty messages are bounded too.
+/// The most commands that may wait, so that empty messages are bounded too.
 const MOST_COMMANDS: usize = 16 * 1024;
 
-/// The meeting place. Every connection has one, so it is kept small: what only a busy one needs is apart.
+/// The meeting place of a connection and its handles. Every connection has one, so it is small: state that only a busy
+/// connection needs is in a box.
 #[derive(Debug)]
 pub(crate) struct Link {
     shared: Mutex<Shared>,
     identity: Identity,
-    /// [`UNLIMITED`], or less.
+    /// At most [`UNLIMITED`].
     max_buffered: u32,
     overflow: Overflow,
-    /// Whether there are commands: asked without the lock, once an event.
+    /// Whether there are commands. It is read without the lock, once an event.
     has_commands: AtomicBool,
-    /// Why nothing is read for now: [`PAUSED`], [`HELD`] and [`AHEAD`], in one byte.
+    /// The reasons why nothing is read at present: [`PAUSED`], [`HELD`] and [`AHEAD`], in one byte.
     unread: Unread,
 }
 
-/// Every connection at rest pays for each of these bytes: with the counts of its `Arc` it fills a block of the allocator's.
+/// Every connection at rest costs these bytes. With the counts of its `Arc` they fill a block of the allocator.
 #[cfg(all(unix, target_pointer_width = "64", not(ropeway_loom)))]
 const _: () = assert!(size_of::<Link>() <= 56);
 
-/// Four gigabytes that wait for one peer are as good as no limit.
+/// Four gigabytes that wait for one peer are the same as no limit.
 const UNLIMITED: u32 = u32::MAX;
 
 impl Link {
@@ -85,7 +86,7 @@ impl Link {
     }
 }
 
-/// The handles' side.
+/// For the handles.
 impl Link {
     pub(crate) fn ready_state(&self) -> ReadyState {
         self.lock().state
@@ -122,7 +123,7 @@ impl Link {
         }
     }
 
-    /// Hands over a message, or does with it what the policy says.
+    /// Queues a message, or does with it what the policy says.
     pub(crate) fn send(&self, message: Message) -> Result<(), SendError> {
         self.send_as(message.len(), Command::Message(message))
     }
@@ -146,7 +147,7 @@ impl Link {
         }
     }
 
-    /// Hands over a message that was promised room before.
+    /// Queues a message that was promised room before.
     pub(crate) fn send_promised(&self, message: Message) -> Result<(), SendError> {
         let shared = self.lock();
         shared.check_open()?;
@@ -154,7 +155,7 @@ impl Link {
         Ok(())
     }
 
-    /// Hands over a message once there is room; until then `message` keeps it.
+    /// Queues a message once there is room. Until then it stays in `message`.
     pub(crate) fn poll_send(&self, cx: &Context<'_>, message: &mut Option<Message>) -> Poll<Result<(), SendError>> {
         let mut shared = self.lock();
         match self.check_room(&shared) {
@@ -177,13 +178,13 @@ impl Link {
         self.poll_send(cx, &mut None)
     }
 
-    /// Waits until all that was sent is the operating system's. An error says that the connection is over.
+    /// Waits until the operating system has all that was sent. An error means that the connection is over.
     pub(crate) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
         let mut shared = self.lock();
         if shared.is_over {
             return Poll::Ready(Err(SendError::NotOpen(shared.state)));
         }
-        // While it has its turn, it may hold what it has not told of.
+        // During its turn, the connection may hold bytes that it has not reported yet.
         if shared.is_parked && !shared.has_commands() && shared.buffered_amount() == 0 {
             return Poll::Ready(Ok(()));
         }
@@ -191,7 +192,7 @@ impl Link {
         Poll::Pending
     }
 
-    /// Waits for the end, the close event included.
+    /// Waits until the connection is over, and its close event was handled.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Closed> {
         let mut shared = self.lock();
         if let Some(closed) = shared.outcome().filter(|_| shared.is_over) {
@@ -201,7 +202,7 @@ impl Link {
         Poll::Pending
     }
 
-    /// Waits until it is known how the connection ended. Its close event may yet have to be told.
+    /// Waits until it is known how the connection ended. Its close event may still have to be handled.
     pub(crate) fn poll_outcome(&self, cx: &Context<'_>) -> Poll<Closed> {
         let mut shared = self.lock();
         if let Some(closed) = shared.outcome() {
@@ -211,12 +212,12 @@ impl Link {
         Poll::Pending
     }
 
-    /// How the connection ended, from its close event on.
+    /// Returns how the connection ended, from its close event on.
     pub(crate) fn outcome(&self) -> Option<Closed> {
         self.lock().outcome().cloned()
     }
 
-    /// Sends a ping. Returns where its round-trip time will be told.
+    /// Sends a ping. Returns the receiver of its round-trip time.
     pub(crate) fn ping(&self, payload: Bytes) -> Result<oneshot::Receiver<Duration>, SendError> {
         let mut shared = self.lock();
         self.check_room(&shared)?;
@@ -225,11 +226,11 @@ impl Link {
         Ok(answer)
     }
 
-    /// Hands over anything else that needs room.
+    /// Queues any other command that needs room.
     pub(crate) fn command(&self, command: Command) -> Result<(), SendError> {
         let mut shared = self.lock();
         match (&command, self.check_room(&shared)) {
-            // A message once begun has to be finished.
+            // A message that has begun has to be finished.
             (Command::Fragment(part, _), Ok(()) | Err(SendError::Full { .. })) => {
                 shared.traffic().commands_bytes += part.len();
             }
@@ -262,7 +263,7 @@ impl Link {
         let Some(traffic) = &mut shared.traffic else { return };
         #[cfg(unix)]
         if may_be_behind {
-            // Something that was published before may be on its way.
+            // Messages that were published before may be on their way.
             if traffic.subscriptions.leave(topic.table()) {
                 self.push(shared, Command::Unsubscribe(topic.table().id()));
             }
@@ -277,7 +278,7 @@ impl Link {
         self.push_close(self.lock(), frame);
     }
 
-    /// Answers the close frame of the peer, or the end of its half, behind all that was sent.
+    /// Answers the peer's close frame, or the end of its half, behind all that was sent.
     pub(crate) fn answer_close(&self) {
         let mut shared = self.lock();
         if shared.state == ReadyState::Open {
@@ -300,14 +301,14 @@ impl Link {
         }
     }
 
-    /// Whether what was delivered waits to be taken.
+    /// Sets whether messages that were delivered wait to be taken.
     pub(crate) fn hold(&self, hold: bool) {
         if self.unread.set(HELD, hold) && !hold {
             self.lock().wake();
         }
     }
 
-    /// Not read from until [`Link::caught_up`].
+    /// Stops reading until [`Link::caught_up`].
     pub(crate) fn set_ahead(&self) {
         self.unread.set(AHEAD, true);
     }
@@ -333,7 +334,7 @@ impl Link {
     }
 
     fn push_close(&self, mut shared: MutexGuard<'_, Shared>, frame: Option<CloseFrame>) {
-        // The connection knows whether its closing handshake has started. A broken transport alone looks the same from here.
+        // The connection knows whether its closing handshake has started. From here a broken transport looks the same.
         if shared.state != ReadyState::Closed {
             shared.state = ReadyState::Closing;
             self.push(shared, Command::Close(frame));
@@ -356,7 +357,7 @@ impl Link {
     }
 }
 
-/// The connection's side.
+/// For the connection.
 impl Link {
     /// Whether there are commands to take.
     #[inline]
@@ -364,8 +365,8 @@ impl Link {
         self.has_commands.load(Ordering::Acquire)
     }
 
-    /// The commands since last time, in order, in exchange for an empty list: those that come before the publication of this
-    /// number. Returns up to which number the loop has sent publications to all connections.
+    /// Takes the commands that come before the publication of this number, in order, in exchange for an empty list.
+    /// Returns the number up to which the loop has sent publications to all connections.
     pub(crate) fn take_commands(&self, before: u64, commands: &mut Vec<Asked>) -> u64 {
         let mut shared = self.lock();
         #[cfg(unix)]
@@ -388,7 +389,7 @@ impl Link {
         } else {
             commands.iter().map(|asked| asked.command.len()).sum()
         };
-        // Until the connection reports its queue the bytes still count, as what it held.
+        // Until the connection reports its queue, the bytes still count as if they were in it.
         traffic.commands_bytes -= taken;
         traffic.buffered += taken;
         let publishers = std::mem::take(&mut traffic.publishers);
@@ -397,7 +398,7 @@ impl Link {
         delivered
     }
 
-    /// What a connection on a loop has yet to be sent of what was published up to a number.
+    /// Returns the publications up to a number that a connection on a loop has not been sent yet.
     #[cfg(unix)]
     pub(crate) fn missed(&self, up_to: u64) -> Vec<Publication> {
         let shared = self.lock();
@@ -408,7 +409,7 @@ impl Link {
         mailbox.missed(shared.key, up_to, |publication| traffic.subscriptions.hear(publication))
     }
 
-    /// It was sent what was published before it unsubscribed from the topic of this number.
+    /// Notes that it was sent all messages that were published before it unsubscribed from the topic of this number.
     #[cfg(unix)]
     pub(crate) fn left(&self, topic: u64) {
         let mut shared = self.lock();
@@ -417,7 +418,7 @@ impl Link {
         subscription.into_iter().for_each(Subscription::end);
     }
 
-    /// The connection is driven by the task of this waker.
+    /// Notes that the task of this waker drives the connection.
     pub(crate) fn set_task(&self, waker: &Waker) {
         let mut shared = self.lock();
         let task = &mut shared.traffic().task;
@@ -426,11 +427,11 @@ impl Link {
         }
     }
 
-    /// The connection is driven by the event loop of this mailbox, as this key.
+    /// Notes that the event loop of this mailbox drives the connection, under this key.
     #[cfg(unix)]
     pub(crate) fn set_event_loop(&self, mailbox: &Arc<Mailbox>, key: usize) {
         let mut shared = self.lock();
-        // A key is an open file, and there are fewer of those.
+        // A key stands for an open file, and there are fewer of these than `u32` can count.
         shared.key = key as u32;
         shared.mailbox = Some(Arc::clone(mailbox));
         let moved = shared.traffic.as_mut().map(|traffic| traffic.subscriptions.move_to_loop(mailbox, key as u32));
@@ -438,7 +439,7 @@ impl Link {
         drop(moved);
     }
 
-    /// A pong came. Tells the round-trip time of the pings that it answers.
+    /// Notes a pong. Reports the round-trip time of the pings that it answers.
     pub(crate) fn pong(&self, payload: &[u8]) {
         let mut shared = self.lock();
         let Some(traffic) = &mut shared.traffic else { return };
@@ -452,7 +453,7 @@ impl Link {
         }
     }
 
-    /// The transport broke: nothing can be sent any more. The first error is kept for the end.
+    /// Notes that the transport broke: nothing can be sent any more. The first error is kept for the end.
     pub(crate) fn report_broken(&self, error: io::Error) {
         let mut shared = self.lock();
         shared.traffic().seldom().broken.get_or_insert_with(|| error.into());
@@ -468,15 +469,15 @@ impl Link {
         broken
     }
 
-    /// The connection has ended like this, and its close event comes next. Nothing is sent any more; those that await the end wait
-    /// until the event was told.
+    /// Notes how the connection has ended. Its close event comes next. Nothing is sent any more. Tasks that await the
+    /// end wait until that event was handled.
     pub(crate) fn report_outcome(&self, closed: Closed) {
         let mut shared = self.lock();
         shared.traffic().seldom().outcome.get_or_insert(closed);
         self.report_in(shared, 0, ReadyState::Closed);
     }
 
-    /// Reports what the connection holds, and its state.
+    /// Reports the size of the connection's queue, and its state.
     pub(crate) fn report(&self, buffered: usize, state: ReadyState) {
         self.report_in(self.lock(), buffered, state);
     }
@@ -485,7 +486,7 @@ impl Link {
     /// (`was_unread`) are gone: the connection then goes on.
     pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool, is_broken: bool) -> bool {
         let mut shared = self.lock();
-        // Of a stream that is broken the rest is read, though what was delivered is not taken.
+        // If the stream is broken, the rest of it is read even though delivered messages are not taken.
         let reasons = if is_broken { PAUSED | AHEAD } else { PAUSED | AHEAD | HELD };
         let is_wanted = was_unread && !self.unread.has(reasons);
         if shared.has_commands() || is_wanted {
@@ -496,7 +497,7 @@ impl Link {
         true
     }
 
-    /// Tells that the connection is over, and forgets what it never saw.
+    /// Marks the connection as over, and drops the commands that it has not taken.
     pub(crate) fn end(&self) {
         let mut shared = self.lock();
         shared.is_over = true;
@@ -506,12 +507,12 @@ impl Link {
         let subscriptions = std::mem::take(&mut traffic.subscriptions);
         let publishers = std::mem::take(&mut traffic.publishers);
         let seldom = traffic.seldom();
-        // It is known already, unless the connection went by a panic that was not a handler's.
+        // It is known already, unless the connection was ended by a panic outside of the handlers.
         seldom.outcome.get_or_insert_with(|| Closed::abnormal(Cause::Abandoned));
         let pings = std::mem::take(&mut seldom.pings);
         self.report_in(shared, 0, ReadyState::Closed);
         publishers.into_iter().for_each(Waker::wake);
-        // What they hold or wake may be the user's, so they go when the lock has.
+        // The values that they hold or wake may be the user's, so they are dropped after the lock is released.
         drop((commands, pings));
         subscriptions.end();
     }
@@ -537,7 +538,7 @@ impl Link {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether it holds nothing but itself.
+    /// Whether nothing waits in it.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         self.lock().traffic.is_none()
@@ -548,7 +549,7 @@ impl Link {
     }
 }
 
-/// A link wakes its connection where that waits as a publisher.
+/// A link wakes its connection if that waits as a publisher.
 impl std::task::Wake for Link {
     fn wake(self: Arc<Self>) {
         self.caught_up();
@@ -559,7 +560,7 @@ impl std::task::Wake for Link {
     }
 }
 
-/// A subscriber, where no event loop drives the connection.
+/// A subscriber that no event loop drives.
 impl Member for Link {
     fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool {
         let shared = self.lock();
@@ -575,7 +576,7 @@ impl Member for Link {
                     self.push_close(self.lock(), Some(too_slow()));
                 }
             }
-            // One that is closing does without.
+            // A connection that is closing does not get it.
             Err(_) => {}
         }
         false

@@ -1,4 +1,4 @@
-//! The opening handshake, as the application sees it: first the request that it judges, then what was agreed on.
+//! The opening handshake as the application sees it: first the request that it judges, then the result.
 
 mod params;
 mod request;
@@ -13,9 +13,10 @@ use ropeway_proto::handshake::Destination;
 pub(crate) use params::Params;
 pub use request::UpgradeRequest;
 
-/// What the opening handshake said. It is handed over once, when the connection opens; keep of it what you need.
+/// The result of the opening handshake. It is passed to the application once, when the connection opens.
 ///
-/// `T` is the type of what [`Route::authorize`](crate::Route::authorize) found out about the client: `()` where nothing is asked.
+/// `T` is the type of the value that [`Route::authorize`](crate::Route::authorize) has found out about the client, or
+/// `()` without that.
 #[non_exhaustive]
 pub struct Handshake<T = ()> {
     /// The request, as the client sent it, with the extensions that other parts of the program attached to it.
@@ -24,9 +25,9 @@ pub struct Handshake<T = ()> {
     pub response: Response<()>,
     /// The subprotocol that was agreed on.
     pub subprotocol: Option<String>,
-    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one.
     pub remote_addr: Option<SocketAddr>,
-    /// What [`Accept::with`](crate::Accept::with) handed over.
+    /// The value that was given to [`Accept::with`](crate::Accept::with).
     pub value: T,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) params: Arc<Params>,
@@ -38,7 +39,7 @@ impl Handshake {
         Self { request, response, subprotocol, remote_addr: None, value: (), client_ip, params }
     }
 
-    /// The same with a value of the application's.
+    /// The same, with a value of the application's.
     pub(crate) fn with<T>(self, value: T) -> Handshake<T> {
         let Self { request, response, subprotocol, remote_addr, value: (), client_ip, params } = self;
         Handshake { request, response, subprotocol, remote_addr, value, client_ip, params }
@@ -53,34 +54,34 @@ impl<T> Handshake<T> {
         (value, Handshake { request, response, subprotocol, remote_addr, value: (), client_ip, params })
     }
 
-    /// The client's address: what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says it is, else the remote
-    /// address. `None` where nobody knows: on a Unix socket, for a client's own connection, or if a trusted proxy says
-    /// that it does not tell (`unknown`).
+    /// The client's address: the one that a [trusted proxy](crate::ServerBuilder::trusted_proxies) names, otherwise the
+    /// remote address. `None` if it is not known: on a Unix socket, for a client's own connection, or if a trusted
+    /// proxy hides it (`unknown`).
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip
     }
 
-    /// The URI that was asked for.
+    /// The URI that the client asked for.
     pub fn uri(&self) -> &Uri {
         self.request.uri()
     }
 
-    /// The path that was asked for.
+    /// The path that the client asked for.
     pub fn path(&self) -> &str {
         self.request.uri().path()
     }
 
-    /// The part of the path that stands for this name in the [route](crate::Server::at): see [`UpgradeRequest::param`].
+    /// The part of the path in the place of this name in the [route](crate::Server::at): see [`UpgradeRequest::param`].
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }
 
-    /// The names and values of all parameters of the path, in its order.
+    /// The names and values of all parameters, in the order of the path.
     pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
         self.params.iter()
     }
 
-    /// The host that was asked for: see [`Destination`].
+    /// The host that the client asked for: see [`Destination`].
     pub fn destination(&self) -> Option<Destination> {
         Destination::of(&self.request)
     }
@@ -91,7 +92,7 @@ impl<T> Handshake<T> {
     }
 }
 
-/// Without the value, which may be secret and need not have a form to show.
+/// Shows everything but the value, which may be secret and need not have a `Debug` form.
 impl<T> fmt::Debug for Handshake<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake")

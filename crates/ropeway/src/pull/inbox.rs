@@ -10,7 +10,7 @@ use ropeway_proto::Message;
 /// slow peer by default. So a ping or close frame behind some thousand messages is still seen.
 pub(crate) const INBOX_FULL: usize = 1024 * 1024;
 
-/// What a message counts for in the inbox besides its payload, so that empty messages fill it too.
+/// The bytes that a message counts for in the inbox besides its payload, so that empty messages fill it too.
 pub(super) const MESSAGE_COST: usize = 64;
 
 /// The room for messages that is kept while there are none, so that memory is not asked for with each message. At most

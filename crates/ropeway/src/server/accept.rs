@@ -1,4 +1,4 @@
-//! The answer of an application that lets a client in: what it chooses for this one connection.
+//! The answer of an application that accepts a client: its choices for this one connection.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use ropeway_proto::handshake::{self, Fault, Refusal};
 
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// Lets a client in, on terms of its own where they differ from its route's, and hands a value of type `T` over to the handler.
+/// Accepts a client. It can change the route's settings for this connection, and passes a value of type `T` to the
+/// handler.
 ///
 /// ```
 /// use ropeway::{Accept, Refusal, Server, UpgradeRequest};
@@ -34,19 +35,19 @@ pub struct Accept<T = ()> {
     choice: Choice,
 }
 
-/// What may be chosen, whatever the value.
+/// The choices, apart from the value.
 #[derive(Default)]
 struct Choice {
-    /// Some where the application decides: for one subprotocol, or for none.
+    /// `Some` if the application decides: on one subprotocol, or on none.
     subprotocol: Option<Option<String>>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The first header whose name or value is none.
+    /// The first header whose name or value is invalid.
     invalid: Option<Fault>,
     changes: Vec<Box<dyn FnOnce(&mut ConnectionSettings) + Send>>,
 }
 
 impl Accept {
-    /// Lets the client in.
+    /// Accepts the client.
     pub fn new() -> Self {
         Self::with(())
     }
@@ -59,25 +60,25 @@ impl Default for Accept {
 }
 
 impl<T> Accept<T> {
-    /// Lets the client in. The handler gets `value`, as [`Handshake::value`](crate::Handshake::value).
+    /// Accepts the client. The handler gets `value` as [`Handshake::value`](crate::Handshake::value).
     pub fn with(value: T) -> Self {
         Self { value, choice: Choice::default() }
     }
 
-    /// Agrees on this subprotocol, whatever the route speaks. It must be one of those that
-    /// [the client offers](crate::UpgradeRequest::subprotocols) (RFC 6455 section 4.2.2); otherwise the client is refused with 500.
+    /// Agrees on this subprotocol, even if the route does not speak it. It must be one of those that [the client
+    /// offers](crate::UpgradeRequest::subprotocols) (RFC 6455 section 4.2.2); otherwise the client is refused with 500.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.choice.subprotocol = Some(Some(name.into()));
         self
     }
 
-    /// Agrees on no subprotocol, whatever the route speaks.
+    /// Agrees on no subprotocol, even if the route speaks one that the client offers.
     pub fn without_subprotocol(mut self) -> Self {
         self.choice.subprotocol = Some(None);
         self
     }
 
-    /// Adds a header to the answer, such as a cookie. If it is one that the handshake sets by itself, or if name or value are
+    /// Adds a header to the answer, such as a cookie. If the handshake sets this header itself, or if name or value are
     /// not valid (RFC 9110 section 5.5), the client is refused with 500.
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         match Refusal::checked_header(name, value) {
@@ -87,12 +88,13 @@ impl<T> Accept<T> {
         self
     }
 
-    /// The same choice with another value.
+    /// The same choices, with another value.
     pub(super) fn map<U>(self, map: impl FnOnce(T) -> U) -> Accept<U> {
         Accept { value: map(self.value), choice: self.choice }
     }
 
-    /// Puts the choice into effect: changes the answer to a request that was accepted on its route's settings, and the settings.
+    /// Applies the choices: changes the answer to a request that was accepted with its route's settings, and those
+    /// settings.
     pub(super) fn apply(
         self,
         request: &Request<()>,
@@ -117,7 +119,8 @@ impl<T> Accept<T> {
     }
 }
 
-/// Settings of this connection, where they differ from its route's. With limits or times of its own it holds about 150 bytes more.
+/// Settings of this connection, if they differ from its route's. A connection with limits or times of its own holds
+/// about 150 bytes more.
 impl<T> Accept<T> {
     connection_setters!();
 

@@ -21,9 +21,9 @@ use crate::io::Transport;
 use crate::log::{Rate, of_client};
 
 impl Server {
-    /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
-    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101; the settings of
-    /// this server's own port, such as the handshake timeout, are then hyper's matter.
+    /// Answers a request for a WebSocket that came to a hyper server. Returns the 101 to send, or the refusal, whose
+    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101. The
+    /// settings of this server's own port, such as the handshake timeout, do not apply; hyper has its own.
     ///
     /// hyper must serve the connection `with_upgrades`; axum does. The 101 must reach the client: a middleware outside that puts another
     /// answer in its place comes too late, as hyper may hand over the connection all the same.
@@ -48,7 +48,7 @@ impl Server {
         upgrade(&self.gate, Taken::from(request))
     }
 
-    /// The same as [`Server::upgrade`], with the refusal as an answer.
+    /// The same as [`Server::upgrade`], but returns a refusal as a response.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] fn example(server: ropeway::Server) {
@@ -70,7 +70,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
     refusal.to_response().map(Body::from)
 }
 
-/// A request of another HTTP server, as the gate judges it, and the way to its connection.
+/// A request of another HTTP server, for the gate to judge, and the way to its connection.
 pub(super) struct Taken {
     pub(super) request: Request<()>,
     /// The path that a nested router sees, where it is not the whole path.
@@ -95,14 +95,14 @@ impl Taken {
     }
 }
 
-/// A request without its body, which an opening handshake has none of.
+/// A request without its body. An opening handshake has none.
 fn head_of<B>(request: &Request<B>) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();
     *head.version_mut() = request.version();
     *head.headers_mut() = request.headers().clone();
-    // Another HTTP server has not marked them.
+    // Another HTTP server may not have marked them.
     handshake::hide_secrets(head.headers_mut());
     *head.extensions_mut() = request.extensions().clone();
     head
@@ -160,18 +160,19 @@ async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upg
     let (stream, leftover) = into_stream(upgraded);
     let remote_addr = match &stream {
         Transport::Tcp(tcp) => {
-            // As on a port of our own; a socket that refuses is broken, and reading from it says so.
+            // As on a port of our own. If this fails the socket is broken, and reading from it reports that.
             let _ = tcp.set_nodelay(true);
             tcp.peer_addr().ok()
         }
-        // The program that serves another transport may know the address.
+        // The program that serves another transport may have told its address.
         Transport::Other(_) => known_addr,
     };
     opening.leftover = leftover;
     opening.start(stream, remote_addr);
 }
 
-/// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.
+/// Returns the TCP connection itself, if there is one: then an attached connection costs no more than one of our own
+/// port.
 fn into_stream(upgraded: Upgraded) -> (Transport, Vec<u8>) {
     // hyper-util's automatic server, which axum uses, wraps the stream; hyper's own HTTP/1 server does not.
     #[cfg(feature = "axum")]

@@ -17,14 +17,15 @@ use super::gate::{Gate, Judgement, Judging, Upgrade, log_refusal, read};
 use crate::io::{Stream, Turn, scratch};
 use crate::log::{guarded, of_client};
 
-/// How long a client that was refused may take to read why, before its connection is dropped.
+/// How long a refused client may take to read the answer, before its connection is dropped.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How many bytes of one are read meanwhile and thrown away: more than is on its way when it reads the refusal.
+/// How many bytes of a refused client are read and thrown away in that time. More than this cannot be on its way when
+/// the client reads the refusal.
 const LEFT: usize = 16 << 20;
 
-/// How many bytes behind a request are read while the application decides about it: they are the connection's if it becomes one. More
-/// wait at the client.
+/// How many bytes behind a request are read while the application decides about it. They belong to the connection if
+/// the request is accepted. Further bytes wait at the client.
 const EARLY: usize = 16 << 10;
 
 /// One request and its answer.
@@ -32,12 +33,12 @@ pub(super) struct Exchange<S> {
     gate: Arc<Gate>,
     stream: S,
     remote_addr: Option<SocketAddr>,
-    /// When the state it is in has lasted too long.
+    /// The deadline of the present state.
     deadline: Instant,
     state: State,
 }
 
-/// Where an exchange is.
+/// The state of an exchange.
 ///
 /// ```text
 ///                                 ┌── decided ──┐
@@ -53,15 +54,15 @@ enum State {
     Reading(HeadReader),
     /// The application decides.
     Judging(Box<Judged>),
-    /// The 101 is being written. `None` once it is, as the connection has what it needs.
+    /// The 101 is being written. `None` once that is done, since the connection has taken it over.
     Accepting(Answer, Option<Box<Upgrade>>),
     Answering(Answer),
-    /// The rest that the client sends, up to this many bytes, is read and thrown away: unread bytes would reset the connection, and
-    /// the client might lose the answer.
+    /// Further bytes of the client, up to this many, are read and thrown away: unread bytes would reset the connection,
+    /// and the client might lose the answer.
     Lingering(usize),
 }
 
-/// A request that the application decides about.
+/// A request that the application is deciding about.
 struct Judged {
     decision: Judging,
     /// Bytes that came behind the request.
@@ -80,13 +81,13 @@ impl<S: Stream> Exchange<S> {
         Self { gate, stream, remote_addr, deadline, state }
     }
 
-    /// One whose request is refused before it was read.
+    /// An exchange whose request is refused before it is read.
     #[cfg(feature = "tls")]
     pub(super) fn refusing(self, refusal: &Refusal) -> Self {
         Self { state: self.refuse(refusal, false), ..self }
     }
 
-    /// When a turn is due though nothing comes.
+    /// The time at which a turn is due even if nothing comes.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -97,7 +98,7 @@ impl<S: Stream> Exchange<S> {
         matches!(&self.state, State::Reading(reader) if reader.is_empty())
     }
 
-    /// Logs that a silent client is dropped, as others wait for its place.
+    /// Logs that a silent client is dropped, because others wait for its place.
     #[cfg(unix)]
     pub(super) fn tell_lost(&self) {
         tell_lost(self.remote_addr);
@@ -108,13 +109,13 @@ impl<S: Stream> Exchange<S> {
         &mut self.stream
     }
 
-    /// The stream and the address, for a [`Turn::Become`].
+    /// Takes out the stream and the address, for a [`Turn::Become`].
     pub(super) fn into_parts(self) -> (S, Option<SocketAddr>) {
         (self.stream, self.remote_addr)
     }
 
-    /// Does what there is to do. The application's decision is told to the waker that `bell` makes; to that of `cx`, which the stream
-    /// is told to, if it makes none.
+    /// Does all there is to do. The application's decision wakes the waker that `bell` returns, or, if it returns none,
+    /// that of `cx`, which the stream wakes too.
     pub(super) fn turn(
         &mut self,
         cx: &mut Context<'_>,
@@ -127,12 +128,12 @@ impl<S: Stream> Exchange<S> {
         match self.poll_step(cx, now, &bell) {
             Poll::Pending => Turn::Parked,
             Poll::Ready(Ok(step)) => step,
-            // There is nobody left to tell.
+            // The client is gone, so it cannot be answered.
             Poll::Ready(Err(_)) => Turn::Over,
         }
     }
 
-    /// The next step that others have to know of. An error is the stream's.
+    /// Returns the next step that concerns others. An error is the stream's.
     fn poll_step(
         &mut self,
         cx: &mut Context<'_>,
@@ -164,7 +165,8 @@ impl<S: Stream> Exchange<S> {
                 }
                 State::Answering(answer) => {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
-                    // The connection ends behind an answer: what comes next on it may be a proxy's idea of a WebSocket.
+                    // The connection ends after an answer: further bytes on it may come from a proxy that believes it
+                    // is a WebSocket.
                     ready!(self.stream.poll_shutdown(cx))?;
                     self.deadline = self.deadline.min(now + LINGER);
                     self.state = State::Lingering(LEFT);
@@ -178,9 +180,9 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// The handshake took too long. Returns `true` if the client is answered: with 408 if a part of its request came, with 503 if
-    /// the application has not decided. A client that has sent nothing is not answered, such as a browser that connects ahead of
-    /// need; nor is one behind an answer that is half written.
+    /// The handshake took too long. Returns `true` if the client is answered: with 408 if a part of its request came, with
+    /// 503 if the application has not decided. A client that has sent nothing is not answered, such as a browser that
+    /// connects in advance. Nor is anything sent behind an answer that is half written.
     fn refuse_late(&mut self, now: Instant) -> bool {
         let refusal = match &self.state {
             State::Reading(reader) if !reader.is_empty() => Refusal::timeout(),
@@ -188,12 +190,12 @@ impl<S: Stream> Exchange<S> {
             _ => return false,
         };
         self.state = self.refuse(&refusal, false);
-        // The refusal itself may take no longer than lingering does.
+        // Writing the refusal must not take longer than lingering does.
         self.deadline = now + LINGER;
         true
     }
 
-    /// What becomes of a request.
+    /// Answers a request: returns the next state.
     fn answer(&self, request: Request<()>, leftover: Vec<u8>) -> State {
         let to_head = request.method() == Method::HEAD;
         if !is_upgrade(&request) {
@@ -211,7 +213,7 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// What becomes of a request that was judged.
+    /// Returns the next state for a request that was decided about.
     fn decide(&self, result: Result<Upgrade, Refusal>, leftover: Vec<u8>, to_head: bool) -> State {
         match result {
             Ok(mut upgrade) => {
@@ -229,7 +231,7 @@ impl<S: Stream> Exchange<S> {
     }
 }
 
-/// Logs that a silent client is dropped. Such connections come in large numbers, so it is not logged at `info`.
+/// Logs that a silent client is dropped. There may be many of these, so they are not logged at `info`.
 pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
     guarded(|| {
         of_client!(
@@ -240,12 +242,12 @@ pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
     });
 }
 
-/// What one read made of a head.
+/// The head so far, after one read.
 enum Head {
     Part,
     Whole(Box<Request<()>>, Vec<u8>),
     Bad(Refusal),
-    /// The client has gone before it asked for anything.
+    /// The client has left before it asked for anything.
     None,
 }
 
@@ -265,7 +267,8 @@ fn read_head(reader: &mut HeadReader, stream: &mut impl Stream, cx: &mut Context
 }
 
 impl Judged {
-    /// Ready when the client has gone: it has ended its half, or broken the connection. Nobody needs the decision then.
+    /// Ready when the client has gone: it has ended its half, or broken the connection. Then the decision is not needed
+    /// any more.
     fn poll_gone(&mut self, stream: &mut impl Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let room = EARLY.saturating_sub(self.early.len());
@@ -291,7 +294,7 @@ impl Answer {
         Self { bytes, written: 0 }
     }
 
-    /// Ready when all is written and passed on.
+    /// Ready when all is written and flushed.
     fn poll_write(&mut self, stream: &mut impl Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.bytes.len() {
             let count = ready!(stream.poll_write(cx, &[IoSlice::new(&self.bytes[self.written..])]))?;

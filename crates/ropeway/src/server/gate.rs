@@ -1,4 +1,5 @@
-//! The gate: what every request for a WebSocket passes, whatever port it came to. It is judged here, and a connection is made of it.
+//! The gate that every request for a WebSocket passes, on any port. Requests are judged here, and connections are made
+//! of them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -29,11 +30,11 @@ use crate::settings::ConnectionSettings;
 /// Answers requests that do not ask for a WebSocket.
 pub(super) type Http = dyn Fn(&Request<()>) -> Response<Bytes> + Send + Sync;
 
-/// The server's settings, what it does with requests, and the connections it has.
+/// The server's settings, its routes, and its connections.
 pub(super) struct Gate {
     pub(super) settings: Settings,
     pub(super) routes: RwLock<Routes>,
-    /// Where the default route is.
+    /// The place of the default route.
     pub(super) default_spot: Spot,
     pub(super) http: RwLock<Option<Arc<Http>>>,
     pub(super) clients: Arc<Clients>,
@@ -45,17 +46,17 @@ pub(super) struct Gate {
     pub(super) told_of_subprotocols: AtomicBool,
 }
 
-/// What becomes of a request.
+/// The result for a request.
 pub(super) enum Judgement {
     Done(Result<Upgrade, Refusal>),
-    /// The application is asked.
+    /// The application is deciding.
     Waits(Judging),
 }
 
-/// The application's decision, and what it makes of the request. Dropped, it gives up the request's place.
+/// The application's decision, and the upgrade or refusal that follows. Dropping it gives up the request's place.
 pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Upgrade, Refusal>> + Send>>;
 
-/// A request that keeps all the rules of the handshake.
+/// A request that obeys all rules of the handshake.
 pub(super) struct Checked {
     request: Arc<Request<()>>,
     pub(super) remote_addr: Option<SocketAddr>,
@@ -65,7 +66,7 @@ pub(super) struct Checked {
     place: Place,
 }
 
-/// A handshake that was judged good: it becomes a connection once its 101 is on its way.
+/// A handshake that was accepted. It becomes a connection once its 101 is sent.
 pub(super) struct Upgrade {
     pub(super) accepted: handshake::Accepted,
     /// Bytes that came right behind the request.
@@ -97,7 +98,7 @@ impl Gate {
         Judgement::Waits(Box::pin(async move {
             let Service { entrance, connection, .. } = service;
             let request = checked.to_be_judged();
-            // The application may panic before there is a future too.
+            // The application may also panic before it returns a future.
             let decision = caught(async move { entrance.ask(request).await });
             match unless(pin!(gate.clients.stopped()), decision).await {
                 Some(Ok(decision)) => gate.accept(checked, decision?, connection),
@@ -107,7 +108,7 @@ impl Gate {
         }))
     }
 
-    /// The same, for another HTTP server, which has no deadline of ours.
+    /// The same for another HTTP server. There is no deadline of ours then.
     #[cfg(feature = "hyper")]
     pub(super) async fn judged(
         self: &Arc<Self>,
@@ -144,7 +145,7 @@ impl Gate {
         self.clients.enter(self.settings.max_connections).ok_or_else(Refusal::unavailable)
     }
 
-    /// Accepts a request as the application chose, on these settings where it did not choose.
+    /// Accepts a request with the application's choices, and otherwise with these settings.
     pub(super) fn accept(
         &self,
         checked: Checked,
@@ -159,7 +160,7 @@ impl Gate {
         {
             guarded(tell_of_subprotocols);
         }
-        // The application may have kept it.
+        // The application may still hold it.
         let request = Arc::try_unwrap(request).unwrap_or_else(|request| Request::clone(&request));
         let leftover = Vec::new();
         Ok(Upgrade { accepted, leftover, request, params, options, connection, place, start })
@@ -181,7 +182,7 @@ pub(super) fn check(
 }
 
 impl Checked {
-    /// The request, for the application to judge.
+    /// The request in the form that the application judges.
     pub(super) fn to_be_judged(&self) -> UpgradeRequest {
         let ip = self.remote_addr.map(|addr| addr.ip());
         UpgradeRequest {
@@ -200,7 +201,7 @@ impl Upgrade {
         start.start(opened);
     }
 
-    /// Makes the connection, once the 101 is on its way, and returns it with what sets it to work.
+    /// Makes the connection, once the 101 is on its way. Returns it with the object that starts it.
     pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Box<dyn Start>, Opened<S>) {
         let Self { accepted, leftover, request, params, options, connection, place, start } = self;
         let handshake::Accepted { response, negotiated, .. } = accepted;
@@ -210,7 +211,7 @@ impl Upgrade {
         handshake.params = params;
         let handle = Handle::new(Arc::clone(&link));
         if let Some(frame) = place.open(handle.clone()) {
-            // A shutdown has checked that it can be sent.
+            // The shutdown has checked that this frame can be sent.
             let _ = handle.close(frame.code, frame.reason);
         }
         (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
@@ -224,7 +225,7 @@ fn tell_of_subprotocols() {
     );
 }
 
-/// Tells of a refusal.
+/// Logs a refusal.
 pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     static REFUSALS: Rate = Rate::new("refusals");
     static FAILURES: Rate = Rate::new("requests over which the application failed");
@@ -236,7 +237,7 @@ pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     REFUSALS.log(|| of_client!(info, remote_addr, status, "refused: {text}"));
 }
 
-/// Whether the application is at fault, and its operator should know.
+/// Whether the application is at fault, so that its operator should know.
 fn is_failure(fault: &Fault) -> bool {
     matches!(
         fault,
@@ -257,7 +258,7 @@ pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts a callback in the place of another, which owns values of the application's: they are dropped when the lock is free.
+/// Replaces a callback. The old one owns values of the application's, which are dropped after the lock is released.
 pub(super) fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
     let old = std::mem::replace(&mut *write(lock), callback);
     drop(old);

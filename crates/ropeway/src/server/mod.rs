@@ -1,5 +1,5 @@
-//! The server: its settings, its routes, and the connections it has. How requests reach it is told in [`port`] (a port of its
-//! own) and in `attach` (another HTTP server's).
+//! The server: its settings, its routes, and its connections. Requests reach it through [`port`] (a port of its own) or
+//! through `attach` (another HTTP server's).
 
 mod accept;
 #[cfg(feature = "hyper")]
@@ -80,7 +80,7 @@ pub struct Server {
     port: Arc<OwnPort>,
 }
 
-/// The port of its own, if it has one.
+/// The server's own port, if it has one.
 struct OwnPort {
     /// Its listener, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
@@ -93,12 +93,12 @@ impl Server {
         Self::builder().bind(addr).await
     }
 
-    /// The settings of a server to be.
+    /// Returns the settings for making a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// The address of its own port: the one that the system chose, if it was bound to port 0. Fails if it has no port of its own.
+    /// The address of the server's own port: the one that the system chose, if it was bound to port 0. Fails if the server has none.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.port.local_addr.ok_or_else(|| {
             let why =
@@ -107,32 +107,33 @@ impl Server {
         })
     }
 
-    /// A path to serve besides the default one, to be given what happens there.
+    /// Adds a path to serve besides the default one. The result is to be given a handler.
     ///
-    /// Part of it may be a parameter, which stands for anything but a slash: `/rooms/{room}`, or `/user-{name}` behind fixed text. At
-    /// the end `{*rest}` stands for all that is left, slashes included, and for something at least. A handler asks for their values
-    /// with [`Handshake::param`]. `{{` and `}}` are braces.
+    /// A part of the path may be a parameter, which matches any text without a slash: `/rooms/{room}`, or
+    /// `/user-{name}` after fixed text. At the end, `{*rest}` matches all that is left, with slashes, but at least one
+    /// character. A handler gets the values from [`Handshake::param`]. `{{` and `}}` are literal braces.
     ///
-    /// Of the paths that fit a request the one with more fixed text counts: `/rooms/lobby` before `/rooms/{room}` before `/{*rest}`.
-    /// If none fits, the default route counts where it serves every path, and otherwise the client is refused with 404. Paths are
-    /// compared as they are sent, in the same case, percent-encoded and with their slash at the end; the query does not count.
+    /// If several paths match a request, the one with more fixed text is used: `/rooms/lobby` before `/rooms/{room}`
+    /// before `/{*rest}`. If none matches, the default route is used if it serves every path; otherwise the client is
+    /// refused with 404. Paths are compared as they are sent: with case, percent-encoding and the slash at the end,
+    /// without the query.
     ///
     /// # Panics
     ///
-    /// If the path is not valid, or if nothing tells it from one that was asked for before, as `/rooms/{room}` and `/rooms/{name}`.
-    /// Use [`try_at`](Server::try_at) for paths that are no part of the program.
+    /// If the path is not valid, or cannot be told from an earlier one, such as `/rooms/{room}` and `/rooms/{name}`.
+    /// For paths that are not written in the program, use [`try_at`](Server::try_at).
     pub fn at(&self, path: impl AsRef<str>) -> Route<'_> {
         self.try_at(path).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The same, with an error where [`at`](Server::at) panics.
+    /// The same, but returns an error instead of panicking.
     pub fn try_at(&self, path: impl AsRef<str>) -> Result<Route<'_>, RouteError> {
         let spot = write(&self.gate.routes).add(path.as_ref())?;
         Ok(Route::new(&self.gate, spot))
     }
 
-    /// Decides about each client of the default route: see [`Route::authorize`]. The handler is to be given to what is returned. Routes
-    /// that [`at`](Server::at) makes have their own.
+    /// Decides about each client of the default route: see [`Route::authorize`]. Give the handler to the route that
+    /// this returns. Routes from [`at`](Server::at) have a decision of their own.
     pub fn authorize<T, F, Fut>(&self, decide: F) -> Route<'_, T>
     where
         T: Send + 'static,
@@ -147,8 +148,8 @@ impl Server {
         self.default_route().on_connection(listen);
     }
 
-    /// Spawns `serve` as a task for each connection of the default route, to ask its [`WebSocket`] for messages. A [shutdown](Server::shutdown)
-    /// waits for its end.
+    /// Spawns `serve` as a task for each connection of the default route, which asks its [`WebSocket`] for messages. A
+    /// [shutdown](Server::shutdown) waits for the end of these tasks.
     pub fn spawn_each<F, Fut>(&self, serve: F)
     where
         F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
@@ -162,21 +163,22 @@ impl Server {
         self.default_route().handle_with(handler);
     }
 
-    /// Answers requests that do not ask for a WebSocket. Without it they get 426, Upgrade Required. The connection is closed
-    /// after each answer.
+    /// Answers requests that do not ask for a WebSocket. Without this they get 426, Upgrade Required. The connection is
+    /// closed after each answer.
     pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
         replace(&self.gate.http, Some(Arc::new(answer)));
     }
 
-    /// Handles to all connections that are open.
+    /// Handles to all open connections.
     pub fn clients(&self) -> Vec<Handle> {
         self.gate.clients.handles()
     }
 
-    /// Serves the port that it was bound to, and returns when a [shutdown](Server::shutdown) is done. So the runtime that carries the
-    /// connections lives until they are closed.
+    /// Serves the port that the server was bound to, and returns when a [shutdown](Server::shutdown) is done. So the
+    /// runtime that drives the connections lives until they are closed.
     ///
-    /// Fails if it was not bound, or runs already. Dropped before that, it frees the port and leaves the connections open.
+    /// Fails if the server was not bound, or is running already. If this is dropped early, the port is freed and the
+    /// connections stay open.
     pub async fn run(&self) -> io::Result<()> {
         let listener = self.port.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         let listener = listener.ok_or_else(|| {
@@ -189,10 +191,11 @@ impl Server {
         Ok(())
     }
 
-    /// Serves a listener, and returns when a [shutdown](Server::shutdown) is done; the port is freed when that begins.
+    /// Serves a listener, and returns when a [shutdown](Server::shutdown) is done. The port is freed when the shutdown
+    /// begins.
     ///
-    /// Several can be served at once: one runtime a thread, each with a clone of the same listener, is what scales best. The
-    /// runtimes that serve share all clients evenly, whichever of them accepts.
+    /// Several listeners can be served at once. One runtime for each thread, each with a clone of the same listener,
+    /// scales best. All clients are spread evenly over the runtimes that serve, whichever of them accepts.
     pub async fn serve(&self, listener: TcpListener) {
         port::serve(&self.gate, listener).await;
     }
@@ -202,8 +205,8 @@ impl Server {
         port::serve_stream(&self.gate, stream.into(), remote_addr).await;
     }
 
-    /// Stops the server: it accepts nobody any more, closes its connections, and waits for them and for their pull handlers. See
-    /// [`Shutdown`] for the settings, and for what is left after its time.
+    /// Stops the server: it accepts no more clients, closes its connections, and waits for them and for their pull
+    /// handlers. [`Shutdown`] has the settings, and says what happens after its time.
     ///
     /// ```no_run
     /// # async fn stop(server: ropeway::Server) {
@@ -219,9 +222,10 @@ impl Server {
         Shutdown::new(Arc::clone(&self.gate.clients))
     }
 
-    /// Waits for a signal, then shuts down with the default settings; the same as `shutdown().on(signal)`, see [`Shutdown::on`].
+    /// Waits for a signal, then shuts down with the default settings. It is the same as `shutdown().on(signal)`, see
+    /// [`Shutdown::on`].
     ///
-    /// It is what axum's graceful shutdown takes: axum ends when all is closed here.
+    /// It can be passed to axum's graceful shutdown: axum ends when all connections here are closed.
     ///
     /// ```no_run
     /// # #[cfg(feature = "axum")]
@@ -245,14 +249,15 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Finishing the settings.
+/// Making the server.
 impl ServerBuilder {
-    /// A server without a port of its own, to share that of another HTTP server or to serve listeners one gives it.
+    /// Makes a server without a port of its own. It shares that of another HTTP server, or serves listeners that it is
+    /// given.
     pub fn build(self) -> Server {
         self.build_with(None)
     }
 
-    /// A server with a port of its own; [`Server::run`] serves it.
+    /// Makes a server with a port of its own. [`Server::run`] serves it.
     pub async fn bind(self, addr: impl ToSocketAddrs) -> io::Result<Server> {
         Ok(self.build_with(Some(TcpListener::bind(addr).await?)))
     }
@@ -261,7 +266,7 @@ impl ServerBuilder {
         let settings = self.settings;
         let max_handshakes = settings.max_handshakes;
         let mut routes = Routes::default();
-        // The builder has seen to it that the path is valid.
+        // The builder has checked that the path is valid.
         let default_spot = settings.path.as_ref().and_then(|path| routes.add(path).ok()).unwrap_or(Spot::Everywhere);
         Server {
             gate: Arc::new(Gate {

@@ -30,23 +30,23 @@ use crate::io::Socket;
 use crate::io::{Transport, Turn, go_on_later};
 use crate::log::{Rate, guarded, log_unwatched, of_client};
 
-/// How long to leave a port alone on which accepting fails for want of file descriptors or memory: long enough not to spin,
-/// short enough that nobody notices.
+/// How long accepting rests after it has failed for lack of file descriptors or memory: long enough not to spin, short
+/// enough not to be noticed.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// What a request in the clear on a TLS port is answered with.
+/// The answer to a request in the clear on a TLS port.
 #[cfg(feature = "tls")]
 const PLAIN_HTTP: &str =
     "This port speaks TLS, and the request came in the clear: use https://, or wss:// for a WebSocket.\n";
 
-/// Serves a port, and waits for the end of a shutdown: the connections are driven by the caller's runtime.
+/// Serves a port, and waits for the end of a shutdown, since the caller's runtime drives the connections.
 pub(super) async fn serve(gate: &Arc<Gate>, listener: TcpListener) {
     if accept_all(gate, listener).await.is_some() {
         gate.clients.done().await;
     }
 }
 
-/// Accepts clients until the word to stop; `None` if that cannot be done.
+/// Accepts clients until the server is stopped. Returns `None` if that cannot be done.
 async fn accept_all(gate: &Arc<Gate>, listener: TcpListener) -> Option<()> {
     let listener = match Listener::new(listener) {
         Ok(listener) => listener,
@@ -63,7 +63,7 @@ async fn accept_all(gate: &Arc<Gate>, listener: TcpListener) -> Option<()> {
         let Some(accepted) = unless(stopped.as_mut(), listener.accept()).await else { return Some(()) };
         match accepted {
             Ok((tcp, remote_addr)) if reserve.is_there(&listener) => {
-                // Further clients wait in the system's queue meanwhile.
+                // Meanwhile further clients wait in the system's queue.
                 let Some(place) = unless(stopped.as_mut(), handshakes.enter()).await else { return Some(()) };
                 meet(gate, &part.next(), tcp, remote_addr, place);
             }
@@ -90,7 +90,7 @@ async fn serve_stream_until(gate: &Arc<Gate>, stream: Transport, remote_addr: Op
     exchange(Exchange::new(Arc::clone(gate), stream, remote_addr, deadline.into_std())).await;
 }
 
-/// Drives an exchange to its end, and starts the connection if it becomes one.
+/// Drives an exchange to its end. If it becomes a connection, starts that.
 async fn exchange(mut exchange: Exchange<Transport>) {
     let mut timer = pin!(sleep_until(exchange.deadline().into()));
     let upgrade = poll_fn(|cx| {
@@ -115,10 +115,10 @@ async fn exchange(mut exchange: Exchange<Transport>) {
     }
 }
 
-/// Hands a client to a runtime.
+/// Passes a client to a runtime.
 fn meet(gate: &Arc<Gate>, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, mut place: Handshaking) {
-    // Without it a small message waits for the acknowledgement of the one before it. A socket that refuses is broken, and
-    // reading from it says so.
+    // Without it a small message waits for the acknowledgement of the one before it. If this fails the socket is
+    // broken, and reading from it reports that.
     let _ = tcp.set_nodelay(true);
     let deadline = handshake_deadline(gate);
     #[cfg(all(unix, feature = "tls"))]
@@ -143,14 +143,15 @@ fn meet(gate: &Arc<Gate>, runtime: &Handle, tcp: Tcp, remote_addr: SocketAddr, m
     });
 }
 
-/// Waits for the client's first byte; `false` if it never comes, or others need the place before.
+/// Waits for the client's first byte. Returns `false` if it does not come in time, or if another client needs the
+/// place.
 async fn is_heard(tcp: &TcpStream, remote_addr: SocketAddr, place: &mut Handshaking, deadline: Instant) -> bool {
     let first = {
         let lost = pin!(place.lost());
         tokio::time::timeout_at(deadline, unless(lost, tcp.readable())).await
     };
     match first {
-        // An end or an error is readable too, and the next read tells which.
+        // An end or an error makes the socket readable too. The next read tells which it is.
         Ok(Some(_)) => {
             place.heard();
             true
@@ -183,7 +184,7 @@ async fn answer_tcp(gate: &Arc<Gate>, tcp: TcpStream, remote_addr: SocketAddr, d
     serve_stream_until(gate, tcp.into(), Some(remote_addr), deadline).await;
 }
 
-/// What a client on a TLS port speaks.
+/// The first bytes of a client on a TLS port.
 #[cfg(feature = "tls")]
 enum Shaken {
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
@@ -194,7 +195,8 @@ enum Shaken {
 #[cfg(feature = "tls")]
 async fn shake_tls(config: Arc<tokio_rustls::rustls::ServerConfig>, tcp: TcpStream) -> io::Result<Shaken> {
     let mut first = [0];
-    // A TLS record begins with its type, 22 for a handshake (RFC 8446 section 5.1); a request with its method, which is letters.
+    // A TLS record begins with its type, 22 for a handshake (RFC 8446 section 5.1). A request begins with its method,
+    // which is letters.
     if tcp.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
         return Ok(Shaken::Plain(tcp));
     }
@@ -205,14 +207,14 @@ fn handshake_deadline(gate: &Arc<Gate>) -> Instant {
     Instant::now() + gate.settings.handshake_timeout
 }
 
-/// A client that has gone before it was accepted is no reason to stop for a while.
+/// Whether the client is at fault. If it has left before it was accepted, accepting need not rest.
 fn is_peers_fault(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A file descriptor held back for the day when there are none: given up, it lets one waiting client be accepted and dropped,
-/// who would otherwise wait in the system's queue and keep it full.
+/// A file descriptor in reserve for the time when there are none. It is given up so that one waiting client can be
+/// accepted and dropped; otherwise that client would wait in the system's queue and keep it full.
 struct Reserve {
     spare: Option<Spare>,
 }
@@ -222,8 +224,8 @@ impl Reserve {
         Self { spare: listener.spare() }
     }
 
-    /// Whether there is one. Without it no client is kept: of several who accept, another may have taken the descriptor that was
-    /// given up, and if each kept its client there would soon be none to give up.
+    /// Whether there is a reserve. Without it no client is kept: another thread may have taken the descriptor that was
+    /// given up, and if each thread kept its client there would soon be none to give up.
     fn is_there(&mut self, listener: &Listener) -> bool {
         if self.spare.is_none() {
             self.spare = listener.spare();
@@ -233,7 +235,7 @@ impl Reserve {
 
     async fn shed(&mut self, listener: &Listener) {
         if self.spare.take().is_some() {
-            // Whether it could be accepted or not, there is nothing more to do for it.
+            // Whether a client was accepted or not, nothing more can be done.
             let _ = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx).map(drop))).await;
         }
         *self = Self::new(listener);

@@ -1,4 +1,4 @@
-//! The paths of a server, and how a request of each finds the handler of its connection.
+//! The paths of a server, and the way from a request to its handler.
 
 use std::fmt;
 use std::pin::Pin;
@@ -24,34 +24,34 @@ use crate::settings::ConnectionSettings;
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) entrance: Arc<dyn Entrance>,
-    /// What a request is judged by.
+    /// The options that a request is judged by.
     pub(super) options: Arc<ServerOptions>,
     pub(super) connection: ConnectionSettings,
 }
 
-/// What the application says of a request.
+/// The application's decision about a request.
 pub(super) type Decision<T> = Pin<Box<dyn Future<Output = Result<Accept<T>, Refusal>> + Send>>;
 
 /// Asks the application about a request.
 pub(super) type Authorize<T> = Arc<dyn Fn(UpgradeRequest) -> Decision<T> + Send + Sync>;
 
-/// The way in to a path's handler, whatever its type and that of the value that it takes.
+/// The way to a path's handler, independent of its type and of the type of its value.
 pub(super) trait Entrance: Send + Sync {
-    /// Lets a client in where the application is not asked.
+    /// Accepts a client, if the application does not decide.
     fn open(&self) -> Option<Box<dyn Start>>;
     /// Asks the application.
     fn ask(&self, request: UpgradeRequest) -> Decision<Box<dyn Start>>;
 }
 
-/// Starts one connection, whatever its handler.
+/// Starts one connection, independent of its handler's type.
 pub(super) trait Start: Send {
     fn start(self: Box<Self>, opened: Opened);
-    /// Opens the connection for an event loop to carry.
+    /// Opens the connection on an event loop.
     #[cfg(unix)]
     fn drive(self: Box<Self>, opened: Opened<Socket>) -> Box<dyn Drive>;
 }
 
-/// A handler to which everybody may go.
+/// A handler that accepts all clients.
 pub(super) struct Open<T, H> {
     pub(super) value: fn() -> T,
     pub(super) endpoint: Arc<Endpoint<H>>,
@@ -74,7 +74,7 @@ impl<T: Send + 'static, H: Handler<T>> Entrance for Open<T, H> {
     }
 }
 
-/// A handler to which those go that the application accepts.
+/// A handler for clients that the application accepts.
 pub(super) struct Guarded<T, H> {
     pub(super) authorize: Authorize<T>,
     pub(super) endpoint: Arc<Endpoint<H>>,
@@ -94,7 +94,7 @@ impl<T: Send + 'static, H: Handler<T>> Entrance for Guarded<T, H> {
     }
 }
 
-/// A client that may go to a handler, with the value that the handler gets.
+/// A client that was accepted, with its handler and the value that the handler gets.
 pub(super) struct Admitted<T, H> {
     pub(super) endpoint: Arc<Endpoint<H>>,
     pub(super) value: T,
@@ -116,18 +116,18 @@ impl<T: Send + 'static, H: Handler<T>> Start for Admitted<T, H> {
     }
 }
 
-/// All paths, those with parameters included.
+/// All paths, also those with parameters.
 #[derive(Default)]
 pub(super) struct Routes {
-    /// The place of each path in `services`.
+    /// The position of each path in `services`.
     router: Router<usize>,
-    /// Paths, and what is served there: nothing until a route is given its handler.
+    /// Paths with their services. A path has none until its route is given a handler.
     services: Vec<(String, Option<Service>)>,
-    /// The service of every other path.
+    /// The service of all other paths.
     everywhere: Option<Service>,
 }
 
-/// Where a route is.
+/// The place of a route.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Spot {
     Path(usize),
@@ -149,7 +149,7 @@ impl Routes {
         self.everywhere.clone().map(|service| Ok((service, Params::default())))
     }
 
-    /// The spot of a path, a new one if it is not there yet.
+    /// The spot of a path. A new one is made if the path is not there yet.
     pub(super) fn add(&mut self, path: &str) -> Result<Spot, RouteError> {
         if let Some(known) = self.services.iter().position(|(known, _)| known == path) {
             return Ok(Spot::Path(known));
@@ -161,7 +161,7 @@ impl Routes {
         Ok(Spot::Path(spot))
     }
 
-    /// Returns what happened there before.
+    /// Sets the service of a spot. Returns the one before.
     pub(super) fn set(&mut self, spot: Spot, service: Service) -> Option<Service> {
         let place = match spot {
             Spot::Everywhere => &mut self.everywhere,
@@ -203,7 +203,7 @@ enum Fault {
 }
 
 impl RouteError {
-    /// The path that is not served.
+    /// The path that is not valid.
     pub fn path(&self) -> &str {
         &self.path
     }

@@ -1,4 +1,5 @@
-//! The settings of a server, as its builder leaves them, and those of a route, which has the server's where it sets none of its own.
+//! The settings of a server, as its builder leaves them, and those of a route. A route starts with the server's
+//! settings.
 
 #[cfg(feature = "tls")]
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::settings::ConnectionSettings;
 
 /// The settings of a server.
 pub(super) struct Settings {
-    /// Path of the default route; `None` for every path.
+    /// The path of the default route; `None` for every path.
     pub(super) path: Option<String>,
     pub(super) route: RouteSettings,
     pub(super) limits: Limits,
@@ -21,46 +22,47 @@ pub(super) struct Settings {
     pub(super) tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
 }
 
-/// The settings that each route may have for itself.
+/// The settings that each route may change for itself.
 #[derive(Clone, Debug)]
 pub(super) struct RouteSettings {
-    /// What a request is judged by. Compression is in `connection`.
+    /// The options that a request is judged by. Compression is in `connection`.
     pub(super) options: ServerOptions,
     pub(super) connection: ConnectionSettings,
 }
 
-/// The setters of what a request is judged by, for a type with a method `options(&mut self) -> &mut ServerOptions`: a server and a
-/// route alike.
+/// The setters of the options that a request is judged by, for types with a method `options(&mut self) -> &mut
+/// ServerOptions`: servers and routes.
 macro_rules! request_setters {
     () => {
-        /// The subprotocols that are spoken. Of those a client offers, the first that is among them is taken.
+        /// The subprotocols that the server speaks. The first in a client's list that is also in this one is agreed on.
         ///
-        /// Without any, none is agreed on (RFC 6455 section 4.2.2), and a browser whose page offers some fails the connection:
-        /// the first time that happens it is logged. npm `ws` takes the first that is offered; so does
-        /// [`any_subprotocol`](Self::any_subprotocol).
+        /// If there is none, none is agreed on (RFC 6455 section 4.2.2). If a page has offered some, its browser then
+        /// fails the connection; the first time this happens it is logged. npm `ws` agrees on the first that is
+        /// offered, and so does [`any_subprotocol`](Self::any_subprotocol).
         pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
             self.options().subprotocols = subprotocols.into_iter().map(Into::into).collect();
             self
         }
 
-        /// Whether the first subprotocol that a client offers is taken if none of [`subprotocols`](Self::subprotocols) is
-        /// offered, as in npm `ws`. Off by default: the server would agree to speak something that it may never have heard of.
-        /// What is agreed on is the client's text: look at [`Handshake::subprotocol`](crate::Handshake) before you act on it.
+        /// Whether to agree on the first subprotocol that a client offers, if none of
+        /// [`subprotocols`](Self::subprotocols) is offered, as npm `ws` does. Off by default: the server would agree to
+        /// a protocol that it may not know. The agreed text is the client's: check
+        /// [`Handshake::subprotocol`](crate::Handshake) before you act on it.
         pub fn any_subprotocol(mut self, on: bool) -> Self {
             self.options().any_subprotocol = on;
             self
         }
 
-        /// Web pages of these origins, such as `https://example.com`, may connect; no others. By default only pages of the
-        /// server's own origin may: a page that the user happens to visit could speak for the user otherwise.
+        /// Lets web pages of these origins connect, such as `https://example.com`, and no others. By default only pages
+        /// of the server's own origin may connect: otherwise any page that a user visits could act as that user.
         pub fn allow_origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
             let origins = origins.into_iter().map(Into::into).collect();
             self.options().origins = ropeway_proto::handshake::OriginPolicy::List(origins);
             self
         }
 
-        /// Web pages may connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`; no others. It
-        /// must not block. To decide by more than the origin, or to wait, use
+        /// Lets web pages connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`, and no
+        /// others. The check must not block. To decide by more than the origin, or to wait, use
         /// [`allow_any_origin`](Self::allow_any_origin) and [`Route::authorize`](crate::Route::authorize).
         pub fn allow_origin_if(
             mut self,
@@ -70,7 +72,7 @@ macro_rules! request_setters {
             self
         }
 
-        /// Every web page may connect. Right only where nothing is decided by cookies or by where a request comes from.
+        /// Lets every web page connect. Right only if nothing depends on cookies, or on where a request comes from.
         pub fn allow_any_origin(mut self) -> Self {
             self.options().origins = ropeway_proto::handshake::OriginPolicy::Any;
             self

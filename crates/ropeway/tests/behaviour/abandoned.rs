@@ -1,4 +1,5 @@
-//! A runtime that ends before its connections: each view of a connection says how that ended, once, and as it was decided before.
+//! A runtime that ends before its connections: each view of a connection reports its end once, and as it was decided
+//! before.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,10 +14,11 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// What happens before the runtime ends; the transport takes nothing from then on, so that no closing handshake is done.
+/// The event before the runtime ends. From then on the transport accepts nothing, so that no closing handshake is
+/// completed.
 type Act = fn(&Wire, &Handle);
 
-/// How it ended: what `Closed` displays, and whether that is an error.
+/// The end: the text of `Closed`, and whether it is an error.
 const ENDS: [(&str, Act, &str, bool); 5] = [
     ("nothing", |_, _| {}, "1006 (abnormal closure): its runtime, or the task", true),
     ("the peer closes", |wire, _| wire.send(&[close(4000, "bye")]), "4000 (private use) \"bye\"", false),
@@ -55,7 +57,7 @@ fn a_handler_is_told_how_its_connection_ended() {
     }
 }
 
-/// What listeners heard.
+/// The events that listeners got.
 #[derive(Default)]
 struct Heard {
     handle: Option<Handle>,
@@ -155,7 +157,7 @@ fn a_peer_that_was_not_answered_has_closed_all_the_same() {
 fn a_connection_that_was_to_be_terminated_was() {
     let runtime = runtime();
     let (mut ws, _wire) = runtime.block_on(super::receiving::pull(Server::builder()));
-    // Nobody drives it now.
+    // No task drives it now.
     ws.terminate();
     drop(runtime);
     assert_eq!(self::runtime().block_on(ws.recv()).unwrap(), None);

@@ -623,9 +623,9 @@ async fn one_of_max_connections_is_taken_while_a_decision_waits() {
     }
 }
 
-// What the decision is made from.
+// The facts that a decision is made from.
 
-/// What a middleware found out.
+/// The result of a middleware.
 #[cfg(feature = "axum")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tenant(u32);

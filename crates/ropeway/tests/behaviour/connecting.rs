@@ -1,4 +1,4 @@
-//! Every way to a server, with every use of the connection: one builder has them all.
+//! Every way to a server, with every use of the connection. One builder has them all.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -26,7 +26,7 @@ enum Use {
 
 const USES: [Use; 4] = [Use::Pull, Use::PullWithHandshake, Use::Listeners, Use::Handler];
 
-/// Connects, says hello to an echo server, and closes. Returns what came, and the answer's status where it is told.
+/// Connects, says hello to an echo server, and closes. Returns the messages that came, and the answer's status if it is known.
 async fn talk(connecting: Connecting<'_>, way: Use) -> (Vec<String>, Option<StatusCode>) {
     match way {
         Use::Pull => {
@@ -44,7 +44,7 @@ async fn talk(connecting: Connecting<'_>, way: Use) -> (Vec<String>, Option<Stat
             (vec![echo.to_string()], Some(handshake.response.status()))
         }
         Use::Listeners => {
-            // Neither can be cloned: the closures are called once.
+            // Neither can be cloned, since the closures are called once.
             let (tell_status, status) = oneshot::channel();
             let (tell_closed, closed) = oneshot::channel();
             let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -149,7 +149,7 @@ async fn a_mistake_of_the_callers_is_an_error_before_anything_is_written() {
         ("Target(Fragment)", Client::new(), "ws://localhost/#fragment"),
         ("InvalidHeaderName", Client::new().header("a b", "c"), fine),
         ("InvalidHeaderValue(\"authorization\")", Client::new().header("authorization", "Bearer 1\r\n"), fine),
-        // The first mistake is the one that is told.
+        // The first mistake is the one that is reported.
         ("InvalidHeaderName", Client::new().header("", "").header("a", "\n").header("b", "c"), fine),
         ("ReservedHeader(\"upgrade\")", Client::new().header("upgrade", "websocket"), fine),
         ("InvalidOrigin", Client::new().origin("a\nb"), fine),
@@ -162,7 +162,7 @@ async fn a_mistake_of_the_callers_is_an_error_before_anything_is_written() {
         assert_eq!(format!("{error:?}"), name);
         assert_eq!(wire.take_written(), b"", "{name}");
         assert!(wire.is_dropped(), "{name}");
-        // And before anything is dialled: nobody listens on port 0.
+        // It is reported before anything is dialled: port 0 cannot be connected to.
         let dialled = client.connect(url).await.unwrap_err();
         assert!(matches!(dialled, Error::Handshake(_)), "{name}: {dialled:?}");
     }

@@ -1,4 +1,4 @@
-//! Pings that are awaited: which pong answers them, how long that took, and what becomes of them in the end.
+//! Pings that are awaited: the pongs that answer them, their times, and their fate at the end of the connection.
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
@@ -68,7 +68,7 @@ async fn a_handler_and_listeners_hear_of_the_pong_as_well() {
         tell.send(ws.ping("at once")).unwrap();
         ws.on_pong(|ws, payload| ws.send(payload).unwrap());
     });
-    // Its ping is the first that is written, behind the answer to the handshake.
+    // Its ping is the first frame that is written, after the answer to the handshake.
     let wire = super::script::knock(&server);
     wire.send_bytes(super::script::request(""));
     settle().await;
@@ -89,7 +89,7 @@ async fn a_pong_answers_the_pings_before_its_own_and_none_behind() {
         pings.push(ws.ping(payload));
         sleep(LATENCY).await;
     }
-    // RFC 6455 section 5.5.3: it may leave out the pongs for all but the newest.
+    // RFC 6455 section 5.5.3: the peer may answer only the newest ping.
     wire.send(&[pong("c")]);
     settle().await;
     for (ping, times) in pings.iter_mut().zip([4, 3, 2]) {
@@ -110,7 +110,7 @@ async fn of_pings_alike_the_first_pong_answers_all() {
     sleep(LATENCY).await;
     wire.send(&[pong("same")]);
     assert_eq!((first.await, second.await), (Ok(LATENCY), Ok(LATENCY)));
-    // The second pong, if it comes, is nobody's; a ping with a payload of its own is not taken in by it.
+    // If a second pong comes, it answers no ping; in particular not one with another payload.
     let mut other = ws.ping("other");
     wire.send(&[pong("same")]);
     settle().await;
@@ -205,7 +205,7 @@ async fn each_connection_has_a_number_of_its_own_in_all_views() {
         assert_eq!(wire.take_frames(), [Frame::new(TEXT, id.as_u64().to_string())]);
         assert!(handles.insert(handle.clone()) && !handles.insert(handle.clone()));
         assert!(ids.insert(id));
-        // It is over, and the next has another number though it may have its memory.
+        // That connection is over. The next one has another number, even if it is at the same place in memory.
         handle.terminate();
         handle.closed().await;
         handles.remove(&handle);

@@ -64,7 +64,7 @@ pub(crate) async fn settle() {
     }
 }
 
-/// Lets a time pass, and additionally the time by which a deadline may be late.
+/// Lets this time pass, plus the time by which a deadline may be late.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time + super::LATE).await;
 }
