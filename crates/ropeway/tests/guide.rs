@@ -21,7 +21,7 @@ fn pages() -> BTreeSet<String> {
     let files = fs::read_dir(guide()).expect("the guide is there");
     files
         .map(|file| file.expect("it can be listed").file_name().into_string().expect("its name is UTF-8"))
-        .filter(|name| name.ends_with(".md") && name != "README.md")
+        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "md") && name != "README.md")
         .collect()
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use ropeway_proto::deflate;
-use ropeway_proto::{Cause, CloseCode, CloseFrame, Connection as Core, Event, Input, ReadyState};
+use ropeway_proto::{CloseCode, CloseFrame, Connection as Core, Event, Input, ReadyState};
 
 use super::clients::Place;
 use super::handler::Handler;
@@ -43,11 +43,11 @@ pub(crate) struct Driver<H: Handler<T>, S: Stream, T = ()> {
     pub(super) stream: S,
     pub(super) core: Core,
     pub(super) link: Arc<Link>,
-    endpoint: Arc<Endpoint<H>>,
+    pub(super) endpoint: Arc<Endpoint<H>>,
     /// Its place among the endpoint's clients.
-    place: u32,
+    pub(super) place: u32,
     /// `None` before the open event, and after the close event or a panic.
-    state: Option<H::State>,
+    pub(super) state: Option<H::State>,
     /// Input that was read but not handled, because the peer has to read what is queued first, or because the user
     /// paused.
     leftover: Option<Box<BytesMut>>,
@@ -148,11 +148,17 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         }
     }
 
+    /// Does what was asked through handles.
+    #[inline]
+    pub(super) fn run_commands(&mut self) {
+        Connection::new(&mut self.core, &self.link).run_commands();
+    }
+
     fn run(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
         let mut left = self.bytes_a_turn();
         let mut has_worked = false;
         loop {
-            Connection::new(&mut self.core, &self.link).run_commands();
+            self.run_commands();
             if !std::mem::replace(&mut has_worked, true) {
                 self.core.handle_work(deflate::codecs_in_use() < MOST_CODECS);
             }
@@ -222,7 +228,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             return Poll::Pending;
         }
         if let Some(mut bytes) = self.leftover.take() {
-            let (handled, rest) = self.deliver(&mut bytes, now);
+            let Delivered { handled, rest } = self.deliver(&mut bytes, now);
             if rest > 0 {
                 bytes.advance(bytes.len() - rest);
                 self.leftover = Some(bytes);
@@ -231,7 +237,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         }
         if let Some(room) = self.core.poll_read_buffer() {
             let result = ready!(self.stream.poll_read(cx, room));
-            let count = self.check_read(result, now);
+            let count = self.handle_read(result, now);
             if count > 0 {
                 let event = self.core.handle_read_in_place(count, now);
                 self.guarded(|this| {
@@ -245,22 +251,23 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         }
         scratch::with(|buffer| {
             let result = ready!(self.stream.poll_read(cx, buffer));
-            let count = self.check_read(result, now);
+            let count = self.handle_read(result, now);
             if count == 0 {
                 return Poll::Ready(0);
             }
-            let (handled, rest) = self.deliver(&mut buffer[..count], now);
+            let Delivered { handled, rest } = self.deliver(&mut buffer[..count], now);
             self.leftover = leftover_of(&buffer[count - rest..count]);
             Poll::Ready(handled)
         })
     }
 
-    /// Returns how many bytes were read. After 0 nothing more is read.
-    fn check_read(&mut self, result: io::Result<usize>, now: Instant) -> usize {
+    /// Acts on the result of a read: the core is told of an end or an error. Returns how many bytes were read. After 0 nothing
+    /// more is read.
+    fn handle_read(&mut self, result: io::Result<usize>, now: Instant) -> usize {
         match result {
             // TLS reports this if a peer ends its half of TCP without close_notify. Frames show whether anything was
             // cut off by that.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.check_read(Ok(0), now),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.handle_read(Ok(0), now),
             Ok(0) if self.is_broken() => {
                 // The peer can no longer be answered.
                 self.core.handle_reset();
@@ -317,9 +324,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         false
     }
 
-    /// Handles input, event by event, until it is used up or the rest has to wait. Returns how many bytes were handled,
-    /// counted as inflated if that is more, and how many are left.
-    fn deliver(&mut self, bytes: &mut [u8], now: Instant) -> (usize, usize) {
+    /// Handles input, event by event, until it is used up or the rest has to wait.
+    fn deliver(&mut self, bytes: &mut [u8], now: Instant) -> Delivered {
         let length = bytes.len();
         let mut input = Input::new(bytes);
         let mut inflated = 0;
@@ -332,7 +338,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             self.guarded(|this| this.handle(&mut input, now, &mut inflated));
         }
         let rest = input.remaining().len();
-        (inflated.max(length - rest), rest)
+        Delivered { handled: inflated.max(length - rest), rest }
     }
 
     fn handle(&mut self, input: &mut Input<'_>, now: Instant, inflated: &mut usize) {
@@ -434,35 +440,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             && self.core.buffered_amount() >= self.core.config().max_buffered
     }
 
-    fn finish(&mut self) {
-        let Some(mut closed) = self.core.outcome().cloned() else { return };
-        if let (Cause::Eof | Cause::Abandoned, Some(broken)) = (&closed.cause, self.link.take_broken()) {
-            closed.cause = Cause::Broken(broken);
-        }
-        log::guarded(|| log::of_connection!(debug, self.link, "closed: {closed}"));
-        self.link.report_outcome(closed.clone());
-        self.guarded(|this| {
-            let mut ws = Connection::new(&mut this.core, &this.link);
-            if let Some(mut state) = this.state.take() {
-                // A violation was reported when it was found.
-                if let Some(error @ Error::Lost(_)) = Error::of_end(&closed) {
-                    this.endpoint.handler.on_error(&mut ws, &mut state, &error);
-                }
-                this.endpoint.handler.on_close(&mut ws, state, &closed);
-            }
-        });
-    }
-
-    /// Ends the connection before its time, as nothing drives it any more.
-    fn abandon(&mut self) {
-        // A command that waits, such as `terminate`, may decide how it ends.
-        Connection::new(&mut self.core, &self.link).run_commands();
-        self.core.abandon();
-        self.finish();
-    }
-
     /// Runs the user's code. If it panics, returns `false`: that ends this connection and no other.
-    fn guarded(&mut self, run: impl FnOnce(&mut Self)) -> bool {
+    pub(super) fn guarded(&mut self, run: impl FnOnce(&mut Self)) -> bool {
         let event = InEvent::new();
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
         drop(event);
@@ -501,20 +480,15 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     }
 }
 
+/// How far input was handled.
+struct Delivered {
+    /// How many bytes were handled, counted as inflated if that is more.
+    handled: usize,
+    /// How many bytes are left, at the end of the input.
+    rest: usize,
+}
+
 /// Copies input to keep it for later.
 fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
     (!bytes.is_empty()).then(|| Box::new(BytesMut::from(bytes)))
-}
-
-/// The connection has ended, or its runtime has. Tasks that await the end are told.
-impl<T, H: Handler<T>, S: Stream> Drop for Driver<H, S, T> {
-    fn drop(&mut self) {
-        if self.link.outcome().is_none() {
-            let _ = catch_unwind(AssertUnwindSafe(|| self.abandon()));
-        }
-        self.link.end();
-        if let Some(clients) = &self.endpoint.clients {
-            clients.leave(self.place);
-        }
-    }
 }

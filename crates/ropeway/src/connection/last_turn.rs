@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::driver::Driver;
 use super::handler::Handler;
-use super::in_event::Connection;
 use super::writing::Writing;
 use crate::io::{Stream, scratch};
 
@@ -27,7 +26,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         }
         let queued = scratch::with_spare(|spare| {
             self.core.lend(spare);
-            Connection::new(&mut self.core, &self.link).run_commands();
+            self.run_commands();
             while self.core.has_work() && Instant::now() < deadline {
                 // A message whose compression has not begun is sent uncompressed: there is no time for it.
                 self.core.handle_work(false);

@@ -2,6 +2,7 @@
 
 mod clients;
 mod driver;
+mod ending;
 #[cfg(all(test, unix))]
 mod guest;
 mod handler;

@@ -1,6 +1,7 @@
 //! Handles to a connection, and the state that they share with it.
 
 mod command;
+mod driving;
 mod identity;
 mod link;
 mod methods;

@@ -35,7 +35,7 @@ impl Server {
     /// [trusted proxy](crate::ServerBuilder::trusted_proxies) says, count in them only with one of these extensions, or with
     /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
     ///
-    /// What other parts of the program have attached to the request as extensions, such as the user that a middleware found, reaches
+    /// Extensions that other parts of the program have attached to the request, such as the user that a middleware found, reach
     /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
     /// handler (`handshake.request.extensions()`). Dropping the future gives the handshake up.
     ///

@@ -15,7 +15,7 @@ use super::Server;
 use super::accept::Accept;
 use super::attach::{Taken, hand_over, refuse};
 use super::gate::{Checked, check, log_refusal};
-use super::once::{Attend, Serve};
+use super::one_off::{Attend, Serve};
 use super::routes::{Admitted, Start};
 use crate::connection::{Endpoint, Handler};
 use crate::handshake::{Handshake, Params, UpgradeRequest};
@@ -99,14 +99,14 @@ impl Upgrade {
     {
         let clients = Arc::clone(&self.server.gate.clients);
         let serve: Serve = Box::new(move |ws, handshake| clients.run(serve(ws, handshake)));
-        let endpoint = self.server.gate.once.pull(&self.server.gate.clients);
+        let endpoint = self.server.gate.one_off.pull(&self.server.gate.clients);
         self.start(Box::new(Admitted { endpoint, value: serve }))
     }
 
     /// Answers with the 101, and calls `listen` with the connection once it was sent, to put listeners on it.
     pub fn on_connection(self, listen: impl FnOnce(&mut Listeners, Handshake) + Send + 'static) -> Response {
         let listen: Attend = Box::new(listen);
-        let endpoint = self.server.gate.once.listen(&self.server.gate.clients);
+        let endpoint = self.server.gate.one_off.listen(&self.server.gate.clients);
         self.start(Box::new(Admitted { endpoint, value: listen }))
     }
 
@@ -202,7 +202,7 @@ fn extract(parts: &mut Parts) -> Result<Upgrade, Refusal> {
     let mut taken = Taken::from(&mut request);
     let transport = taken.take_upgrade();
     let place = server.gate.enter()?;
-    let options = server.gate.once.options(&server.gate.settings.route);
+    let options = server.gate.one_off.options(&server.gate.settings.route);
     let checked = check(taken.request, taken.remote_addr, Params::default(), &options, place)?;
     Ok(Upgrade { server, checked, transport: transport?, accept: Accept::new() })
 }

@@ -16,7 +16,7 @@ use super::accept::Accept;
 use super::cut_short::{Panicked, caught, unless};
 use super::handshakes::Handshakes;
 #[cfg(feature = "axum")]
-use super::once::Once;
+use super::one_off::OneOff;
 use super::routes::{Routes, Service, Spot, Start};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
@@ -41,7 +41,7 @@ pub(super) struct Gate {
     pub(super) runtimes: Arc<Runtimes>,
     pub(super) handshakes: Arc<Handshakes>,
     #[cfg(feature = "axum")]
-    pub(super) once: Once,
+    pub(super) one_off: OneOff,
     /// Whether it was logged that a client offered subprotocols and none was agreed on.
     pub(super) told_of_subprotocols: AtomicBool,
 }

@@ -166,7 +166,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// Whose answer it is.
+    /// The answer of the service below, or of the server.
     #[project = AnswerProjection]
     enum Answer<F> {
         Inner { #[pin] answer: F },

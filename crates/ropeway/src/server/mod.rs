@@ -19,7 +19,7 @@ mod listener;
 #[cfg(unix)]
 mod newcomer;
 #[cfg(feature = "axum")]
-mod once;
+mod one_off;
 mod port;
 mod route;
 mod routes;
@@ -278,7 +278,7 @@ impl ServerBuilder {
                 runtimes: Arc::default(),
                 handshakes: Arc::new(Handshakes::new(max_handshakes)),
                 #[cfg(feature = "axum")]
-                once: once::Once::default(),
+                one_off: one_off::OneOff::default(),
                 told_of_subprotocols: AtomicBool::new(false),
             }),
             port: Arc::new(OwnPort {

@@ -123,7 +123,7 @@ async fn heard(ws: &mut WebSocket) -> String {
 /// The code that the server closes with.
 async fn code(ws: &mut WebSocket) -> u16 {
     assert_eq!(tokio::time::timeout(PATIENCE, ws.recv()).await.expect("an end").expect("a close frame"), None);
-    ws.outcome().expect("it is over").code.as_u16()
+    ws.closed().await.code.as_u16()
 }
 
 /// Decisions that wait until the test lets them go.

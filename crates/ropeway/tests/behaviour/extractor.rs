@@ -131,7 +131,7 @@ async fn a_handler_handles_its_connection() {
     }
 }
 
-// What the handler chooses.
+// Choices of the handler.
 
 #[tokio::test]
 async fn the_handler_chooses_subprotocol_headers_and_limits_for_its_connection() {
@@ -260,7 +260,7 @@ async fn a_request_whose_connection_cannot_be_had_is_told_why() {
     assert!(String::from_utf8_lossy(&text).contains("with_upgrades"));
 }
 
-// Whose it is.
+// The server that a connection belongs to.
 
 #[tokio::test]
 async fn the_innermost_server_counts_and_an_extension_is_one() {

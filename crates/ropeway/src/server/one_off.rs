@@ -20,16 +20,16 @@ pub(super) type Attend = Box<dyn FnOnce(&mut Listeners, Handshake) + Send>;
 type PullOnce = Pull<fn(WebSocket, Handshake<Serve>)>;
 type ListenOnce = Listen<fn(&mut Listeners, Handshake<Attend>)>;
 
-/// What a server's connections with closures of their own share, each made when it is first needed.
+/// The parts that a server's connections with closures of their own share. Each is made when it is first needed.
 #[derive(Default)]
-pub(super) struct Once {
+pub(super) struct OneOff {
     options: OnceLock<Arc<ServerOptions>>,
     pull: OnceLock<Arc<Endpoint<PullOnce>>>,
     listen: OnceLock<Arc<Endpoint<ListenOnce>>>,
 }
 
-impl Once {
-    /// What a request is judged by: the server's settings.
+impl OneOff {
+    /// The server's settings, by which a request is judged.
     pub(super) fn options(&self, settings: &RouteSettings) -> Arc<ServerOptions> {
         let options = self.options.get_or_init(|| {
             let mut options = settings.options.clone();
