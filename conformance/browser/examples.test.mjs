@@ -1,5 +1,5 @@
-// The axum examples in a real browser: an HTTP app that shares its port with a WebSocket server. The server sends a text every
-// three seconds; the page shows each text and replies. EXAMPLES names the directory of the built examples.
+// The examples that have a page, in a real browser. The axum ones share the port of an HTTP app with a WebSocket server, which sends a
+// text every three seconds; the page shows each text and replies. EXAMPLES names the directory of the built examples.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -14,6 +14,28 @@ let browser;
 
 before(async () => { browser = await launch(); });
 after(() => browser?.close());
+
+test('chat: what one tab says is shown in both, as text', options, async () => {
+  const server = await start(join(process.env.EXAMPLES, 'chat'), ['127.0.0.1:0']);
+  try {
+    const one = await visit(browser, server.http);
+    await one.page.locator('li', { hasText: 'is here' }).waitFor();
+    const two = await visit(browser, server.http);
+    await one.page.locator('li', { hasText: 'is here' }).nth(1).waitFor();
+    await two.page.locator('input').fill('<b>grüß</b> 🚡');
+    await two.page.locator('input').press('Enter');
+    for (const { page } of [one, two]) {
+      await page.locator('li', { hasText: /^guest \d+: <b>grüß<\/b> 🚡$/ }).waitFor();
+    }
+    await one.screenshot('example-chat');
+    await two.leave();
+    await one.page.locator('li', { hasText: 'has left' }).waitFor();
+    assert.deepEqual([...one.faults, ...two.faults], []);
+    await one.leave();
+  } finally {
+    server.kill();
+  }
+});
 
 for (const name of ['axum_listeners', 'axum_pull']) {
   const example = () => start(join(process.env.EXAMPLES, name), ['127.0.0.1:0']);

@@ -1,4 +1,4 @@
-//! The browser: the page of `ropeway serve` and the axum examples, in headless Chromium. The tests are in
+//! The browser: the page of `ropeway serve` and the examples that have one, in headless Chromium. The tests are in
 //! `conformance/browser`. playwright-core drives the browser over its own protocol, without a mouse or a screen.
 
 use std::path::PathBuf;
@@ -21,11 +21,11 @@ pub(crate) fn page() -> Step {
     })
 }
 
-/// The axum examples: one written with listeners, one in the pull style.
+/// The examples that have a page: a chat, and two axum apps, one with listeners and one in the pull style.
 pub(crate) fn examples() -> Step {
-    Step::new("browser examples", "the axum examples in headless Chromium", |workspace| {
+    Step::new("browser examples", "the examples with a page in headless Chromium", |workspace| {
         let tests = in_browser(workspace, &["examples.test.mjs"])?;
-        let examples = ["axum_listeners", "axum_pull"];
+        let examples = ["chat", "axum_listeners", "axum_pull"];
         for example in examples {
             let selection = ["--package", "ropeway", "--features", "axum", "--example", example];
             workspace.build(&selection, &format!("examples/{example}"))?;
@@ -33,7 +33,7 @@ pub(crate) fn examples() -> Step {
         let directory: PathBuf = workspace.profile_directory().join("examples");
         let tests = tests.env("EXAMPLES", directory);
         under_test(tests, workspace, "browser-examples.log")?.run()?;
-        Ok(examples.join(" and "))
+        Ok(examples.join(", "))
     })
 }
 

@@ -56,7 +56,7 @@ cargo xtask COMMAND: the commands that prove ropeway
                         run the Autobahn cases against `ropeway serve` or against the client;
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
   interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx and HAProxy
-  browser               test the page and the axum examples in headless Chromium
+  browser               test the pages of the program and the examples in headless Chromium
   semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
                         needs cargo-semver-checks; run before a release, not part of `test`
   torture               attack `ropeway serve`, and measure the cost for its other clients; takes minutes, not part of `test`

@@ -25,9 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(builder: ServerBuilder) -> Result<(), Box<dyn Error>> {
     let server = builder.trusted_proxies(["127.0.0.1".parse()?]).bind("127.0.0.1:0").await?;
     tell(&server);
-    if let Some(addr) = server.local_addr() {
-        println!("listening on http://{addr}/");
-    }
+    println!("listening on http://{}/", server.local_addr()?);
     Ok(server.run().await?)
 }
 
@@ -40,7 +38,7 @@ async fn serve_unix(path: &str) -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, _) = listener.accept().await?;
         let server = server.clone();
-        tokio::spawn(async move { server.serve_stream(ropeway::Transport::other(stream), None).await });
+        tokio::spawn(async move { server.serve_stream(stream, None).await });
     }
 }
 

@@ -24,9 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .spawn_each(|client, handshake| pass_both(client, handshake.value));
 
-    if let Some(addr) = server.local_addr() {
-        println!("listening on ws://{addr}/");
-    }
+    println!("listening on ws://{}/", server.local_addr()?);
     server.run().await?;
     Ok(())
 }

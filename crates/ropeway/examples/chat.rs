@@ -37,9 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         page
     });
 
-    if let Some(addr) = server.local_addr() {
-        println!("open http://{addr}/");
-    }
+    println!("open http://{}/", server.local_addr()?);
     server.run().await?;
     Ok(())
 }

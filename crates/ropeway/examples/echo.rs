@@ -26,9 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ws.on_close(|_, closed| println!("closed: {closed}"));
     });
 
-    if let Some(addr) = server.local_addr() {
-        println!("listening on ws://{addr}/");
-    }
+    println!("listening on ws://{}/", server.local_addr()?);
     server.run().await?;
     Ok(())
 }

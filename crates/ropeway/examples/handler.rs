@@ -48,9 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::bind(addr).await?;
     server.handle_with(Counter { total: AtomicU64::new(0) });
 
-    if let Some(addr) = server.local_addr() {
-        println!("listening on ws://{addr}/");
-    }
+    println!("listening on ws://{}/", server.local_addr()?);
     server.run().await?;
     Ok(())
 }

@@ -21,9 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
-    if let Some(addr) = server.local_addr() {
-        println!("listening on ws://{addr}/");
-    }
+    println!("listening on ws://{}/", server.local_addr()?);
     server.run().await?;
     Ok(())
 }

@@ -98,9 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let rooms = Rooms::default();
     server.at("/rooms/{room}/{name}").on_connection(move |ws, handshake| listen(&rooms, ws, &handshake));
 
-    if let Some(addr) = server.local_addr() {
-        println!("listening on ws://{addr}/rooms/kitchen/Ada");
-    }
+    println!("listening on ws://{}/rooms/kitchen/Ada", server.local_addr()?);
     server.run().await?;
     Ok(())
 }

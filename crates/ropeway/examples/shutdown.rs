@@ -18,9 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     server.spawn_each(|ws, _handshake| talk(ws));
 
     let signal = stop_signal()?;
-    if let Some(addr) = server.local_addr() {
-        println!("listening on ws://{addr}/");
-    }
+    println!("listening on ws://{}/", server.local_addr()?);
     let stop = async {
         signal.await;
         println!("shutting down");

@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use ropeway::{Client, Error, Transport};
+    use ropeway::{Client, Error};
     use tokio::time::Instant;
 
     use super::*;
@@ -55,8 +55,8 @@ mod tests {
     /// Connects to the application by a pipe in memory. There is no port, but the whole opening handshake takes place.
     async fn connect(url: &str) -> Result<WebSocket, Error> {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(async move { app().serve_stream(Transport::other(far), None).await });
-        Client::new().connect(url).over(Transport::other(near)).await
+        tokio::spawn(async move { app().serve_stream(far, None).await });
+        Client::new().connect(url).over(near).await
     }
 
     #[tokio::test]

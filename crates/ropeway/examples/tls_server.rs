@@ -38,10 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     println!("certificate in {}", file.display());
-    if let Some(addr) = server.local_addr() {
-        // The name is that of the certificate.
-        println!("listening on wss://localhost:{}/", addr.port());
-    }
+    // The name is that of the certificate.
+    println!("listening on wss://localhost:{}/", server.local_addr()?.port());
     server.run().await?;
     Ok(())
 }

@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(unix)]
 async fn serve(listener: tokio::net::UnixListener) -> Result<(), Box<dyn Error>> {
-    use ropeway::{Server, Transport};
+    use ropeway::Server;
 
     let server = Server::builder().path("/ws").build();
     server.on_connection(|ws, _handshake| {
@@ -33,17 +33,17 @@ async fn serve(listener: tokio::net::UnixListener) -> Result<(), Box<dyn Error>>
         // A server takes streams from wherever they come. Those of a Unix socket have no address.
         let (stream, _) = listener.accept().await?;
         let server = server.clone();
-        tokio::spawn(async move { server.serve_stream(Transport::other(stream), None).await });
+        tokio::spawn(async move { server.serve_stream(stream, None).await });
     }
 }
 
 #[cfg(unix)]
 async fn talk(path: &str) -> Result<(), Box<dyn Error>> {
-    use ropeway::{Client, Transport};
+    use ropeway::Client;
 
     let stream = tokio::net::UnixStream::connect(path).await?;
     // `localhost` is what the server sees as its name. Nothing is resolved.
-    let mut ws = Client::new().connect("ws://localhost/ws").over(Transport::other(stream)).await?;
+    let mut ws = Client::new().connect("ws://localhost/ws").over(stream).await?;
     ws.send("hello").await?;
     if let Some(message) = ws.recv().await? {
         println!("received: {message:?}");

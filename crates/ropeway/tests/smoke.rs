@@ -67,3 +67,11 @@ async fn a_server_that_pulls_sees_the_clients_close() {
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::NORMAL, "done", true));
     handle.closed().await;
 }
+
+#[tokio::test]
+async fn a_server_without_a_port_of_its_own_says_how_to_get_one() {
+    let server = Server::builder().build();
+    for error in [server.local_addr().unwrap_err(), server.run().await.unwrap_err()] {
+        assert!(error.to_string().contains("make it with `Server::bind`"), "{error}");
+    }
+}

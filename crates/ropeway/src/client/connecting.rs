@@ -72,11 +72,10 @@ impl Client {
 ///
 /// ```no_run
 /// # async fn run(stream: tokio::net::UnixStream) -> Result<(), ropeway::Error> {
-/// use ropeway::{Client, Transport};
+/// use ropeway::Client;
 ///
 /// let client = Client::new();
 /// let ws = client.connect("wss://example.org/feed").await?;
-/// let stream = Transport::other(stream);
 /// let (ws, handshake) = client.connect("ws://localhost/feed").over(stream).with_handshake().await?;
 /// let handle = client
 ///     .connect("wss://example.org/feed")

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Any two-way byte stream.
@@ -30,7 +30,7 @@ impl std::fmt::Debug for dyn Io {
 }
 
 impl Transport {
-    /// Boxes a stream.
+    /// Boxes a stream, such as one with TLS. TCP, Unix sockets and pipes in memory are taken without this.
     pub fn other(io: impl Io) -> Self {
         Self::Other(Box::new(io))
     }
@@ -39,6 +39,20 @@ impl Transport {
 impl From<TcpStream> for Transport {
     fn from(tcp: TcpStream) -> Self {
         Self::Tcp(tcp)
+    }
+}
+
+#[cfg(unix)]
+impl From<tokio::net::UnixStream> for Transport {
+    fn from(stream: tokio::net::UnixStream) -> Self {
+        Self::other(stream)
+    }
+}
+
+/// A pipe in memory, for tests.
+impl From<DuplexStream> for Transport {
+    fn from(stream: DuplexStream) -> Self {
+        Self::other(stream)
     }
 }
 

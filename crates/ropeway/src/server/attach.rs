@@ -48,7 +48,7 @@ impl Server {
         upgrade(&self.gate, Taken::from(request))
     }
 
-    /// The same as [`Server::upgrade`], with the refusal as an answer.
+    /// The same as [`Server::upgrade`], but returns a refusal as a response.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] fn example(server: ropeway::Server) {
@@ -70,7 +70,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
     refusal.to_response().map(Body::from)
 }
 
-/// A request of another HTTP server, as the gate judges it, and the way to its connection.
+/// A request of another HTTP server, for the gate to judge, and the way to its connection.
 pub(super) struct Taken {
     pub(super) request: Request<()>,
     /// The path that a nested router sees, where it is not the whole path.
@@ -95,14 +95,14 @@ impl Taken {
     }
 }
 
-/// A request without its body, which an opening handshake has none of.
+/// A request without its body. An opening handshake has none.
 fn head_of<B>(request: &Request<B>) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();
     *head.version_mut() = request.version();
     *head.headers_mut() = request.headers().clone();
-    // Another HTTP server has not marked them.
+    // Another HTTP server may not have marked them.
     handshake::hide_secrets(head.headers_mut());
     *head.extensions_mut() = request.extensions().clone();
     head

@@ -98,9 +98,13 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// The address of the server's own port, if it has one.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.port.local_addr
+    /// The address of the server's own port: the one that the system chose, if it was bound to port 0. Fails if the server has none.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.port.local_addr.ok_or_else(|| {
+            let why =
+                "this server has no port of its own; make it with `Server::bind`, or ask the listener that you serve";
+            io::Error::new(io::ErrorKind::NotConnected, why)
+        })
     }
 
     /// Adds a path to serve besides the default one. The result is to be given a handler.
@@ -241,7 +245,7 @@ impl Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+        f.debug_struct("Server").field("local_addr", &self.port.local_addr).finish_non_exhaustive()
     }
 }
 

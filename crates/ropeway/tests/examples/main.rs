@@ -271,14 +271,12 @@ async fn shuts_down(name: &str, signal: nix::sys::signal::Signal, path: &str) {
 #[cfg(unix)]
 #[tokio::test]
 async fn unix_socket_serves_itself_and_others() {
-    use ropeway::Transport;
-
     let file = TemporaryFile::new("unix.sock");
     let mut program = Program::start("unix_socket", &[file.path()]);
     program.line("listening on ").await;
     program.line(r#"received: Text("hello")"#).await;
     let stream = tokio::net::UnixStream::connect(file.path()).await.unwrap();
-    let mut ws = Client::new().connect("ws://localhost/ws").over(Transport::other(stream)).await.unwrap();
+    let mut ws = Client::new().connect("ws://localhost/ws").over(stream).await.unwrap();
     assert_eq!(ask(&mut ws, "hello").await, Message::from("hello"));
     within("the server's close frame", ws.close(1000, "")).await.unwrap();
     program.end().await;
@@ -302,28 +300,35 @@ async fn hyper_serves_pages_and_a_websocket() {
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn axum_listeners_greets_and_prints_what_it_hears_escaped() {
-    greets("axum_listeners").await;
+    greets("axum_listeners", &["hello from the server, lobby"]).await;
 }
 
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn axum_pull_greets_and_prints_what_it_hears_escaped() {
-    greets("axum_pull").await;
+    greets("axum_pull", &["you are visitor 1", "hello from the server, lobby"]).await;
 }
 
 /// Both are tested in a browser too, with their page: `conformance/browser/examples.test.mjs`.
 #[cfg(feature = "axum")]
-async fn greets(name: &str) {
+async fn greets(name: &str, greetings: &[&str]) {
     let mut program = Program::start(name, &[LOCAL]);
     let addr = program.addr().await;
     let page = get(&addr, "/").await;
     assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<title>ropeway starter</title>"), "{page}");
     let mut ws = connect(&format!("ws://{addr}/ws/lobby")).await;
     program.line("client 127.0.0.1").await;
-    assert_eq!(text(&mut ws).await, "hello from the server, lobby");
+    for greeting in greetings {
+        assert_eq!(text(&mut ws).await, *greeting);
+    }
     send(&ws, "\u{1b}[2Jhello").await;
     program.line(r"message: \u{1b}[2Jhello").await;
     within("the server's close frame", ws.close(4000, "enough")).await.unwrap();
     program.line("closed: 4000").await;
+
+    let lost = connect(&format!("ws://{addr}/ws/lobby")).await;
+    lost.terminate();
+    program.line("error: the connection was lost").await;
+    program.line("closed: 1006").await;
     program.end().await;
 }
