@@ -43,7 +43,7 @@ async fn talk(mut ws: WebSocket, handshake: Handshake) {
             }
         }
     }
-    if let Some(closed) = ws.closed() {
+    if let Some(closed) = ws.outcome() {
         println!("closed: {closed}");
     }
 }

@@ -1,6 +1,6 @@
-"""nginx and HAProxy in front of a ropeway server: it finds the right client address, whatever the client itself writes.
+"""nginx, HAProxy and Caddy in front of a ropeway server: it finds the right client address, whatever the client itself writes.
 
-NGINX, HAPROXY and BEHIND_PROXY name the programs; what they print goes to the file that PROXIES_LOG names, else nowhere.
+NGINX, HAPROXY, CADDY and BEHIND_PROXY name the programs; what they print goes to the file that PROXIES_LOG names, else nowhere.
 The client connects from 127.0.0.2 and the proxies from 127.0.0.1, which is what the server trusts.
 """
 
@@ -68,13 +68,26 @@ backend ropeway
 """
 
 
+CADDY = """
+{{
+    admin off
+    auto_https off
+}}
+http://127.0.0.1:{port} {{
+    bind 127.0.0.1
+    reverse_proxy {upstream}
+    {lines}
+}}
+"""
+
+
 class Process:
     """A program that runs while a `with` block does."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, env=None):
         with open(os.environ.get("PROXIES_LOG", os.devnull), "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=env
             )
 
     def __enter__(self):
@@ -99,7 +112,7 @@ class Server(Process):
 
 
 class Proxy(Process):
-    """nginx or HAProxy on a free port. It is started again if another program has taken the port."""
+    """nginx, HAProxy or Caddy on a free port. It is started again if another program has taken the port."""
 
     def __init__(self, kind, upstream, lines):
         for _ in range(5):
@@ -110,8 +123,13 @@ class Proxy(Process):
             config.write_text(kind.format(lines="\n    ".join(lines), **settings))
             if kind is NGINX:
                 super().__init__(os.environ["NGINX"], "-p", self.directory.name, "-e", "stderr", "-c", str(config))
-            else:
+            elif kind is HAPROXY:
                 super().__init__(os.environ["HAPROXY"], "-db", "-f", str(config))
+            else:
+                # Its files go nowhere else.
+                home = {name: self.directory.name for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+                command = (os.environ["CADDY"], "run", "--adapter", "caddyfile", "--config", str(config))
+                super().__init__(*command, env=os.environ | home)
             if self.listens():
                 return
             self.__exit__()
@@ -215,6 +233,24 @@ class Haproxy(Behind):
         port = self.behind(HAPROXY)
         self.assertEqual(await self.client(port), PROXY)
         self.assertEqual(await self.client(port, CLAIM), CLAIM)
+
+
+class Caddy(Behind):
+    async def test_it_says_who_the_client_is_by_itself_whatever_the_client_wrote(self):
+        port = self.behind(CADDY)
+        self.assertEqual(await self.client(port), CLIENT)
+        self.assertEqual(await self.client(port, CLAIM), CLIENT)
+        self.assertEqual(await self.client(port, CLAIM, f"{CLAIM}, {PROXY}"), CLIENT)
+
+    async def test_a_page_of_the_proxys_host_may_connect_and_no_other(self):
+        port = self.behind(CADDY)
+        page = f"http://{PROXY}:{port}"
+        claims = [("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https")]
+        self.assertEqual(await told(port, claims, origin=page), [CLIENT, page])
+        for origin in ("https://evil.example", f"https://{PROXY}:{port}"):
+            with self.subTest(origin=origin), self.assertRaises(InvalidStatus) as refused:
+                await told(port, claims, origin=origin)
+            self.assertEqual(refused.exception.response.status_code, 403)
 
 
 class Forwarded(Behind):

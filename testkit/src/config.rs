@@ -35,7 +35,7 @@ pub struct Config {
 pub enum Time {
     /// Milliseconds.
     Ms(u64),
-    /// It never comes.
+    /// The time never comes.
     Never,
 }
 
@@ -54,7 +54,7 @@ impl Time {
     }
 }
 
-/// A [`Time`] as TOML has it.
+/// A [`Time`] in the form that TOML has.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {

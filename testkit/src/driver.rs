@@ -205,7 +205,7 @@ impl From<proto::Event<'_>> for Event {
 
 impl From<&proto::Closed> for Closed {
     fn from(closed: &proto::Closed) -> Self {
-        // The core is not told of errors. Other drivers know an error for what is `Eof` here.
+        // The core is not told of errors and reports `Eof`. Another driver may know the error.
         let cause = variant(&closed.cause).replace("Broken", "Eof");
         let how = match (closed.clean, cause.as_str()) {
             (true, "Handshake") => "clean".to_owned(),

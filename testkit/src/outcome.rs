@@ -30,7 +30,7 @@ impl fmt::Display for Cut {
     }
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
     /// The events that the user got, in order.
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_shown_side_by_side() {
+    fn differences_are_shown_side_by_side() {
         let mut outcome = Outcome {
             events: vec![Event::Text("Hello".into())],
             sent: Frame::close(Some((1002, "because"))).encode(),

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn lines_that_make_no_sense_are_refused() {
         for line in ["txt", "text Hello", "text 'Hello", "close 70000", "binary hex 0", "binary hex 0g", "text * 3"] {
             assert!(whole(line).is_err(), "{line}");
         }

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_baseline_is_read_back() {
         let baseline = counted(&[("mask", 1_000), ("utf8", u64::MAX)]);
         assert_eq!(Baseline::parse(&baseline.to_text()).unwrap(), baseline);
     }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grew_is_new_or_is_gone_fails_and_is_named() {
+    fn a_count_that_grew_is_new_or_is_gone_fails_and_is_named() {
         let before = counted(&[("mask", 1_000), ("utf8", 50), ("echo", 7)]);
         let now = counted(&[("mask", 1_021), ("utf8", 50), ("send", 3)]);
         let error = before.judge(&now).unwrap_err().to_string();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shrank_passes_and_asks_to_be_recorded() {
+    fn a_count_that_shrank_passes_and_asks_to_be_recorded() {
         let seen = counted(&[("mask", 1_000)]).judge(&counted(&[("mask", 900)])).unwrap();
         assert!(seen.contains("fewer for mask") && seen.contains("--record"), "{seen}");
     }

@@ -17,7 +17,11 @@ const DEADLINE: Duration = Duration::from_secs(5 * 60);
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::new("interop websockets", "Python's websockets and plain HTTP against ropeway, both ways", websockets),
-        Step::new("interop proxies", "nginx and HAProxy in front of ropeway: it finds the client's address", proxies),
+        Step::new(
+            "interop proxies",
+            "nginx, HAProxy and Caddy in front of ropeway: it finds the client's address",
+            proxies,
+        ),
         Step::new("interop ws", "npm's ws against ropeway, both ways, and mixed with Python's websockets", ws),
     ]
 }
@@ -44,11 +48,12 @@ fn proxies(workspace: &Workspace) -> Result<String> {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("NGINX", proxies.nginx)
         .env("HAPROXY", proxies.haproxy)
+        .env("CADDY", proxies.caddy)
         .env("BEHIND_PROXY", server)
         .env("PROXIES_LOG", log)
         .deadline(DEADLINE)
         .run()?;
-    Ok("nginx, HAProxy, Forwarded, a Unix socket".into())
+    Ok("nginx, HAProxy, Caddy, Forwarded, a Unix socket".into())
 }
 
 fn ws(workspace: &Workspace) -> Result<String> {

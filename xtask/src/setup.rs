@@ -1,5 +1,5 @@
-//! The tools that have to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx and
-//! `HAProxy`, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of packages is
+//! The tools that have to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx, `HAProxy`
+//! and Caddy, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of packages is
 //! stamped with the list that it was made from, so that it is made only once. Toolchains and interpreters are left to
 //! the user.
 
@@ -131,15 +131,18 @@ fn installed_chromium() -> Option<PathBuf> {
 pub(crate) struct Proxies {
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
+    pub(crate) caddy: PathBuf,
 }
 
-/// Returns nginx and `HAProxy`: those that are there, or Debian's, which are installed now.
+/// Returns nginx, `HAProxy` and Caddy: those that are there, or Debian's, which are installed now.
 pub(crate) fn proxies(workspace: &Workspace) -> Result<Proxies> {
     if installed_proxies().is_none() {
-        install_if_debian(workspace, &["nginx", "haproxy"])?;
+        install_if_debian(workspace, &["nginx", "haproxy", "caddy"])?;
     }
-    installed_proxies()
-        .ok_or_else(|| Missing::new("nginx or haproxy", "install both (Debian: apt-get install nginx haproxy)").into())
+    installed_proxies().ok_or_else(|| {
+        Missing::new("nginx, haproxy or caddy", "install all three (Debian: apt-get install nginx haproxy caddy)")
+            .into()
+    })
 }
 
 fn installed_proxies() -> Option<Proxies> {
@@ -147,7 +150,7 @@ fn installed_proxies() -> Option<Proxies> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
     let find = |name| directories.iter().map(|directory| directory.join(name)).find(|candidate| candidate.is_file());
-    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")? })
+    Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")?, caddy: find("caddy")? })
 }
 
 /// Checks for valgrind: one on the PATH, or Debian's, which is installed now.

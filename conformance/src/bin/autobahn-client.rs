@@ -63,7 +63,7 @@ async fn case_count(server: &str) -> Result<usize, Box<dyn Error>> {
 /// only woken for the message, and would answer after both.
 async fn run_case(client: &Client, server: &str, case: usize) -> Result<(), ropeway::Error> {
     let url = format!("{server}/runCase?case={case}&agent={AGENT}");
-    let connection = client.listen(&url, |socket, _| {
+    let connection = client.connect(&url).on_connection(|socket, _| {
         // It is refused if the connection is closing; then the case is over.
         socket.on_message(|ws, message| drop(ws.send(message)));
     });

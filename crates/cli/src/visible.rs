@@ -77,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_is_shown_as_numbers() {
+    fn control_characters_are_shown_as_numbers() {
         assert_eq!(escaped("a\tb\nc \u{e4}"), "a\tb\nc \u{e4}");
         assert_eq!(escaped("\x1b[2J\r\x07\u{7f}\u{9b}"), "\\x1b[2J\\x0d\\x07\\x7f\\x9b");
     }
 
     #[test]
-    fn what_turns_the_direction_is_shown_as_numbers() {
+    fn characters_that_change_the_direction_are_shown_as_numbers() {
         for c in
             "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
         {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_is_shown_as_numbers() {
+    fn invisible_characters_are_shown_as_numbers() {
         let unseen = "\u{ad}\u{34f}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{2028}\u{2029}\u{2060}\u{2064}\u{2065}\u{206a}\u{3164}\
                       \u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0041}\u{e0100}";
         for c in unseen.chars() {

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_appended_masked_is_what_is_masked_in_place() {
+    fn masking_while_appending_equals_masking_in_place() {
         let payload: Vec<u8> = (0..=255).cycle().take(300).collect();
         for length in 0..=payload.len() {
             for key in [[0; 4], [0x37, 0xfa, 0x21, 0x3d]] {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_a_piece_is_appended_whole() {
+    fn bytes_longer_than_a_piece_are_appended_whole() {
         for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE + 5] {
             let payload: Vec<u8> = (0..=255).cycle().take(length).collect();
             let mut appended = b"before".to_vec();

@@ -215,6 +215,10 @@ impl fmt::Display for SendError {
             Self::ControlTooLong(length) => {
                 write!(f, "a ping or pong carries at most 125 bytes, not {length} (RFC 6455 section 5.5)")
             }
+            Self::InvalidCloseCode(CloseCode::NONE) => f.write_str(
+                "close code 1005 cannot be sent: it stands for a close frame without a code (RFC 6455 section 7.4.1), which \
+                 `close_without_code` sends, or `close(None, …)` of the core",
+            ),
             Self::InvalidCloseCode(code) => write!(
                 f,
                 "close code {} cannot be sent; use 1000–1003, 1007–1014 or 3000–4999 (RFC 6455 section 7.4)",

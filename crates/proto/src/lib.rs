@@ -1,27 +1,28 @@
 //! The WebSocket protocol and nothing else: frames, messages, closing, keepalive, permessage-deflate and the opening
-//! handshake, for both roles, without a socket, a clock, a runtime or a source of randomness of its own.
+//! handshake, for both roles. It has no socket, clock, runtime or source of randomness of its own.
 //!
-//! Most people want the `ropeway` crate, which drives this one with tokio. This one is for drivers: another runtime, another
-//! language, a test.
+//! Most programs need the `ropeway` crate, which drives this one with tokio. This crate is for other drivers: another
+//! runtime, another language, a test.
 //!
 //! # The driver's loop
 //!
-//! A [`Connection`] has four families of methods: getters; `handle_*`, which tell it what came from the network or the clock;
-//! commands ([`send`](Connection::send), [`ping`](Connection::ping), [`close`](Connection::close)); and `poll_*`, which say
-//! what it wants done. Once the [`handshake`] is done, a driver goes round this:
+//! A [`Connection`] has four families of methods: getters; `handle_*`, which take input from the network or the clock;
+//! commands ([`send`](Connection::send), [`ping`](Connection::ping), [`close`](Connection::close)); and `poll_*`, which
+//! return what the driver has to do. After the [`handshake`], a driver repeats these steps:
 //!
-//! 0. Where permessage-deflate was negotiated: while it [has work](Connection::has_work), call
-//!    [`handle_work`](Connection::handle_work), once a turn, and say whether it may take a codec.
-//! 1. Write what [`poll_transmit`](Connection::poll_transmit) gives, in one `writev`, and say how much of it went with
-//!    [`handle_transmitted`](Connection::handle_transmitted); until it gives nothing.
-//! 2. If [`poll_shutdown`](Connection::poll_shutdown) says so, end the writing half of the transport, and say so with
+//! 0. If permessage-deflate was negotiated and the connection [has work](Connection::has_work), call
+//!    [`handle_work`](Connection::handle_work) once a turn, and tell it whether it may take a codec.
+//! 1. Write the slices of [`poll_transmit`](Connection::poll_transmit) in one `writev`, and report how many bytes were written with
+//!    [`handle_transmitted`](Connection::handle_transmitted). Repeat that until there are no slices.
+//! 2. If [`poll_shutdown`](Connection::poll_shutdown) returns `true`, end the writing half of the transport, and report that with
 //!    [`handle_shutdown`](Connection::handle_shutdown).
 //! 3. If there is an [`outcome`](Connection::outcome), drop the transport: the connection is closed.
-//! 4. Wait until there is something to read, unless it [reads no more](Connection::is_reading), or something can be written
-//!    that waits, or until [`poll_timeout`](Connection::poll_timeout).
-//! 5. Lend what was read to [`handle_input`](Connection::handle_input), again and again until it gives no event; if some of
-//!    the input is left then, lend that again. At the end of the peer's half of the transport call [`handle_eof`](Connection::handle_eof), and where it is broken
-//!    [`handle_reset`](Connection::handle_reset); when the time has come, [`handle_timeout`](Connection::handle_timeout).
+//! 4. Wait until there is something to read, if the connection still [reads](Connection::is_reading); or until bytes that wait can
+//!    be written; or until [`poll_timeout`](Connection::poll_timeout).
+//! 5. Lend the bytes that were read to [`handle_input`](Connection::handle_input), repeatedly until it returns no event. If some of
+//!    the input is left then, lend that again later. If the peer ends its half of the transport, call
+//!    [`handle_eof`](Connection::handle_eof). If the transport breaks, call [`handle_reset`](Connection::handle_reset). When the time
+//!    of step 4 has come, call [`handle_timeout`](Connection::handle_timeout).
 //!
 //! ```
 //! use std::io::IoSlice;
@@ -53,7 +54,7 @@
 //! # Ok::<(), ropeway_proto::SendError>(())
 //! ```
 //!
-//! The example `blocking` in this crate's repository drives it over `std::net`, handshake included.
+//! The example `blocking` in this crate's repository drives a connection over `std::net`, with the handshake.
 
 mod append;
 mod buffers;

@@ -126,7 +126,7 @@ impl fmt::Display for Cause {
             Self::CloseTimeout => {
                 f.write_str("the peer did not finish the closing handshake in time (see `close_timeout`)")
             }
-            Self::Terminated => f.write_str("this side gave the connection up (terminate)"),
+            Self::Terminated => f.write_str("this side ended the connection without a closing handshake (terminate)"),
             Self::Abandoned => f.write_str(
                 "its runtime, or the task that drove it, has ended first; keep the runtime running until its connections are closed",
             ),

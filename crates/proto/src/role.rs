@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Which end of the connection this is.
+/// The end of the connection that this is.
 #[derive(Clone, Debug)]
 pub enum Role {
-    /// The end that was connected to. It never masks.
+    /// The end that accepted the connection. It never masks.
     Server,
-    /// The end that connected. RFC 6455 section 5.3 asks for a fresh key for each frame, from a strong source of entropy.
+    /// The end that opened the connection. RFC 6455 section 5.3 asks for a fresh key for each frame, from a strong
+    /// source of entropy.
     Client {
-        /// Where the keys come from.
+        /// The source of the masking keys.
         keys: MaskingKeys,
     },
 }
@@ -22,8 +23,8 @@ impl Role {
     }
 }
 
-/// Where a client's masking keys come from: a function of the driver's, which may hold state. Clones share it, so one serves all
-/// connections of a client.
+/// The source of a client's masking keys: a function of the driver's, which may hold state. Clones share it, so one
+/// source serves all connections of a client.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,19 +39,21 @@ impl Role {
 #[derive(Clone)]
 pub struct MaskingKeys(Arc<Source>);
 
-/// The function behind a pointer of its own: a connection then holds one word, where an `Arc` of a trait object takes two.
+/// The function has a pointer of its own: so a connection holds one word, and an `Arc` of a trait object would take
+/// two.
 struct Source(Box<dyn Fn() -> [u8; 4] + Send + Sync>);
 
 impl MaskingKeys {
-    /// Keys that this function returns. It is called once for each frame, from the thread that uses the connection.
+    /// Makes a source of the keys that this function returns. It is called once for each frame, from the thread that
+    /// uses the connection.
     ///
-    /// A panic in it comes out of the method of the connection that was called. Of the frame that needed the key nothing is queued,
-    /// and the connection can only be dropped then: it may take that frame for sent.
+    /// If it panics, the panic passes through the method of the connection that was called. Nothing of the frame that
+    /// needed the key is queued. The connection must then be dropped: it may take that frame for sent.
     pub fn new(next: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
         Self(Arc::new(Source(Box::new(next))))
     }
 
-    /// The key of the next frame.
+    /// Returns the key for the next frame.
     #[inline]
     pub fn next(&self) -> [u8; 4] {
         (self.0.0)()

@@ -38,7 +38,7 @@ proptest! {
 
     /// Equal to the byte, without context takeover. Limits, thresholds and fragments are included.
     #[test]
-    fn what_is_everybodys_is_sent_like_any_other_message(
+    fn a_prepared_message_is_sent_like_any_other(
         everybody in vec((role(), option::of((params(), 0..400_usize))), 1..5),
         orders in vec(order(), 0..20),
         max_buffered in prop_oneof![0..3000_usize, Just(usize::MAX)],
@@ -78,7 +78,7 @@ proptest! {
 
     /// Peers with windows of all sizes, kept or not, receive all of it. It was compressed at most once for each size.
     #[test]
-    fn what_is_everybodys_is_heard_by_everybody_between_messages_of_their_own(
+    fn prepared_messages_reach_all_peers_between_messages_of_their_own(
         everybody in vec(option::of((params(), 0..400_usize)), 1..6),
         orders in vec(order().prop_filter("whole messages", |order| !matches!(order, Order::Fragment(..))), 0..20),
     ) {
@@ -106,7 +106,7 @@ proptest! {
 }
 
 #[test]
-fn it_is_compressed_by_the_first_who_would_and_not_where_nobody_would() {
+fn it_is_compressed_by_the_first_connection_that_compresses_and_by_none_otherwise() {
     let config = Arc::new(Config::server());
     let deflating = |params, threshold| connection(Role::Server, &config, Some((params, threshold)));
     let prepared = Prepared::from("it rains, ".repeat(100));

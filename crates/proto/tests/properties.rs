@@ -104,7 +104,7 @@ proptest! {
     /// The result does not depend on how bytes are cut into reads, nor on how our answers are cut into writes. Nothing
     /// panics.
     #[test]
-    fn what_comes_of_bytes_does_not_depend_on_how_they_are_cut(
+    fn the_result_does_not_depend_on_how_bytes_are_cut(
         bytes in hostile(),
         role in role(),
         deflate in option::of(params()),

@@ -105,7 +105,7 @@ fn a_message_of_one_slice_is_compressed_at_once() {
 }
 
 #[test]
-fn what_is_sent_behind_it_waits_in_order_and_pings_do_not() {
+fn messages_behind_it_wait_in_order_and_pings_do_not() {
     let (mut server, mut client) = (server(), client(Params::default()));
     let (large, short) = (slow(5 * SLICE), Prepared::from("short ".repeat(500)));
     server.send(large.as_slice()).unwrap();

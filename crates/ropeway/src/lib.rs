@@ -1,5 +1,8 @@
 //! WebSockets for tokio: a server that shares your HTTP server's port, and a client.
 //!
+//! The [guide] has short pages: choosing an API, axum, authentication, slow readers, testing, shutdown, and moving from
+//! other libraries. What follows is the shortest way in.
+//!
 //! # A server
 //!
 //! ```no_run
@@ -46,6 +49,30 @@
 //! loop that it shares with others, or as a task where there is TLS. It may have any number of
 //! [`Handle`]s that send from anywhere.
 //!
+//! # Four views of a connection
+//!
+//! A [`Connection`] is lent to a handler or a listener while an event of it is handled. [`Listeners`] are lent once, when the
+//! connection opens, to put listeners on. A [`Handle`] can be cloned and kept, on any thread. A [`WebSocket`] is the user's end of a
+//! connection that is pulled from. Where a method is in several of them it means the same:
+//!
+//! | | [`Connection`] | [`Listeners`] | [`Handle`] | [`WebSocket`] |
+//! |---|---|---|---|---|
+//! | send | `send` | `send` | `send` | `send().await` waits for room |
+//! | wait for room | | `send_wait().await` | `send_wait().await` | its `send` does |
+//! | until the system has all | | | `flush().await` | `flush().await` |
+//! | a message in parts | `send_fragment` | `send_fragment` | `send_fragment` | `send_fragment` |
+//! | ping | `ping`; the answer is `on_pong` | `ping`, `.await` for the round-trip time | `ping`, `.await` for the round-trip time | `ping`, `.await` for the round-trip time |
+//! | pong | `pong` | `pong` | `pong` | `pong` |
+//! | close | `close`, `close_without_code` | `close`, `close_without_code` | `close`, `close_without_code` | `close().await`, `close_without_code().await` wait for the end |
+//! | give up | `terminate` | `terminate` | `terminate` | `terminate` |
+//! | how it ended | `on_close` | `on_close` | `closed().await`, `outcome` | `closed().await`, `outcome` |
+//! | topics | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` |
+//! | make the peer wait | `pause` | `pause`, `resume` | `pause`, `resume` | by not asking |
+//! | facts | `ready_state`, `buffered_amount`, `dropped`, `remote_addr`, `id` | the same | the same | the same |
+//! | one to keep | `handle` | `handle`, `AsRef<Handle>` | `clone` | `handle`, `AsRef<Handle>` |
+//!
+//! What sends fails with a [`SendError`], and what receives with an [`Error`]; `?` turns the first into the second.
+//!
 //! # What is bounded
 //!
 //! A message by `max_payload`, what waits to be written by `max_buffered` plus one message. While a peer does not take what is
@@ -73,6 +100,7 @@ mod listen;
 mod log;
 #[cfg(all(test, unix, not(ropeway_loom)))]
 mod on_loops;
+mod once;
 mod overflow;
 mod pull;
 mod random;
@@ -80,18 +108,18 @@ mod server;
 mod settings;
 mod topic;
 
-pub use client::{Client, connect};
+pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
 pub use error::Error;
-pub use handle::Handle;
-pub use handshake::Handshake;
+pub use handle::{ConnectionId, Handle, Ping};
+pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;
 pub use overflow::Overflow;
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::attach::{Attached, AttachedFuture, Layer};
-pub use server::{Remaining, Route, Server, ServerBuilder, Shutdown};
+pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
 pub use topic::{PublishError, Topic};
 
 pub use bytes::Bytes;
@@ -107,6 +135,10 @@ pub use ropeway_proto::{
 /// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
+
+// It is text alone, so a program that uses the crate has none of it.
+#[cfg(doc)]
+pub mod guide;
 
 /// The README's examples are compiled with the tests.
 #[cfg(all(doctest, feature = "axum"))]

@@ -1,32 +1,34 @@
-//! Callbacks: closures for the events of one connection, as a [`Handler`].
+//! Listeners: closures for the events of one connection, as a [`Handler`].
 
 use std::fmt;
-use std::ops::Deref;
+use std::net::SocketAddr;
 
-use ropeway_proto::{Closed, MessageRef};
+use bytestring::ByteString;
+use ropeway_proto::{CloseCode, Closed, Message, MessageRef, ReadyState, SendError};
 
 use crate::connection::{Connection, Handler};
 use crate::error::Error;
-use crate::handle::Handle;
+use crate::handle::{ConnectionId, Handle, Ping};
 use crate::handshake::Handshake;
+use crate::topic::Topic;
 
 type OnMessage = Box<dyn FnMut(&mut Connection<'_>, MessageRef<'_>) + Send>;
 type OnControl = Box<dyn FnMut(&mut Connection<'_>, &[u8]) + Send>;
 type OnError = Box<dyn FnMut(&mut Connection<'_>, &Error) + Send>;
 type OnClose = Box<dyn FnOnce(&mut Connection<'_>, &Closed) + Send>;
 
-/// A connection that has just opened, to be listened to. It has all methods of its [`Handle`], and
-/// [`handle`](Listeners::handle) gives one to keep.
+/// A connection that has just opened, for putting listeners on it. [`handle`](Listeners::handle) returns a handle to
+/// keep.
 ///
-/// Callbacks are called one at a time, where the connection is driven; they must not block. Nothing that comes is missed: delivery
-/// starts once the listeners are there.
+/// Listeners are called one at a time, where the connection is driven. They must not block. They miss no message:
+/// delivery starts after they are set.
 pub struct Listeners {
     handle: Handle,
     listeners: Callbacks,
 }
 
 impl Listeners {
-    /// Calls `listener` with each message. It is lent; [`MessageRef::into_owned`] keeps it.
+    /// Calls `listener` with each message. It is lent; [`MessageRef::into_owned`] makes a copy to keep.
     pub fn on_message(
         &mut self,
         listener: impl FnMut(&mut Connection<'_>, MessageRef<'_>) + Send + 'static,
@@ -35,7 +37,7 @@ impl Listeners {
         self
     }
 
-    /// Calls `listener` with each ping's payload. Pings are answered already, unless `auto_pong` is off.
+    /// Calls `listener` with each ping's payload. Pings have been answered already, unless `auto_pong` is off.
     pub fn on_ping(&mut self, listener: impl FnMut(&mut Connection<'_>, &[u8]) + Send + 'static) -> &mut Self {
         add(&mut self.listeners.others().ping, Box::new(listener));
         self
@@ -59,16 +61,106 @@ impl Listeners {
         self
     }
 
-    /// A handle to keep, to clone and to send with from anywhere.
+    /// Returns a handle to keep, to clone and to send with from anywhere.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 }
 
-impl Deref for Listeners {
-    type Target = Handle;
+/// The same methods as those of its [`Handle`].
+impl Listeners {
+    /// Queues a message, or fails at once, see [`Handle::send`].
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send(message)
+    }
 
-    fn deref(&self) -> &Handle {
+    /// Queues a message as soon as there is room. Cancel safe: if this is dropped before it is done, the message is not
+    /// sent at all.
+    pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send_wait(message).await
+    }
+
+    /// Queues a part of a message whose whole length need not be known, see [`Handle::send_fragment`]. Other messages
+    /// wait for the `last` part.
+    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
+        self.handle.send_fragment(part, last)
+    }
+
+    /// Sends a ping of at most 125 bytes, at once. Awaiting the result gives the round-trip time, see [`Ping`].
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
+        self.handle.ping(payload)
+    }
+
+    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless `auto_pong` is off.
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.handle.pong(payload)
+    }
+
+    /// Starts the closing handshake. The close frame goes behind all that is queued, see [`Handle::close`].
+    pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
+        self.handle.close(code, reason)
+    }
+
+    /// Starts the closing handshake with a close frame that has neither code nor reason. The peer sees 1005.
+    pub fn close_without_code(&self) {
+        self.handle.close_without_code();
+    }
+
+    /// Ends the connection at once, without a closing handshake. The queue is dropped.
+    pub fn terminate(&self) {
+        self.handle.terminate();
+    }
+
+    /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
+    /// [`Topic`]. Subscribing twice is the same as once.
+    pub fn subscribe(&self, topic: &Topic) {
+        self.handle.subscribe(topic);
+    }
+
+    /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
+    pub fn unsubscribe(&self, topic: &Topic) {
+        self.handle.unsubscribe(topic);
+    }
+
+    /// Delivers no messages until [`resume`](Listeners::resume). The peer has to wait once the buffers are full.
+    pub fn pause(&self) {
+        self.handle.pause();
+    }
+
+    /// Delivers messages again.
+    pub fn resume(&self) {
+        self.handle.resume();
+    }
+
+    /// The ready state of the connection. It is OPEN until this side asks for a close, or the peer's comes.
+    pub fn ready_state(&self) -> ReadyState {
+        self.handle.ready_state()
+    }
+
+    /// The bytes that were sent but not yet accepted by the operating system, see [`Handle::buffered_amount`].
+    pub fn buffered_amount(&self) -> usize {
+        self.handle.buffered_amount()
+    }
+
+    /// The number of messages that the connection was not sent for lack of room, see [`Handle::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.handle.dropped()
+    }
+
+    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
+    /// transport has no such address.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.handle.remote_addr()
+    }
+
+    /// The number of the connection. No other connection has it.
+    pub fn id(&self) -> ConnectionId {
+        self.handle.id()
+    }
+}
+
+impl AsRef<Handle> for Listeners {
+    fn as_ref(&self) -> &Handle {
         &self.handle
     }
 }
@@ -83,11 +175,11 @@ impl fmt::Debug for Listeners {
 #[derive(Default)]
 pub(crate) struct Callbacks {
     message: Vec<OnMessage>,
-    /// Nothing where all listen to messages alone.
+    /// `None` if there are only listeners for messages.
     others: Option<Box<Others>>,
 }
 
-/// Callbacks to what happens more rarely.
+/// Listeners for rarer events.
 #[derive(Default)]
 struct Others {
     ping: Vec<OnControl>,
@@ -102,7 +194,7 @@ impl Callbacks {
     }
 }
 
-/// Adds a listener. Mostly it stays the only one of its kind, and a vector that grows by itself takes room for four.
+/// Adds a listener. It mostly stays the only one of its kind, and a vector that grows by itself takes room for four.
 fn add<L>(listeners: &mut Vec<L>, listener: L) {
     if listeners.is_empty() {
         listeners.reserve_exact(1);
@@ -110,13 +202,13 @@ fn add<L>(listeners: &mut Vec<L>, listener: L) {
     listeners.push(listener);
 }
 
-/// Lets `F` put listeners on each connection.
+/// A handler that calls `F` to put listeners on each connection.
 pub(crate) struct Listen<F>(pub(crate) F);
 
-impl<F: Fn(&mut Listeners, Handshake) + Send + Sync + 'static> Handler for Listen<F> {
+impl<T, F: Fn(&mut Listeners, Handshake<T>) + Send + Sync + 'static> Handler<T> for Listen<F> {
     type State = Callbacks;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Callbacks {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Callbacks {
         let mut socket = Listeners { handle: ws.handle(), listeners: Callbacks::default() };
         (self.0)(&mut socket, handshake);
         socket.listeners

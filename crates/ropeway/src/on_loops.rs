@@ -8,8 +8,13 @@
 /// `deadlines`.
 const LATE: std::time::Duration = std::time::Duration::from_millis(7);
 
+#[path = "../tests/behaviour/abandoned.rs"]
+mod abandoned;
 #[path = "../tests/behaviour/closing.rs"]
 mod closing;
+#[cfg(feature = "tls")]
+#[path = "../tests/behaviour/connecting.rs"]
+mod connecting;
 #[path = "../tests/behaviour/eventually.rs"]
 mod eventually;
 #[path = "../tests/behaviour/flood.rs"]
@@ -27,6 +32,8 @@ mod keepalive;
 mod panics;
 #[path = "../tests/behaviour/pausing.rs"]
 mod pausing;
+#[path = "../tests/behaviour/pings.rs"]
+mod pings;
 #[path = "../tests/behaviour/receiving.rs"]
 mod receiving;
 #[path = "../tests/behaviour/rows.rs"]

@@ -53,7 +53,8 @@ fn for_handlers(config: Config) -> Arc<Config> {
     Arc::new(config.auto_close(false).auto_fail(true).check_utf8(true))
 }
 
-/// The setters of a connection's settings, for a type with a method `connection_settings(&mut self) -> &mut ConnectionSettings`.
+/// The setters of a connection's settings, for a type with a method
+/// `change(self, change: impl FnOnce(&mut ConnectionSettings) + Send + 'static) -> Self`, which makes the change or keeps it for later.
 ///
 /// This is the one list of them. A macro writes the methods into each type, since a trait would have to be imported by users,
 /// and methods by hand would be the same text in each.
@@ -62,81 +63,73 @@ macro_rules! connection_setters {
         /// How messages are compressed (permessage-deflate); `None` for not at all. A client offers it by default, and the server
         /// decides. A server has it off by default, as npm `ws` has: it costs memory and time that a server should spend
         /// knowingly.
-        pub fn per_message_deflate(mut self, options: impl Into<Option<ropeway_proto::deflate::Options>>) -> Self {
-            self.connection_settings().deflate = options.into();
-            self
+        pub fn per_message_deflate(self, options: impl Into<Option<ropeway_proto::deflate::Options>>) -> Self {
+            let options = options.into();
+            self.change(move |settings| settings.deflate = options)
         }
 
         /// The most bytes a received message may have, inflated; more is answered with close code 1009. 16 MiB by default on a
         /// server, 128 MiB on a client.
-        pub fn max_payload(mut self, bytes: usize) -> Self {
-            self.connection_settings().config_mut().max_payload = bytes;
-            self
+        pub fn max_payload(self, bytes: usize) -> Self {
+            self.change(move |settings| settings.config_mut().max_payload = bytes)
         }
 
         /// The most frames a received message may be cut into; more is answered with close code 1008. 65,536 by default on a
         /// server, 2^20 on a client.
-        pub fn max_fragments(mut self, fragments: u32) -> Self {
-            self.connection_settings().config_mut().max_fragments = fragments;
-            self
+        pub fn max_fragments(self, fragments: u32) -> Self {
+            self.change(move |settings| settings.config_mut().max_fragments = fragments)
         }
 
         /// The most pings, pongs and close frames that the peer may send within a second; more is answered with close code
         /// 1008. 1,000 by default.
-        pub fn max_control_rate(mut self, frames_a_second: u32) -> Self {
-            self.connection_settings().config_mut().max_control_rate = frames_a_second;
-            self
+        pub fn max_control_rate(self, frames_a_second: u32) -> Self {
+            self.change(move |settings| settings.config_mut().max_control_rate = frames_a_second)
         }
 
         /// How long a received message may take from its first byte to its last; `None`, the default, waits as long as it
         /// takes. A message that takes longer is answered with close code 1008.
-        pub fn message_timeout(mut self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
-            self.connection_settings().config_mut().message_timeout = timeout.into();
-            self
+        pub fn message_timeout(self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
+            let timeout = timeout.into();
+            self.change(move |settings| settings.config_mut().message_timeout = timeout)
         }
 
         /// From how many unwritten bytes on there is no room for another message; [`overflow`](Self::overflow) says what
         /// happens to one then. 1 MiB by default.
-        pub fn max_buffered(mut self, bytes: usize) -> Self {
-            self.connection_settings().config_mut().max_buffered = bytes;
-            self
+        pub fn max_buffered(self, bytes: usize) -> Self {
+            self.change(move |settings| settings.config_mut().max_buffered = bytes)
         }
 
         /// What happens to a message for which there is no room. By default sending it fails.
-        pub fn overflow(mut self, overflow: crate::overflow::Overflow) -> Self {
-            self.connection_settings().overflow = overflow;
-            self
+        pub fn overflow(self, overflow: crate::overflow::Overflow) -> Self {
+            self.change(move |settings| settings.overflow = overflow)
         }
 
         /// After how long a silence a ping asks whether the peer is there; `None` never asks. 20 s by default.
-        pub fn ping_interval(mut self, interval: impl Into<Option<std::time::Duration>>) -> Self {
-            self.connection_settings().config_mut().ping_interval = interval.into();
-            self
+        pub fn ping_interval(self, interval: impl Into<Option<std::time::Duration>>) -> Self {
+            let interval = interval.into();
+            self.change(move |settings| settings.config_mut().ping_interval = interval)
         }
 
         /// How long after such a ping a silent peer counts as gone. 20 s by default.
-        pub fn ping_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.connection_settings().config_mut().ping_timeout = timeout;
-            self
+        pub fn ping_timeout(self, timeout: std::time::Duration) -> Self {
+            self.change(move |settings| settings.config_mut().ping_timeout = timeout)
         }
 
         /// How long the closing handshake may take; `None` waits as long as it takes. 10 s by default.
-        pub fn close_timeout(mut self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
-            self.connection_settings().config_mut().close_timeout = timeout.into();
-            self
+        pub fn close_timeout(self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
+            let timeout = timeout.into();
+            self.change(move |settings| settings.config_mut().close_timeout = timeout)
         }
 
         /// Whether pings are answered without being asked. They are by default.
-        pub fn auto_pong(mut self, on: bool) -> Self {
-            self.connection_settings().config_mut().auto_pong = on;
-            self
+        pub fn auto_pong(self, on: bool) -> Self {
+            self.change(move |settings| settings.config_mut().auto_pong = on)
         }
 
         /// All limits and times at once, in place of those that were set before. Its `auto_close` is not looked at: the
         /// [handler](crate::Handler::on_peer_close) decides. `auto_fail` and `check_utf8` are always on.
-        pub fn config(mut self, config: ropeway_proto::Config) -> Self {
-            self.connection_settings().set_config(config);
-            self
+        pub fn config(self, config: ropeway_proto::Config) -> Self {
+            self.change(move |settings| settings.set_config(config))
         }
     };
 }

@@ -1,5 +1,5 @@
-//! A program that sends and ends: what was sent arrives, and the close frame behind it. This test starts itself again as that
-//! program, since a runtime that ends beside another one is no program that ends.
+//! A program that sends a message and ends: the message arrives, and the close frame behind it. This test starts itself
+//! again as that program, since a runtime that ends beside another one is not the same as a program that ends.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-/// The variables that make this the program that sends: the URL, what it does, and in which runtime.
+/// Variables that turn this into the program that sends: the URL, the way of sending, and the kind of runtime.
 const URL: &str = "LAST_WORDS_URL";
 const WAY: &str = "LAST_WORDS_WAY";
 const FLAVOUR: &str = "LAST_WORDS_FLAVOUR";
@@ -18,8 +18,8 @@ const FLAVOUR: &str = "LAST_WORDS_FLAVOUR";
 const SMALL: usize = 4;
 const LARGE: usize = 3 << 20;
 
-/// A way to send and end, how large the message is, how often it is tried, and whether it is certain over TLS: of what a TLS
-/// stream does not take at once, the end of a runtime cannot say when it will.
+/// For each way to send and end: the size of the message, the number of attempts, and whether it is certain over TLS.
+/// If a TLS stream does not accept all at once, an ending runtime does not learn when it does.
 const WAYS: [(&str, usize, usize, bool); 7] = [
     ("send", SMALL, 20, true),
     ("sink", SMALL, 5, true),
@@ -30,7 +30,7 @@ const WAYS: [(&str, usize, usize, bool); 7] = [
     ("send", LARGE, 20, false),
 ];
 
-/// What the server heard of a connection: the sizes of its messages, and the code that it ended with.
+/// What the server got on a connection: the sizes of its messages, and the code of its end.
 type Heard = (Vec<usize>, u16);
 
 fn main() {
@@ -60,7 +60,7 @@ async fn speak(url: &str, way: &str) -> Result<(), ropeway::Error> {
     let client = Client::new();
     let mut ws = client.connect(url).await?;
     match way {
-        "send" => ws.send(message).await,
+        "send" => Ok(ws.send(message).await?),
         "sink" => SinkExt::send(&mut ws, message).await,
         "feed and flush" => {
             ws.feed(message).await?;
@@ -81,7 +81,7 @@ async fn speak(url: &str, way: &str) -> Result<(), ropeway::Error> {
     }
 }
 
-/// Has the program speak to a server, and looks at what comes.
+/// Runs the program against a server, and checks what arrives.
 async fn listen(builder: ropeway::ServerBuilder, scheme: &str, host: &str, always: bool) {
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
     let (tell, mut heard) = unbounded_channel::<Heard>();
@@ -92,7 +92,7 @@ async fn listen(builder: ropeway::ServerBuilder, scheme: &str, host: &str, alway
             while let Ok(Some(message)) = ws.recv().await {
                 sizes.push(message.len());
             }
-            let code = ws.closed().map_or(0, |closed| closed.code.as_u16());
+            let code = ws.outcome().map_or(0, |closed| closed.code.as_u16());
             let _ = tell.send((sizes, code));
         }
     });
@@ -112,7 +112,7 @@ async fn listen(builder: ropeway::ServerBuilder, scheme: &str, host: &str, alway
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// How often the message and the close frame arrived.
+/// Returns how often the message and the close frame arrived.
 async fn try_times(
     url: &str,
     way: &str,

@@ -1,5 +1,6 @@
-//! A server that has no file descriptors left: whoever gets none is let go rather than kept waiting, those who have one do not
-//! notice, and it recovers. The limit is a process's, so the server is a process of its own: this program, asked to `serve`.
+//! A server that has no file descriptors left: a client that gets none is dropped rather than left waiting, other
+//! clients are not affected, and the server recovers. The limit is one of a process, so the server is a process of its
+//! own: this program, started with `serve`.
 
 #[cfg(not(unix))]
 fn main() {}
@@ -9,14 +10,14 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("serve") => server::serve(),
         Some("serve-and-panic") => {
-            // There are many, and nobody needs to read of them.
+            // There are many panics, and nobody needs to read them.
             std::panic::set_hook(Box::new(|_| {}));
             tracing::subscriber::set_global_default(server::Panicking).unwrap();
             server::serve();
         }
         _ => {
             a_server_without_file_descriptors_lets_go_of_some_and_recovers("serve");
-            // Also where each line that it logs panics.
+            // The same if each logged line panics.
             a_server_without_file_descriptors_lets_go_of_some_and_recovers("serve-and-panic");
         }
     }
@@ -31,7 +32,7 @@ mod server {
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Event, Metadata, Subscriber};
 
-    /// Panics at whatever is logged, as one does whose file cannot be written.
+    /// A subscriber that panics at each line, like one whose file cannot be written.
     pub(super) struct Panicking;
 
     impl Subscriber for Panicking {
@@ -56,7 +57,7 @@ mod server {
         fn exit(&self, _: &Id) {}
     }
 
-    /// Sends back what it gets, and says where.
+    /// Echoes, and prints its address.
     #[tokio::main(flavor = "current_thread")]
     pub(super) async fn serve() {
         let server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -82,7 +83,7 @@ mod client {
     pub(super) fn a_server_without_file_descriptors_lets_go_of_some_and_recovers(how: &str) {
         let (_server, addr) = start(how);
         let knocking: Vec<_> = (0..CLIENTS).map(|_| knock(addr)).collect();
-        // Every one of them hears something: none waits for ever.
+        // Each client gets some answer: none waits for ever.
         let answers = knocking.into_iter().map(|tcp| tcp.and_then(answer));
         let (mut open, shed): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
         println!(
@@ -95,12 +96,12 @@ mod client {
             echo(tcp.as_mut().unwrap()).unwrap();
         }
         drop(open);
-        // It hears of their end in its own time; until then it may let go of others.
+        // The server learns of their end some time later. Until then it may drop others.
         while knock(addr).and_then(answer).and_then(|mut tcp| echo(&mut tcp)).is_err() {}
         assert_eq!(refused(addr).unwrap(), "HTTP/1.1 400 ");
     }
 
-    /// Ends the server with the test, however that ends.
+    /// Ends the server with the test, even if the test fails.
     struct Server(Child);
 
     impl Drop for Server {
@@ -132,7 +133,7 @@ mod client {
         Ok(tcp)
     }
 
-    /// Asks for a WebSocket without a key; gives the beginning of the answer.
+    /// Asks for a WebSocket without a key. Returns the beginning of the answer.
     fn refused(addr: SocketAddr) -> io::Result<String> {
         let mut tcp = TcpStream::connect(addr)?;
         tcp.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")?;

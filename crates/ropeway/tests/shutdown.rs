@@ -1,5 +1,6 @@
-//! A program that is told to end, closes its connections and returns from `main`: its handlers finish before. This test starts itself
-//! again as that program, since only a runtime that ends with its program cuts off tasks that still run.
+//! A program that is told to end, closes its connections and returns from `main`: its handlers finish first. This test
+//! starts itself again as that program, since only a runtime that ends with its program cuts off tasks that are still
+//! running.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,11 +11,11 @@ use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 
-/// The variables that make this the program that serves: how it serves, and in which runtime.
+/// Variables that turn this into the program that serves: the way of serving, and the kind of runtime.
 const WAY: &str = "SHUTDOWN_WAY";
 const FLAVOUR: &str = "SHUTDOWN_FLAVOUR";
 
-/// How often each is tried.
+/// The number of attempts for each way.
 const TIMES: usize = 5;
 
 const CLEANED_UP: &str = "cleaned up";
@@ -51,7 +52,7 @@ const WAYS: &[&str] = &["a port of its own", "two threads", "axum"];
 #[cfg(not(feature = "axum"))]
 const WAYS: &[&str] = &["a port of its own", "two threads"];
 
-/// Serves until a line comes on standard input.
+/// Serves until a line arrives on standard input.
 async fn serve(way: &str) {
     let server = Server::bind("127.0.0.1:0").await.expect("a port");
     server.spawn_each(|ws, _| talk(ws));
@@ -93,7 +94,7 @@ async fn told() {
     BufReader::new(tokio::io::stdin()).read_line(&mut String::new()).await.expect("standard input is there");
 }
 
-/// A handler that has something to do when its connection has ended.
+/// A handler that has work to do after its connection has ended.
 async fn talk(mut ws: WebSocket) {
     ws.send("hello").await.expect("it is open");
     while let Ok(Some(_)) = ws.recv().await {}
@@ -101,7 +102,8 @@ async fn talk(mut ws: WebSocket) {
     println!("{CLEANED_UP}");
 }
 
-/// Starts the program, connects, and tells it to end. Returns whether the connection was closed with 1001 and the handler finished.
+/// Starts the program, connects, and tells it to end. Returns whether the connection was closed with 1001 and the
+/// handler finished.
 async fn try_once(way: &str, flavour: &str) -> bool {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
@@ -113,8 +115,8 @@ async fn try_once(way: &str, flavour: &str) -> bool {
     let mut ws = ropeway::connect(&format!("ws://{}/", addr.trim())).await.expect("it serves");
     assert_eq!(ws.recv().await.expect("it is open"), Some("hello".into()));
     child.stdin.take().expect("it is piped").write_all(b"end\n").await.expect("it reads");
-    // Without a close frame it is an error.
-    let is_closed = ws.recv().await.is_ok() && ws.closed().is_some_and(|closed| closed.code.as_u16() == 1001);
+    // An end without a close frame would be an error.
+    let is_closed = ws.recv().await.is_ok() && ws.outcome().is_some_and(|closed| closed.code.as_u16() == 1001);
     let mut rest = String::new();
     printed.read_to_string(&mut rest).await.expect("text");
     assert!(child.wait().await.expect("it ends").success(), "{way}: it failed");

@@ -1,4 +1,4 @@
-//! The first thing a user does: a server, a client, both ways of each.
+//! A user's first steps: a server and a client, each in both styles.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn a_server_that_pulls_sees_the_clients_close() {
             while let Some(message) = ws.recv().await.unwrap() {
                 ws.send(message).await.unwrap();
             }
-            tell.send(ws.closed().unwrap()).unwrap();
+            tell.send(ws.outcome().unwrap()).unwrap();
         }
     });
     let url = format!("ws://{}/", server.local_addr().unwrap());
@@ -49,7 +49,8 @@ async fn a_server_that_pulls_sees_the_clients_close() {
 
     let (tell_echo, mut echoes) = tokio::sync::mpsc::unbounded_channel();
     let handle = Client::new()
-        .listen(&url, move |ws, _| {
+        .connect(&url)
+        .on_connection(move |ws, _| {
             let tell = tell_echo.clone();
             ws.on_message(move |_, message| tell.send(message.into_owned()).unwrap());
         })

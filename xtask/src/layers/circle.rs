@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_leads_to_a_knot_is_not_part_of_it() {
+    fn a_node_that_only_leads_to_a_knot_is_not_part_of_it() {
         let found = knots(&graph(&[(0, 1), (1, 2), (2, 1), (2, 3), (3, 3)]));
         assert_eq!(found, [Knot { nodes: [1, 2].into(), circle: vec![1, 2, 1] }]);
     }

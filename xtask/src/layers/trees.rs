@@ -120,7 +120,7 @@ fn super_is_followed_as_far_up_as_it_goes() {
 }
 
 #[test]
-fn a_glob_is_an_import_and_so_is_what_it_brings() {
+fn a_glob_and_the_names_that_it_brings_are_imports() {
     let to = "is an import upward, from `low` on floor 1 to `high` on floor 2";
     assert_eq!(
         faults(&[("low.rs", "use crate::high::*;\nfn f(_: Thing) {}"), ("high.rs", "pub struct Thing;")]),
@@ -178,7 +178,7 @@ fn a_module_that_uses_its_child_and_is_used_by_it_is_in_a_circle() {
 }
 
 #[test]
-fn of_a_larger_knot_the_shortest_circle_is_shown() {
+fn the_shortest_circle_of_a_larger_knot_is_shown() {
     let tree = [
         ("low/mod.rs", "mod a; mod b; mod c;"),
         ("low/a.rs", "use super::b::B; pub struct A;"),

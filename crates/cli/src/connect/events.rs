@@ -32,7 +32,7 @@ pub(crate) enum Event {
         sent: u64,
     },
     InputFailed(io::Error),
-    /// It is time for a ping.
+    /// A ping is due.
     PingDue,
 }
 

@@ -44,6 +44,8 @@ impl Exit {
             Error::Handshake(error) => match error {
                 ClientError::Target(_)
                 | ClientError::ReservedHeader(_)
+                | ClientError::InvalidHeaderName
+                | ClientError::InvalidHeaderValue(_)
                 | ClientError::InvalidOrigin
                 | ClientError::InvalidSubprotocol(_)
                 | ClientError::RepeatedSubprotocol(_) => Self::Usage,

@@ -26,7 +26,7 @@ pub(crate) async fn send(handle: Handle, events: UnboundedSender<Event>, are_rep
         }
         if sent == 0 && are_replies_counted {
             // If it cannot be sent, the line cannot be sent either.
-            let _ = handle.ping(FIRST_LINE);
+            let _ = handle.ping(FIRST_LINE).sent();
         }
         if handle.send_wait(message(line)).await.is_err() {
             // The connection is closing or closed, which it reports itself.

@@ -62,7 +62,7 @@ async fn talk(args: &Args) -> Exit {
     };
     let (inbox, events) = events::channel();
     let give = inbox.give();
-    let handle = match client.connect_with(&args.dial.url.given, inbox).await {
+    let handle = match client.connect(&args.dial.url.given).handle_with(inbox).await {
         Ok(handle) => handle,
         Err(error) => return failure::report(&error, args.verbose),
     };

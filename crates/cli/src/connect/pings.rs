@@ -35,7 +35,7 @@ impl Pings {
     pub(crate) fn send(&mut self, handle: &Handle, payload: Option<Bytes>) -> Result<(), SendError> {
         self.count += 1;
         let payload = payload.unwrap_or_else(|| self.count.to_string().into());
-        handle.ping(payload.clone())?;
+        handle.ping(&payload).sent()?;
         if self.sent.len() == MOST {
             self.sent.pop_front();
         }

@@ -182,7 +182,7 @@ fn read(
 /// Appends the new lines of the history to its file, which only the user may read.
 fn remember(editor: &mut Editor, history: Option<&Path>) {
     let Some(file) = history else { return };
-    // The line was sent all the same, and the user could not do anything about the error now.
+    // The line was sent, and the user could not do anything about the error now.
     let _ = fs::create_dir_all(file.parent().unwrap_or(file)).map(|()| editor.append_history(file));
 }
 

@@ -1,16 +1,17 @@
-//! How far the editor is with its line: text may be shown at any time but while the prompt is on its way.
+//! The stage of the editor. Text may be shown at any time, except while the prompt is being drawn.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The editor's stage. Clones are the same one.
+/// The editor's stage. Clones share it.
 ///
 /// ```text
 ///            begin             draw              end
 ///  Between ────────▶ Starting ──────▶ Editing ────────▶ Between
 /// ```
 ///
-/// The editor's printer looks whether a line is edited, and writes to the terminal itself if none is. While a line is being
-/// started its answer may be old by the time it writes, and the text would land within the prompt.
+/// The editor's printer checks whether a line is being edited, and if not, writes to the terminal itself. While a line
+/// is being started, the result of that check may be out of date at the time of the write, and the text would be drawn
+/// into the prompt.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stage(Arc<Shared>);
 
@@ -22,22 +23,22 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Now {
-    /// No line is edited, or no editor is there any more.
+    /// No line is edited, or there is no editor any more.
     #[default]
     Between,
     /// The terminal is being prepared for a line. Nothing may be shown.
     Starting,
-    /// The editor shows what it is given above its line.
+    /// The editor shows the texts that it gets above its line.
     Editing,
 }
 
 impl Stage {
-    /// A line is about to be edited. Waits for a text that is being shown.
+    /// Notes that a line is about to be edited. Waits for a text that is being shown.
     pub(crate) fn begin(&self) {
         *self.lock() = Now::Starting;
     }
 
-    /// The editor draws its line.
+    /// Notes that the editor draws its line.
     pub(crate) fn draw(&self) {
         let mut now = self.lock();
         if *now == Now::Starting {
@@ -46,18 +47,18 @@ impl Stage {
         }
     }
 
-    /// The line is done, or the editor is.
+    /// Notes that the line is finished, or the editor has ended.
     pub(crate) fn end(&self) {
         *self.lock() = Now::Between;
         self.0.changed.notify_all();
     }
 
-    /// Shows a text as soon as that is safe: between two lines no line begins meanwhile.
+    /// Shows a text as soon as that is safe. Between two lines, no line begins while `show` runs.
     pub(crate) fn show<T>(&self, show: impl FnOnce() -> T) -> T {
         let now = self.0.changed.wait_while(self.lock(), |now| *now == Now::Starting);
         let now = now.unwrap_or_else(PoisonError::into_inner);
         if *now == Now::Editing {
-            // The printer may wait for the editor, which must be able to end its line.
+            // The printer may wait for the editor, which must be able to end its line meanwhile.
             drop(now);
         }
         show()

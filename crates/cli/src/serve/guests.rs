@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_without_a_name_have_a_number_that_is_nobody_elses() {
+    fn guests_without_a_name_have_different_numbers() {
         let mut guests = Guests::default();
         assert_eq!(guests.admit(Some("name=Guest+2")), "Guest 2");
         assert_eq!([guests.admit(None), guests.admit(Some("name="))], ["Guest 1", "Guest 3"]);

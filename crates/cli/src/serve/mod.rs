@@ -14,6 +14,7 @@ mod page;
 mod tls;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
@@ -24,7 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::HeaderName;
-use ropeway::{Server, deflate};
+use ropeway::{Accept, Server, UpgradeRequest, deflate};
 use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -161,7 +162,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
         }
         tracing::info!("closing {} connections", server.clients().len());
         tokio::select! {
-            // What is left the library tells.
+            // The library logs what is left.
             _ = server.shutdown().timeout(args.drain) => Ok(End::Drained),
             () = signals.interrupt() => Ok(End::Interrupted),
         }
@@ -203,15 +204,18 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     }
     let server = builder.build();
     // If origins are listed, a page of a stranger is refused by its origin, and the name need not be checked.
-    if !args.allow_any_origin && args.allow_origin.is_empty() {
-        let names = Names::new(&args.allow_host);
-        server.on_upgrade(move |request| names.check(request));
-    }
-    server.handle_with(echo::Echo);
-    server.at("/echo").handle_with(echo::Echo);
-    server.at("/deflate").per_message_deflate(deflate::Options::no_context_takeover()).handle_with(echo::Echo);
-    server.at("/broadcast").handle_with(broadcast::Broadcast::default());
-    server.at("/chat").handle_with(chat::Chat::default());
+    let checks_names = !args.allow_any_origin && args.allow_origin.is_empty();
+    let names = checks_names.then(|| Arc::new(Names::new(&args.allow_host)));
+    let authorize = move |request: UpgradeRequest| {
+        let checked = names.as_ref().map_or(Ok(()), |names| names.check(request.request()));
+        ready(checked.map(|()| Accept::new()))
+    };
+    let at = |path| server.at(path).authorize(authorize.clone());
+    server.authorize(authorize.clone()).handle_with(echo::Echo);
+    at("/echo").handle_with(echo::Echo);
+    at("/deflate").per_message_deflate(deflate::Options::no_context_takeover()).handle_with(echo::Echo);
+    at("/broadcast").handle_with(broadcast::Broadcast::default());
+    at("/chat").handle_with(chat::Chat::default());
     server.on_http(page::answer);
     server
 }

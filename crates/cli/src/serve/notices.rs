@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_too_fast_is_told_together() {
+    fn guests_that_come_fast_share_a_notice() {
         let mut notices = Notices::default();
         let at = Instant::now();
         assert_eq!(notices.joined("Ada", 1500, at), now(&["* Ada joined (1500 here)"]));

@@ -2,9 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use ropeway::Refusal;
-use ropeway::Server;
 use ropeway::http::StatusCode;
+use ropeway::{Accept, Refusal, Server};
 use tokio::net::TcpListener;
 
 use crate::program::{errors, run};
@@ -31,7 +30,8 @@ async fn a_server_that_is_not_there_fails_every_connection() {
 async fn a_refusal_is_counted_by_its_status() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|_, _| {});
-    server.on_upgrade(|_| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full")));
+    let refuse = async |_| Err::<Accept, _>(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full"));
+    server.authorize(refuse).on_connection(|_, _| ());
     let url = server::run(server);
     let outcome = run(&["echo", &url, "--conns", "3", "--json"]).await;
     assert_eq!(errors(&outcome.json(), "handshake_status_503"), 3);

@@ -1,7 +1,7 @@
 //! Exit codes, and the texts that come with them.
 
-use ropeway::Refusal;
 use ropeway::http::StatusCode;
+use ropeway::{Accept, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -84,7 +84,8 @@ async fn a_server_that_hangs_up_without_an_answer_is_2() {
 async fn a_refusal_is_3_with_its_status_and_its_body() {
     let server = ropeway::Server::bind("127.0.0.1:0").await.unwrap();
     server.spawn_each(|_, _| async {});
-    server.on_upgrade(|_| Err(Refusal::new(StatusCode::FORBIDDEN, "not on a Sunday")));
+    let refuse = async |_| Err::<Accept, _>(Refusal::new(StatusCode::FORBIDDEN, "not on a Sunday"));
+    server.authorize(refuse).on_connection(|_, _| ());
     let said = run(&[&server::run(server)], "never sent\n").await.failure(3);
     assert!(said.contains("HTTP/1.1 403 Forbidden") && said.contains("not on a Sunday"), "{said}");
 }

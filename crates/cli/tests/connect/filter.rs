@@ -145,7 +145,7 @@ async fn waiting_forever_ends_when_the_server_closes() {
 }
 
 #[tokio::test]
-async fn one_message_is_enough_if_so_asked() {
+async fn one_message_is_enough_with_the_option_for_one() {
     let url = start(|mut ws, _| async move {
         for message in ["first", "second"] {
             ws.send(message).await.unwrap();
@@ -281,13 +281,13 @@ async fn headers_origin_subprotocols_and_password_arrive() {
 }
 
 #[tokio::test]
-async fn what_the_curious_see_is_not_in_the_output() {
+async fn verbose_notes_are_not_in_the_output() {
     let url = start(|mut ws, _| async move {
-        ws.ping("are you there").unwrap();
+        ws.ping("are you there").sent().unwrap();
         while let Ok(Some(message)) = ws.recv().await {
             ws.send(message).await.unwrap();
         }
-        assert_eq!(ws.closed().unwrap().code, CloseCode::NORMAL);
+        assert_eq!(ws.outcome().unwrap().code, CloseCode::NORMAL);
     });
     let outcome = run(&["-v", &url.await], "hello\n").await;
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b"hello\n"[..]));

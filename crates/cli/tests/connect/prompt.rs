@@ -148,7 +148,7 @@ async fn commands_are_obeyed_and_mistakes_explained() {
         let tell = tell.clone();
         async move {
             assert_eq!(ws.recv().await.unwrap(), None);
-            tell.send(ws.closed().unwrap()).unwrap();
+            tell.send(ws.outcome().unwrap()).unwrap();
         }
     });
     let url = url.await;
@@ -275,7 +275,7 @@ async fn a_message_cannot_change_how_other_text_is_read() {
 }
 
 #[tokio::test]
-async fn of_a_long_message_the_beginning_is_shown_unless_all_is_asked_for() {
+async fn only_the_beginning_of_a_long_message_is_shown_by_default() {
     let url = start(|mut ws, _| async move {
         ws.send("x".repeat(4096) + "tail").await.unwrap();
         ws.send(vec![0xab; 401]).await.unwrap();
@@ -324,7 +324,7 @@ async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_remembered_is_not_written_anywhere() {
+async fn lines_that_are_not_to_be_kept_are_not_written_anywhere() {
     let url = echo().await;
     on_terminal(move || {
         for (state, args, line) in

@@ -38,7 +38,7 @@ async fn a_signal_closes_with_1001_and_is_success() {
             async move {
                 ws.send("hi").await.unwrap();
                 assert_eq!(ws.recv().await.unwrap(), None);
-                tell.send(ws.closed().unwrap().code.as_u16()).unwrap();
+                tell.send(ws.outcome().unwrap().code.as_u16()).unwrap();
             }
         });
         let mut child = command(&[&url.await]).spawn().unwrap();

@@ -144,7 +144,7 @@ async fn a_trusted_certificate_without_its_key_is_worth_nothing() {
 }
 
 #[tokio::test]
-async fn any_certificate_is_accepted_with_a_warning_if_so_asked() {
+async fn any_certificate_is_accepted_with_insecure_and_a_warning() {
     let (url, _) = self_signed("any.pem").await;
     let outcome = run(&["-k", &url], "hello\n").await;
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b"hello\n"[..]));

@@ -77,6 +77,12 @@ impl Connection {
     pub fn terminate(&mut self) {
         self.end(Cause::Terminated);
     }
+
+    /// Nobody will drive the connection any more, so it ends now: as its closing handshake or a violation has decided already, else
+    /// with [`Cause::Abandoned`].
+    pub fn abandon(&mut self) {
+        self.end(Cause::Abandoned);
+    }
 }
 
 /// What the driver has to do.

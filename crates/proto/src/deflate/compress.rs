@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_many_send_is_compressed_as_without_context_takeover() {
+    fn a_shared_message_is_compressed_as_without_context_takeover() {
         let message = b"ropeway ".repeat(200);
         for bits in [8, 9, 12, 15] {
             let forgetful = Params { server_max_window_bits: bits, ..FORGETFUL };
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_many_send_can_be_pointed_back_into_with_context_takeover() {
+    fn a_shared_message_can_be_pointed_back_into_with_context_takeover() {
         let mut compressor = compressor(Params::default(), &Options::default());
         let shape = compressor.share(b"Hello");
         assert_eq!(compress_alone(shape, b"Hello"), [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_turn_by_turn_is_what_is_compressed_in_one_call() {
+    fn compressing_in_slices_has_the_same_output_as_in_one_call() {
         let noise: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 20) as u8 % 7).collect();
         for params in [FORGETFUL, Params::default()] {
             let mut ends = [(); 2].map(|()| compressor(params, &Options::default()));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_keeps_is_the_window_and_only_with_context_takeover() {
+    fn it_keeps_only_the_window_and_only_with_context_takeover() {
         let kept = |params, options: Options| {
             let mut compressor = compressor(params, &options);
             for length in [100, 5_000, 100] {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_out_depends_on_window_and_message_alone_whatever_the_codec_did_before() {
+    fn the_output_depends_on_window_and_message_alone() {
         pool::on_new_thread(|| {
             let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
             let mut states = iter::successors(Some(1_u32), next);

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_grammar_is_an_error_that_says_where() {
+    fn a_syntax_error_says_where_it_is() {
         for (value, place) in [
             (";", 0),
             ("foo bar", 4),

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_or_no_whole_one_is_corrupt() {
+    fn a_payload_that_is_no_whole_stream_is_corrupt() {
         let mut payloads: Vec<Vec<u8>> = CASES
             .iter()
             .map(|(payload, _)| [*payload, &[0xff]].concat()) // Bytes behind the end.
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_the_end_of_a_stream_cannot_be_pointed_back_into() {
+    fn a_message_cannot_point_back_beyond_the_end_of_a_stream() {
         const FINAL_HELLO: &[u8] = &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
         const HELLO_AGAIN: &[u8] = &[0xf2, 0x00, 0x11, 0x00, 0x00];
         let mut connection = inflater(true);

@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn what_many_send_comes_back_at_each_of_them_between_messages_of_its_own(
+    fn a_shared_message_inflates_on_each_connection_between_its_own_messages(
         peers in prop::collection::vec(params(), 1..4),
         options in options(),
         messages in prop::collection::vec((message(), message()), 1..3),

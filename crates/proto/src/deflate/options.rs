@@ -1,6 +1,6 @@
 //! The wishes that one side brings to the negotiation, and its settings for compressing.
 
-/// What one side wants of permessage-deflate.
+/// The wishes of one side for permessage-deflate.
 ///
 /// The four negotiated options carry the names of RFC 7692. A number that is out of range is replaced by the nearest
 /// one in range.

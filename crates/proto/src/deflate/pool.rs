@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deflater_is_lent_again_to_whoever_needs_the_same_shape() {
+    fn a_deflater_is_lent_again_for_the_same_shape() {
         on_new_thread(|| {
             let (large, small) = (lent(LARGE), lent(SMALL));
             take_back_deflater(large);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_thread_was_lent_another_may_keep() {
+    fn a_codec_lent_by_one_thread_may_be_returned_on_another() {
         on_new_thread(|| {
             let (deflater, inflater) = (lent(SMALL), inflater());
             on_new_thread(move || {

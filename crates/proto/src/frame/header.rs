@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back_whole_and_never_in_part() {
+    fn an_encoded_frame_is_decoded_whole_and_never_in_part() {
         for length in [0, 1, 125, 126, 65_535, 65_536, (1 << 63) - 1] {
             for mask in [None, Some([1, 2, 3, 4])] {
                 let header = Header { fin: true, compressed: true, opcode: Opcode::Binary, mask, length };

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_told_apart() {
+    fn the_faults_of_a_range_are_told_apart() {
         for (text, error) in [
             ("", CidrError::Address),
             ("localhost", CidrError::Address),

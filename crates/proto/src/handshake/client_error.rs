@@ -18,6 +18,10 @@ pub enum ClientError {
     Target(TargetError),
     /// The caller's: a header that the handshake itself sets.
     ReservedHeader(HeaderName),
+    /// The caller's: a header name that is not a token. For drivers that take headers as text.
+    InvalidHeaderName,
+    /// The caller's: a value of this header with characters that it must not have. It is not shown, as it may be a secret.
+    InvalidHeaderValue(HeaderName),
     /// The caller's: an origin that cannot be a header value.
     InvalidOrigin,
     /// The caller's: a subprotocol that is not a token.
@@ -62,6 +66,14 @@ impl fmt::Display for ClientError {
                 f,
                 "the header {name} can't be set, or not twice: the opening handshake writes it (RFC 6455 section \
                  4.1); leave it out; subprotocols, compression and the origin have options of their own"
+            ),
+            Self::InvalidHeaderName => f.write_str(
+                "the name of a header is not a token (RFC 9110 section 5.1); use letters, digits and !#$%&'*+-.^_`|~",
+            ),
+            Self::InvalidHeaderValue(name) => write!(
+                f,
+                "the value of the header {name} has characters that it must not have (RFC 9110 section 5.5); leave out \
+                 control characters such as line ends"
             ),
             Self::InvalidOrigin => f.write_str(
                 "the origin has characters that a header value must not have (RFC 9110 section 5.5); give something \
@@ -136,7 +148,7 @@ impl fmt::Display for ClientError {
 }
 
 fn refused(f: &mut fmt::Formatter<'_>, answer: &Response<Vec<u8>>) -> fmt::Result {
-    write!(f, "the server answered {} in place of 101 Switching Protocols (RFC 6455 section 4.1); ", answer.status())?;
+    write!(f, "the server answered {} instead of 101 Switching Protocols (RFC 6455 section 4.1); ", answer.status())?;
     match answer.headers().get(LOCATION) {
         Some(location) if answer.status().is_redirection() => {
             write!(f, "it points to {}; connect there if you trust it", quoted(&text(location)))

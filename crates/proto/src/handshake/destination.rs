@@ -35,7 +35,7 @@ impl Destination {
     /// returned; otherwise the host of an absolute target; otherwise `Host`. `None` if the request names no valid host,
     /// or two.
     ///
-    /// A server of the crate `ropeway` leaves its finding there before it calls `on_upgrade`. The finding includes what
+    /// A server of the crate `ropeway` leaves its finding there before it asks `authorize`. The finding includes what
     /// trusted proxies say.
     pub fn of<B>(request: &Request<B>) -> Option<Self> {
         request.extensions().get().cloned().or_else(|| Self::stated(request).ok())

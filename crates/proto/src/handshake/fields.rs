@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_peer_sent_is_shown_escaped_and_cut() {
+    fn text_from_the_peer_is_escaped_and_cut() {
         assert_eq!(quoted("a\u{1b}\"b"), r#""a\u{1b}\"b""#);
         assert_eq!(quoted(&"ä".repeat(101)), format!("\"{}\" and more", "ä".repeat(100)));
     }

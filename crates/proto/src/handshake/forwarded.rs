@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_hides_the_client_and_all_before_it() {
+    fn an_invalid_address_hides_the_client_and_all_before_it() {
         let proxies = proxies(ForwardedHeader::XForwardedFor);
         for element in [
             "unknown",

@@ -54,5 +54,5 @@ pub use head::{HeadError, HeadReader, Limits};
 pub use negotiated::Negotiated;
 pub use origin::OriginPolicy;
 pub use refusal::{Fault, Refusal};
-pub use server::{Accepted, ServerOptions, accept, accept_from, is_upgrade};
+pub use server::{Accepted, ServerOptions, accept, accept_from, is_upgrade, offered_subprotocols};
 pub use target::{Target, TargetError};

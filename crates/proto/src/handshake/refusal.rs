@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -73,12 +74,22 @@ pub enum Fault {
     UpgradeRequired,
     /// The server accepts no more connections for now: 503.
     Unavailable,
+    /// The application did not decide about the request in time: 503.
+    DecisionTimeout,
+    /// The application chose a subprotocol that the client does not offer: 500.
+    SubprotocolNotOffered(String),
+    /// The application set a header of the answer that the handshake sets by itself: 500.
+    HandshakeHeader(HeaderName),
+    /// The application set a header of the answer whose value is none, or, for `None`, whose name is none: 500.
+    HeaderInvalid(Option<HeaderName>),
+    /// The application panicked over the request: 500.
+    Panicked,
     /// The application refuses the request, with a status and a body of its own.
     Rejected {
         /// The status of the answer.
         status: StatusCode,
         /// The body of the answer.
-        body: String,
+        body: Bytes,
     },
 }
 
@@ -102,7 +113,10 @@ impl Fault {
             Self::Origin { .. } | Self::OriginRepeated => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::DecisionTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SubprotocolNotOffered(_) | Self::HandshakeHeader(_) | Self::HeaderInvalid(_) | Self::Panicked => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Rejected { status, .. } => *status,
             Self::Head(_)
             | Self::HttpVersion(_)
@@ -215,8 +229,47 @@ impl fmt::Display for Fault {
                 "the server is full or shutting down (RFC 9110 section 15.6.4); try again after the time in \
                  Retry-After",
             ),
-            Self::Rejected { body, .. } => f.write_str(body),
+            Self::DecisionTimeout
+            | Self::SubprotocolNotOffered(_)
+            | Self::HandshakeHeader(_)
+            | Self::HeaderInvalid(_)
+            | Self::Panicked => application_text(self, f),
+            Self::Rejected { body, .. } => f.write_str(&String::from_utf8_lossy(body)),
         }
+    }
+}
+
+/// The text of a fault of the server's own application.
+fn application_text(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match fault {
+        Fault::SubprotocolNotOffered(name) => write!(
+            f,
+            "the server's application chose the subprotocol {}, which the client does not offer (RFC 6455 section \
+             4.2.2); it must choose one of the client's list, or none",
+            quoted(name)
+        ),
+        Fault::HandshakeHeader(name) => write!(
+            f,
+            "the server's application set the header {name} of the answer, which the handshake sets by itself (RFC 6455 \
+             section 4.2.2); it must leave that out, and choose a subprotocol or compression in their own places"
+        ),
+        Fault::HeaderInvalid(Some(name)) => write!(
+            f,
+            "the server's application set the header {name} of the answer to something that is no value of a header (RFC \
+             9110 section 5.5); it must have no line break and no other control character"
+        ),
+        Fault::HeaderInvalid(None) => f.write_str(
+            "the server's application set a header of the answer whose name is no header's (RFC 9110 section 5.1); it must \
+             be of letters, digits and !#$%&'*+-.^_`|~",
+        ),
+        Fault::DecisionTimeout => f.write_str(
+            "the server's application did not decide about the request in time (RFC 9110 section 15.6.4); try again after \
+             the time in Retry-After",
+        ),
+        _ => f.write_str(
+            "the server's application failed over the request (RFC 9110 section 15.6.1); its operator finds more in the \
+             server's log",
+        ),
     }
 }
 
@@ -242,11 +295,9 @@ fn host_text(fault: &Fault) -> &'static str {
 /// The answer to a request that does not become a WebSocket.
 ///
 /// ```
-/// use http::{StatusCode, header::WWW_AUTHENTICATE};
 /// use ropeway_proto::handshake::Refusal;
 ///
-/// let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Log in first.")
-///     .header(WWW_AUTHENTICATE, "Basic".try_into().unwrap());
+/// let refusal = Refusal::new(401, "Log in first.").header("www-authenticate", "Basic");
 /// assert_eq!(refusal.to_response().status(), 401);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,13 +309,26 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal for the application's own reasons.
+    /// A refusal for the application's own reasons, with a body of plain text unless another
+    /// [`Content-Type`](Self::header) is set.
     ///
     /// An interim status (1xx) would leave the client waiting for an answer, or make it believe that it is connected.
-    /// 500 is sent instead.
-    pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
-        let status = if status.is_informational() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
-        Fault::Rejected { status, body: body.into() }.into()
+    /// 500 is sent instead, and also for a number that is no status.
+    pub fn new(status: impl TryInto<StatusCode>, body: impl Into<Bytes>) -> Self {
+        let status = status.try_into().ok().filter(|status| !status.is_informational());
+        Fault::Rejected { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body: body.into() }.into()
+    }
+
+    /// The same with a body of JSON, which the caller has written.
+    ///
+    /// ```
+    /// use ropeway_proto::handshake::Refusal;
+    ///
+    /// let refusal = Refusal::json(403, r#"{"error":"banned"}"#);
+    /// assert_eq!(refusal.to_response().headers()["content-type"], "application/json");
+    /// ```
+    pub fn json(status: impl TryInto<StatusCode>, body: impl Into<Bytes>) -> Self {
+        Self::new(status, body).header(CONTENT_TYPE, "application/json")
     }
 
     /// No WebSocket is served at this path: 404.
@@ -289,9 +353,26 @@ impl Refusal {
     }
 
     /// Adds a header to the answer. It replaces a header of that name that the answer would have, except `Connection`.
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+    ///
+    /// If name or value are not valid, the answer is a 500 that says so: see [`Fault::HeaderInvalid`].
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match Self::checked_header(name, value) {
+            Ok(header) => self.headers.push(header),
+            Err(fault) => self.fault = fault,
+        }
         self
+    }
+
+    /// The header of these, or the fault of an application that gives what is none.
+    pub fn checked_header(
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Result<(HeaderName, HeaderValue), Fault> {
+        let name = name.try_into().map_err(|_| Fault::HeaderInvalid(None))?;
+        match value.try_into() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(Fault::HeaderInvalid(Some(name))),
+        }
     }
 
     /// The status of the answer.
@@ -299,17 +380,18 @@ impl Refusal {
         self.fault.status()
     }
 
-    /// The body of the answer, in plain text: what happened, which rule it breaks, what to do.
-    pub fn body(&self) -> String {
+    /// The body of the answer: plain text that says what happened, which rule it breaks, and what to do, or what the application
+    /// gave.
+    pub fn body(&self) -> Bytes {
         match &self.fault {
             Fault::Rejected { body, .. } => body.clone(),
-            fault => format!("{fault}\n"),
+            fault => format!("{fault}\n").into(),
         }
     }
 
     /// The answer. The connection must be closed after it: a proxy in front may believe that the connection was
     /// upgraded, and would then pass a client's frames on as requests.
-    pub fn to_response(&self) -> Response<String> {
+    pub fn to_response(&self) -> Response<Bytes> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(name, value.clone());
@@ -336,7 +418,7 @@ impl Refusal {
             Fault::VersionMissing | Fault::Version(_) | Fault::UpgradeRequired => {
                 headers.extend([(UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")]);
             }
-            Fault::Unavailable => headers.push((RETRY_AFTER, "5")),
+            Fault::Unavailable | Fault::DecisionTimeout => headers.push((RETRY_AFTER, "5")),
             _ => {}
         }
         headers
@@ -375,7 +457,7 @@ mod tests {
     fn the_drivers_own_refusals_have_their_statuses_and_headers() {
         assert_eq!(Refusal::timeout().status(), 408);
         assert_eq!(Refusal::not_found("/x").status(), 404);
-        assert!(Refusal::not_found("/x").body().contains("\"/x\""));
+        assert!(Refusal::not_found("/x").to_string().contains("\"/x\""));
         assert_eq!(Refusal::unavailable().status(), 503);
         assert_eq!(header(&Refusal::unavailable(), RETRY_AFTER), ["5"]);
         let required = Refusal::upgrade_required();
@@ -400,7 +482,7 @@ mod tests {
     #[test]
     fn the_application_can_refuse_with_anything_but_an_interim_status() {
         let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Log in.");
-        assert_eq!((refusal.status().as_u16(), refusal.body()), (401, "Log in.".to_owned()));
+        assert_eq!((refusal.status().as_u16(), refusal.body()), (401, Bytes::from("Log in.")));
         assert_eq!(Refusal::new(StatusCode::SWITCHING_PROTOCOLS, "").status(), 500);
     }
 }

@@ -176,16 +176,20 @@ fn serve(pieces: &[&[u8]], options: &ServerOptions) -> (Response<String>, Vec<u8
         let (request, consumed) = match reader.handle_request(piece) {
             Ok(None) => continue,
             Ok(Some(whole)) => whole,
-            Err(error) => return (Refusal::from(error).to_response(), Vec::new()),
+            Err(error) => return (text(&Refusal::from(error)), Vec::new()),
         };
         assert!(is_upgrade(&request), "every row asks for a WebSocket");
         let left = [&piece[consumed..], &pieces[index + 1..].concat()].concat();
         return match accept(&request, options) {
             Ok(accepted) => (accepted.response.map(|()| String::new()), left),
-            Err(refusal) => (refusal.to_response(), left),
+            Err(refusal) => (text(&refusal), left),
         };
     }
     panic!("the head has not ended");
+}
+
+fn text(refusal: &Refusal) -> Response<String> {
+    refusal.to_response().map(|body| String::from_utf8(body.into()).expect("our texts are UTF-8"))
 }
 
 #[test]

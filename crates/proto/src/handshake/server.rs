@@ -8,7 +8,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use super::destination::Destination;
 use super::encode::encode_head;
@@ -91,6 +91,54 @@ impl Accepted {
     pub fn response_bytes(&self) -> Vec<u8> {
         encode_head(&self.response, 0)
     }
+
+    /// Agrees on this subprotocol for the request that was accepted, or on none, whatever the options say. Fails with
+    /// [`Fault::SubprotocolNotOffered`] if the client does not offer it.
+    pub fn choose_subprotocol<B>(&mut self, request: &Request<B>, name: Option<&str>) -> Result<(), Refusal> {
+        let Some(name) = name else {
+            self.response.headers_mut().remove(SEC_WEBSOCKET_PROTOCOL);
+            self.negotiated.subprotocol = None;
+            return Ok(());
+        };
+        // Section 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting one of
+        // the values from the |Sec-WebSocket-Protocol| field".
+        if !offered_subprotocols(request.headers()).any(|offered| offered == name) {
+            return Err(Fault::SubprotocolNotOffered(name.to_owned()).into());
+        }
+        self.response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, own_value(name));
+        self.negotiated.subprotocol = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Negotiates compression for the request that was accepted by these options, or declines it, whatever was negotiated
+    /// before.
+    pub fn choose_deflate<B>(
+        &mut self,
+        request: &Request<B>,
+        options: Option<&deflate::Options>,
+    ) -> Result<(), Refusal> {
+        self.response.headers_mut().remove(SEC_WEBSOCKET_EXTENSIONS);
+        self.negotiated.deflate = agree_on_deflate(request.headers(), options, &mut self.response)?;
+        Ok(())
+    }
+
+    /// Adds a header of the application's to the 101, such as a cookie. Fails with [`Fault::HandshakeHeader`] for one that the
+    /// handshake sets by itself.
+    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Refusal> {
+        // RFC 9110 section 8.6 and RFC 9112 section 6.1 forbid the last two in a 1xx.
+        let is_own = [UPGRADE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name);
+        if is_own || name.as_str().starts_with("sec-websocket-") {
+            return Err(Fault::HandshakeHeader(name).into());
+        }
+        self.response.headers_mut().append(name, value);
+        Ok(())
+    }
+}
+
+/// The subprotocols that a client offers, in its order of preference. Elements that are no tokens are left out; [`accept`] refuses
+/// a request that has such.
+pub fn offered_subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    fields::elements(headers, &SEC_WEBSOCKET_PROTOCOL).filter_map(fields::token)
 }
 
 /// Whether the request asks for a WebSocket, so that [`accept`] should judge it. All others are ordinary HTTP.
@@ -128,7 +176,6 @@ pub fn accept_from<B>(
     check_version(headers)?;
     options.origins.check(headers, &destination)?;
     let subprotocol = subprotocol(headers, options)?;
-    let deflate = deflate(headers, options.deflate.as_ref())?;
 
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -139,10 +186,7 @@ pub fn accept_from<B>(
     if let Some(subprotocol) = &subprotocol {
         answer.insert(SEC_WEBSOCKET_PROTOCOL, own_value(subprotocol));
     }
-    let deflate = deflate.map(|(params, text)| {
-        answer.insert(SEC_WEBSOCKET_EXTENSIONS, own_value(&text));
-        params
-    });
+    let deflate = agree_on_deflate(headers, options.deflate.as_ref(), &mut response)?;
     Ok(Accepted { response, negotiated: Negotiated { subprotocol, deflate }, destination })
 }
 
@@ -229,13 +273,18 @@ fn subprotocol(headers: &HeaderMap, options: &ServerOptions) -> Result<Option<St
 
 /// Section 9.1: a value that does not follow the grammar fails the handshake. A server without any extension has
 /// nothing to negotiate, and does not read the header.
-fn deflate(
+fn agree_on_deflate(
     headers: &HeaderMap,
     options: Option<&deflate::Options>,
-) -> Result<Option<(deflate::Params, String)>, Fault> {
+    response: &mut Response<()>,
+) -> Result<Option<deflate::Params>, Fault> {
     let Some(options) = options else { return Ok(None) };
     let offers = fields::texts(headers, &SEC_WEBSOCKET_EXTENSIONS);
-    deflate::accept_offers(offers.iter().map(String::as_str), options).map_err(Fault::Extensions)
+    let agreed = deflate::accept_offers(offers.iter().map(String::as_str), options).map_err(Fault::Extensions)?;
+    Ok(agreed.map(|(params, text)| {
+        response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, own_value(&text));
+        params
+    }))
 }
 
 #[cfg(test)]
@@ -246,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_names_websocket_or_has_a_key_asks_for_one() {
+    fn a_request_that_names_websocket_or_has_a_key_asks_for_one() {
         let request = |name: &str, value: &str| Request::builder().method("POST").header(name, value).body(()).unwrap();
         assert!(is_upgrade(&request("upgrade", "h2c, WebSocket")));
         assert!(is_upgrade(&request("sec-websocket-key", "wrong")));
@@ -281,7 +330,7 @@ mod tests {
                 .body(())
                 .unwrap();
             for (name, value) in headers {
-                let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+                let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
                 let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
                 if name == HOST || name == SEC_WEBSOCKET_VERSION {
                     request.headers_mut().insert(name, value);
@@ -296,7 +345,7 @@ mod tests {
             };
             match accept(&request, &options) {
                 Ok(accepted) => prop_assert_eq!(accepted.response.status(), 101),
-                Err(refusal) => prop_assert!(refusal.body().contains("RFC ")),
+                Err(refusal) => prop_assert!(refusal.to_string().contains("RFC ")),
             }
         }
     }

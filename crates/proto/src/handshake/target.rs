@@ -358,7 +358,7 @@ mod tests {
 
     #[cfg(feature = "url")]
     #[test]
-    fn what_no_browser_takes_for_a_host_is_refused() {
+    fn hosts_that_no_browser_accepts_are_refused() {
         for url in [
             "ws:///chat",
             "ws:////chat",
@@ -421,7 +421,7 @@ mod tests {
     proptest! {
         /// Any text that parses makes one request line and one `Host`, and reads the same when it is parsed again.
         #[test]
-        fn what_is_read_is_sent_as_one_line(text in "(ws|HTTPS)://[a-zäß.\\[\\]:0-9%@]{0,12}[/?][ -~ä\r\n\t\u{202e}]{0,24}") {
+        fn any_accepted_url_makes_one_request_line(text in "(ws|HTTPS)://[a-zäß.\\[\\]:0-9%@]{0,12}[/?][ -~ä\r\n\t\u{202e}]{0,24}") {
             if let Ok(target) = text.parse::<Target>() {
                 let head = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", target.path_and_query(), target.host_header());
                 let read = HeadReader::new(Limits::server()).handle_request(head.as_bytes());

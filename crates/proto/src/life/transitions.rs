@@ -153,7 +153,7 @@ fn a_violation_that_is_not_answered_at_once_is_answered_with_its_code_or_with_th
 }
 
 #[test]
-fn what_was_decided_is_not_replaced_by_what_comes_later() {
+fn a_decided_outcome_is_not_replaced_later() {
     let terms = terms(Instant::now(), false);
     for from in ["Unanswered", "Lingering"] {
         let mut life = life(from, terms);

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_costs_next_to_nothing_until_it_comes() {
+    fn an_announced_length_costs_little_memory_until_the_bytes_come() {
         for first in [&b""[..], b"a"] {
             let mut storage = Storage::default();
             storage.extend(first, ANNOUNCED, false, &config());

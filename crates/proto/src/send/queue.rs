@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_flood_of_pongs_the_newest_stays() {
+    fn in_a_flood_of_pongs_a_new_one_replaces_the_newest() {
         let mut queue = Queue::default();
         for ping in 0..200 {
             queue.push_control(header(Opcode::Pong, 1), &[ping]);

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_timeout_tells_who_was_silent() {
+    async fn a_timeout_says_which_addresses_were_silent() {
         let mut tried = Tried::default();
         let connect = |address: SocketAddr| async move {
             if address.is_ipv6() { std::future::pending().await } else { Err(io::ErrorKind::ConnectionRefused.into()) }

@@ -1,4 +1,4 @@
-//! The opening handshake over a stream: writing the request, reading the answer, and what the connection is made of then.
+//! The opening handshake over a stream: writes the request, reads the answer, and makes the connection.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::io::{Transport, scratch};
 use crate::settings::ConnectionSettings;
 
-/// Shakes hands over a stream that leads to the server.
+/// Does the handshake over a stream that leads to the server.
 pub(super) async fn shake_hands(
     client: &mut ClientHandshake,
     mut stream: Transport,
@@ -35,7 +35,7 @@ pub(super) async fn shake_hands(
     Ok(Opened { leftover, ..Opened::new(stream, remote_addr, heads, negotiated, role, settings) })
 }
 
-/// Reads the server's answer; returns it with the bytes that came behind it.
+/// Reads the server's answer. Returns it with the bytes that came behind it.
 async fn read_answer(
     client: &mut ClientHandshake,
     stream: &mut Transport,

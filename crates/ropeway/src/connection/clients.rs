@@ -1,4 +1,4 @@
-//! The list of a server's connections and of the pull handlers that run for them, and its signal to stop.
+//! The list of a server's connections, and of the pull handlers that run for them; and the server's signal to stop.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use tokio::sync::Notify;
 
 use crate::handle::Handle;
 
-/// The connections of a server, and whether it is stopped.
+/// The connections of a server, and its state of shutting down.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     shared: Mutex<Shared>,
-    /// Notified when the server is stopped, when the last connection and the last pull handler have gone, and when a shutdown is
-    /// done.
+    /// Notified when the server is stopped, when the last connection and the last pull handler have gone, and when a
+    /// shutdown is done.
     changed: Notify,
 }
 
@@ -23,22 +23,22 @@ pub(crate) struct Clients {
 /// ```
 #[derive(Debug, Default)]
 struct Shared {
-    /// The close frame of the shutdown that began last. Once it is there, no more places are given.
+    /// The close frame of the latest shutdown. If it is set, no more places are given.
     stop: Option<CloseFrame>,
-    /// Whether a shutdown is done, with or without connections that are left.
+    /// Whether a shutdown is done. Connections may be left then.
     is_done: bool,
     /// Places that are taken: by connections, and by accepted handshakes, which have no handle yet.
     places: Slab<Option<Handle>>,
-    /// How many pull handlers run.
+    /// The number of pull handlers that are running.
     handlers: usize,
 }
 
 tokio::task_local! {
-    /// The server for whose connection a pull handler runs, as long as it does.
+    /// The server whose pull handler is running in this task.
     static WITHIN: Running;
 }
 
-/// A pull handler that runs; it has ended when this is dropped.
+/// Marks a pull handler as running, until this is dropped.
 struct Running {
     clients: Arc<Clients>,
 }
@@ -71,13 +71,13 @@ impl Clients {
         drop(handle);
     }
 
-    /// Runs a pull handler as a task, for which a shutdown waits.
+    /// Runs a pull handler as a task that a shutdown waits for.
     pub(crate) fn run(self: &Arc<Self>, handler: impl Future<Output = ()> + Send + 'static) {
         self.lock().handlers += 1;
         tokio::spawn(WITHIN.scope(Running { clients: Arc::clone(self) }, handler));
     }
 
-    /// How many of its pull handlers are the caller: 1 or 0.
+    /// The number of its pull handlers that the caller is in: 1 or 0.
     pub(crate) fn callers(self: &Arc<Self>) -> usize {
         let is_within = WITHIN.try_with(|running| Arc::ptr_eq(&running.clients, self));
         usize::from(is_within.unwrap_or(false))
@@ -87,7 +87,7 @@ impl Clients {
         self.lock().places.iter().filter_map(|(_, handle)| handle.clone()).collect()
     }
 
-    /// How many pull handlers run.
+    /// The number of pull handlers that are running.
     pub(crate) fn handlers(&self) -> usize {
         self.lock().handlers
     }
@@ -107,7 +107,7 @@ impl Clients {
         self.wait(|shared| shared.stop.is_some()).await;
     }
 
-    /// A shutdown is done.
+    /// Notes that a shutdown is done.
     pub(crate) fn set_done(&self) {
         self.lock().is_done = true;
         self.changed.notify_waiters();
@@ -138,7 +138,8 @@ impl Clients {
         }
     }
 
-    /// Wakes those who wait for the last, if something can have been the last. A shutdown within a pull handler does not wait for that.
+    /// Wakes the tasks that wait for the last connection or handler, if that may have gone now. A shutdown within a
+    /// pull handler does not wait for that handler.
     fn tell_if_last(&self, shared: MutexGuard<'_, Shared>) {
         let is_last = shared.stop.is_some() && (shared.places.is_empty() || shared.handlers <= 1);
         drop(shared);

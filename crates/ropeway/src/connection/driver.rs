@@ -39,7 +39,7 @@ pub(crate) const MOST_CODECS: usize = 64;
 ///
 /// One turn: run the commands, write all that is queued, then read and handle the input; repeat until there is nothing
 /// to do. So all output of one read is written together.
-pub(crate) struct Driver<H: Handler, S> {
+pub(crate) struct Driver<H: Handler<T>, S: Stream, T = ()> {
     pub(super) stream: S,
     pub(super) core: Core,
     pub(super) link: Arc<Link>,
@@ -58,10 +58,10 @@ pub(crate) struct Driver<H: Handler, S> {
     is_timed: bool,
 }
 
-impl<H: Handler, S: Stream> Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// Tells the handler that the connection is open. Messages that the handler sends then go ahead of all that are
     /// sent through handles.
-    pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>) -> Self {
+    pub(crate) fn open(opened: Opened<S>, endpoint: Arc<Endpoint<H>>, value: T) -> Self {
         let Opened { stream, core, link, handshake, leftover, place } = opened;
         let mut driver = Self {
             stream,
@@ -77,7 +77,7 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         };
         driver.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
-            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake));
+            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake.with(value)));
         });
         driver
     }
@@ -377,8 +377,10 @@ impl<H: Handler, S: Stream> Driver<H, S> {
         if matches!(event, Event::Close(_)) {
             return self.peer_closed();
         }
-        if matches!(event, Event::Violation(_)) {
-            self.link.report(self.core.buffered_amount(), self.core.ready_state());
+        match &event {
+            Event::Violation(_) => self.link.report(self.core.buffered_amount(), self.core.ready_state()),
+            Event::Pong(payload) => self.link.pong(payload),
+            _ => {}
         }
         let (Some(state), handler) = (&mut self.state, &self.endpoint.handler) else { return };
         let mut ws = Connection::new(&mut self.core, &self.link);
@@ -433,12 +435,11 @@ impl<H: Handler, S: Stream> Driver<H, S> {
 
     fn finish(&mut self) {
         let Some(mut closed) = self.core.outcome().cloned() else { return };
-        if let (Cause::Eof, Some(broken)) = (&closed.cause, self.link.take_broken()) {
+        if let (Cause::Eof | Cause::Abandoned, Some(broken)) = (&closed.cause, self.link.take_broken()) {
             closed.cause = Cause::Broken(broken);
         }
         log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
-        // After the close event nothing is sent any more. Tasks that await the end wait until then.
-        self.link.report(0, ReadyState::Closed);
+        self.link.report_outcome(closed.clone());
         self.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
             if let Some(mut state) = this.state.take() {
@@ -449,6 +450,14 @@ impl<H: Handler, S: Stream> Driver<H, S> {
                 this.endpoint.handler.on_close(&mut ws, state, &closed);
             }
         });
+    }
+
+    /// Ends the connection before its time, as nothing drives it any more.
+    fn abandon(&mut self) {
+        // A command that waits, such as `terminate`, may decide how it ends.
+        Connection::new(&mut self.core, &self.link).run_commands();
+        self.core.abandon();
+        self.finish();
     }
 
     /// Runs the user's code. If it panics, returns `false`: that ends this connection and no other.
@@ -500,8 +509,11 @@ fn leftover_of(bytes: &[u8]) -> Option<Box<BytesMut>> {
 }
 
 /// The connection has ended, or its runtime has. Tasks that await the end are told.
-impl<H: Handler, S> Drop for Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Drop for Driver<H, S, T> {
     fn drop(&mut self) {
+        if self.link.outcome().is_none() {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.abandon()));
+        }
         self.link.end();
         if let Some(clients) = &self.endpoint.clients {
             clients.leave(self.place);

@@ -4,48 +4,36 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use mio::{Registry, Token};
 
 use super::driver::Driver;
 use super::handler::Handler;
-use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
+use crate::event_loop::{Bell, Drive, Mailbox, Publication, Subscriber};
 use crate::io::{Readiness, Transport, Turn};
 
 /// A connection on an event loop over a stream that the loop does not watch.
-pub(super) struct Guest<H: Handler> {
-    driver: Driver<H, Transport>,
+pub(super) struct Guest<H: Handler<T>, T> {
+    driver: Driver<H, Transport, T>,
     bell: OnceLock<Waker>,
 }
 
-impl<H: Handler> Guest<H> {
-    pub(super) fn new(driver: Driver<H, Transport>) -> Self {
+impl<T, H: Handler<T>> Guest<H, T> {
+    pub(super) fn new(driver: Driver<H, Transport, T>) -> Self {
         Self { driver, bell: OnceLock::new() }
     }
 }
 
-/// The stream's waker: calls its connection on a loop.
-struct Bell {
-    mailbox: Arc<Mailbox>,
-    key: usize,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.mailbox.call(self.key);
-    }
-}
-
-impl<H: Handler> Drive for Guest<H> {
+impl<T, H: Handler<T>> Drive for Guest<H, T> {
     fn watch(&mut self, _registry: &Registry, _token: Token) -> io::Result<()> {
         Ok(())
     }
 
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {
         self.driver.link.set_event_loop(mailbox, key);
-        self.bell.get_or_init(|| Waker::from(Arc::new(Bell { mailbox: Arc::clone(mailbox), key })));
+        self.bell.get_or_init(|| Bell::waker(mailbox, key));
     }
 
     fn note(&mut self, _readiness: Readiness) {}

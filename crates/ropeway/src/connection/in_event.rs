@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 #[cfg(unix)]
 use crate::event_loop::{self, Publication, Subscriber};
-use crate::handle::{Asked, Command, Handle, Link, with_commands};
+use crate::handle::{Asked, Command, ConnectionId, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::Topic;
 
-/// A connection while an event of it is being handled. What is sent here leaves in one write with everything else that is
-/// sent while one read is being handled.
+/// A connection while one of its events is being handled. All messages that are sent during one read leave in one
+/// write.
 ///
 /// To send later or from elsewhere, keep a [`Connection::handle`].
 #[derive(Debug)]
@@ -28,10 +28,10 @@ impl<'a> Connection<'a> {
         Self { core, link }
     }
 
-    /// Queues a message, without a copy more than it needs.
+    /// Queues a message, with as few copies as possible.
     ///
-    /// It fails unless the ready state is OPEN, or if `max_buffered` bytes wait. A reply to a message always finds room:
-    /// while there is none, no messages are delivered.
+    /// Fails unless the ready state is OPEN, or if `max_buffered` bytes wait. A reply to a message always finds room:
+    /// while there is no room, no messages are delivered.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.catch_up();
@@ -41,7 +41,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Does what the policy says with a message for which there was no room.
+    /// Applies the overflow policy to a message for which there was no room.
     #[cold]
     fn overflow(&mut self, error: SendError) -> Result<(), SendError> {
         match (&error, self.link.overflow()) {
@@ -57,43 +57,54 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Queues a part of a message whose length need not be known. Other messages wait for the `last` part.
+    /// Queues a part of a message whose whole length need not be known. Other messages wait for the `last` part.
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.catch_up();
         self.core.send_fragment(part, last)
     }
 
-    /// Sends a ping of at most 125 bytes.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.core.ping(payload)
+    /// Sends a ping of at most 125 bytes. The answer comes as [`Handler::on_pong`](crate::Handler::on_pong). To await
+    /// the round-trip time, use [`Handle::ping`].
+    pub fn ping(&mut self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.core.ping(payload.as_ref())
     }
 
-    /// Sends a pong of at most 125 bytes.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.core.pong(payload)
+    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless `auto_pong` is off.
+    pub fn pong(&mut self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.core.pong(payload.as_ref())
     }
 
-    /// Starts the closing handshake, behind all that is queued.
+    /// Starts the closing handshake. The close frame goes behind all that is queued.
     ///
-    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes.
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be
+    /// sent: it means a close frame without a code, see [`close_without_code`](Connection::close_without_code).
     pub fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<(), SendError> {
         self.catch_up();
-        self.close_with(&CloseFrame::new(code, reason))
+        self.close_with(Some(&CloseFrame::new(code, reason)))
     }
 
-    fn close_with(&mut self, frame: &CloseFrame) -> Result<(), SendError> {
-        self.core.close(Some(frame), Instant::now().into_std())?;
+    /// Starts the closing handshake with a close frame that has neither code nor reason. It goes behind all that is
+    /// queued. The peer sees 1005 (RFC 6455 section 7.1.5).
+    pub fn close_without_code(&mut self) {
+        self.catch_up();
+        // An empty close frame can always be sent.
+        let _ = self.close_with(None);
+    }
+
+    fn close_with(&mut self, frame: Option<&CloseFrame>) -> Result<(), SendError> {
+        self.core.close(frame, Instant::now().into_std())?;
         self.link.report(self.core.buffered_amount(), self.core.ready_state());
         Ok(())
     }
 
     fn close_as_too_slow(&mut self) {
-        // It can be sent.
-        let _ = self.close_with(&too_slow());
+        // This close frame can always be sent.
+        let _ = self.close_with(Some(&too_slow()));
     }
 
-    /// Answers the close frame of the peer with the same code, or ends this half of the transport as the peer has ended its own,
-    /// behind all that is queued. Does nothing where neither is due. See [`Handler::on_peer_close`](crate::Handler::on_peer_close).
+    /// Answers the peer's close frame with the same code, or ends this half of the transport if the peer has ended its
+    /// own. The answer goes behind all that is queued. Does nothing if no answer is due. See
+    /// [`Handler::on_peer_close`](crate::Handler::on_peer_close).
     pub fn answer_close(&mut self) {
         if self.core.is_unanswered() {
             self.catch_up();
@@ -101,54 +112,66 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Ends the connection at once, without a closing handshake and without what is queued.
+    /// Ends the connection at once, without a closing handshake. The queue is dropped.
     pub fn terminate(&mut self) {
         self.core.terminate();
     }
 
-    /// Delivers nothing more until [`Handle::resume`].
+    /// Delivers no more messages until [`Handle::resume`]. The peer has to wait once the buffers are full.
     pub fn pause(&mut self) {
         self.link.pause(true);
     }
 
-    /// Delivers nothing more until what was delivered is taken.
+    /// Delivers no more messages until those that were delivered are taken.
     pub(crate) fn hold(&mut self) {
         self.link.hold(true);
     }
 
-    /// Hears what is published at a topic from now on: see [`Topic`].
+    /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
+    /// [`Topic`]. Subscribing twice is the same as once.
     pub fn subscribe(&mut self, topic: &Topic) {
         self.link.subscribe(topic);
     }
 
-    /// Hears nothing more of a topic.
+    /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
     pub fn unsubscribe(&mut self, topic: &Topic) {
         self.link.unsubscribe(topic);
     }
 
-    /// Where the connection is in its life.
+    /// The ready state of the connection.
     pub fn ready_state(&self) -> ReadyState {
         self.core.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
-    /// compressed one counts with some bytes for its place.
+    /// The bytes that were sent but not yet accepted by the operating system. A message that waits behind a fragmented
+    /// or a large compressed one counts for a few bytes more.
     pub fn buffered_amount(&self) -> usize {
         self.core.buffered_amount()
     }
 
-    /// The address of the peer's end of the transport.
+    /// The number of messages that the connection was not sent for lack of room, see [`Handle::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.link.dropped()
+    }
+
+    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
+    /// transport has no such address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.link.remote_addr()
     }
 
-    /// A handle to keep, to clone and to send with from anywhere.
+    /// The number of the connection. No other connection has it.
+    pub fn id(&self) -> ConnectionId {
+        self.link.id()
+    }
+
+    /// Returns a handle to keep, to clone and to send with from anywhere.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(self.link))
     }
 
-    /// Does what was asked through handles, and sends what was published on this thread, so that both stay in order with what
-    /// comes now.
+    /// Runs the commands of handles, and sends the publications of this thread, so that both come before the next
+    /// message of this event.
     #[inline]
     fn catch_up(&mut self) {
         self.run_commands();
@@ -158,7 +181,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Does what was asked through handles.
+    /// Runs the commands of handles.
     #[inline]
     pub(crate) fn run_commands(&mut self) {
         if self.link.has_commands() {
@@ -180,7 +203,7 @@ impl<'a> Connection<'a> {
                 self.send_missed(after);
             }
             delivered = delivered.max(after);
-            // A refusal here means that the connection closed meanwhile; its close event says so.
+            // If this is refused, the connection has closed in the meantime, and its close event says so.
             let _ = match command {
                 Command::Message(message) => self.core.send_promised(message),
                 Command::Prepared(message) => self.core.send_prepared_promised(&message),
@@ -206,10 +229,10 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Topics, where an event loop drives the connection.
+/// Topics, for connections that an event loop drives.
 #[cfg(unix)]
 impl Connection<'_> {
-    /// Sends messages of a topic, each behind what was asked before it was published.
+    /// Sends messages of a topic, each behind the commands that were given before it was published.
     pub(crate) fn send_published(&mut self, publications: &[Publication], to: Subscriber) {
         for publication in publications.iter().filter(|publication| to.hears(publication.number)) {
             if self.link.has_commands() {
@@ -219,7 +242,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Sends what was published up to a number, ahead of the loop's other connections.
+    /// Sends the publications up to a number, ahead of the loop's other connections.
     #[cold]
     fn send_missed(&mut self, up_to: u64) {
         for publication in self.link.missed(up_to) {
@@ -227,7 +250,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Sends a message of a topic. Nobody is told if there is no room for it, so that is counted.
+    /// Sends a message of a topic. If there is no room for it, no caller can be told, so it is counted.
     fn send_publication(&mut self, publication: &Publication) {
         if let Err(SendError::Full { .. }) = self.core.send_prepared(&publication.message) {
             self.link.note_dropped();

@@ -13,7 +13,7 @@ use crate::io::{Stream, scratch};
 /// before the peer has acknowledged anything (RFC 6928: ten segments).
 const ON_ITS_WAY: usize = 14 * 1024;
 
-impl<H: Handler, S: Stream> Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// Called when the runtime ends. Runs the commands that wait and writes, as far as the stream accepts it at once.
     /// The handler is no longer called. Returns whether to wait and call this again: while bytes are left, and then
     /// until the peer has ended its half, which shows that it has read them.

@@ -13,7 +13,7 @@ use super::in_event::Connection;
 use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
 use crate::io::{Readiness, Socket, Stream, Turn, scratch};
 
-impl<H: Handler, S: Stream> Driver<H, S> {
+impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// Sends messages of a topic, and writes them at once as far as the transport takes them.
     pub(super) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
         scratch::with_spare(|spare| {
@@ -28,9 +28,18 @@ impl<H: Handler, S: Stream> Driver<H, S> {
     }
 }
 
-impl<H: Handler> Drive for Driver<H, Socket> {
+fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+impl<T, H: Handler<T>> Drive for Driver<H, Socket, T> {
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream_mut().watch(registry, token)
+        let watched = self.stream_mut().watch(registry, token);
+        if let Err(error) = &watched {
+            // The loop drops a connection that it cannot watch, and its user is to learn why.
+            self.link().report_broken(copy_of(error));
+        }
+        watched
     }
 
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {

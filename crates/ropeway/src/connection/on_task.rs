@@ -16,14 +16,14 @@ use crate::io::{Stream, Turn, go_on_later};
 const HURRY: Duration = Duration::from_millis(100);
 
 /// Drives one connection until it is closed.
-pub(crate) struct Task<H: Handler, S: Stream> {
-    driver: Driver<H, S>,
+pub(crate) struct Task<H: Handler<T>, S: Stream, T> {
+    driver: Driver<H, S, T>,
     /// Set to the deadline that was next when it was last asked for. Deadlines mostly move later.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<H: Handler, S: Stream> Task<H, S> {
-    pub(crate) fn new(driver: Driver<H, S>) -> Self {
+impl<T, H: Handler<T>, S: Stream> Task<H, S, T> {
+    pub(crate) fn new(driver: Driver<H, S, T>) -> Self {
         Self { driver, timer: None }
     }
 
@@ -50,7 +50,7 @@ impl<H: Handler, S: Stream> Task<H, S> {
 
 /// The runtime ends, or the connection is over and has nothing to write. One attempt is made, since nothing would
 /// report when the stream accepts more.
-impl<H: Handler, S: Stream> Drop for Task<H, S> {
+impl<T, H: Handler<T>, S: Stream> Drop for Task<H, S, T> {
     fn drop(&mut self) {
         let last = AssertUnwindSafe(|| self.driver.last_turn(true, std::time::Instant::now() + HURRY));
         if catch_unwind(last).unwrap_or(false) {
@@ -60,9 +60,9 @@ impl<H: Handler, S: Stream> Drop for Task<H, S> {
 }
 
 /// No field is ever pinned in place; the timer has a box of its own.
-impl<H: Handler, S: Stream> Unpin for Task<H, S> {}
+impl<T, H: Handler<T>, S: Stream> Unpin for Task<H, S, T> {}
 
-impl<H: Handler, S: Stream> Future for Task<H, S> {
+impl<T, H: Handler<T>, S: Stream> Future for Task<H, S, T> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,4 +1,4 @@
-//! A connection whose opening handshake is done, put together for server and client alike.
+//! A connection whose opening handshake is done, put together for servers and clients alike.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::handshake::Handshake;
 use crate::io::Transport;
 use crate::settings::ConnectionSettings;
 
-/// A connection whose opening handshake is done, before it is set to work.
+/// A connection whose opening handshake is done, before it is started.
 pub(crate) struct Opened<S = Transport> {
     pub(crate) stream: S,
     pub(crate) core: Core,
@@ -34,7 +34,7 @@ pub(crate) struct Endpoint<H> {
 }
 
 impl<S> Opened<S> {
-    /// Puts a connection together from what the handshake said.
+    /// Puts a connection together from the result of the handshake.
     pub(crate) fn new(
         stream: S,
         remote_addr: Option<SocketAddr>,

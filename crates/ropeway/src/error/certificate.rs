@@ -26,7 +26,7 @@ fn is_authority(error: &CertificateError) -> bool {
 fn explain(error: &CertificateError) -> String {
     use CertificateError as E;
     match error {
-        E::UnknownIssuer => "the server's certificate is signed by nobody who is trusted here".into(),
+        E::UnknownIssuer => "the server's certificate is not signed by an authority that is trusted here".into(),
         _ if is_authority(error) => {
             "the server's certificate is an authority's own (CA:TRUE, as `openssl req -x509` makes it) and is not trusted here"
                 .into()

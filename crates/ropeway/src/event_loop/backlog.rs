@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_costs_so_much_at_most() {
+    fn the_cost_of_a_slice_is_bounded() {
         let mailbox = Arc::new(Mailbox::default());
         let topic = topic(&mailbox, 1000);
         let _ = topic.publish(vec![]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_was_sent_ahead_of_others_it_is_not_sent_again() {
+    fn a_publication_that_was_sent_ahead_is_not_sent_again() {
         let mailbox = Arc::new(Mailbox::default());
         let topic = topic(&mailbox, 2);
         let _ = topic.publish("first");

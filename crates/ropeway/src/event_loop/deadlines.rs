@@ -128,7 +128,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
 
     #[tokio::test(start_paused = true)]
-    async fn those_are_due_whose_time_has_come_and_no_others() {
+    async fn only_connections_whose_time_has_come_are_due() {
         let mut deadlines = Deadlines::new();
         let start = deadlines.start;
         deadlines.note(0, Some(start + SECOND), start);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_due_in_months_is_not_taken_for_overdue() {
+    async fn a_deadline_in_months_is_not_taken_for_overdue() {
         let mut deadlines = Deadlines::new();
         let start = deadlines.start;
         for days in [13, 30, 60] {

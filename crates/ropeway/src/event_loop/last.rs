@@ -9,8 +9,8 @@ use super::rounds::EventLoop;
 use crate::io::Readiness;
 
 impl EventLoop {
-    /// Gives each connection its last turn: it runs the commands that wait and writes, but its handler is no longer
-    /// called. Connections that cannot write all at once have until the deadline.
+    /// Gives each connection its last turn: it runs the commands that wait and writes. Its handler is told of nothing but
+    /// the end, as the connection is dropped. Connections that cannot write all at once have until the deadline.
     pub(super) fn end(&mut self, deadline: Instant) {
         let mail = self.connections.mailbox.close();
         let (mut cx, now) = (Context::from_waker(Waker::noop()), Instant::now());

@@ -13,6 +13,7 @@
 
 mod again;
 mod backlog;
+mod bell;
 mod deadlines;
 mod last;
 mod loops;
@@ -21,6 +22,7 @@ mod publication;
 mod rounds;
 
 pub(crate) use backlog::{note_published, waits_here};
+pub(crate) use bell::Bell;
 pub(crate) use loops::next_mailbox;
 pub(crate) use mailbox::{Drive, Mailbox};
 pub(crate) use publication::{Audience, Publication, Subscriber};

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_never_done_has_one_turn_a_round_however_much_comes() {
+    async fn a_connection_with_work_left_has_one_turn_a_round_however_much_comes() {
         let (mut event_loop, mailbox) = event_loop();
         let turns: Vec<_> = (0..2 * BUSY)
             .map(|_| {
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_that_nobody_else_caught_ends_one_connection() {
+    async fn a_panic_that_reaches_the_loop_ends_one_connection() {
         let (mut event_loop, mailbox) = event_loop();
         let (fine, turns) = Ring::boxed(Ring::is_never_done);
         let (panics_in_its_turn, turns_of_it) = Ring::boxed(|_| panic!("this is meant to panic"));

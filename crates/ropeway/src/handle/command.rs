@@ -1,22 +1,22 @@
-//! What a [`Handle`](crate::Handle) asks of a connection, on its way there.
+//! The commands of a [`Handle`](crate::Handle), on their way to the connection.
 
 use std::cell::Cell;
 
 use bytes::Bytes;
 use ropeway_proto::{CloseFrame, Message, Prepared};
 
-/// The room for commands that is kept for the next ones to use. More than this was needed for a burst.
+/// The room for commands that is kept for later ones. More was needed only for a burst.
 pub(super) const MAX_SPARE_COMMANDS: usize = 16;
 
 thread_local! {
     static COMMANDS: Cell<Vec<Asked>> = const { Cell::new(Vec::new()) };
 }
 
-/// What a handle asks of the connection.
+/// A command for the connection.
 #[derive(Debug)]
 pub(crate) enum Command {
     Message(Message),
-    /// A message that others are sent too.
+    /// A message that other connections are sent too.
     Prepared(Prepared),
     /// A part of a message, and whether it is the last.
     Fragment(Message, bool),
@@ -26,22 +26,23 @@ pub(crate) enum Command {
     /// Answer the peer's close frame, or the end of its half of the transport.
     AnswerClose,
     Terminate,
-    /// Hear nothing of the topic of this number but what was published before.
+    /// Receive no more messages of the topic of this number, except those published before.
     #[cfg(unix)]
     Unsubscribe(u64),
 }
 
-/// A command, and what comes before it.
+/// A command, and the publications that come before it.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// The number of the last publication that was left with the connection's event loop when this was asked: a subscriber is
-    /// sent that first. It is 0 where no loop drives the connection, and never falls from one command to the next.
+    /// The number of the last publication in the mailbox of the connection's event loop when this command was given. A
+    /// subscriber is sent those publications first. It is 0 if no loop drives the connection, and never falls from one
+    /// command to the next.
     pub(crate) after: u64,
     pub(crate) command: Command,
 }
 
 impl Command {
-    /// The payload bytes that it was counted with.
+    /// The payload bytes that the command counts for.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Message(message) | Self::Fragment(message, _) => message.len(),
@@ -51,7 +52,7 @@ impl Command {
     }
 }
 
-/// Lends the thread's list for commands, which is empty and has to be again.
+/// Lends the thread's list for commands. It is empty, and has to be empty again at the end.
 pub(crate) fn with_commands(use_it: impl FnOnce(&mut Vec<Asked>)) {
     let mut commands = COMMANDS.take();
     use_it(&mut commands);

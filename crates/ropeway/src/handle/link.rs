@@ -5,11 +5,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use ropeway_proto::{Broken, CloseFrame, Message, Prepared, ReadyState, SendError};
+use bytes::Bytes;
+use ropeway_proto::{Broken, Cause, CloseFrame, Closed, Message, Prepared, ReadyState, SendError};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::addr::Addr;
 use super::command::{Asked, Command};
+use super::identity::{ConnectionId, Identity};
 use super::shared::Shared;
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use super::traffic::Traffic;
@@ -27,7 +31,7 @@ const MOST_COMMANDS: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Link {
     shared: Mutex<Shared>,
-    remote_addr: Addr,
+    identity: Identity,
     /// [`UNLIMITED`], or less.
     max_buffered: u32,
     overflow: Overflow,
@@ -48,7 +52,7 @@ impl Link {
     pub(crate) fn new(remote_addr: Option<SocketAddr>, max_buffered: usize, overflow: Overflow) -> Self {
         Self {
             shared: Mutex::new(Shared::new()),
-            remote_addr: Addr::new(remote_addr),
+            identity: Identity::new(remote_addr),
             max_buffered: u32::try_from(max_buffered).unwrap_or(UNLIMITED),
             overflow,
             has_commands: AtomicBool::new(false),
@@ -56,8 +60,12 @@ impl Link {
         }
     }
 
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.identity.id()
+    }
+
     pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
-        self.remote_addr.get()
+        self.identity.remote_addr()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -182,14 +190,38 @@ impl Link {
         Poll::Pending
     }
 
-    /// Waits for the end.
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Waits for the end, the close event included.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Closed> {
         let mut shared = self.lock();
-        if shared.is_over {
-            return Poll::Ready(());
+        if let Some(closed) = shared.outcome().filter(|_| shared.is_over) {
+            return Poll::Ready(closed.clone());
         }
         shared.wait(cx);
         Poll::Pending
+    }
+
+    /// Waits until it is known how the connection ended. Its close event may yet have to be told.
+    pub(crate) fn poll_outcome(&self, cx: &Context<'_>) -> Poll<Closed> {
+        let mut shared = self.lock();
+        if let Some(closed) = shared.outcome() {
+            return Poll::Ready(closed.clone());
+        }
+        shared.wait(cx);
+        Poll::Pending
+    }
+
+    /// How the connection ended, from its close event on.
+    pub(crate) fn outcome(&self) -> Option<Closed> {
+        self.lock().outcome().cloned()
+    }
+
+    /// Sends a ping. Returns where its round-trip time will be told.
+    pub(crate) fn ping(&self, payload: Bytes) -> Result<oneshot::Receiver<Duration>, SendError> {
+        let mut shared = self.lock();
+        self.check_room(&shared)?;
+        let answer = shared.traffic().seldom().pings.add(payload.clone());
+        self.push(shared, Command::Ping(payload));
+        Ok(answer)
     }
 
     /// Hands over anything else that needs room.
@@ -405,16 +437,42 @@ impl Link {
         drop(moved);
     }
 
+    /// A pong came. Tells the round-trip time of the pings that it answers.
+    pub(crate) fn pong(&self, payload: &[u8]) {
+        let mut shared = self.lock();
+        let Some(traffic) = &mut shared.traffic else { return };
+        let Some(seldom) = &mut traffic.seldom else { return };
+        let answered = seldom.pings.answered_by(payload);
+        traffic.forget_seldom();
+        drop(shared);
+        let now = Instant::now();
+        for ping in answered {
+            ping.tell(now);
+        }
+    }
+
     /// The transport broke: nothing can be sent any more. The first error is kept for the end.
     pub(crate) fn report_broken(&self, error: io::Error) {
         let mut shared = self.lock();
-        shared.traffic().broken.get_or_insert_with(|| error.into());
+        shared.traffic().seldom().broken.get_or_insert_with(|| error.into());
         self.report_in(shared, 0, ReadyState::Closing);
     }
 
     /// Takes the error with which the transport broke, if it did.
     pub(crate) fn take_broken(&self) -> Option<Broken> {
-        self.lock().traffic.as_mut()?.broken.take()
+        let mut shared = self.lock();
+        let traffic = shared.traffic.as_mut()?;
+        let broken = traffic.seldom.as_mut()?.broken.take();
+        traffic.forget_seldom();
+        broken
+    }
+
+    /// The connection has ended like this, and its close event comes next. Nothing is sent any more; those that await the end wait
+    /// until the event was told.
+    pub(crate) fn report_outcome(&self, closed: Closed) {
+        let mut shared = self.lock();
+        shared.traffic().seldom().outcome.get_or_insert(closed);
+        self.report_in(shared, 0, ReadyState::Closed);
     }
 
     /// Reports what the connection holds, and its state.
@@ -441,15 +499,19 @@ impl Link {
     pub(crate) fn end(&self) {
         let mut shared = self.lock();
         shared.is_over = true;
-        let (commands, subscriptions, publishers) = shared.traffic.as_mut().map_or_else(Default::default, |traffic| {
-            traffic.commands_bytes = 0;
-            let subscriptions = std::mem::take(&mut traffic.subscriptions);
-            (std::mem::take(&mut traffic.commands), subscriptions, std::mem::take(&mut traffic.publishers))
-        });
+        let traffic = shared.traffic();
+        traffic.commands_bytes = 0;
+        let commands = std::mem::take(&mut traffic.commands);
+        let subscriptions = std::mem::take(&mut traffic.subscriptions);
+        let publishers = std::mem::take(&mut traffic.publishers);
+        let seldom = traffic.seldom();
+        // It is known already, unless the connection went by a panic that was not a handler's.
+        seldom.outcome.get_or_insert_with(|| Closed::abnormal(Cause::Abandoned));
+        let pings = std::mem::take(&mut seldom.pings);
         self.report_in(shared, 0, ReadyState::Closed);
         publishers.into_iter().for_each(Waker::wake);
-        // What they hold may be the user's, so they go when the lock has.
-        drop(commands);
+        // What they hold or wake may be the user's, so they go when the lock has.
+        drop((commands, pings));
         subscriptions.end();
     }
 
@@ -472,6 +534,12 @@ impl Link {
             traffic.keep();
         }
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether it holds nothing but itself.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().traffic.is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {

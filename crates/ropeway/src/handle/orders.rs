@@ -1,5 +1,5 @@
-//! Links in every order that two threads can come in, by [`loom`]: nobody waits for what has happened already. A wake-up that is
-//! lost shows as a deadlock. `cargo xtask loom` runs these.
+//! Links in every order of two threads, tried by [`loom`]: no thread waits for an event that has happened already. A
+//! lost wake-up shows as a deadlock. `cargo xtask loom` runs these models.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -34,7 +34,7 @@ fn link(max_buffered: usize) -> (Arc<Link>, Arc<Wait>) {
     (link, wait)
 }
 
-/// Takes commands and parks, as a connection does, until `count` have come.
+/// Takes commands and parks, as a connection does, until `count` commands have come.
 fn take(link: &Link, wait: &Wait, count: usize) -> Vec<Asked> {
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -97,7 +97,8 @@ fn a_connection_that_parks_while_it_is_resumed_reads_on() {
 
 #[test]
 fn one_of_two_reasons_not_to_read_does_not_hide_the_other() {
-    // Three threads have too many orders to try all: those in which at most two of them are interrupted.
+    // Three threads have too many orders to try all of them. This tries those in which at most two of the threads are
+    // interrupted.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
@@ -143,7 +144,7 @@ fn a_sender_that_waits_for_room_gets_it_though_it_is_made_meanwhile() {
 }
 
 #[test]
-fn whoever_waits_for_the_end_or_a_flush_is_told_of_the_end() {
+fn tasks_that_await_the_end_or_a_flush_are_told_of_the_end() {
     loom::model(|| {
         let (link, _wait) = link(100);
         link.report(1, ReadyState::Open);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use ropeway_proto::{ReadyState, SendError};
+use ropeway_proto::{Closed, ReadyState, SendError};
 
 use super::traffic::Traffic;
 #[cfg(unix)]
@@ -14,9 +14,9 @@ use crate::event_loop::Mailbox;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: ReadyState,
-    /// Whether the connection waits; nobody need wake it while it has its turn.
+    /// Whether the connection waits. During its turn it need not be woken.
     pub(super) is_parked: bool,
-    /// Whether it is over, the close event included.
+    /// Whether it is over, and its close event was handled.
     pub(super) is_over: bool,
     /// Its key on the event loop.
     #[cfg(unix)]
@@ -24,7 +24,7 @@ pub(super) struct Shared {
     /// The event loop that drives it, if one does.
     #[cfg(unix)]
     pub(super) mailbox: Option<Arc<Mailbox>>,
-    /// Nothing where nothing waits, in either direction.
+    /// `None` if nothing waits in either direction.
     pub(super) traffic: Option<Box<Traffic>>,
 }
 
@@ -58,7 +58,12 @@ impl Shared {
         self.traffic.as_ref().map_or(0, |traffic| traffic.buffered_amount())
     }
 
-    /// Wakes the connection if it waits. None of the user's code runs here, so this may be done under the lock.
+    /// How the connection ended, from its close event on.
+    pub(super) fn outcome(&self) -> Option<&Closed> {
+        self.traffic.as_ref()?.seldom.as_ref()?.outcome.as_ref()
+    }
+
+    /// Wakes the connection if it waits. None of the user's code runs here, so this may be called under the lock.
     pub(super) fn wake(&mut self) {
         if !std::mem::take(&mut self.is_parked) {
             return;

@@ -1,4 +1,4 @@
-//! The locks and counters of a link: the standard library's, or `loom`'s where the link is tried in every order.
+//! The locks and counters of a link. They are the standard library's, or `loom`'s if the link is tried in every order.
 
 #[cfg(not(all(test, ropeway_loom)))]
 pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};

@@ -1,4 +1,4 @@
-//! Why nothing is read from a connection for now.
+//! The reasons why nothing is read from a connection at present.
 
 use super::sync::{AtomicU8, Ordering};
 
@@ -6,9 +6,9 @@ use super::sync::{AtomicU8, Ordering};
 #[derive(Debug)]
 pub(super) struct Unread(AtomicU8);
 
-/// The user wants nothing delivered.
+/// The user has paused the connection.
 pub(super) const PAUSED: u8 = 1;
-/// The inbox is full of messages that wait to be taken.
+/// The inbox is full of messages that the user has not taken.
 pub(super) const HELD: u8 = 2;
 /// The connection publishes faster than others can send, see [`ahead`](crate::topic::ahead).
 pub(super) const AHEAD: u8 = 4;
@@ -23,7 +23,7 @@ impl Unread {
         self.0.load(Ordering::Relaxed) & reasons != 0
     }
 
-    /// Sets or clears a reason; returns whether it was set.
+    /// Sets or clears a reason. Returns whether it was set before.
     pub(super) fn set(&self, reason: u8, is_so: bool) -> bool {
         let before = if is_so {
             self.0.fetch_or(reason, Ordering::Relaxed)

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
-use ropeway_proto::{Closed, Message, MessageRef};
+use ropeway_proto::{Message, MessageRef};
 
-use super::inbox::{End, INBOX_FULL, Inbox, KEPT, MESSAGE_COST, lock, lost, wake};
+use super::inbox::{INBOX_FULL, Inbox, KEPT, MESSAGE_COST, lock, wake};
 use super::websocket::WebSocket;
 use crate::connection::{Connection, Handler};
 use crate::handshake::Handshake;
@@ -17,23 +17,23 @@ thread_local! {
     static MESSAGES: Cell<Option<Batch>> = const { Cell::new(None) };
 }
 
-/// Leaves messages in the inbox of a [`WebSocket`]. `F` gets the socket once it is open.
+/// Puts messages into the inbox of a [`WebSocket`]. `F` gets the `WebSocket` once the connection is open.
 pub(crate) struct Pull<F> {
     pub(crate) opened: F,
 }
 
-/// The task's end of the inbox.
+/// The connection's end of the inbox.
 pub(crate) struct PullState {
     inbox: Arc<Mutex<Inbox>>,
-    /// What one read has brought so far, so that the inbox's lock is taken once for many. The memory is the thread's, and one word
-    /// of it is the connection's.
+    /// The messages of the current read, so that the inbox is locked once for many. The list is lent by the thread, and
+    /// takes one word of the connection.
     batch: Option<Batch>,
 }
 
-impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
+impl<T, F: Fn(WebSocket, Handshake<T>) + Send + Sync + 'static> Handler<T> for Pull<F> {
     type State = PullState;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> PullState {
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> PullState {
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let socket = WebSocket::new(ws.handle(), Arc::clone(&inbox), handshake.subprotocol.clone());
         (self.opened)(socket, handshake);
@@ -52,26 +52,27 @@ impl<F: Fn(WebSocket, Handshake) + Send + Sync + 'static> Handler for Pull<F> {
         state.leave(ws);
     }
 
-    /// The user may have an answer to each message that came before, so the peer is answered when the user asks for the next
-    /// message behind the last, at once where that is so already.
+    /// The user may want to answer each message that came before. So the peer is answered when the user asks for the
+    /// next message after the last one, or at once if the user is asking already.
     fn on_peer_close(&self, ws: &mut Connection<'_>, state: &mut PullState) {
         state.leave(ws);
         let mut inbox = lock(&state.inbox);
         let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
         inbox.is_unanswered = !(is_done || inbox.deaf);
-        if !inbox.is_unanswered {
+        if inbox.is_unanswered {
+            // A task that awaits the end, and not these messages, gives the answer.
+            let waiting = inbox.waiting.take();
+            drop(inbox);
+            wake(waiting);
+        } else {
             drop(inbox);
             ws.answer_close();
         }
     }
-
-    fn on_close(&self, _ws: &mut Connection<'_>, state: PullState, closed: &Closed) {
-        state.end(closed.clone());
-    }
 }
 
 impl PullState {
-    /// Leaves the batch to the user.
+    /// Passes the batch to the user.
     fn leave(&mut self, ws: &mut Connection<'_>) {
         let Some(mut batch) = self.batch.take() else { return };
         let mut inbox = lock(&self.inbox);
@@ -91,22 +92,16 @@ impl PullState {
         keep_messages(batch);
         wake(waiting);
     }
+}
 
-    fn end(&self, closed: Closed) {
+/// The connection has ended, and its close event was handled.
+impl Drop for PullState {
+    fn drop(&mut self) {
         let mut inbox = lock(&self.inbox);
-        if inbox.end.is_none() {
-            inbox.end = Some(Box::new(End { closed, told: false }));
-        }
+        inbox.is_over = true;
         let waiting = inbox.waiting.take();
         drop(inbox);
         wake(waiting);
-    }
-}
-
-/// The task was dropped with its runtime: a user on another one is told.
-impl Drop for PullState {
-    fn drop(&mut self) {
-        self.end(lost());
     }
 }
 
@@ -116,7 +111,7 @@ fn take_messages() -> Batch {
     MESSAGES.take().unwrap_or_default()
 }
 
-/// Gives it back, empty.
+/// Returns the list to the thread. It must be empty.
 fn keep_messages(messages: Batch) {
     debug_assert!(messages.is_empty(), "messages belong to one connection");
     MESSAGES.set(Some(messages));

@@ -1,4 +1,4 @@
-//! The pull API: a connection that is asked for its messages.
+//! The pull API: the user asks a connection for its messages.
 
 mod handler;
 mod inbox;

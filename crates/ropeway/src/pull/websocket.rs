@@ -1,37 +1,39 @@
-//! A connection as its user asks it for messages.
+//! A connection for the pull API.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
-use ropeway_proto::{CloseCode, Closed, Message, ReadyState};
+use ropeway_proto::{CloseCode, Closed, Message, ReadyState, SendError};
 
-use super::inbox::{INBOX_FULL, Inbox, KEPT, lock, lost};
+use super::inbox::{INBOX_FULL, Inbox, KEPT, lock};
 use crate::error::Error;
-use crate::handle::Handle;
+use crate::handle::{ConnectionId, Handle, Ping};
+use crate::topic::Topic;
 
-/// A connection that is asked for its messages, from a client's [`connect`](crate::connect) or a server's
+/// A connection whose user asks it for messages. It is made by a client's [`connect`](crate::connect) or a server's
 /// [`spawn_each`](crate::Route::spawn_each).
 ///
-/// Pings are answered, and messages of its [`Handle`]s written, whether it is asked for messages or not. A user who does not ask
-/// makes the peer wait once 1 MiB of messages are there (64 bytes added for each); nothing is dropped. A ping or a close frame
-/// behind more than that is seen when messages are taken. Until then the peer is still pinged, and a transport that breaks is
-/// noticed; over plain TCP on Linux also a peer that vanishes, within `ping_interval` and `ping_timeout`, elsewhere when the
-/// operating system gives it up. Dropping it closes the connection with 1000, or with 1011 in a panic.
+/// Pings are answered, and messages of its [`Handle`]s are written, even while it is not asked for messages. If more
+/// than 1 MiB of messages wait (with 64 bytes added for each), the peer has to wait; no message is dropped. A ping or a
+/// close frame behind more than that is seen only when messages are taken. Meanwhile the peer is still pinged, and a
+/// transport that breaks is noticed. The loss of a peer is noticed within `ping_interval` and `ping_timeout` over plain
+/// TCP on Linux; elsewhere when the operating system gives the peer up. Dropping the `WebSocket` closes the connection
+/// with 1000, or with 1011 in a panic.
 ///
-/// It is also a [`Stream`] and a [`Sink`].
+/// It is also a [`Stream`] and a [`Sink`]. To send while another task awaits a message, take a
+/// [`handle`](WebSocket::handle).
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,
     inbox: Arc<Mutex<Inbox>>,
-    /// Messages taken out of the inbox, so that its lock is taken once for many.
+    /// Messages taken out of the inbox, so that the inbox is locked once for many.
     batch: VecDeque<Message>,
     subprotocol: Option<String>,
 }
@@ -41,43 +43,100 @@ impl WebSocket {
         Self { handle, inbox, batch: VecDeque::new(), subprotocol }
     }
 
-    /// The next message; `None` once the peer has closed, or this side has terminated the connection.
+    /// Returns the next message; `None` once the peer has closed, or this side has terminated the connection.
     ///
-    /// Every other end is an error, once; after it comes `None` as well. All messages received before the end come first.
-    /// Cancel safe: no message is lost when the future is dropped.
+    /// Every other end is an error, which is returned once; after it comes `None` as well. All messages received before
+    /// the end come first. Cancel safe: no message is lost if the future is dropped.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// Queues a message as soon as there is room.
     ///
-    /// It is written without being waited for, also where the `WebSocket` is dropped next. If the runtime ends right then, it still
-    /// is, as far as the peer takes it within a second; over TLS, as far as the socket takes it at once. To be certain, await
-    /// [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against `std::process::exit`.
+    /// The message is written in the background, even if the `WebSocket` is dropped next. If the runtime ends right
+    /// then, it is still written as far as the peer reads it within a second; over TLS, as far as the socket accepts it
+    /// at once. To be certain, await [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against
+    /// `std::process::exit`.
     ///
-    /// Cancel safe: dropped before it is done, the message is not sent at all.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        Ok(self.handle.send_wait(message).await?)
+    /// Cancel safe: if this is dropped before it is done, the message is not sent at all.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send_wait(message).await
     }
 
-    /// Waits until all that was sent is the operating system's. Fails if the connection is over. Cancel safe.
-    pub async fn flush(&self) -> Result<(), Error> {
-        Ok(self.handle.flush().await?)
+    /// Waits until the operating system has all that was sent. Fails if the connection is over. Cancel safe.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        self.handle.flush().await
     }
 
-    /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come meanwhile are not kept.
+    /// Queues a part of a message whose whole length need not be known, see [`Handle::send_fragment`]. Other messages
+    /// wait for the `last` part.
+    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
+        self.handle.send_fragment(part, last)
+    }
+
+    /// Sends a ping of at most 125 bytes, at once. Awaiting the result gives the round-trip time, see [`Ping`].
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
+        self.handle.ping(payload)
+    }
+
+    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless `auto_pong` is off.
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.handle.pong(payload)
+    }
+
+    /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come in the meantime
+    /// are dropped.
     ///
-    /// Cancel safe: the closing handshake goes on without being waited for.
-    pub async fn close(&mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Result<Closed, Error> {
+    /// Fails, and changes nothing, if the code cannot be sent or the reason has more than 123 bytes. 1005 cannot be
+    /// sent: it means a close frame without a code, see [`close_without_code`](WebSocket::close_without_code).
+    ///
+    /// Cancel safe: if this is dropped, the closing handshake goes on in the background.
+    pub async fn close(
+        &mut self,
+        code: impl Into<CloseCode>,
+        reason: impl Into<ByteString>,
+    ) -> Result<Closed, SendError> {
         self.handle.close(code, reason)?;
         self.stop_listening();
-        self.handle.closed().await;
-        Ok(self.closed().unwrap_or_else(lost))
+        Ok(self.handle.closed().await)
     }
 
-    /// How the connection ended, once it has.
-    pub fn closed(&self) -> Option<Closed> {
-        lock(&self.inbox).end.as_ref().map(|end| end.closed.clone())
+    /// The same as [`close`](WebSocket::close), with a close frame that has neither code nor reason. The peer sees 1005
+    /// (RFC 6455 section 7.1.5). Cancel safe: if this is dropped, the closing handshake goes on in the background.
+    pub async fn close_without_code(&mut self) -> Closed {
+        self.handle.close_without_code();
+        self.stop_listening();
+        self.handle.closed().await
+    }
+
+    /// Ends the connection at once, without a closing handshake. The queue is dropped.
+    pub fn terminate(&self) {
+        self.handle.terminate();
+    }
+
+    /// Waits until the connection is closed. Returns how it ended. Cancel safe.
+    ///
+    /// If the peer closes in the meantime, it is answered, even while messages from before wait to be received. They
+    /// can still be received. While more than 1 MiB of messages wait nothing is read, so a close frame behind them is
+    /// not seen.
+    pub async fn closed(&self) -> Closed {
+        poll_fn(|cx| self.poll_closed(cx)).await
+    }
+
+    /// Returns how the connection ended, if it has.
+    pub fn outcome(&self) -> Option<Closed> {
+        self.handle.outcome()
+    }
+
+    /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
+    /// [`Topic`]. Subscribing twice is the same as once.
+    pub fn subscribe(&self, topic: &Topic) {
+        self.handle.subscribe(topic);
+    }
+
+    /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
+    pub fn unsubscribe(&self, topic: &Topic) {
+        self.handle.unsubscribe(topic);
     }
 
     /// The subprotocol that was agreed on.
@@ -85,30 +144,53 @@ impl WebSocket {
         self.subprotocol.as_deref()
     }
 
-    /// Where the connection is in its life.
+    /// The ready state of the connection. It is OPEN until this side asks for a close, or the peer's comes.
     pub fn ready_state(&self) -> ReadyState {
         self.handle.ready_state()
     }
 
-    /// Bytes that were sent but not yet taken by the operating system. A message that waits its turn behind a fragmented or a large
-    /// compressed one counts with some bytes for its place.
+    /// The bytes that were sent but not yet accepted by the operating system, see [`Handle::buffered_amount`].
     pub fn buffered_amount(&self) -> usize {
         self.handle.buffered_amount()
     }
 
-    /// Sends a ping of at most 125 bytes.
-    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), Error> {
-        Ok(self.handle.ping(payload)?)
+    /// The number of messages that the connection was not sent for lack of room, see [`Handle::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.handle.dropped()
     }
 
-    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
+    /// transport has no such address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.handle.remote_addr()
     }
 
-    /// A handle to send with from anywhere, and at once.
+    /// The number of the connection. No other connection has it.
+    pub fn id(&self) -> ConnectionId {
+        self.handle.id()
+    }
+
+    /// Returns a handle to send with from anywhere.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
+        let mut inbox = lock(&self.inbox);
+        let old = self.wait(&mut inbox, cx);
+        drop(inbox);
+        drop(old);
+        self.handle.link().poll_closed(cx)
+    }
+
+    /// Has the user's task woken when something comes, and answers a peer that has closed. Returns a waker to drop once
+    /// the lock is released, since it may own the value that it would have woken.
+    fn wait(&self, inbox: &mut Inbox, cx: &Context<'_>) -> Option<Waker> {
+        if std::mem::take(&mut inbox.is_unanswered) {
+            self.handle.link().answer_close();
+        }
+        let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) }
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
@@ -125,30 +207,22 @@ impl WebSocket {
             }
             return Poll::Ready(Ok(Some(message)));
         }
-        match &mut inbox.end {
-            None => {
-                if std::mem::take(&mut inbox.is_unanswered) {
-                    self.handle.link().answer_close();
-                }
-                let is_known = inbox.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-                let old = if is_known { None } else { inbox.waiting.replace(cx.waker().clone()) };
-                // What a burst took is given back: a connection at rest owns no buffer.
-                for messages in [&mut self.batch, &mut inbox.messages] {
-                    if messages.capacity() > KEPT {
-                        *messages = VecDeque::new();
-                    }
-                }
-                // It may own what it would have woken, so it goes when the lock has.
-                drop(inbox);
-                drop(old);
-                Poll::Pending
-            }
-            Some(end) => {
-                let told = std::mem::replace(&mut end.told, true);
-                let error = if told { None } else { Error::of_end(&end.closed) };
-                Poll::Ready(error.map_or(Ok(None), Err))
+        if inbox.is_over {
+            let closed = ready!(self.handle.link().poll_outcome(cx));
+            let is_told = std::mem::replace(&mut inbox.is_told, true);
+            let error = if is_told { None } else { Error::of_end(&closed) };
+            return Poll::Ready(error.map_or(Ok(None), Err));
+        }
+        let old = self.wait(&mut inbox, cx);
+        // Memory for a burst is freed: a connection at rest has no buffer.
+        for messages in [&mut self.batch, &mut inbox.messages] {
+            if messages.capacity() > KEPT {
+                *messages = VecDeque::new();
             }
         }
+        drop(inbox);
+        drop(old);
+        Poll::Pending
     }
 
     fn stop_listening(&mut self) {
@@ -158,6 +232,12 @@ impl WebSocket {
         drop(inbox);
         self.batch = VecDeque::new();
         self.handle.link().hold(false);
+    }
+}
+
+impl AsRef<Handle> for WebSocket {
+    fn as_ref(&self) -> &Handle {
+        &self.handle
     }
 }
 
@@ -178,8 +258,8 @@ impl Stream for WebSocket {
     }
 }
 
-/// A message is accepted whole, and written without being flushed. Flushing waits until all is the operating system's, as
-/// [`WebSocket::flush`] does; so `SinkExt::send` waits for that with each message, and `feed` does not.
+/// A message is accepted as a whole, and written without being flushed. Flushing waits until the operating system has
+/// all of it, as [`WebSocket::flush`] does. So `SinkExt::send` waits for that with each message, and `feed` does not.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 
@@ -187,7 +267,7 @@ impl Sink<Message> for WebSocket {
         self.handle.link().poll_room(cx).map_err(Error::from)
     }
 
-    /// Takes what [`poll_ready`](Sink::poll_ready) promised room for, whatever handles have sent since.
+    /// Accepts the message that [`poll_ready`](Sink::poll_ready) promised room for, whatever handles have sent since.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         Ok(self.handle.link().send_promised(message)?)
     }
@@ -198,6 +278,6 @@ impl Sink<Message> for WebSocket {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.handle.close(CloseCode::NORMAL, "")?;
-        self.handle.link().poll_closed(cx).map(Ok)
+        self.handle.link().poll_closed(cx).map(|_closed| Ok(()))
     }
 }

@@ -1,10 +1,13 @@
 //! Sharing the port of another HTTP server: hyper, and whatever speaks tower on top of it, such as axum.
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -15,7 +18,7 @@ use ropeway_proto::handshake::{Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
 use super::Server;
-use super::gate::{Accepted, Upgrade, head_of, log_refusal, read};
+use super::gate::{Gate, Upgrade, head_of, log_refusal, read};
 use crate::io::Transport;
 use crate::log::Rate;
 
@@ -29,12 +32,15 @@ impl Server {
     /// hyper gives its connection away, so what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says of the host
     /// counts in it only with that extension, or with
     /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
-    pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
-        let accepted = self.gate.accept(request, request.extensions().get().copied())?;
-        let response = accepted.response.clone();
-        let upgrade = hyper::upgrade::on(&mut *request);
-        tokio::spawn(open_upgraded(accepted, head_of(request), upgrade));
-        Ok(response)
+    ///
+    /// What other parts of the program have attached to the request as extensions, such as the user that a middleware found, reaches
+    /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
+    /// handler (`handshake.request.extensions()`). Dropping the future gives the handshake up.
+    pub fn upgrade<B>(
+        &self,
+        request: &mut Request<B>,
+    ) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<B> {
+        upgrade(&self.gate, taken_from(request))
     }
 
     /// The same as [`Server::upgrade`], with the refusal as an answer. The body is whatever the HTTP server uses, such as
@@ -44,19 +50,16 @@ impl Server {
     /// # #[cfg(feature = "axum")] fn example(server: ropeway::Server) {
     /// use axum::{Router, extract::Request, routing::any};
     ///
-    /// let upgrade = move |mut request: Request| async move { server.answer::<_, axum::body::Body>(&mut request) };
+    /// let upgrade = move |mut request: Request| async move { server.answer::<_, axum::body::Body>(&mut request).await };
     /// let app: Router = Router::new().route("/ws", any(upgrade));
     /// # }
     /// ```
-    pub fn answer<B, R: From<String>>(&self, request: &mut Request<B>) -> Response<R> {
-        let response = match self.upgrade(request) {
-            Ok(response) => response.map(|()| String::new()),
-            Err(refusal) => {
-                log_refusal(&refusal, None);
-                refusal.to_response()
-            }
-        };
-        response.map(R::from)
+    pub fn answer<B, R: From<Bytes>>(
+        &self,
+        request: &mut Request<B>,
+    ) -> impl Future<Output = Response<R>> + Send + use<B, R> {
+        let answer = answer(&self.gate, taken_from(request));
+        async move { answer.await.map(R::from) }
     }
 
     /// A tower layer that takes the requests for WebSockets and leaves all others to the service below. With a
@@ -109,11 +112,11 @@ pub struct Attached<S> {
 impl<S, B, R> tower_service::Service<Request<B>> for Attached<S>
 where
     S: tower_service::Service<Request<B>, Response = Response<R>>,
-    R: From<String>,
+    R: From<Bytes>,
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = AttachedFuture<S::Future, R>;
+    type Future = AttachedFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -123,46 +126,88 @@ where
         if !self.server.is_asked(&request) {
             return AttachedFuture { answer: Answer::Inner { answer: self.inner.call(request) } };
         }
-        let response = Some(self.server.answer(&mut request));
-        AttachedFuture { answer: Answer::Ours { response } }
+        let answer = answer(&self.server.gate, taken_from(&mut request));
+        AttachedFuture { answer: Answer::Ours { answer: Box::pin(answer) } }
     }
 }
 
 pin_project! {
     /// The answer of an [`Attached`] service.
-    #[derive(Debug)]
-    pub struct AttachedFuture<F, R> {
+    pub struct AttachedFuture<F> {
         #[pin]
-        answer: Answer<F, R>,
+        answer: Answer<F>,
     }
 }
 
 pin_project! {
     /// Whose answer it is.
     #[project = AnswerProjection]
-    #[derive(Debug)]
-    enum Answer<F, R> {
+    enum Answer<F> {
         Inner { #[pin] answer: F },
-        Ours { response: Option<Response<R>> },
+        Ours { answer: Pin<Box<dyn Future<Output = Response<Bytes>> + Send>> },
     }
 }
 
-impl<F, R, E> Future for AttachedFuture<F, R>
+impl<F, R, E> Future for AttachedFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    R: From<Bytes>,
 {
     type Output = Result<Response<R>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().answer.project() {
             AnswerProjection::Inner { answer } => answer.poll(cx),
-            AnswerProjection::Ours { response } => Poll::Ready(Ok(response.take().expect("polled once it was done"))),
+            AnswerProjection::Ours { answer } => answer.as_mut().poll(cx).map(|answer| Ok(answer.map(R::from))),
+        }
+    }
+}
+
+impl<F> fmt::Debug for AttachedFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttachedFuture").finish_non_exhaustive()
+    }
+}
+
+/// A request of another HTTP server, as the gate judges it, and the way to its connection.
+struct Taken {
+    request: Request<()>,
+    remote_addr: Option<SocketAddr>,
+    upgrade: OnUpgrade,
+}
+
+fn taken_from<B>(request: &mut Request<B>) -> Taken {
+    let remote_addr = request.extensions().get().copied();
+    let upgrade = hyper::upgrade::on(&mut *request);
+    Taken { request: head_of(request), remote_addr, upgrade }
+}
+
+fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<> {
+    let gate = Arc::clone(gate);
+    async move {
+        let Taken { request, remote_addr, upgrade } = taken;
+        let upgraded = gate.judged(request, remote_addr).await?;
+        let response = upgraded.response.clone();
+        tokio::spawn(open_upgraded(upgraded, remote_addr, upgrade));
+        Ok(response)
+    }
+}
+
+fn answer(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Response<Bytes>> + Send + use<> {
+    let upgrade = upgrade(gate, taken);
+    async move {
+        match upgrade.await {
+            Ok(response) => response.map(|()| Bytes::new()),
+            Err(refusal) => {
+                log_refusal(&refusal, None);
+                refusal.to_response()
+            }
         }
     }
 }
 
 /// Opens the connection once hyper has sent the 101.
-async fn open_upgraded(accepted: Accepted, request: Request<()>, upgrade: OnUpgrade) {
+async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upgrade: OnUpgrade) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -178,9 +223,10 @@ async fn open_upgraded(accepted: Accepted, request: Request<()>, upgrade: OnUpgr
             tcp.peer_addr().ok()
         }
         // The program that serves another transport may know the address.
-        Transport::Other(_) => request.extensions().get::<SocketAddr>().copied(),
+        Transport::Other(_) => known_addr,
     };
-    Upgrade { accepted, request, leftover }.start(stream, remote_addr);
+    opening.leftover = leftover;
+    opening.start(stream, remote_addr);
 }
 
 /// The TCP connection itself where there is one: an attached connection then costs no more than one of our own port.

@@ -1,16 +1,17 @@
-//! The settings of a server to be.
+//! The settings for making a server.
 
 use std::fmt;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
-use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, OriginPolicy, ServerOptions};
+use ropeway_proto::handshake::{Cidr, ForwardedHeader, Limits, ServerOptions};
 
-use super::settings::Settings;
+use super::routes::Routes;
+use super::settings::{RouteSettings, Settings, request_setters};
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// The settings of a server to be. All have safe defaults; options that npm `ws` has are named as there.
+/// The settings for making a server. All have safe defaults. Options that npm `ws` has too have the same names here.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -33,8 +34,7 @@ impl Default for ServerBuilder {
     fn default() -> Self {
         let settings = Settings {
             path: None,
-            options: ServerOptions::default(),
-            connection: ConnectionSettings::server(),
+            route: RouteSettings { options: ServerOptions::default(), connection: ConnectionSettings::server() },
             limits: Limits::server(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: usize::MAX,
@@ -48,102 +48,80 @@ impl Default for ServerBuilder {
 
 /// Settings of the server.
 impl ServerBuilder {
-    /// The one path where WebSockets are served by the default route. Without it they are served at every path. Paths are
-    /// compared exactly; the query does not count.
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.settings.path = Some(path.into());
-        self
-    }
-
-    /// The subprotocols that the server speaks. Of those a client offers, the first that is among them is taken.
+    /// The only path where the default route serves WebSockets, with parameters if it has some: see
+    /// [`Server::at`](crate::Server::at). Without it, it serves them at every path that has no route of its own.
     ///
-    /// Without any, none is agreed on (RFC 6455 section 4.2.2), and a browser whose page offers some fails the connection:
-    /// the first time that happens it is logged. npm `ws` takes the first that is offered; so does
-    /// [`any_subprotocol`](Self::any_subprotocol).
-    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
-        self.settings.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+    /// # Panics
+    ///
+    /// If the path is not valid: see [`Server::at`](crate::Server::at).
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        if let Err(error) = Routes::default().add(&path) {
+            panic!("{error}");
+        }
+        self.settings.path = Some(path);
         self
     }
 
-    /// Whether the first subprotocol that a client offers is taken if none of [`subprotocols`](Self::subprotocols) is
-    /// offered, as in npm `ws`. Off by default: the server would agree to speak something that it may never have heard of.
-    /// What is agreed on is the client's text: look at [`Handshake::subprotocol`](crate::Handshake) before you act on it.
-    pub fn any_subprotocol(mut self, on: bool) -> Self {
-        self.settings.options.any_subprotocol = on;
-        self
-    }
-
-    /// Web pages of these origins, such as `https://example.com`, may connect; no others. By default only pages of the
-    /// server's own origin may: a page that the user happens to visit could speak for the user otherwise.
-    pub fn allow_origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
-        self.settings.options.origins = OriginPolicy::List(origins.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// Every web page may connect. Right only where nothing is decided by cookies or by where a request comes from.
-    pub fn allow_any_origin(mut self) -> Self {
-        self.settings.options.origins = OriginPolicy::Any;
-        self
-    }
-
-    /// How long the opening handshake may take on the server's own port, TLS included. 10 s by default.
+    /// The time limit for the opening handshake on the server's own port, TLS included. 10 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handshake_timeout = timeout;
         self
     }
 
-    /// How large the head of a request may be on the server's own port: 16 KiB and 100 headers by default.
+    /// Limits for the head of a request on the server's own port: 16 KiB and 100 headers by default.
     pub fn head_limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// The most connections at a time; more are refused with 503. No limit by default but what the system sets.
+    /// The most connections at a time. Further ones are refused with 503. By default only the system sets a limit.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;
         self
     }
 
-    /// The most opening handshakes at a time, over all listeners that the server serves. 1024 by default. When all places are
-    /// taken, the oldest client that has sent nothing is dropped for the newest; where all have sent something, further
-    /// clients wait in the system's queue.
+    /// The most opening handshakes at a time, over all listeners that the server serves. 1024 by default. If all places
+    /// are taken, the oldest client that has sent nothing is dropped for the newest. If all have sent something,
+    /// further clients wait in the system's queue.
     pub fn max_handshakes(mut self, handshakes: usize) -> Self {
         self.settings.max_handshakes = handshakes.max(1);
         self
     }
 
-    /// Proxies in front of the server, by address or network, such as `10.0.0.0/8`: their word is taken for the client's
-    /// address ([`Handshake::client_ip`](crate::Handshake::client_ip)), and for the host and scheme that the origin check
-    /// compares with.
+    /// Proxies in front of the server, by address or network, such as `10.0.0.0/8`. They are believed about the
+    /// client's address ([`Handshake::client_ip`](crate::Handshake::client_ip)), and about the host and scheme that the
+    /// origin check compares with.
     ///
-    /// They say it in `X-Forwarded-For`, or what [`forwarded_header`](Self::forwarded_header) names. The list is read from
-    /// its end; the first address that is not a trusted proxy's is the client. So each of them must add to the list (nginx:
-    /// `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or write it anew (nginx: `$remote_addr`). **Through a proxy
-    /// that does neither, each client can choose its address**, and nothing in a request shows it.
+    /// They name these in `X-Forwarded-For`, or in the header that [`forwarded_header`](Self::forwarded_header) names.
+    /// The list is read from its end. The first address that is not a trusted proxy's is the client. So each proxy must
+    /// add to the list (nginx: `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or replace it (nginx:
+    /// `$remote_addr`). **If a proxy does neither, each client behind it can choose its address**, and nothing in a
+    /// request shows that.
     ///
     /// `X-Forwarded-Host` and `X-Forwarded-Proto` may be missing: then `Host` counts, and any scheme. If
-    /// `X-Forwarded-Proto` is there it must be the scheme that browsers use, also where another proxy does the TLS.
+    /// `X-Forwarded-Proto` is there, it must be the scheme that browsers use, even if another proxy does the TLS.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Cidr>) -> Self {
-        self.settings.options.proxies.trusted = proxies.into_iter().collect();
+        self.settings.route.options.proxies.trusted = proxies.into_iter().collect();
         self
     }
 
-    /// The header in which trusted proxies say whom they speak for: `X-Forwarded-For` by default. The other one is not
-    /// looked at, as a proxy that does not write it passes on what the client wrote.
+    /// The header in which trusted proxies name their clients: `X-Forwarded-For` by default. The other one is ignored,
+    /// since a proxy that does not write it passes on the client's own.
     pub fn forwarded_header(mut self, header: ForwardedHeader) -> Self {
-        self.settings.options.proxies.header = header;
+        self.settings.route.options.proxies.header = header;
         self
     }
 
-    /// Whether peers without an address are trusted proxies too. Right where a proxy alone can reach the server's Unix
-    /// socket, and where all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream) without an address come from one. Off by
-    /// default.
+    /// Whether peers without an address are trusted proxies too. Set this only if nobody but a proxy can reach the
+    /// server's Unix socket, and if all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream)
+    /// without an address come from a proxy. Off by default.
     pub fn trust_peers_without_address(mut self, on: bool) -> Self {
-        self.settings.options.proxies.unaddressed = on;
+        self.settings.route.options.proxies.unaddressed = on;
         self
     }
 
-    /// Speaks TLS on the server's own port.
+    /// Uses TLS on the server's own port.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
         self.settings.tls = Some(config);
@@ -151,17 +129,23 @@ impl ServerBuilder {
     }
 }
 
-/// Settings of each connection. A [`Route`](crate::Route) may have others.
+/// Settings for each request and connection. A [`Route`](crate::Route) may have others.
 impl ServerBuilder {
+    request_setters!();
     connection_setters!();
 
-    fn connection_settings(&mut self) -> &mut ConnectionSettings {
-        &mut self.settings.connection
+    fn options(&mut self) -> &mut ServerOptions {
+        &mut self.settings.route.options
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings)) -> Self {
+        change(&mut self.settings.route.connection);
+        self
     }
 }
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("connection", &self.settings.connection).finish_non_exhaustive()
+        f.debug_struct("ServerBuilder").field("connection", &self.settings.route.connection).finish_non_exhaustive()
     }
 }

@@ -4,14 +4,14 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response};
-use ropeway_proto::handshake::{HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
+use ropeway_proto::handshake::{Fault, HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
 
-use super::gate::{Gate, Upgrade, log_refusal, read};
+use super::gate::{Gate, Judgement, Judging, Upgrade, log_refusal, read};
 use crate::io::{Stream, Turn, scratch};
 use crate::log::guarded;
 
@@ -20,6 +20,10 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How many bytes of one are read meanwhile and thrown away: more than is on its way when it reads the refusal.
 const LEFT: usize = 16 << 20;
+
+/// How many bytes behind a request are read while the application decides about it: they are the connection's if it becomes one. More
+/// wait at the client.
+const EARLY: usize = 16 << 10;
 
 /// One request and its answer.
 pub(super) struct Exchange<S> {
@@ -34,19 +38,32 @@ pub(super) struct Exchange<S> {
 /// Where an exchange is.
 ///
 /// ```text
-///   Reading ── a good handshake ──► Accepting ── written ──► Upgrade
+///                                 ┌── decided ──┐
+///   Reading ── a good handshake ──► Judging       ▼
+///      │ │ └── nobody is asked ──────────────► Accepting ── written ──► Upgrade
 ///      │ └──── anything else, or a part and no more ──► Answering ── written ──► Lingering ── end, late, or too much ──► over
 ///      └────── end, or late and nothing came ──► over
+///   Judging ── refused, late, or shutdown ──► Answering
+///   Judging ── end ──► over
 ///   Accepting, Answering ── broken, or late ──► over
 /// ```
 enum State {
     Reading(HeadReader),
+    /// The application decides.
+    Judging(Box<Judged>),
     /// The 101 is being written.
     Accepting(Answer, Box<Upgrade>),
     Answering(Answer),
     /// The rest that the client sends, up to this many bytes, is read and thrown away: unread bytes would reset the connection, and
     /// the client might lose the answer.
     Lingering(usize),
+}
+
+/// A request that the application decides about.
+struct Judged {
+    decision: Judging,
+    /// Bytes that came behind the request.
+    early: Vec<u8>,
 }
 
 /// Bytes on their way to the client.
@@ -94,12 +111,18 @@ impl<S: Stream> Exchange<S> {
         (self.stream, self.remote_addr)
     }
 
-    /// Does what there is to do.
-    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn<Box<Upgrade>> {
+    /// Does what there is to do. The application's decision is told to the waker that `bell` makes; to that of `cx`, which the stream
+    /// is told to, if it makes none.
+    pub(super) fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        bell: impl Fn() -> Option<Waker>,
+    ) -> Turn<Box<Upgrade>> {
         if now >= self.deadline && !self.refuse_late(now) {
             return Turn::Over;
         }
-        match self.poll_step(cx, now) {
+        match self.poll_step(cx, now, &bell) {
             Poll::Pending => Turn::Parked,
             Poll::Ready(Ok(step)) => step,
             // There is nobody left to tell.
@@ -108,7 +131,12 @@ impl<S: Stream> Exchange<S> {
     }
 
     /// The next step that others have to know of. An error is the stream's.
-    fn poll_step(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Turn<Box<Upgrade>>>> {
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        bell: &impl Fn() -> Option<Waker>,
+    ) -> Poll<io::Result<Turn<Box<Upgrade>>>> {
         loop {
             match &mut self.state {
                 State::Reading(reader) => match ready!(read_head(reader, &mut self.stream, cx))? {
@@ -117,6 +145,17 @@ impl<S: Stream> Exchange<S> {
                     Head::Whole(request, leftover) => self.state = self.answer(*request, leftover),
                     Head::Bad(refusal) => self.state = self.refuse(&refusal, false),
                 },
+                State::Judging(judged) => {
+                    let waker = bell();
+                    let mut called = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
+                    if let Poll::Ready(result) = judged.decision.as_mut().poll(&mut called) {
+                        let early = std::mem::take(&mut judged.early);
+                        self.state = self.decide(result, early, false);
+                        continue;
+                    }
+                    ready!(judged.poll_gone(&mut self.stream, cx))?;
+                    return Poll::Ready(Ok(Turn::Over));
+                }
                 State::Accepting(answer, _) => {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
                     // Nothing is made of what is left behind.
@@ -141,14 +180,15 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// The handshake took too long: queues a 408 and returns `true` if a part of a request came. A client that has sent nothing is not
-    /// answered, such as a browser that connects ahead of need; nor is one behind an answer that is half written.
+    /// The handshake took too long: queues a 408 and returns `true` if a part of a request came, or a 503 if the application has not
+    /// decided. A client that has sent nothing is not answered, such as a browser that connects ahead of need; nor is one behind an answer that is half written.
     fn refuse_late(&mut self, now: Instant) -> bool {
-        let State::Reading(reader) = &self.state else { return false };
-        if reader.is_empty() {
-            return false;
-        }
-        self.state = self.refuse(&Refusal::timeout(), false);
+        let refusal = match &self.state {
+            State::Reading(reader) if !reader.is_empty() => Refusal::timeout(),
+            State::Judging(_) => Fault::DecisionTimeout.into(),
+            _ => return false,
+        };
+        self.state = self.refuse(&refusal, false);
         // The refusal itself may take no longer than lingering does.
         self.deadline = now + LINGER;
         true
@@ -167,12 +207,21 @@ impl<S: Stream> Exchange<S> {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static(connection));
             return State::Answering(Answer::new(&response, to_head));
         }
-        match self.gate.accept(&request, self.remote_addr) {
-            Ok(mut accepted) => {
-                let response = std::mem::take(&mut accepted.response).map(|()| "");
+        match self.gate.judge(request, self.remote_addr) {
+            Judgement::Done(result) => self.decide(result, leftover, to_head),
+            Judgement::Waits(decision) => State::Judging(Box::new(Judged { decision, early: leftover })),
+        }
+    }
+
+    /// What becomes of a request that was judged.
+    fn decide(&self, result: Result<Upgrade, Refusal>, leftover: Vec<u8>, to_head: bool) -> State {
+        match result {
+            Ok(mut upgrade) => {
+                upgrade.leftover = leftover;
+                let response = std::mem::take(&mut upgrade.response).map(|()| "");
                 let answer = Answer::new(&response, false);
-                accepted.response = response.map(|_| ());
-                State::Accepting(answer, Box::new(Upgrade { accepted, request, leftover }))
+                upgrade.response = response.map(|_| ());
+                State::Accepting(answer, Box::new(upgrade))
             }
             Err(refusal) => self.refuse(&refusal, to_head),
         }
@@ -216,6 +265,27 @@ fn read_head(reader: &mut HeadReader, stream: &mut impl Stream, cx: &mut Context
             Err(error) => Head::Bad(error.into()),
         }))
     })
+}
+
+impl Judged {
+    /// Ready when the client has gone: it has ended its half, or broken the connection. Nobody needs the decision then.
+    fn poll_gone(&mut self, stream: &mut impl Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let room = EARLY.saturating_sub(self.early.len());
+            if room == 0 {
+                return if stream.is_broken() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            let count = ready!(scratch::with(|buffer| {
+                let room = room.min(buffer.len());
+                let count = ready!(stream.poll_read(cx, &mut buffer[..room]))?;
+                self.early.extend_from_slice(&buffer[..count]);
+                Poll::Ready(Ok::<_, io::Error>(count))
+            }))?;
+            if count == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
 }
 
 impl Answer {

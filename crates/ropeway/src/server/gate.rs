@@ -2,35 +2,38 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
-use ropeway_proto::handshake::{self, Destination, Negotiated, Refusal, accept_from};
+use ropeway_proto::handshake::{self, Fault, Negotiated, Refusal, ServerOptions, accept_from};
 use ropeway_proto::{Bytes, Role};
 
+use super::accept::Accept;
+use super::cut_short::{Panicked, caught, unless};
 use super::handshakes::Handshakes;
-use super::routes::{Routes, Service};
+use super::routes::{Routes, Service, Spot, Start};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
 use crate::connection::{Clients, Opened, Place};
 use crate::handle::Handle;
+use crate::handshake::{Params, UpgradeRequest};
 use crate::io::Transport;
 use crate::log::{Rate, guarded, one_line};
+use crate::settings::ConnectionSettings;
 
 /// Answers requests that do not ask for a WebSocket.
 pub(super) type Http = dyn Fn(&Request<()>) -> Response<Bytes> + Send + Sync;
-
-/// Decides about a handshake before it is accepted.
-pub(super) type Verify = dyn Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync;
 
 /// The server's settings, what it does with requests, and the connections it has.
 pub(super) struct Gate {
     pub(super) settings: Settings,
     pub(super) routes: RwLock<Routes>,
+    /// Where the default route is.
+    pub(super) default_spot: Spot,
     pub(super) http: RwLock<Option<Arc<Http>>>,
-    pub(super) verify: RwLock<Option<Arc<Verify>>>,
     pub(super) clients: Arc<Clients>,
     pub(super) runtimes: Arc<Runtimes>,
     pub(super) handshakes: Arc<Handshakes>,
@@ -38,73 +41,163 @@ pub(super) struct Gate {
     pub(super) told_of_subprotocols: AtomicBool,
 }
 
-/// A handshake that is done.
-pub(super) struct Upgrade {
-    pub(super) accepted: Accepted,
-    pub(super) request: Request<()>,
-    /// Bytes that came right behind the request.
-    pub(super) leftover: Vec<u8>,
+/// What becomes of a request.
+pub(super) enum Judgement {
+    Done(Result<Upgrade, Refusal>),
+    /// The application is asked.
+    Waits(Judging),
 }
 
-/// A handshake that was judged good.
-pub(super) struct Accepted {
+/// The application's decision, and what it makes of the request. Dropped, it gives up the request's place.
+pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Upgrade, Refusal>> + Send>>;
+
+/// A request that keeps all the rules of the handshake.
+pub(super) struct Checked {
+    request: Arc<Request<()>>,
+    remote_addr: Option<SocketAddr>,
+    params: Arc<Params>,
+    options: Arc<ServerOptions>,
+    accepted: handshake::Accepted,
+    place: Place,
+}
+
+/// A handshake that was judged good: it becomes a connection once its 101 is on its way.
+pub(super) struct Upgrade {
     pub(super) response: Response<()>,
-    pub(super) negotiated: Negotiated,
-    pub(super) destination: Destination,
-    pub(super) service: Service,
-    pub(super) place: Place,
+    /// Bytes that came right behind the request.
+    pub(super) leftover: Vec<u8>,
+    request: Request<()>,
+    params: Arc<Params>,
+    options: Arc<ServerOptions>,
+    negotiated: Negotiated,
+    connection: ConnectionSettings,
+    place: Place,
+    start: Box<dyn Start>,
 }
 
 impl Gate {
-    /// Judges a request for a WebSocket.
-    pub(super) fn accept<B>(&self, request: &Request<B>, remote_addr: Option<SocketAddr>) -> Result<Accepted, Refusal> {
-        let place = self.clients.enter(self.settings.max_connections);
-        let place = place.ok_or_else(Refusal::unavailable)?;
-        let service = read(&self.routes).find(request.uri().path());
-        let service = service.ok_or_else(|| Refusal::not_found(request.uri().path()))?;
-        let accepted = accept_from(remote_addr.map(|addr| addr.ip()), request, &service.options)?;
-        // Not within the condition, whose lock would be held while the application decides.
-        let verify = read(&self.verify).clone();
-        if let Some(verify) = verify {
-            let mut head = head_of(request);
-            head.extensions_mut().insert(accepted.destination.clone());
-            verify(&head)?;
+    /// Judges a request for a WebSocket by its path.
+    pub(super) fn judge(self: &Arc<Self>, request: Request<()>, remote_addr: Option<SocketAddr>) -> Judgement {
+        let (checked, service) = match self.check_path(request, remote_addr) {
+            Ok(checked) => checked,
+            Err(refusal) => return Judgement::Done(Err(refusal)),
+        };
+        if let Some(start) = service.entrance.open() {
+            return Judgement::Done(self.accept(checked, Accept::with(start), service.connection));
         }
+        let gate = Arc::clone(self);
+        Judgement::Waits(Box::pin(async move {
+            let Service { entrance, connection, .. } = service;
+            let request = checked.to_be_judged();
+            // The application may panic before there is a future too.
+            let decision = caught(async move { entrance.ask(request).await });
+            match unless(pin!(gate.clients.stopped()), decision).await {
+                Some(Ok(decision)) => gate.accept(checked, decision?, connection),
+                Some(Err(Panicked)) => Err(Fault::Panicked.into()),
+                None => Err(Refusal::unavailable()),
+            }
+        }))
+    }
+
+    /// The same, for another HTTP server, which has no deadline of ours.
+    #[cfg(feature = "hyper")]
+    pub(super) async fn judged(
+        self: &Arc<Self>,
+        request: Request<()>,
+        remote_addr: Option<SocketAddr>,
+    ) -> Result<Upgrade, Refusal> {
+        match self.judge(request, remote_addr) {
+            Judgement::Done(result) => result,
+            Judgement::Waits(judging) => tokio::time::timeout(self.settings.handshake_timeout, judging)
+                .await
+                .unwrap_or_else(|_| Err(Fault::DecisionTimeout.into())),
+        }
+    }
+
+    fn check_path(&self, request: Request<()>, remote_addr: Option<SocketAddr>) -> Result<(Checked, Service), Refusal> {
+        let place = self.enter()?;
+        let found = read(&self.routes).find(request.uri().path());
+        let (service, params) = found.ok_or_else(|| Refusal::not_found(request.uri().path()))??;
+        let checked = check(request, remote_addr, params, &service.options, place)?;
+        Ok((checked, service))
+    }
+
+    /// Takes a place among the server's connections.
+    pub(super) fn enter(&self) -> Result<Place, Refusal> {
+        self.clients.enter(self.settings.max_connections).ok_or_else(Refusal::unavailable)
+    }
+
+    /// Accepts a request as the application chose, on these settings where it did not choose.
+    pub(super) fn accept(
+        &self,
+        checked: Checked,
+        accept: Accept<Box<dyn Start>>,
+        mut connection: ConnectionSettings,
+    ) -> Result<Upgrade, Refusal> {
+        let Checked { request, params, options, mut accepted, place, .. } = checked;
+        let start = accept.apply(&request, &mut accepted, &mut connection)?;
         if accepted.negotiated.subprotocol.is_none()
             && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
             && !self.told_of_subprotocols.swap(true, Ordering::Relaxed)
         {
             tell_of_subprotocols();
         }
-        let handshake::Accepted { response, negotiated, destination, .. } = accepted;
-        Ok(Accepted { response, negotiated, destination, service, place })
+        let handshake::Accepted { response, negotiated, .. } = accepted;
+        // The application may have kept it.
+        let request = Arc::try_unwrap(request).unwrap_or_else(|request| Request::clone(&request));
+        let leftover = Vec::new();
+        Ok(Upgrade { response, leftover, request, params, options, negotiated, connection, place, start })
+    }
+}
+
+/// Judges a request by the rules of the handshake and by `options`.
+pub(super) fn check(
+    mut request: Request<()>,
+    remote_addr: Option<SocketAddr>,
+    params: Params,
+    options: &Arc<ServerOptions>,
+    place: Place,
+) -> Result<Checked, Refusal> {
+    let accepted = accept_from(remote_addr.map(|addr| addr.ip()), &request, options)?;
+    request.extensions_mut().insert(accepted.destination.clone());
+    let (request, params) = (Arc::new(request), Arc::new(params));
+    Ok(Checked { request, remote_addr, params, options: Arc::clone(options), accepted, place })
+}
+
+impl Checked {
+    /// The request, for the application to judge.
+    pub(super) fn to_be_judged(&self) -> UpgradeRequest {
+        let ip = self.remote_addr.map(|addr| addr.ip());
+        UpgradeRequest {
+            request: Arc::clone(&self.request),
+            remote_addr: self.remote_addr,
+            client_ip: self.options.proxies.client_ip(ip, self.request.headers()),
+            params: Arc::clone(&self.params),
+        }
     }
 }
 
 impl Upgrade {
     /// Starts the connection, once the 101 is on its way.
     pub(super) fn start(self, stream: Transport, remote_addr: Option<SocketAddr>) {
-        let (service, opened) = self.open(stream, remote_addr);
-        service.endpoint.start(opened);
+        let (start, opened) = self.open(stream, remote_addr);
+        start.start(opened);
     }
 
-    /// Makes the connection, once the 101 is on its way, and returns it with the service of its path.
-    pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Service, Opened<S>) {
-        let Self { accepted, mut request, leftover } = self;
-        let Accepted { response, negotiated, destination, service, place } = accepted;
-        request.extensions_mut().insert(destination);
-        let heads = (request, response);
-        let opened = Opened::new(stream, remote_addr, heads, negotiated, Role::Server, &service.connection);
+    /// Makes the connection, once the 101 is on its way, and returns it with what sets it to work.
+    pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Box<dyn Start>, Opened<S>) {
+        let Self { response, leftover, request, params, options, negotiated, connection, place, start } = self;
+        let opened = Opened::new(stream, remote_addr, (request, response), negotiated, Role::Server, &connection);
         let Opened { stream, core, link, mut handshake, .. } = opened;
-        let proxies = &service.options.proxies;
-        handshake.client_ip = proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
+        handshake.client_ip = options.proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
+        handshake.params = params;
         let handle = Handle::new(Arc::clone(&link));
         if let Some(frame) = place.open(handle.clone()) {
             // A shutdown has checked that it can be sent.
             let _ = handle.close(frame.code, frame.reason);
         }
         guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
-        (service, Opened { stream, core, link, handshake, leftover, place: Some(place) })
+        (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
     }
 }
 
@@ -118,14 +211,25 @@ fn tell_of_subprotocols() {
 /// Tells of a refusal.
 pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     static REFUSALS: Rate = Rate::new("refusals");
-    REFUSALS.log(|| {
-        tracing::info!(
-            remote_addr = remote_addr.map(display),
-            status = refusal.status().as_u16(),
-            "refused: {}",
-            one_line(&refusal.body())
-        );
-    });
+    static FAILURES: Rate = Rate::new("requests over which the application failed");
+    let text = one_line(&refusal.fault.to_string());
+    let status = refusal.status().as_u16();
+    if is_failure(&refusal.fault) {
+        return FAILURES.log(|| tracing::error!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+    }
+    REFUSALS.log(|| tracing::info!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+}
+
+/// Whether the application is at fault, and its operator should know.
+fn is_failure(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Panicked
+            | Fault::DecisionTimeout
+            | Fault::SubprotocolNotOffered(_)
+            | Fault::HandshakeHeader(_)
+            | Fault::HeaderInvalid(_)
+    )
 }
 
 /// A request without its body, which an opening handshake has none of.

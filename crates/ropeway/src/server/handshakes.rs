@@ -1,5 +1,5 @@
-//! The places for opening handshakes on a server's own ports, and who gives theirs up when all are taken. Times are
-//! `exchange`'s.
+//! The places for opening handshakes on a server's own ports, and the clients that lose theirs when all are taken.
+//! Times are left to `exchange`.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -17,7 +17,7 @@ use crate::event_loop::Mailbox;
 pub(super) struct Handshakes {
     most: usize,
     shared: Mutex<Shared>,
-    /// Told when somebody has gone.
+    /// Notified when a client has gone.
     freed: Notify,
 }
 
@@ -25,16 +25,16 @@ pub(super) struct Handshakes {
 struct Shared {
     /// Places that are taken: at most `most`.
     taken: usize,
-    /// Clients that have a place, and those that lost theirs and are not gone yet: at most twice as many. Else sockets would pile up
-    /// in front of an event loop that is late.
+    /// Clients that have a place, and clients that have lost theirs and are not gone yet. They are at most twice
+    /// `most`; otherwise sockets would pile up in front of an event loop that is late.
     present: usize,
-    /// The number of the next to come.
+    /// The number of the next client.
     next: u64,
-    /// Clients that have sent nothing yet, the oldest first, and how to reach each.
+    /// Clients that have sent nothing yet, the oldest first, and the way to notify each.
     silent: BTreeMap<u64, Option<Caller>>,
 }
 
-/// How a client is told that its place is another's.
+/// The way to tell a client that it has lost its place.
 #[derive(Debug)]
 pub(super) enum Caller {
     Task(Waker),
@@ -42,7 +42,7 @@ pub(super) enum Caller {
     Loop(Arc<Mailbox>, usize),
 }
 
-/// A client's place; it is given up when this is dropped.
+/// A client's place. It is given up when this is dropped.
 #[derive(Debug)]
 pub(super) struct Handshaking {
     handshakes: Arc<Handshakes>,
@@ -56,11 +56,11 @@ pub(super) struct Handshaking {
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// Has sent nothing, as far as is known. It has a place while it is among [`Shared::silent`].
+    /// Has sent nothing so far. It has a place while it is in [`Shared::silent`].
     Silent,
-    /// Has a place for good.
+    /// Has a place that it cannot lose.
     Heard,
-    /// Has sent something after it lost its place. It goes on without one.
+    /// Has sent something after it lost its place. It continues without one.
     Late,
 }
 
@@ -87,7 +87,7 @@ impl Handshakes {
         if shared.taken < self.most {
             shared.taken += 1;
         } else if shared.present < self.most.saturating_mul(2) {
-            // Its place is the newcomer's now.
+            // The new client takes over its place.
             oldest = Some(shared.silent.pop_first()?);
         } else {
             return None;
@@ -101,7 +101,7 @@ impl Handshakes {
             Some((_, Some(Caller::Task(waker)))) => waker.wake(),
             #[cfg(unix)]
             Some((_, Some(Caller::Loop(mailbox, key)))) => mailbox.call(key),
-            // A client that has had no turn yet finds out in its first.
+            // A client that has had no turn yet notices it in its first turn.
             Some((_, None)) | None => {}
         }
         Some(Handshaking { handshakes: Arc::clone(self), number, state: State::Silent })
@@ -113,7 +113,7 @@ impl Handshakes {
 }
 
 impl Handshaking {
-    /// The client has sent something.
+    /// Notes that the client has sent something.
     pub(super) fn heard(&mut self) {
         if self.state == State::Silent {
             let caller = self.handshakes.lock().silent.remove(&self.number);
@@ -126,7 +126,7 @@ impl Handshaking {
         self.state == State::Silent && !self.handshakes.lock().silent.contains_key(&self.number)
     }
 
-    /// Says how to reach it.
+    /// Sets the way to notify it.
     pub(super) fn set_caller(&self, caller: Caller) {
         let mut shared = self.handshakes.lock();
         let old = shared.silent.get_mut(&self.number).and_then(|known| known.replace(caller));
@@ -134,7 +134,7 @@ impl Handshaking {
         drop(old);
     }
 
-    /// Waits until the place is lost; for good if the client is heard.
+    /// Waits until the place is lost. Never returns if the client has sent something.
     pub(super) async fn lost(&self) {
         poll_fn(|cx| self.poll_lost(cx)).await;
     }
@@ -171,7 +171,7 @@ mod tests {
         first.heard();
         let fourth = enter();
         assert_eq!([&first, &second, &third, &fourth].map(Handshaking::is_lost), [false, true, false, false]);
-        // A place that was lost is not given up once more.
+        // A place that was lost is not given up a second time.
         drop(second);
         let mut fifth = enter();
         assert!(third.is_lost() && !fourth.is_lost());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_has_sent_something_goes() {
+    fn a_client_that_has_sent_something_stays() {
         let handshakes = Arc::new(Handshakes::new(2));
         let mut places = [(); 2].map(|()| handshakes.try_enter().expect("a place"));
         places.iter_mut().for_each(Handshaking::heard);
@@ -192,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn those_who_lost_their_places_are_waited_for_before_they_are_too_many() {
+    fn dropped_handshakes_are_awaited_before_there_are_too_many() {
         let handshakes = Arc::new(Handshakes::new(2));
         let mut places: Vec<_> = (0..4).map(|_| handshakes.try_enter().expect("a place")).collect();
         assert!(handshakes.try_enter().is_none(), "two of four are lost and not gone");
         assert!(places[1].is_lost());
-        // One that turns out to have spoken meanwhile goes on, and gives up no place that it does not have.
+        // A client that has sent something in the meantime continues, and gives up no place that it does not have.
         places[1].heard();
         assert!(!places[1].is_lost());
         places.truncate(2);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_place_gets_it_when_somebody_goes() {
+    async fn a_waiting_handshake_gets_the_place_of_one_that_ends() {
         let handshakes = Arc::new(Handshakes::new(1));
         let mut first = handshakes.enter().await;
         first.heard();

@@ -1,5 +1,5 @@
-//! A listening socket. On Unix it is accepted from without tokio: what an event loop carries need not be registered with
-//! tokio before, and two system calls a connection are saved.
+//! A listening socket. On Unix connections are accepted without tokio: a connection for an event loop need not be
+//! registered with tokio first, which saves two system calls for each.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,7 +14,7 @@ pub(super) type Tcp = std::net::TcpStream;
 #[cfg(not(unix))]
 pub(super) type Tcp = tokio::net::TcpStream;
 
-/// What is [spare](Listener::spare).
+/// The type of a [spare](Listener::spare) descriptor.
 #[cfg(unix)]
 pub(super) type Spare = std::os::fd::OwnedFd;
 #[cfg(not(unix))]
@@ -60,7 +60,7 @@ impl Listener {
 
 #[cfg(unix)]
 impl Listener {
-    /// A file descriptor that serves for nothing: another of the same socket.
+    /// Returns a file descriptor that is not used for anything: another one for the same socket.
     pub(super) fn spare(&self) -> Option<Spare> {
         use std::os::fd::AsFd;
 
@@ -70,7 +70,7 @@ impl Listener {
 
 #[cfg(not(unix))]
 impl Listener {
-    /// Elsewhere sockets are no file descriptors, and there are as many as there is memory.
+    /// On other systems sockets are not file descriptors, and memory alone limits their number.
     pub(super) fn spare(&self) -> Option<Spare> {
         Some(())
     }
@@ -84,7 +84,7 @@ impl Listener {
     }
 }
 
-/// The connection as tokio knows one.
+/// The connection as a tokio stream.
 #[cfg(unix)]
 pub(super) fn with_tokio(tcp: Tcp) -> io::Result<tokio::net::TcpStream> {
     tokio::net::TcpStream::from_std(tcp)

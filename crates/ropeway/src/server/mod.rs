@@ -1,9 +1,11 @@
 //! The server: its settings, its routes, and the connections it has. How requests reach it is told in [`port`] (a port of its
 //! own) and in `attach` (another HTTP server's).
 
+mod accept;
 #[cfg(feature = "hyper")]
 pub(crate) mod attach;
 mod builder;
+mod cut_short;
 mod exchange;
 mod gate;
 mod handshakes;
@@ -31,15 +33,17 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::connection::{Clients, Handler};
 use crate::handle::Handle;
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, UpgradeRequest};
 use crate::io::Transport;
 use crate::listen::Listeners;
 use crate::pull::WebSocket;
+pub use accept::Accept;
 pub use builder::ServerBuilder;
-use gate::{Gate, replace};
+use gate::{Gate, replace, write};
 use handshakes::Handshakes;
 pub use route::Route;
-use routes::Routes;
+pub use routes::RouteError;
+use routes::{Routes, Spot};
 pub use shutdown::{Remaining, Shutdown};
 
 /// A WebSocket server. Cloning it gives another handle to the same server.
@@ -91,9 +95,39 @@ impl Server {
         self.port.local_addr
     }
 
-    /// A path to serve besides the default one, with what happens there.
-    pub fn at(&self, path: impl Into<String>) -> Route<'_> {
-        Route::new(&self.gate, Some(path.into()))
+    /// A path to serve besides the default one, to be given what happens there.
+    ///
+    /// Part of it may be a parameter, which stands for anything but a slash: `/rooms/{room}`, or `/user-{name}` behind fixed text. At
+    /// the end `{*rest}` stands for all that is left, slashes included, and for something at least. A handler asks for their values
+    /// with [`Handshake::param`]. `{{` and `}}` are braces.
+    ///
+    /// Of the paths that fit a request the one with more fixed text counts: `/rooms/lobby` before `/rooms/{room}` before `/{*rest}`.
+    /// If none fits, the default route counts where it serves every path, and otherwise the client is refused with 404. Paths are
+    /// compared as they are sent, in the same case, percent-encoded and with their slash at the end; the query does not count.
+    ///
+    /// # Panics
+    ///
+    /// If the path is not valid, or if nothing tells it from one that was asked for before, as `/rooms/{room}` and `/rooms/{name}`.
+    /// Use [`try_at`](Server::try_at) for paths that are no part of the program.
+    pub fn at(&self, path: impl AsRef<str>) -> Route<'_> {
+        self.try_at(path).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same, with an error where [`at`](Server::at) panics.
+    pub fn try_at(&self, path: impl AsRef<str>) -> Result<Route<'_>, RouteError> {
+        let spot = write(&self.gate.routes).add(path.as_ref())?;
+        Ok(Route::new(&self.gate, spot))
+    }
+
+    /// Decides about each client of the default route: see [`Route::authorize`]. The handler is to be given to what is returned. Routes
+    /// that [`at`](Server::at) makes have their own.
+    pub fn authorize<T, F, Fut>(&self, decide: F) -> Route<'_, T>
+    where
+        T: Send + 'static,
+        F: Fn(UpgradeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Accept<T>, Refusal>> + Send + 'static,
+    {
+        self.default_route().authorize(decide)
     }
 
     /// Calls `listen` with each connection of the default route, to put listeners on it.
@@ -120,12 +154,6 @@ impl Server {
     /// after each answer.
     pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
         replace(&self.gate.http, Some(Arc::new(answer)));
-    }
-
-    /// Decides about each opening handshake, before it is accepted: the place for authentication. The refusal is what the
-    /// client gets. [`Destination::of`] the request gives the host that it is for.
-    pub fn on_upgrade(&self, verify: impl Fn(&Request<()>) -> Result<(), Refusal> + Send + Sync + 'static) {
-        replace(&self.gate.verify, Some(Arc::new(verify)));
     }
 
     /// Handles to all connections that are open.
@@ -195,7 +223,7 @@ impl Server {
     }
 
     fn default_route(&self) -> Route<'_> {
-        Route::new(&self.gate, self.gate.settings.path.clone())
+        Route::new(&self.gate, self.gate.default_spot)
     }
 }
 
@@ -220,12 +248,15 @@ impl ServerBuilder {
     fn build_with(self, listener: Option<TcpListener>) -> Server {
         let settings = self.settings;
         let max_handshakes = settings.max_handshakes;
+        let mut routes = Routes::default();
+        // The builder has seen to it that the path is valid.
+        let default_spot = settings.path.as_ref().and_then(|path| routes.add(path).ok()).unwrap_or(Spot::Everywhere);
         Server {
             gate: Arc::new(Gate {
                 settings,
-                routes: RwLock::new(Routes::default()),
+                routes: RwLock::new(routes),
+                default_spot,
                 http: RwLock::new(None),
-                verify: RwLock::new(None),
                 clients: Arc::new(Clients::default()),
                 runtimes: Arc::default(),
                 handshakes: Arc::new(Handshakes::new(max_handshakes)),

@@ -1,28 +1,33 @@
-//! A client on an event loop that has not shaken hands yet: its entry there becomes the connection's.
+//! A client on an event loop during its handshake. Its entry in the loop becomes that of the connection.
 
+use std::cell::OnceCell;
 use std::io;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use mio::{Registry, Token};
 
 use super::exchange::Exchange;
 use super::handshakes::{Caller, Handshaking};
-use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
+use crate::event_loop::{Bell, Drive, Mailbox, Publication, Subscriber};
 use crate::io::{Readiness, Socket, Turn};
 
-/// A client that has not shaken hands yet.
+/// A client whose handshake is not done yet.
 pub(super) struct Newcomer {
     /// `None` once it is a connection.
     exchange: Option<Exchange<Socket>>,
     /// One of `max_handshakes`.
     place: Handshaking,
+    /// The loop that carries it, and its key there.
+    home: OnceCell<(Arc<Mailbox>, usize)>,
+    /// The waker for the application's decision.
+    bell: OnceCell<Waker>,
 }
 
 impl Newcomer {
     pub(super) fn new(exchange: Exchange<Socket>, place: Handshaking) -> Self {
-        Self { exchange: Some(exchange), place }
+        Self { exchange: Some(exchange), place, home: OnceCell::new(), bell: OnceCell::new() }
     }
 }
 
@@ -33,6 +38,7 @@ impl Drive for Newcomer {
 
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize) {
         self.place.set_caller(Caller::Loop(Arc::clone(mailbox), key));
+        self.home.get_or_init(|| (Arc::clone(mailbox), key));
     }
 
     fn note(&mut self, readiness: Readiness) {
@@ -43,8 +49,10 @@ impl Drive for Newcomer {
 
     fn turn(&mut self, _is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>> {
         let Some(exchange) = &mut self.exchange else { return Turn::Over };
-        let step = exchange.turn(cx, now);
-        // Asked after it has read: what has just come is something.
+        let (home, bell) = (&self.home, &self.bell);
+        let step = exchange
+            .turn(cx, now, || home.get().map(|(mailbox, key)| bell.get_or_init(|| Bell::waker(mailbox, *key)).clone()));
+        // Checked after reading, since the read may have brought the first bytes.
         if !exchange.is_silent() {
             self.place.heard();
         } else if self.place.is_lost() {
@@ -57,8 +65,8 @@ impl Drive for Newcomer {
             Turn::Over => Turn::Over,
             Turn::Become(upgrade) => self.exchange.take().map_or(Turn::Over, |exchange| {
                 let (socket, remote_addr) = exchange.into_parts();
-                let (service, opened) = upgrade.open(socket, remote_addr);
-                Turn::Become(service.endpoint.drive(opened))
+                let (start, opened) = upgrade.open(socket, remote_addr);
+                Turn::Become(start.drive(opened))
             }),
         }
     }

@@ -1,9 +1,9 @@
 //! A port of the server's own: accepting clients, and driving the [`exchange`](super::exchange) with each.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::cut_short::unless;
 use super::exchange::{Exchange, tell_lost};
 use super::gate::Gate;
 use super::handshakes::Handshaking;
@@ -94,7 +95,7 @@ async fn exchange(mut exchange: Exchange<Transport>) {
     let mut timer = pin!(sleep_until(exchange.deadline().into()));
     let upgrade = poll_fn(|cx| {
         loop {
-            match exchange.turn(cx, Instant::now().into_std()) {
+            match exchange.turn(cx, Instant::now().into_std(), || None) {
                 Turn::Become(upgrade) => return Poll::Ready(Some(upgrade)),
                 Turn::Over => return Poll::Ready(None),
                 Turn::Again => {
@@ -202,16 +203,6 @@ async fn shake_tls(config: Arc<tokio_rustls::rustls::ServerConfig>, tcp: TcpStre
 
 fn handshake_deadline(gate: &Arc<Gate>) -> Instant {
     Instant::now() + gate.settings.handshake_timeout
-}
-
-/// What comes of `work`, unless it is `stopped` before.
-async fn unless<T>(mut stopped: Pin<&mut impl Future>, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|cx| match stopped.as_mut().poll(cx) {
-        Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending => work.as_mut().poll(cx).map(Some),
-    })
-    .await
 }
 
 /// A client that has gone before it was accepted is no reason to stop for a while.

@@ -1,39 +1,103 @@
-//! Paths, and what happens to the connections that ask for them.
+//! A path of a server, while its settings and its handler are being set.
 
+use std::fmt;
 use std::sync::Arc;
 
+use ropeway_proto::handshake::{Refusal, ServerOptions};
+
+use super::accept::Accept;
 use super::gate::{Gate, write};
-use super::routes::Service;
+use super::routes::{Authorize, Entrance, Guarded, Open, Service, Spot};
+use super::settings::{RouteSettings, request_setters};
 use crate::connection::{Endpoint, Handler};
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, UpgradeRequest};
 use crate::listen::{Listen, Listeners};
 use crate::pull::{Pull, WebSocket};
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// A path of a [`Server`](crate::Server), to be given something that happens there. A path that had something before gets the new.
-#[derive(Debug)]
+/// A path of a [`Server`](crate::Server), to be given a handler. If the path had one before, the new one replaces it.
+///
+/// `T` is the type of the value that [`authorize`](Route::authorize) passes to the handler. Without `authorize` all
+/// clients are accepted that obey the rules of the handshake, and `T` is `()`.
+///
+/// ```
+/// use ropeway::{Accept, Handshake, Refusal, Server, WebSocket};
+///
+/// struct User(String);
+///
+/// let server = Server::builder().build();
+/// server
+///     .at("/rooms/{room}")
+///     .max_payload(64 * 1024)
+///     .authorize(async |request| match request.header("x-user") {
+///         Some(name) => Ok(Accept::with(User(name.to_owned()))),
+///         None => Err(Refusal::json(401, r#"{"error":"log in first"}"#)),
+///     })
+///     .spawn_each(async |mut ws: WebSocket, handshake: Handshake<User>| {
+///         let (User(name), room) = (&handshake.value, handshake.param("room").unwrap_or_default());
+///         ws.send(format!("{name} is in {room}")).await.ok();
+///         while let Ok(Some(_message)) = ws.recv().await {}
+///     });
+/// ```
 #[must_use = "a route serves nothing until it is given a handler"]
-pub struct Route<'s> {
+pub struct Route<'s, T = ()> {
     gate: &'s Gate,
-    path: Option<String>,
-    connection: ConnectionSettings,
+    spot: Spot,
+    settings: RouteSettings,
+    entry: Entry<T>,
+}
+
+/// Whether the application decides about each client.
+enum Entry<T> {
+    /// All are accepted, so `T` is `()`.
+    Open(fn() -> T),
+    Ask(Authorize<T>),
 }
 
 impl<'s> Route<'s> {
-    pub(super) fn new(gate: &'s Gate, path: Option<String>) -> Self {
-        Self { gate, path, connection: gate.settings.connection.clone() }
+    pub(super) fn new(gate: &'s Gate, spot: Spot) -> Self {
+        Self { gate, spot, settings: gate.settings.route.clone(), entry: Entry::Open(|| ()) }
+    }
+}
+
+impl<'s, T: Send + 'static> Route<'s, T> {
+    /// Decides about each client of this path: this is the place for authentication. `decide` may wait, such as for a
+    /// database. It accepts with its choices for this connection, or refuses with the answer for the client.
+    ///
+    /// It is called once the request has passed all rules of the handshake and the origin check. Other routes are not
+    /// affected: each has a decision of its own, and a path without one is open to all clients. If it is set twice, the
+    /// last one counts.
+    ///
+    /// While it waits, the client takes one of [`max_handshakes`](crate::ServerBuilder::max_handshakes) on a port of
+    /// the server's own, and one of [`max_connections`](crate::ServerBuilder::max_connections). If the
+    /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) ends before the decision, the client is refused
+    /// with 503. It is also refused with 503 if the server shuts down, and with 500 if `decide` panics. If the client
+    /// leaves, or ends its half of the connection, the future is dropped.
+    ///
+    /// `decide` is shared by all clients, so an async closure cannot borrow the values that it captures. Clone them in
+    /// a closure and move the clones into an async block, as in `move |request| { let db = db.clone(); async move { … }
+    /// }`.
+    pub fn authorize<U, F, Fut>(self, decide: F) -> Route<'s, U>
+    where
+        U: Send + 'static,
+        F: Fn(UpgradeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Accept<U>, Refusal>> + Send + 'static,
+    {
+        let Self { gate, spot, settings, .. } = self;
+        let authorize: Authorize<U> = Arc::new(move |request| Box::pin(decide(request)));
+        Route { gate, spot, settings, entry: Entry::Ask(authorize) }
     }
 
     /// Calls `listen` with each connection, to put listeners on it.
-    pub fn on_connection(self, listen: impl Fn(&mut Listeners, Handshake) + Send + Sync + 'static) {
+    pub fn on_connection(self, listen: impl Fn(&mut Listeners, Handshake<T>) + Send + Sync + 'static) {
         self.handle_with(Listen(listen));
     }
 
-    /// Spawns `serve` as a task for each connection, to ask its [`WebSocket`] for messages. A
-    /// [shutdown](crate::Server::shutdown) waits for its end.
+    /// Spawns `serve` as a task for each connection, which asks its [`WebSocket`] for messages. A
+    /// [shutdown](crate::Server::shutdown) waits for the end of these tasks.
     pub fn spawn_each<F, Fut>(self, serve: F)
     where
-        F: Fn(WebSocket, Handshake) -> Fut + Send + Sync + 'static,
+        F: Fn(WebSocket, Handshake<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let clients = Arc::clone(&self.gate.clients);
@@ -41,26 +105,38 @@ impl<'s> Route<'s> {
     }
 
     /// Lets `handler` handle each connection.
-    pub fn handle_with(self, handler: impl Handler) {
-        let clients = Some(Arc::clone(&self.gate.clients));
-        let mut options = self.gate.settings.options.clone();
-        options.deflate.clone_from(&self.connection.deflate);
-        let service = Service {
-            endpoint: Arc::new(Arc::new(Endpoint { handler, clients })),
-            options: Arc::new(options),
-            connection: Arc::new(self.connection),
+    pub fn handle_with(self, handler: impl Handler<T>) {
+        let endpoint = Arc::new(Endpoint { handler, clients: Some(Arc::clone(&self.gate.clients)) });
+        let entrance: Arc<dyn Entrance> = match self.entry {
+            Entry::Open(value) => Arc::new(Open { value, endpoint }),
+            Entry::Ask(authorize) => Arc::new(Guarded { authorize, endpoint }),
         };
-        let old = write(&self.gate.routes).set(self.path, service);
-        // It owns values of the application's, so it goes when the lock is free.
+        let RouteSettings { mut options, connection } = self.settings;
+        options.deflate.clone_from(&connection.deflate);
+        let service = Service { entrance, options: Arc::new(options), connection };
+        let old = write(&self.gate.routes).set(self.spot, service);
+        // It owns values of the application's, so it is dropped after the lock is released.
         drop(old);
     }
 }
 
-/// Settings of the connections of this path, where they differ from the server's.
-impl Route<'_> {
+/// Settings for the requests and connections of this path, if they differ from the server's.
+impl<T> Route<'_, T> {
+    request_setters!();
     connection_setters!();
 
-    fn connection_settings(&mut self) -> &mut ConnectionSettings {
-        &mut self.connection
+    fn options(&mut self) -> &mut ServerOptions {
+        &mut self.settings.options
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings)) -> Self {
+        change(&mut self.settings.connection);
+        self
+    }
+}
+
+impl<T> fmt::Debug for Route<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("spot", &self.spot).field("settings", &self.settings).finish_non_exhaustive()
     }
 }

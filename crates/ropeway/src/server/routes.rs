@@ -1,14 +1,20 @@
-//! The paths of a server, and what carries the connections of each.
+//! The paths of a server, and how a request of each finds the handler of its connection.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use ropeway_proto::handshake::ServerOptions;
+use matchit::{InsertError, Router};
+use percent_encoding::percent_decode_str;
+use ropeway_proto::handshake::{Refusal, ServerOptions};
 
+use super::accept::Accept;
 #[cfg(unix)]
 use crate::connection::Driver;
 use crate::connection::{Endpoint, Handler, Opened, start};
 #[cfg(unix)]
 use crate::event_loop::Drive;
+use crate::handshake::{Params, UpgradeRequest};
 #[cfg(unix)]
 use crate::io::Socket;
 use crate::settings::ConnectionSettings;
@@ -16,54 +22,223 @@ use crate::settings::ConnectionSettings;
 /// The service of a path.
 #[derive(Clone)]
 pub(super) struct Service {
-    pub(super) endpoint: Arc<dyn Start>,
-    /// The server's, with this path's compression.
+    pub(super) entrance: Arc<dyn Entrance>,
+    /// What a request is judged by.
     pub(super) options: Arc<ServerOptions>,
-    pub(super) connection: Arc<ConnectionSettings>,
+    pub(super) connection: ConnectionSettings,
 }
 
-/// Starts a connection, whatever its handler.
-pub(super) trait Start: Send + Sync {
-    fn start(&self, opened: Opened);
-    /// Opens a connection for an event loop to carry.
+/// What the application says of a request.
+pub(super) type Decision<T> = Pin<Box<dyn Future<Output = Result<Accept<T>, Refusal>> + Send>>;
+
+/// Asks the application about a request.
+pub(super) type Authorize<T> = Arc<dyn Fn(UpgradeRequest) -> Decision<T> + Send + Sync>;
+
+/// The way in to a path's handler, whatever its type and that of the value that it takes.
+pub(super) trait Entrance: Send + Sync {
+    /// Lets a client in where the application is not asked.
+    fn open(&self) -> Option<Box<dyn Start>>;
+    /// Asks the application.
+    fn ask(&self, request: UpgradeRequest) -> Decision<Box<dyn Start>>;
+}
+
+/// Starts one connection, whatever its handler.
+pub(super) trait Start: Send {
+    fn start(self: Box<Self>, opened: Opened);
+    /// Opens the connection for an event loop to carry.
     #[cfg(unix)]
-    fn drive(&self, opened: Opened<Socket>) -> Box<dyn Drive>;
+    fn drive(self: Box<Self>, opened: Opened<Socket>) -> Box<dyn Drive>;
 }
 
-impl<H: Handler> Start for Arc<Endpoint<H>> {
-    fn start(&self, opened: Opened) {
-        if let Err(error) = start(opened, self) {
+/// A handler to which everybody may go.
+pub(super) struct Open<T, H> {
+    pub(super) value: fn() -> T,
+    pub(super) endpoint: Arc<Endpoint<H>>,
+}
+
+impl<T: Send + 'static, H: Handler<T>> Open<T, H> {
+    fn admit(&self) -> Box<dyn Start> {
+        Box::new(Admitted { endpoint: Arc::clone(&self.endpoint), value: (self.value)() })
+    }
+}
+
+impl<T: Send + 'static, H: Handler<T>> Entrance for Open<T, H> {
+    fn open(&self) -> Option<Box<dyn Start>> {
+        Some(self.admit())
+    }
+
+    fn ask(&self, _request: UpgradeRequest) -> Decision<Box<dyn Start>> {
+        let start = self.admit();
+        Box::pin(async move { Ok(Accept::with(start)) })
+    }
+}
+
+/// A handler to which those go that the application accepts.
+pub(super) struct Guarded<T, H> {
+    pub(super) authorize: Authorize<T>,
+    pub(super) endpoint: Arc<Endpoint<H>>,
+}
+
+impl<T: Send + 'static, H: Handler<T>> Entrance for Guarded<T, H> {
+    fn open(&self) -> Option<Box<dyn Start>> {
+        None
+    }
+
+    fn ask(&self, request: UpgradeRequest) -> Decision<Box<dyn Start>> {
+        let (decision, endpoint) = ((self.authorize)(request), Arc::clone(&self.endpoint));
+        Box::pin(async move {
+            let accept = decision.await?;
+            Ok(accept.map(|value| -> Box<dyn Start> { Box::new(Admitted { endpoint, value }) }))
+        })
+    }
+}
+
+/// A client that may go to a handler, with the value that the handler gets.
+pub(super) struct Admitted<T, H> {
+    pub(super) endpoint: Arc<Endpoint<H>>,
+    pub(super) value: T,
+}
+
+impl<T: Send + 'static, H: Handler<T>> Start for Admitted<T, H> {
+    fn start(self: Box<Self>, opened: Opened) {
+        if let Err(error) = start(opened, &self.endpoint, self.value) {
             tracing::warn!(%error, "a connection cannot be taken from its runtime, and is dropped");
         }
     }
 
     #[cfg(unix)]
-    fn drive(&self, opened: Opened<Socket>) -> Box<dyn Drive> {
-        Box::new(Driver::open(opened, Arc::clone(self)))
+    fn drive(self: Box<Self>, opened: Opened<Socket>) -> Box<dyn Drive> {
+        Box::new(Driver::open(opened, self.endpoint, self.value))
     }
 }
 
-/// All paths. There are few, so they are searched one by one.
+/// All paths, those with parameters included.
 #[derive(Default)]
 pub(super) struct Routes {
-    paths: Vec<(String, Service)>,
+    /// The place of each path in `services`.
+    router: Router<usize>,
+    /// Paths, and what is served there: nothing until a route is given its handler.
+    services: Vec<(String, Option<Service>)>,
     /// The service of every other path.
     everywhere: Option<Service>,
 }
 
+/// Where a route is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot {
+    Path(usize),
+    Everywhere,
+}
+
 impl Routes {
-    pub(super) fn find(&self, path: &str) -> Option<Service> {
-        let exact = self.paths.iter().find(|(served, _)| served == path).map(|(_, service)| service);
-        exact.or(self.everywhere.as_ref()).cloned()
+    /// The service of a path, with the values of the path's parameters.
+    pub(super) fn find(&self, path: &str) -> Option<Result<(Service, Params), Refusal>> {
+        if let Ok(found) = self.router.at(path)
+            && let Some((_, Some(service))) = self.services.get(*found.value)
+        {
+            let params = found.params.iter().map(|(name, value)| match percent_decode_str(value).decode_utf8() {
+                Ok(value) => Ok((name.to_owned(), value.into_owned())),
+                Err(_) => Err(not_utf8(name)),
+            });
+            return Some(params.collect::<Result<Params, _>>().map(|params| (service.clone(), params)));
+        }
+        self.everywhere.clone().map(|service| Ok((service, Params::default())))
+    }
+
+    /// The spot of a path, a new one if it is not there yet.
+    pub(super) fn add(&mut self, path: &str) -> Result<Spot, RouteError> {
+        if let Some(known) = self.services.iter().position(|(known, _)| known == path) {
+            return Ok(Spot::Path(known));
+        }
+        check_start(path)?;
+        let spot = self.services.len();
+        self.router.insert(path, spot).map_err(|fault| RouteError { path: path.to_owned(), fault: fault.into() })?;
+        self.services.push((path.to_owned(), None));
+        Ok(Spot::Path(spot))
     }
 
     /// Returns what happened there before.
-    pub(super) fn set(&mut self, path: Option<String>, service: Service) -> Option<Service> {
-        let Some(path) = path else { return self.everywhere.replace(service) };
-        if let Some((_, served)) = self.paths.iter_mut().find(|(served, _)| *served == path) {
-            return Some(std::mem::replace(served, service));
-        }
-        self.paths.push((path, service));
-        None
+    pub(super) fn set(&mut self, spot: Spot, service: Service) -> Option<Service> {
+        let place = match spot {
+            Spot::Everywhere => &mut self.everywhere,
+            Spot::Path(at) => &mut self.services.get_mut(at)?.1,
+        };
+        place.replace(service)
     }
 }
+
+fn not_utf8(name: &str) -> Refusal {
+    Refusal::new(
+        400,
+        format!(
+            "the part of the path that stands for {name:?} is not UTF-8 once its percent-encoding is undone (RFC 3986 section \
+             2.5); encode text as UTF-8\n"
+        ),
+    )
+}
+
+fn check_start(path: &str) -> Result<(), RouteError> {
+    if path.starts_with('/') { Ok(()) } else { Err(RouteError { path: path.to_owned(), fault: Fault::Start }) }
+}
+
+/// Why [`Server::try_at`](crate::Server::try_at) does not serve a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteError {
+    path: String,
+    fault: Fault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    Start,
+    Conflict(String),
+    TwoParams,
+    Param,
+    CatchAll,
+    Other(String),
+}
+
+impl RouteError {
+    /// The path that is not served.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl From<InsertError> for Fault {
+    fn from(error: InsertError) -> Self {
+        match error {
+            InsertError::Conflict { with } => Self::Conflict(with),
+            InsertError::InvalidParamSegment => Self::TwoParams,
+            InsertError::InvalidParam => Self::Param,
+            InsertError::InvalidCatchAll => Self::CatchAll,
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the path {:?} cannot be served: ", self.path)?;
+        match &self.fault {
+            Fault::Start => f.write_str("it does not begin with a slash, as the path of every request does (RFC 9112 section 3.2.1)"),
+            Fault::Conflict(with) => write!(
+                f,
+                "nothing tells it from {with:?}, which is served already; use one name for a parameter in all paths that have it, \
+                 and let the paths differ in fixed text"
+            ),
+            Fault::TwoParams => f.write_str(
+                "a part between two slashes has a parameter and something behind it; write \"/{name}/\", or fixed text before it \
+                 alone, as in \"/user-{name}\"",
+            ),
+            Fault::Param => f.write_str(
+                "a parameter has no name, or a brace of its is missing; write \"{name}\", and \"{{\" or \"}}\" for a brace that is \
+                 meant",
+            ),
+            Fault::CatchAll => f.write_str("a parameter for the rest of the path, such as \"{*rest}\", must be its end"),
+            Fault::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for RouteError {}

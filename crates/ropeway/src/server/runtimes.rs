@@ -1,12 +1,13 @@
-//! The runtimes that serve a server's ports: clients are dealt out among them, whichever accepted them.
+//! The runtimes that serve a server's ports. Clients are spread over them, whichever runtime accepted them.
 //!
-//! Where several runtimes wait for one port, the one that wakes first accepts all clients that are there, and would carry them all.
+//! If several runtimes wait for one port, the one that wakes first accepts all clients that are there, and would get
+//! all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
-/// The runtimes that serve, and whose turn it is.
+/// The runtimes that serve, and which of them gets the next client.
 #[derive(Debug, Default)]
 pub(super) struct Runtimes {
     shared: Mutex<Shared>,
@@ -14,19 +15,19 @@ pub(super) struct Runtimes {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// One for each port that is being served: a runtime that serves two has two shares.
+    /// One entry for each port that is being served: a runtime that serves two ports gets two shares.
     handles: Vec<Handle>,
     next: usize,
 }
 
-/// The current runtime's part in serving; it ends when this is dropped.
+/// The current runtime's part in serving. It ends when this is dropped.
 pub(super) struct Part {
     runtimes: Arc<Runtimes>,
     handle: Handle,
 }
 
 impl Runtimes {
-    /// The current runtime serves from now on.
+    /// Adds the current runtime.
     pub(super) fn join(self: &Arc<Self>) -> Part {
         let handle = Handle::current();
         self.lock().handles.push(handle.clone());
@@ -39,10 +40,10 @@ impl Runtimes {
 }
 
 impl Part {
-    /// Which runtime is to have the next client.
+    /// Returns the runtime that gets the next client.
     pub(super) fn next(&self) -> Handle {
         let mut shared = self.runtimes.lock();
-        // This part is one of them.
+        // This part is one of them, so there is at least one.
         let index = shared.next % shared.handles.len().max(1);
         shared.next = index + 1;
         shared.handles.get(index).unwrap_or(&self.handle).clone()
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_dealt_out_in_turn_among_those_who_serve() {
+    fn clients_go_to_the_serving_runtimes_in_turn() {
         let runtimes = Arc::<Runtimes>::default();
         let rts = [(); 2].map(|()| tokio::runtime::Builder::new_current_thread().build().expect("a runtime"));
         let parts = rts.each_ref().map(|rt| rt.block_on(async { runtimes.join() }));

@@ -1,4 +1,5 @@
-//! The end of a server: which close frame its connections get, over which time, and how long they and their handlers are waited for.
+//! The end of a server: the close frame of its connections, the time that the frames are spread over, and how long
+//! connections and handlers are waited for.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -13,35 +14,37 @@ use crate::connection::Clients;
 use crate::handle::Handle;
 use crate::log::guarded;
 
-/// How long a shutdown waits by default, the time over which it is spread aside: as long as a connection does for the peer's close
-/// frame, by the default of `close_timeout`.
+/// How long a shutdown waits by default, besides the time that it is spread over. It is the default of `close_timeout`,
+/// for which a connection waits for the peer's close frame.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a shutdown waits for what it terminated. That takes a turn of each event loop, and one that is busy, or blocked by a
-/// handler, may not come to it.
+/// How long a shutdown waits for connections that it has terminated. Terminating takes a turn of each event loop, and a
+/// loop that is busy, or blocked by a handler, may not get to it.
 const TERMINATING: Duration = Duration::from_secs(1);
 
-/// The longest that a shutdown is spread over, so that its end can be told as a time.
+/// The longest time that a shutdown is spread over, so that its end is a time that can be expressed.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often connections are closed where a shutdown is spread: often enough that nobody notices the steps.
+/// The steps in which connections are closed if a shutdown is spread: so short that nobody notices them.
 const STEP: Duration = Duration::from_millis(10);
 
 /// The shutdown of a server, made by [`Server::shutdown`](crate::Server::shutdown). It begins when it is awaited.
 ///
-/// From then on new handshakes are answered with 503 and `Retry-After`, and the server's own ports are freed. Each connection is sent
-/// what is queued for it and a close frame. The shutdown is done when all connections are closed, and all handlers given to
-/// [`Server::spawn_each`](crate::Server::spawn_each) have returned. Tasks that your own code spawns are yours to wait for.
+/// From then on new handshakes are answered with 503 and `Retry-After`, and the server's own ports are freed. Each
+/// connection is sent its queue and a close frame. The shutdown is done when all connections are closed, and all
+/// handlers given to [`Server::spawn_each`](crate::Server::spawn_each) have returned. It does not wait for tasks that
+/// your own code spawns.
 ///
-/// After [`timeout`](Shutdown::timeout) connections that are left are terminated; for their ends, and for the handlers that hear of it, it
-/// waits one second more at most. Handlers that still run then are counted in [`Remaining`], and a line of the log tells. They are not
-/// aborted: one that is in the middle of a write to a database may finish as long as the runtime lives. A second shutdown waits for
-/// them again.
+/// After [`timeout`](Shutdown::timeout) the connections that are left are terminated. The shutdown waits at most one
+/// second more for their ends, and for their handlers to notice. Handlers that are still running then are counted in
+/// [`Remaining`], and this is logged. They are not aborted: a handler in the middle of a write to a database may finish
+/// as long as the runtime lives. A second shutdown waits for them again.
 ///
-/// A pull handler may await the shutdown of its own server, which then does not wait for that handler.
+/// A pull handler may await the shutdown of its own server. The shutdown then does not wait for that handler.
 ///
-/// Cancel safe: dropped half-way, connections that were sent a close frame stay so, and the server still lets nobody in. Where it is
-/// [spread](Shutdown::spread), the connections whose turn had not come stay open. A new shutdown goes on with what is left.
+/// Cancel safe: if it is dropped half-way, the close frames that were sent stay sent, and the server still accepts no
+/// clients. If it is [spread](Shutdown::spread), the connections that were not reached stay open. A new shutdown
+/// continues with those that are left.
 #[derive(Clone)]
 #[must_use = "a shutdown begins when it is awaited"]
 pub struct Shutdown {
@@ -51,11 +54,11 @@ pub struct Shutdown {
     timeout: Duration,
 }
 
-/// The connections and handlers of a server that were left when the time of a shutdown was over.
+/// The connections and handlers of a server that are left when the time of a shutdown is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Remaining {
-    /// Connections that were terminated, but whose event loop or task has not come to it: something blocks it.
+    /// Connections that were terminated, but whose event loop or task has not noticed, because something blocks it.
     pub connections: usize,
     /// Pull handlers that have not returned.
     pub handlers: usize,
@@ -67,11 +70,11 @@ impl Shutdown {
         Self { clients, frame, spread: Duration::ZERO, timeout: TIMEOUT }
     }
 
-    /// The code and reason of the close frames, in place of 1001 and "the server shuts down". Clients that come back by themselves go by
-    /// it: 1012 is a restart, 1013 asks to try again later.
+    /// Sets the code and reason of the close frames, instead of 1001 and "the server shuts down". Clients that
+    /// reconnect by themselves use the code: 1012 means a restart, 1013 asks to try again later.
     ///
-    /// A server is not kept from shutting down by a frame that cannot be sent, such as one with code 1006 or a reason of more than
-    /// 123 bytes: the one before is sent, and a line of the log tells.
+    /// If the frame cannot be sent, because it has a code such as 1006 or a reason of more than 123 bytes, the shutdown
+    /// goes on: the previous frame is sent, and the error is logged.
     pub fn code(mut self, code: impl Into<CloseCode>, reason: impl Into<ByteString>) -> Self {
         let frame = CloseFrame::new(code, reason);
         match frame.check() {
@@ -84,22 +87,23 @@ impl Shutdown {
         self
     }
 
-    /// Spreads the close frames evenly over a time, so that clients that connect again at once do not all come at once. By default all
-    /// are sent at once; a day is the most. A connection that opens meanwhile, as its handshake was under way, is closed at once.
+    /// Spreads the close frames evenly over a time, so that clients that reconnect at once do not all come at the same
+    /// time. By default all are sent at once; the longest time is a day. A connection whose handshake ends during that
+    /// time is closed at once.
     pub fn spread(mut self, window: Duration) -> Self {
         self.spread = window.min(LONGEST);
         self
     }
 
-    /// How long connections have to close and handlers to return, after the last close frame was sent: 10 s by default. A shutdown takes
-    /// at most [`spread`](Shutdown::spread), this, and one second.
+    /// How long connections have to close and handlers to return, after the last close frame was sent: 10 s by default.
+    /// A shutdown takes at most [`spread`](Shutdown::spread), plus this time, plus one second.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Waits for a signal, then shuts down. It is made for the graceful shutdown of another HTTP server, which ends when this is done:
-    /// until then that server answers ordinary requests, and handshakes with 503.
+    /// Waits for a signal, then shuts down. It is meant for the graceful shutdown of another HTTP server, which ends
+    /// when this is done. Until then that server answers ordinary requests, and handshakes with 503.
     ///
     /// ```no_run
     /// # #[cfg(feature = "axum")]
@@ -128,7 +132,7 @@ impl Shutdown {
                     }
                     clients.handled(callers).await;
                 };
-                // How many are left is asked below.
+                // The number of those that are left is taken below.
                 let _ = timeout(TERMINATING, gone).await;
             }
         }
@@ -142,7 +146,7 @@ impl Shutdown {
     }
 }
 
-/// Closes all connections, over a time. Returns early if all have gone.
+/// Closes all connections, spread over a time. Returns early if all have gone.
 async fn send_away(clients: &Clients, frame: &CloseFrame, window: Duration, callers: usize) {
     let handles = clients.handles();
     let count = handles.len();
@@ -151,14 +155,14 @@ async fn send_away(clients: &Clients, frame: &CloseFrame, window: Duration, call
     while closed < count {
         let elapsed = start.elapsed();
         let due = if elapsed < window {
-            // One at once, and one at the beginning of each further part of the window.
+            // One at once, and one at the beginning of each further part of the time.
             let parts = elapsed.as_nanos() * count as u128 / window.as_nanos();
             usize::try_from(parts).map_or(count, |parts| count.min(parts + 1))
         } else {
             count
         };
         for client in &handles[closed..due] {
-            // The frame was checked.
+            // The frame was checked before.
             let _ = client.close(frame.code, frame.reason.clone());
         }
         closed = due;
@@ -200,7 +204,7 @@ impl Remaining {
     }
 }
 
-/// What is left, as the end of a sentence.
+/// The rest of a sentence that says what is left.
 impl fmt::Display for Remaining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connections, handlers } = self;

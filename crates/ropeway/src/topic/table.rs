@@ -27,7 +27,7 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str(
-                "the message was not published: those published before it still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
+                "the message was not published, because earlier messages still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
             ),
         }
     }

@@ -1,4 +1,5 @@
-//! Sharing axum's port: what is for the WebSocket server, what stays axum's, and what both agree on.
+//! Sharing axum's port: requests for the WebSocket server, requests that stay with axum, and settings that both agree
+//! on.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use super::eventually::eventually;
 use super::handshake_rows::read_response;
 use super::script::{Log, request, text};
 
-/// An app with a page at `/` and at `/ws`, and a server that sends back what it gets, on one port.
+/// An app with a page at `/` and at `/ws`, and a server that echoes, on one port.
 async fn serve(server: &Server) -> SocketAddr {
     server.on_connection(|ws, _| {
         ws.on_message(|ws, message| ws.send(message).unwrap());
@@ -33,12 +34,12 @@ async fn serve_app(app: Router) -> SocketAddr {
     addr
 }
 
-/// A request for a WebSocket at `/ws`, with more headers.
+/// A request for a WebSocket at `/ws`, with further headers.
 fn ask_for_ws(headers: &str) -> String {
     request(headers).replace("/chat", "/ws")
 }
 
-/// All that is answered to a request until the server ends the connection.
+/// Returns all that is sent in answer to a request, until the server ends the connection.
 async fn ask(addr: SocketAddr, request: &str) -> (http::Response<()>, String) {
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     tcp.write_all(request.as_bytes()).await.unwrap();
@@ -63,15 +64,15 @@ async fn web_sockets_and_pages_share_a_port() {
     assert!(ws.close(1000, "").await.unwrap().clean);
 }
 
-/// What HTTP/2 costs (floods of resets, of settings, of headers) is for an app to weigh. Features are the whole program's, so
-/// one that we turn on is on for the app too.
+/// HTTP/2 has costs (floods of resets, of settings, of headers), so an app has to choose it. Features hold for the
+/// whole program: one that we turn on is on for the app too.
 #[tokio::test]
 async fn an_app_that_did_not_ask_for_http_2_does_not_speak_it() {
     let addr = serve(&Server::builder().path("/ws").build()).await;
     // The preface of RFC 9113 section 3.4, and an empty SETTINGS frame.
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    // A server that speaks it sends its SETTINGS. Another refuses, or closes; an error here is a reset.
+    // A server that speaks HTTP/2 sends its SETTINGS. Another one refuses or closes; an error here is a reset.
     let mut answer = [0; 9];
     let read = tcp.read(&mut answer).await.unwrap_or(0);
     assert!(b"HTTP/1.1 ".starts_with(&answer[..read]), "{:?}", String::from_utf8_lossy(&answer[..read]));
@@ -87,7 +88,7 @@ async fn the_debug_form_of_a_handshake_on_an_apps_port_shows_no_cookie_either() 
     let addr = serve_app(Router::new().layer(server.layer())).await;
     let mut client = Client::new();
     for (name, value) in [("cookie", "secret"), ("authorization", "secret"), ("x-other", "is shown")] {
-        client = client.header(name.parse().unwrap(), value.parse().unwrap());
+        client = client.header(name, value);
     }
     let _ws = client.connect(&format!("ws://{addr}/ws")).await.unwrap();
     eventually("it is open", || !shown.lock().unwrap().is_empty()).await;
@@ -101,7 +102,7 @@ async fn requests_for_web_sockets_at_other_paths_stay_with_the_app() {
     let upgrade = request("").replace("/chat", "/").replace("Connection: Upgrade", "Connection: Upgrade, close");
     let (response, body) = ask(addr, &upgrade).await;
     assert_eq!((response.status().as_u16(), body.as_str()), (200, "page"));
-    // Without a path, every request for one is the server's.
+    // Without a path, all requests for a WebSocket go to the server.
     let addr = serve(&Server::builder().build()).await;
     ropeway::connect(&format!("ws://{addr}/any/path")).await.unwrap();
 }
@@ -127,7 +128,7 @@ async fn refusals_are_the_apps_answers() {
 }
 
 #[tokio::test]
-async fn what_comes_right_behind_the_request_is_the_first_message() {
+async fn bytes_right_behind_the_request_are_the_first_message() {
     let addr = serve(&Server::builder().path("/ws").build()).await;
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     let bytes = [ask_for_ws("").into_bytes(), text("first").encode(), text("second").encode()].concat();
@@ -158,7 +159,7 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
                 ws.send("seen").unwrap();
             }
         });
-        let client = Client::new().header("x-forwarded-for".parse().unwrap(), "6.6.6.6, 203.0.113.7".parse().unwrap());
+        let client = Client::new().header("x-forwarded-for", "6.6.6.6, 203.0.113.7");
         let mut ws = client.connect(&format!("ws://{addr}/")).await.unwrap();
         ws.recv().await.unwrap();
         let (client_ip, remote) = seen.lock().unwrap().unwrap();
@@ -171,7 +172,7 @@ async fn the_clients_address_is_the_tcp_connections_or_what_a_trusted_proxy_says
 async fn a_route_can_answer_for_the_server() {
     let server = Server::builder().build();
     server.on_connection(|ws, handshake| ws.send(handshake.path()).unwrap());
-    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request) };
+    let upgrade = move |mut request: Request| async move { server.answer::<_, Body>(&mut request).await };
     let addr = serve_app(Router::new().route("/rooms/{room}", any(upgrade))).await;
     let mut ws = ropeway::connect(&format!("ws://{addr}/rooms/7")).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("/rooms/7".into()));
@@ -191,7 +192,7 @@ async fn other_transports_than_tcp_serve_too() {
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
     let stream = Transport::other(UnixStream::connect(&path).await.unwrap());
-    let (mut ws, _) = Client::new().connect_over("ws://localhost/", stream).await.unwrap();
+    let mut ws = Client::new().connect("ws://localhost/").over(stream).await.unwrap();
     ws.send("through a file").await.unwrap();
     assert!(ws.close(1000, "").await.unwrap().clean);
     assert_eq!(log.take_texts(), ["through a file"]);
@@ -220,7 +221,7 @@ async fn both_shut_down_together() {
     let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
     stop.send(()).unwrap();
     assert_eq!(ws.recv().await.unwrap(), None);
-    let closed = ws.closed().unwrap();
+    let closed = ws.outcome().unwrap();
     assert_eq!((closed.code.as_u16(), closed.clean), (1001, true));
     running.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err());

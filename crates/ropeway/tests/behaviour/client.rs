@@ -1,11 +1,11 @@
-//! The client: what it asks for, how long it waits, what it lets go of, how it masks, and its two ways to be used. How it
-//! judges a server's answer is in the rows of `testdata/handshake-client.toml`.
+//! The client: its request, its timeouts, the connections that it drops, its masks, and its two APIs. The check of a
+//! server's answer is in the rows of `testdata/handshake-client.toml`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
+use ropeway::{Accept, Client, ClientError, Config, Error, Message, ReadyState, Refusal, Server, Transport, WebSocket};
 use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 use testkit::Event;
 use testkit::wire::{CONTINUATION, Frame, PING, PONG, TEXT};
@@ -19,11 +19,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Connecting = tokio::task::JoinHandle<Result<WebSocket, Error>>;
 
-/// A client that has asked a server of which only the wire is there.
+/// A client that has sent its request, to a server of which only the wire exists.
 async fn knock(client: &Client, url: &'static str) -> (Connecting, Wire) {
     let (wire, end) = wire();
     let client = client.clone();
-    let connecting = tokio::spawn(async move { Ok(client.connect_over(url, Transport::other(end)).await?.0) });
+    let connecting = tokio::spawn(async move { client.connect(url).over(Transport::other(end)).await });
     settle().await;
     (connecting, wire)
 }
@@ -48,8 +48,8 @@ fn url(server: &Server) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_client_asks_for_what_it_was_told_to() {
     let client = Client::new()
-        .header("authorization".parse().unwrap(), "Bearer 1".parse().unwrap())
-        .header("cookie".parse().unwrap(), "a=b".parse().unwrap())
+        .header("authorization", "Bearer 1")
+        .header("cookie", "a=b")
         .origin("https://example.com")
         .subprotocols(["v2", "v1"])
         .per_message_deflate(None);
@@ -71,7 +71,7 @@ async fn a_client_asks_for_what_it_was_told_to() {
     ] {
         assert_eq!(value(name), expected, "{name}");
     }
-    // Unless told otherwise it offers compression and no origin, and asks each time with another key.
+    // By default it offers compression and sends no origin, and each request has another key.
     let mut keys = Vec::new();
     for _ in 0..2 {
         let (_connecting, wire) = knock(&Client::new(), "ws://example.com/").await;
@@ -89,7 +89,7 @@ async fn a_server_that_does_not_answer_is_given_up_after_the_handshake_timeout()
     for (seconds, client) in [(10, Client::new()), (3, Client::new().handshake_timeout(3 * SECOND))] {
         let start = Instant::now();
         let (connecting, wire) = knock(&client, "ws://example.com/").await;
-        // That it says something now and then is no answer.
+        // A few bytes now and then are not an answer.
         for byte in b"HTTP" {
             wire.send_bytes([*byte]);
             sleep(SECOND / 2).await;
@@ -128,7 +128,7 @@ async fn a_server_that_leaves_before_it_answers_is_an_error() {
 #[tokio::test]
 async fn a_refusal_is_given_with_its_body() {
     let server = echo().await;
-    server.on_upgrade(|_| Err(Refusal::new(http::StatusCode::FORBIDDEN, "not you")));
+    server.authorize(async |_| Err::<Accept, _>(Refusal::new(403, "not you"))).handle_with(Log::default());
     let error = ropeway::connect(&url(&server)).await.unwrap_err();
     let response = error.response().expect("the server answered");
     assert_eq!((response.status().as_u16(), response.body().as_slice()), (403, &b"not you"[..]));
@@ -155,10 +155,11 @@ async fn a_client_can_listen() {
     let server = echo().await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let handle = Client::new()
-        .listen(&url(&server), move |ws, handshake| {
+        .connect(&url(&server))
+        .on_connection(move |ws, handshake| {
             assert_eq!(handshake.response.status(), 101);
             ws.send("first").unwrap();
-            let (message, close) = (tell.clone(), tell.clone());
+            let (message, close) = (tell.clone(), tell);
             ws.on_message(move |_, received| message.send(received.to_string()).unwrap());
             ws.on_close(move |_, closed| close.send(closed.to_string()).unwrap());
         })
@@ -176,9 +177,9 @@ async fn a_client_can_listen() {
 #[tokio::test]
 async fn a_client_can_handle() {
     let (server, log) = (echo().await, Log::default());
-    let handle = Client::new().connect_with(&url(&server), log.clone()).await.unwrap();
+    let handle = Client::new().connect(&url(&server)).handle_with(log.clone()).await.unwrap();
     handle.send(vec![7; 100_000]).unwrap();
-    handle.ping("are you there").unwrap();
+    handle.ping("are you there").sent().unwrap();
     handle.close(1000, "").unwrap();
     handle.closed().await;
     let events = log.take_events();
@@ -262,7 +263,7 @@ async fn a_clients_limits_hold_for_servers() {
     assert_eq!(ws.recv().await.unwrap().unwrap().len(), 1000);
 }
 
-/// Answers a client that has asked, with that many headers more than an answer needs.
+/// Answers a client's request with this many additional headers.
 fn answer_with_headers(wire: &Wire, more: usize) {
     let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let answer = accept(&request, &ServerOptions::default()).unwrap().response_bytes();
@@ -282,7 +283,7 @@ async fn a_client_takes_more_of_the_server_it_chose_than_a_server_takes_of_anyon
     wire.send(&[vec![first], vec![next; 120_000], vec![Frame::new(CONTINUATION, "")]].concat());
     assert_eq!(ws.recv().await.unwrap().map(|message| message.len()), Some(120_000));
 
-    // A frame that announces 100 MiB.
+    // A header that announces 100 MiB.
     wire.send_bytes([&[0x82, 127][..], &(100_u64 << 20).to_be_bytes(), b"a"].concat());
     settle().await;
     assert_eq!(wire.take_frames(), []);
@@ -321,7 +322,7 @@ async fn a_connection_is_found_by_name_and_by_ipv6() {
     let server = echo().await;
     let port = server.local_addr().unwrap().port();
     ropeway::connect(&format!("ws://localhost:{port}/")).await.unwrap();
-    // Some machines have no IPv6 at all.
+    // Some machines have no IPv6.
     if let Ok(listener) = TcpListener::bind("[::1]:0").await {
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(None));

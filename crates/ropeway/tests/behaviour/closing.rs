@@ -1,4 +1,5 @@
-//! The end of a connection: both sides' closing handshakes, peers that never finish one, and transports that break in any state.
+//! The end of a connection: closing handshakes from both sides, peers that never finish one, transports that break in
+//! any state.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,18 +21,18 @@ use super::wire::{Wire, pass, settle};
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
-/// How the one connection of a log has ended: code, reason, whether clean.
+/// The end of the only connection in a log: code, reason, and whether it was clean.
 fn end(log: &Log) -> (u16, String, bool) {
     let closed = log.closed();
     (closed.code.as_u16(), closed.reason.to_string(), closed.clean)
 }
 
-// What is an error, for both APIs.
+// Ends that are errors, for both APIs.
 
-/// Brings an end about.
+/// Causes an end.
 type Ending = fn(&Wire, &Handle);
 
-/// Ends, with what both APIs are to tell as an error, by its cause.
+/// Ends, each with the cause that both APIs are to report as an error.
 const ENDINGS: [(&str, Ending, Option<&str>); 8] = [
     ("the peer closes", |wire, _| wire.send(&[close(1000, "")]), None),
     ("this side terminates", |_, handle| handle.terminate(), None),
@@ -65,7 +66,7 @@ async fn an_end_that_nobody_asked_for_is_an_error_once_and_both_apis_agree() {
         let (mut ws, pulled) = pull(Server::builder()).await;
         bring_about(&wire, &log.handle());
         bring_about(&pulled, &ws.handle());
-        // Keepalive gives up after twice 20 s.
+        // Keepalive gives up after two times 20 s.
         for _ in 0..2 {
             pass(20 * SECOND).await;
             settle().await;
@@ -94,7 +95,7 @@ async fn after_both_close_frames_a_server_ends_the_transport_at_once() {
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::close(Some((4001, "bye")))]);
     assert_eq!(log.take_texts(), ["before"]);
-    // A server waits for nobody then (RFC 6455 section 7.1.1), and the clock stands still here.
+    // A server then waits for nothing more (RFC 6455 section 7.1.1), and the clock stands still here.
     assert!(wire.is_dropped());
     assert_eq!(end(&log), (4001, "bye".into(), true));
     log.handle().closed().await;
@@ -113,7 +114,7 @@ async fn our_close_goes_behind_what_is_queued_and_waits_for_the_peers() {
     let expected = [Frame::new(BINARY, vec![7; 100_000]), Frame::close(Some((1000, "done")))];
     assert_eq!(wire.take_frames(), expected);
     assert!(!wire.is_ended());
-    // Until then messages still come.
+    // Before that, messages still come.
     wire.send(&[text("one more")]);
     settle().await;
     assert_eq!(log.take_texts(), ["one more"]);
@@ -175,7 +176,7 @@ async fn a_client_does_not_wait_for_ever_for_a_server_to_end_the_transport() {
     let start = Instant::now();
     assert_eq!(ws.recv().await.unwrap(), None);
     assert!((SECOND..=SECOND + LATE).contains(&start.elapsed()), "{:?}", start.elapsed());
-    assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+    assert_eq!(ws.outcome().unwrap().code, CloseCode::GOING_AWAY);
     assert_eq!(codes(&wire), [1001]);
     assert!(wire.is_dropped());
 }
@@ -199,7 +200,7 @@ async fn a_close_that_is_not_waited_for_goes_on() {
     assert!(!wire.is_dropped() && log.told().closed.is_empty(), "others do not notice");
 }
 
-// Peers that do not finish it.
+// Peers that do not finish the closing handshake.
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout() {
@@ -207,7 +208,7 @@ async fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout
     log.handle().close(1000, "").unwrap();
     for _ in 0..2 {
         sleep(SECOND).await;
-        // That it speaks of other things changes nothing.
+        // Other frames from the peer change nothing.
         wire.send(&[text("still talking"), ping("")]);
     }
     sleep(SECOND - MS).await;
@@ -260,7 +261,7 @@ async fn a_peer_that_does_not_end_its_half_after_a_violation_is_dropped_after_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_peer_that_sends_on_after_a_violation_64_mib_are_read_and_no_more() {
+async fn at_most_64_mib_are_read_from_a_peer_after_its_violation() {
     let (log, wire) = connect(Server::builder()).await;
     wire.send(&[Frame::new(TEXT, "not masked")]);
     settle().await;
@@ -307,7 +308,7 @@ async fn a_paused_connection_whose_transport_is_broken_can_still_be_closed() {
 
 // Transports that break.
 
-/// What leads to a state, and the code that the end has in it.
+/// A name for a state, the way into it, and the code of an end in it.
 type Before = (&'static str, fn(&Log, &Wire), u16);
 
 /// All states that a connection can be in when its transport breaks.
@@ -355,7 +356,7 @@ async fn a_transport_that_ends_or_breaks_in_any_state_is_one_close_event() {
             settle().await;
             assert_eq!(log.told().closed.len(), 0, "{name}");
             ends(&wire);
-            // A peer that ended its half may still take what is queued.
+            // A peer that has ended its half may still read what is queued.
             wire.set_room(None);
             settle().await;
             assert_eq!(log.closed().code.as_u16(), code, "{name}");
@@ -384,7 +385,7 @@ async fn a_transport_that_breaks_is_noticed_while_nothing_is_read_for_want_of_ro
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_the_transport_broke_is_delivered() {
+async fn messages_before_a_broken_transport_are_delivered() {
     let (log, wire) = connect(Server::builder()).await;
     wire.send(&[text("1")]);
     wire.send(&[text("2"), ping("answered by nobody")]);

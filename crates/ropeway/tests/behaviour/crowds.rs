@@ -1,4 +1,4 @@
-//! More clients than places for opening handshakes: those that say nothing make room for those that do.
+//! More clients than places for opening handshakes: clients that have sent nothing make room for others.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio::time::timeout;
 
 use super::script::{Log, request};
 
-/// Handshakes may take longer than these tests, so that nobody goes because of the time.
+/// A handshake may take longer than these tests, so that no client is dropped because of the time.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// For what takes milliseconds.
+/// A limit for things that take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server with so few places, on two ports.
+/// A server with this many places, on two ports.
 fn serve(places: usize) -> [std::net::SocketAddr; 2] {
     let server = Server::builder().max_handshakes(places).handshake_timeout(HOUR).build();
     server.handle_with(Log::default());
@@ -33,7 +33,7 @@ async fn connect(addr: std::net::SocketAddr) -> TcpStream {
     TcpStream::connect(addr).await.unwrap()
 }
 
-/// Waits until the server has let go of a client without a word.
+/// Waits until the server has dropped a client without an answer.
 async fn is_dropped(tcp: &mut TcpStream) {
     let read = timeout(PATIENCE, tcp.read_u8()).await.expect("the server drops the oldest that has sent nothing");
     assert!(read.is_err(), "nothing is said to it");
@@ -55,11 +55,11 @@ async fn silent_clients_make_room_for_others_on_all_ports_of_a_server() {
     let [one, other] = serve(2);
     let (mut first, mut second) = (connect(one).await, connect(one).await);
     let mut third = connect(one).await;
-    // So the third was accepted.
+    // That shows that the third was accepted.
     is_dropped(&mut first).await;
     let mut fourth = connect(other).await;
     is_dropped(&mut second).await;
-    // Whoever has sent something stays.
+    // A client that has sent something stays.
     fourth.write_all(b"GET ").await.unwrap();
     let mut fifth = connect(other).await;
     open(&mut fifth).await;
@@ -70,7 +70,7 @@ async fn silent_clients_make_room_for_others_on_all_ports_of_a_server() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_silent_clients_keeps_nobody_waiting() {
+async fn a_crowd_of_silent_clients_does_not_delay_others() {
     let [one, other] = serve(8);
     let mut silent = Vec::new();
     for _ in 0..50 {

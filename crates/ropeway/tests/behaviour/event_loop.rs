@@ -1,5 +1,5 @@
-//! Connections over TCP, which share an event loop: what the other files prove over a transport that does as it is told is
-//! proved here where the operating system has a say. The clock decides when things happen, never what.
+//! Connections over TCP, which share an event loop. The other files use a transport that tests control; here the
+//! operating system has a part. Times decide only when things happen, never which things.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::eventually::eventually;
 use super::script::{binary, request, text};
 
-/// Echoes; panics at the word.
+/// Echoes. Panics if told to.
 struct Echo;
 
 impl Handler for Echo {
@@ -30,7 +30,7 @@ impl Handler for Echo {
     }
 }
 
-/// A server on a port; gives its address.
+/// Runs a server on a port. Returns its address.
 async fn serve(builder: ServerBuilder, handler: impl Handler) -> (Server, String) {
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
     server.handle_with(handler);
@@ -42,7 +42,7 @@ async fn serve(builder: ServerBuilder, handler: impl Handler) -> (Server, String
     (server, format!("ws://{addr}/"))
 }
 
-/// A client that knows nothing but sockets, on a thread of its own. It is open when this returns.
+/// A client that uses only a socket, on a thread of its own. It is open when this returns.
 pub(crate) fn raw_client(url: &str) -> TcpStream {
     let addr = url.trim_start_matches("ws://").trim_end_matches('/');
     let mut tcp = TcpStream::connect(addr).expect("a connection");
@@ -90,13 +90,13 @@ async fn a_handler_that_panics_ends_its_own_connection_and_no_other_of_its_loop(
     let mut bad = ropeway::connect(&url).await.expect("a connection");
     bad.send("panic").await.expect("it is open");
     assert_eq!(bad.recv().await.expect("a clean close"), None);
-    assert_eq!(bad.closed().expect("it is closed").code, CloseCode::INTERNAL_ERROR);
+    assert_eq!(bad.outcome().expect("it is closed").code, CloseCode::INTERNAL_ERROR);
     fine.send("still here").await.expect("it is open");
     assert_eq!(fine.recv().await.expect("no error"), Some(Message::from("still here")));
 }
 
 #[tokio::test]
-async fn what_a_slow_reader_leaves_is_written_once_it_reads() {
+async fn the_rest_is_written_once_a_slow_reader_reads() {
     const SIZE: usize = 1 << 20;
     const COUNT: usize = 24;
     let (server, url) = serve(Server::builder(), Echo).await;
@@ -116,7 +116,7 @@ async fn what_a_slow_reader_leaves_is_written_once_it_reads() {
         writing.join().expect("no panic");
         assert!(echoed.chunks(SIZE + 10).all(|frame| frame[10..].iter().all(|byte| *byte == 9)));
     });
-    // Nothing is read before the server is stuck with an echo.
+    // Nothing is read before an echo is stuck at the server.
     eventually("an echo waits for its reader", || {
         server.clients().first().is_some_and(|client| client.buffered_amount() > 0)
     })
@@ -161,7 +161,7 @@ async fn a_peer_that_answers_is_kept_and_one_that_ends_mid_frame_is_let_go() {
     eventually("the peer is let go", || server.clients().is_empty()).await;
 }
 
-/// Hands its handles out.
+/// Sends its handles to the test.
 struct HandsOut(mpsc::UnboundedSender<Handle>);
 
 impl Handler for HandsOut {
@@ -194,7 +194,7 @@ fn a_runtime_that_ends_closes_its_connections_and_tells_those_who_wait() {
 }
 
 #[tokio::test]
-async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
+async fn the_loss_of_a_peer_is_noticed_though_its_messages_are_not_taken() {
     let builder = Server::builder().ping_interval(Duration::from_millis(30)).ping_timeout(Duration::from_secs(60));
     let server = builder.bind("127.0.0.1:0").await.expect("a port");
     let (give, mut connections) = mpsc::unbounded_channel();
@@ -209,7 +209,7 @@ async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
     });
     let peer = tokio::task::spawn_blocking(move || {
         let mut tcp = raw_client(&url);
-        // More than the inbox takes, less than it and the system's buffers do.
+        // More than the inbox holds, less than the inbox and the system's buffers hold.
         for _ in 0..12 {
             tcp.write_all(&masked(binary(vec![9; 100_000]))).expect("it is open");
         }
@@ -229,14 +229,14 @@ async fn a_peer_that_goes_is_missed_though_nobody_takes_its_messages() {
 }
 
 #[test]
-fn what_was_published_before_a_runtime_ends_is_written() {
+fn publications_before_a_runtimes_end_are_written() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let elsewhere = Runtime::new().expect("another");
     let topic = Topic::new();
     let (_server, url) = runtime.block_on(serve(Server::builder(), Subscribes(topic.clone())));
     let connecting = elsewhere.spawn(async move { ropeway::connect(&url).await });
     let mut client = runtime.block_on(connecting).expect("no panic").expect("a connection");
-    // Nobody drives the connection now: this is what lies there when the runtime ends.
+    // No thread drives the connection now. When the runtime ends, this is still waiting.
     topic.publish("published").expect("room");
     drop(runtime);
     let heard = elsewhere.block_on(client.recv()).expect("no error before it");
@@ -260,7 +260,7 @@ fn a_peer_that_reads_nothing_does_not_keep_a_runtime_from_its_end() {
     assert!(server.clients().is_empty());
 }
 
-/// Subscribes everyone.
+/// Subscribes every client.
 struct Subscribes(Topic);
 
 impl Handler for Subscribes {
@@ -280,7 +280,7 @@ async fn a_subscriber_that_is_closed_for_lack_of_room_is_let_go_though_nothing_c
     let reads_nothing = tokio::task::spawn_blocking(move || raw_client(&url)).await.expect("no panic");
     eventually("it is subscribed", || !topic.is_empty()).await;
     eventually("it is closed for lack of room", || {
-        // It fails once too much waits for a loop that has to be let run.
+        // This fails if too much waits for a loop, which then has to be given time.
         let _ = topic.publish(vec![0; 1 << 20]);
         server.clients().first().is_none_or(|client| client.ready_state() != ReadyState::Open)
     })
@@ -289,7 +289,7 @@ async fn a_subscriber_that_is_closed_for_lack_of_room_is_let_go_though_nothing_c
     drop(reads_nothing);
 }
 
-/// Echoes; says at each short message how much waits on the connection that a long one came from.
+/// Echoes. At each short message it records how many bytes wait on the connection that sent a long one.
 struct Watch {
     noisy: std::sync::Mutex<Option<Handle>>,
     waiting: mpsc::UnboundedSender<usize>,

@@ -1,4 +1,5 @@
-//! Peers that mean harm: floods of pings, of fragments and of connections' worth of nothing, bombs, and lengths that lie.
+//! Hostile peers: floods of pings, of fragments and of idle connections, compression bombs, and lengths that are not
+//! true.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +17,10 @@ use super::wire::{Wire, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many large messages are compressed at once, see `driver`.
+/// The most large messages that are compressed at the same time, see `driver`.
 pub(crate) const MOST_CODECS: usize = 64;
 
-/// The violation that ended the one connection of a log, and the close code that the peer got.
+/// The violation that ended the only connection in a log, and the close code that the peer got.
 async fn failed(log: &Log, wire: &Wire) -> (Violation, u16) {
     settle().await;
     wire.set_room(None);
@@ -37,7 +38,7 @@ async fn failed(log: &Log, wire: &Wire) -> (Violation, u16) {
 // Control frames.
 
 #[tokio::test(start_paused = true)]
-async fn pings_that_nobody_waits_for_are_not_answered_one_by_one() {
+async fn pings_are_not_answered_one_by_one_while_pongs_are_not_read() {
     let (log, wire) = connect(Server::builder()).await;
     wire.set_room(Some(0));
     for number in 0..1000_u32 {
@@ -86,7 +87,7 @@ async fn a_thousand_control_frames_in_every_second_are_no_flood() {
 async fn pings_between_the_bytes_of_a_slow_reader_do_not_pile_up() {
     let (log, wire) = connect(Server::builder()).await;
     for round in 0..500 {
-        // Just enough is taken for pongs to be always under way.
+        // Just enough is read for pongs to be always in the middle of being sent.
         wire.set_room(Some(3));
         wire.send(&vec![ping(vec![7; 125]); 2]);
         settle().await;
@@ -163,7 +164,7 @@ async fn lengths_that_no_machine_holds_are_refused_by_their_headers() {
 async fn connections_that_announce_much_and_send_little_stay_open() {
     let server = Server::builder().build();
     server.handle_with(Log::default());
-    // 16 GiB, if promises counted; how little is held for them the core's own tests measure.
+    // The announced lengths add up to 16 GiB. The core's own tests measure how little memory is held for them.
     let mut wires = Vec::new();
     for _ in 0..1000 {
         let wire = open(&server).await;
@@ -177,7 +178,7 @@ async fn connections_that_announce_much_and_send_little_stay_open() {
 
 // Compression.
 
-/// A server that compresses, and a connection that may.
+/// A server that compresses, and a connection that has agreed to it.
 async fn connect_deflated(builder: ServerBuilder) -> (Log, Wire) {
     let (server, log) = (builder.per_message_deflate(deflate::Options::default()).build(), Log::default());
     server.handle_with(log.clone());
@@ -224,7 +225,7 @@ async fn many_small_bombs_in_one_read_let_others_have_their_turn() {
     let bombs = open_with(&server, request("Sec-WebSocket-Extensions: permessage-deflate\r\n")).await;
     let quiet = open(&server).await;
     let bomb = binary(Deflater::new().deflate(&vec![0; 100_000])).with_rsv(RSV1);
-    // All of them are one read.
+    // All of them come in one read.
     bombs.send(&vec![bomb; 500]);
     quiet.send(&[text("quiet")]);
     while inflated.load(Ordering::Relaxed) < 50_000_005 {
@@ -235,7 +236,7 @@ async fn many_small_bombs_in_one_read_let_others_have_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_inflate_is_answered_with_1007() {
+async fn a_message_that_does_not_inflate_is_answered_with_1007() {
     let (log, wire) = connect_deflated(Server::builder()).await;
     wire.send(&[text("fine"), binary([0xff; 10]).with_rsv(RSV1)]);
     assert_eq!(failed(&log, &wire).await, (Violation::CorruptDeflate, 1007));

@@ -1,4 +1,4 @@
-//! Messages that are sent in fragments, and the messages that wait for their ends.
+//! Messages that are sent in fragments, and the messages that wait behind them.
 
 use ropeway::Server;
 use testkit::wire::{BINARY, CONTINUATION, Frame, PING, TEXT};
@@ -13,10 +13,10 @@ async fn other_messages_wait_for_the_last_fragment_and_pings_do_not() {
     handle.send_fragment("one ", false).unwrap();
     handle.send("waits").unwrap();
     settle().await;
-    handle.ping("does not").unwrap();
+    handle.ping("does not").sent().unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::new(TEXT, "one ").unfinished(), Frame::new(PING, "does not")]);
-    // The message, and the place that it waits in.
+    // The message, and a constant for its place.
     assert!((5..100).contains(&handle.buffered_amount()), "{} bytes", handle.buffered_amount());
     handle.send_fragment("two ", false).unwrap();
     handle.send(vec![1; 10_000]).unwrap();

@@ -1,5 +1,5 @@
-//! Peers that have said all they have to say, and want the answers: the end of the reading half is not the end of the writing
-//! half, and what came before a close frame can be answered in either style.
+//! Peers that have sent everything and wait for the answers. The end of the reading half is not the end of the writing
+//! half, and messages before a close frame can be answered in both styles.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,18 +18,19 @@ use super::wire::{pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Much more than is on its way at a time.
+/// Many more messages than can be on their way at a time.
 const COUNT: usize = 12;
 const SIZE: usize = 1_000_000;
 
-/// Connects, so that no more than a few kilobytes are on their way back at a time.
+/// Connects in such a way that only a few kilobytes can be on their way back at a time.
 async fn dial(addr: SocketAddr) -> tokio::net::TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8 * 1024).unwrap();
     socket.connect(addr).await.unwrap()
 }
 
-/// Sends messages, then perhaps a close frame, then ends its half; gives the frames that came back until the server ended.
+/// Sends messages, then a close frame if `closes`, then ends its half. Returns the frames that came back before the
+/// server's end.
 async fn ask_and_end(mut stream: impl AsyncRead + AsyncWrite + Unpin, closes: bool) -> Vec<Frame> {
     stream.write_all(request("").as_bytes()).await.unwrap();
     let mut head = Vec::new();
@@ -72,7 +73,7 @@ fn check(answers: &[Frame], closes: bool) {
     assert_eq!(answers[COUNT..], expected);
 }
 
-/// Echoes in either style, over plain TCP on an event loop, or over TLS in a task.
+/// Echoes in either style: over plain TCP on an event loop, or over TLS in a task.
 async fn serve(pulls: bool, builder: ServerBuilder) -> (Server, SocketAddr) {
     let server = builder.bind("127.0.0.1:0").await.unwrap();
     if pulls {
@@ -127,14 +128,14 @@ async fn a_reset_ends_a_connection_at_once_whatever_is_queued() {
     wire.reset();
     settle().await;
     assert!(wire.is_dropped());
-    let cause = ws.closed().unwrap().cause;
+    let cause = ws.outcome().unwrap().cause;
     assert!(matches!(&cause, Cause::Broken(broken) if broken.error().kind() == ErrorKind::BrokenPipe), "{cause:?}");
 }
 
-// When messages are pulled: the close frame waits for the answers.
+// If messages are pulled, the answer to the close frame waits for the answers to messages.
 
 #[tokio::test(start_paused = true)]
-async fn what_lies_in_the_inbox_can_be_answered_before_the_peers_close_is() {
+async fn messages_in_the_inbox_can_be_answered_before_the_peers_close() {
     let (mut ws, wire) = pull(Server::builder()).await;
     wire.send(&[text("1"), text("2"), close(4000, "bye")]);
     settle().await;
@@ -148,11 +149,11 @@ async fn what_lies_in_the_inbox_can_be_answered_before_the_peers_close_is() {
     assert_eq!(ws.recv().await.unwrap(), None);
     let expected = [Frame::new(TEXT, "1"), Frame::new(TEXT, "2"), Frame::close(Some((4000, "bye")))];
     assert_eq!(wire.take_frames(), expected);
-    assert!(ws.closed().unwrap().clean && wire.is_dropped());
+    assert!(ws.outcome().unwrap().clean && wire.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_the_peer_ended_its_half_can_be_answered_and_the_end_is_told_once() {
+async fn messages_before_the_peers_end_can_be_answered_and_the_end_is_reported_once() {
     let (mut ws, wire) = pull(Server::builder()).await;
     wire.send(&[text("1"), text("2")]);
     wire.end();
@@ -196,12 +197,12 @@ async fn where_nothing_is_to_be_answered_the_peers_close_is_answered_at_once() {
         settle().await;
         assert_eq!(codes(&wire), [1000], "whether it has asked: {has_asked}");
         let error = ws.send("too late").await.unwrap_err();
-        assert!(matches!(error, Error::Send(SendError::NotOpen(_))), "{error}");
+        assert!(matches!(error, SendError::NotOpen(_)), "{error}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_behind_messages_that_nobody_takes_is_answered_after_the_close_timeout() {
+async fn a_close_behind_messages_that_are_not_taken_is_answered_after_the_close_timeout() {
     let (mut ws, wire) = pull(Server::builder().close_timeout(3 * SECOND)).await;
     wire.send(&[text("unread"), close(1000, "")]);
     sleep(3 * SECOND - Duration::from_millis(1)).await;
@@ -232,7 +233,7 @@ async fn a_web_socket_that_is_dropped_answers_what_the_peer_said_last() {
     }
 }
 
-/// Answers after a while.
+/// Answers after some time.
 struct Later;
 
 impl Handler for Later {
@@ -261,7 +262,7 @@ async fn a_handler_can_leave_the_peers_close_for_later() {
     assert!(wire.is_dropped());
 }
 
-/// Leaves the peer's close frame to the close timeout.
+/// Never answers the peer's close frame, so that the close timeout does.
 struct Never;
 
 impl Handler for Never {
@@ -293,7 +294,7 @@ async fn a_close_frame_that_no_handler_answers_is_answered_after_ten_seconds_or_
     }
     eventually("the connection is dropped", || wire.is_dropped()).await;
     let read = wire.read() - before;
-    // What one turn reads comes on top.
+    // The limit may be exceeded by what one turn reads.
     assert!((64 << 20..(64 << 20) + 300 * 1024).contains(&read), "{read} bytes were read");
     assert_eq!(codes(&wire), [4000]);
     assert_eq!(start.elapsed(), Duration::ZERO);

@@ -1,12 +1,13 @@
-//! The opening handshake as a server's port does it: what the rows of `testdata/` cannot say, such as times, limits on the
-//! number of connections, what comes before and behind a request, and requests that do not ask for a WebSocket.
+//! The opening handshake on a server's port. These tests cover what the rows of `testdata/` cannot express: times,
+//! limits on the number of connections, bytes before and behind a request, and requests that do not ask for a
+//! WebSocket.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
-use ropeway::{Bytes, Destination, Refusal, Server, Transport};
+use http::Request;
+use ropeway::{Accept, Bytes, Destination, Refusal, Server, Transport, UpgradeRequest};
 use testkit::Event;
 use testkit::wire::{Frame, PONG};
 use tokio::time::{Instant, sleep};
@@ -27,7 +28,7 @@ fn serve_with(server: Server) -> (Server, Log) {
     (server, log)
 }
 
-/// Sends a request, and gives all that the server says to it: status, headers, body.
+/// Sends a request. Returns the whole answer of the server: status, headers, body.
 async fn ask(server: &Server, request: impl Into<Vec<u8>>) -> (http::Response<()>, String) {
     let wire = knock(server);
     wire.send_bytes(request);
@@ -35,16 +36,16 @@ async fn ask(server: &Server, request: impl Into<Vec<u8>>) -> (http::Response<()
     answer_of(&wire)
 }
 
-/// The one answer on a wire, which the server has ended.
+/// The only answer on a wire, which the server has ended.
 fn answer_of(wire: &Wire) -> (http::Response<()>, String) {
     assert!(wire.is_ended(), "the server ends the connection behind its answer");
     read_response(&wire.take_written())
 }
 
-// What comes with a request.
+// Bytes that come with a request.
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_right_behind_the_handshake_are_the_first_messages() {
+async fn bytes_right_behind_the_handshake_are_the_first_messages() {
     let (server, log) = server();
     let mut bytes = request("").into_bytes();
     for frame in [text("first"), ping("second"), text("third")] {
@@ -73,7 +74,7 @@ async fn half_a_frame_behind_the_handshake_is_kept_until_the_rest_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_pipelined_behind_a_refused_request_never_reaches_the_application() {
+async fn bytes_behind_a_refused_request_never_reach_the_application() {
     let (server, log) = server();
     server.on_http(|_| panic!("this is not asked"));
     let refused = request("").replace("Version: 13", "Version: 12");
@@ -111,7 +112,7 @@ async fn a_refused_client_is_read_to_its_end_so_that_it_gets_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_refused_client_that_sends_on_16_mib_are_read_and_no_more() {
+async fn at_most_16_mib_are_read_from_a_refused_client() {
     let (server, _log) = server();
     let wire = knock(&server);
     wire.send_bytes("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n");
@@ -180,7 +181,7 @@ async fn a_client_that_sends_a_byte_a_second_gets_no_more_time_than_others() {
     }
     assert_eq!(start.elapsed(), 5 * SECOND);
     assert_eq!(answer_of(&wire).0.status(), 408);
-    // Others were not kept waiting, and their connections outlast that time.
+    // Others were not delayed, and their connections last longer than that time.
     let other = open(&server).await;
     sleep(6 * SECOND).await;
     other.send(&[text("still here")]);
@@ -205,7 +206,7 @@ async fn an_answer_that_a_client_reads_slowly_is_not_mixed_with_another() {
     sleep(2 * SECOND).await;
     wire.set_room(None);
     settle().await;
-    // The time is up; but no 408 comes where the page was to go on.
+    // The time is up, but no 408 is sent into the middle of the page.
     assert_eq!(wire.take_written(), b"");
     assert!(wire.is_dropped());
 }
@@ -276,16 +277,16 @@ async fn beyond_the_most_connections_clients_are_told_to_try_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_most_connections_count_those_whose_handshake_is_not_done() {
+async fn connections_in_their_handshake_count_towards_the_limit() {
     let (server, log) = serve_with(Server::builder().max_connections(1).build());
-    // Its 101 is on its way when the other comes.
+    // Its 101 is on its way when the other one comes.
     let slow = knock(&server);
     slow.set_room(Some(0));
     slow.send_bytes(request(""));
     settle().await;
     let (response, _) = ask(&server, request("")).await;
     assert_eq!(response.status(), 503);
-    // One that never gets its 101 gives its place up.
+    // A client that never gets its 101 gives its place up.
     sleep(13 * SECOND).await;
     settle().await;
     assert!(slow.is_dropped());
@@ -293,7 +294,7 @@ async fn the_most_connections_count_those_whose_handshake_is_not_done() {
     open(&server).await;
 }
 
-// What the application decides.
+// Decisions of the application.
 
 #[tokio::test(start_paused = true)]
 async fn other_paths_than_the_servers_are_refused_by_name() {
@@ -334,14 +335,12 @@ async fn a_page_of_another_origin_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn the_application_can_refuse_with_an_answer_of_its_own() {
-    let (server, log) = server();
-    server.on_upgrade(|request| {
-        if request.headers().contains_key(header::AUTHORIZATION) {
-            return Ok(());
-        }
-        let login = Refusal::new(StatusCode::UNAUTHORIZED, "log in first");
-        Err(login.header(header::WWW_AUTHENTICATE, "Basic".parse().unwrap()))
-    });
+    let (server, log) = (Server::builder().build(), Log::default());
+    let authorize = async |request: UpgradeRequest| match request.header("authorization") {
+        Some(_) => Ok(Accept::new()),
+        None => Err(Refusal::new(401, "log in first").header("www-authenticate", "Basic")),
+    };
+    server.authorize(authorize).handle_with(log.clone());
     let (response, body) = ask(&server, request("")).await;
     assert_eq!((response.status().as_u16(), body.as_str()), (401, "log in first"));
     assert_eq!(response.headers()["www-authenticate"], "Basic");
@@ -350,7 +349,7 @@ async fn the_application_can_refuse_with_an_answer_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_host_that_a_request_is_for_is_the_same_to_all_who_ask() {
+async fn the_host_of_a_request_is_the_same_everywhere() {
     let (server, seen) = (Server::builder().build(), Arc::new(Mutex::new(Vec::new())));
     let note = |seen: &Arc<Mutex<Vec<String>>>| {
         let seen = Arc::clone(seen);
@@ -358,14 +357,14 @@ async fn the_host_that_a_request_is_for_is_the_same_to_all_who_ask() {
             seen.lock().unwrap().push(destination.expect("a host is named").authority().to_string());
         }
     };
-    server.on_upgrade({
+    let authorize = {
         let note = note(&seen);
-        move |request| {
-            note(Destination::of(request));
-            Ok(())
+        move |request: UpgradeRequest| {
+            note(request.destination());
+            std::future::ready(Ok(Accept::new()))
         }
-    });
-    server.on_connection({
+    };
+    server.authorize(authorize).on_connection({
         let note = note(&seen);
         move |_, handshake| note(handshake.destination())
     });
@@ -433,11 +432,11 @@ async fn a_plain_request_gets_the_page_where_there_is_one() {
     let (response, body) = ask(&server, "GET /page?1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((response.status().as_u16(), body.as_str()), (200, "GET /page?1"));
     assert_eq!(response.headers()["etag"], "\"1\"");
-    // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
+    // RFC 9112 section 9.6: a server that ends the connection after an answer says so in the answer.
     assert_eq!(response.headers()["connection"], "close");
     let (response, body) = ask(&server, "POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=b").await;
     assert_eq!((response.status().as_u16(), body.as_str()), (200, "POST /form"));
-    // WebSockets are served beside it.
+    // WebSockets are served on the same port.
     let wire = open(&server).await;
     wire.send(&[text("hello")]);
     settle().await;
@@ -459,7 +458,7 @@ async fn an_answer_to_head_has_no_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_http_is_refused_and_a_client_that_leaves_is_not() {
+async fn bytes_that_are_not_http_are_refused_and_a_client_that_leaves_is_not_answered() {
     let (server, _log) = server();
     let (response, body) = ask(&server, "\x16\x03\x01\x02\x00\x01").await;
     assert_eq!(response.status(), 400);

@@ -1,5 +1,5 @@
-//! Every row of `testdata/handshake-*.toml`: the server's over a real port, whole, and over a wire byte by byte; the client's
-//! over a wire.
+//! Every row of `testdata/handshake-*.toml`. The server's are run over a real port, whole, and over a wire byte by
+//! byte; the client's are run over a wire.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use super::script::{Log, knock};
 use super::wire::{settle, wire};
 
-/// The answer to the key of the rows, which stands for the right one.
+/// The answer to the key of the rows. It is replaced by the right one.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Head {
     headers: Vec<String>,
 }
 
-/// How a row's head differs from the one that is right.
+/// The differences between a row's head and a valid one.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Changes {
@@ -135,7 +135,7 @@ fn rows<C: DeserializeOwned>(file: &str) -> File<C> {
 }
 
 impl ServerCase {
-    /// Judges all that a server has written on a connection.
+    /// Checks all that a server has written on a connection.
     fn check(&self, written: &[u8]) {
         let name = &self.name;
         let (response, body) = read_response(written);
@@ -184,7 +184,7 @@ async fn a_real_port_answers_as_the_rows_say() {
                 written.push(tcp.read_u8().await.unwrap());
             }
         } else {
-            // The server ends the connection behind its answer.
+            // The server ends the connection after its answer.
             tcp.read_to_end(&mut written).await.unwrap();
         }
         case.check(&written);
@@ -224,11 +224,11 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
     let (wire, end) = wire();
     let client = case.client.client();
     let connecting =
-        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
+        tokio::spawn(async move { client.connect("ws://server.example.com/chat").over(Transport::other(end)).await });
     settle().await;
     let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut answer = case.answer.apply(handshake);
-    // Where the client itself breaks no rule, its key has one right answer.
+    // If the client itself breaks no rule, its key has exactly one right answer.
     if let Ok(accepted) = accept(&request, &ServerOptions::default()) {
         answer = answer.replace(ACCEPT, accepted.response.headers()["sec-websocket-accept"].to_str().unwrap());
     }
@@ -239,7 +239,7 @@ async fn check_client(case: &ClientCase, handshake: &Head, in_pieces: bool) {
         wire.end();
     }
     match (connecting.await.unwrap(), &case.opens) {
-        (Ok((ws, _)), Some(opens)) => {
+        (Ok(ws), Some(opens)) => {
             assert_eq!(ws.subprotocol(), opens.subprotocol.as_deref(), "{name}");
         }
         (Err(Error::Handshake(error)), None) => {

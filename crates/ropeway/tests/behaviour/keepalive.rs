@@ -1,4 +1,4 @@
-//! Peers that fall silent, and those that only seem so: pings of our own, and the time that a message may take.
+//! Peers that fall silent, and peers that only seem to: pings of our own, and the time that a message may take.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn a_silent_peer_is_pinged_after_20_s_and_given_up_after_20_more() {
 #[tokio::test(start_paused = true)]
 async fn any_byte_keeps_a_connection_alive() {
     let (log, wire) = connect(Server::builder()).await;
-    // A large message that comes a byte in 19 seconds.
+    // A large message, of which a byte comes every 19 seconds.
     for byte in &binary(vec![7; 100_000]).encode()[..100] {
         wire.send_bytes([*byte]);
         sleep(19 * SECOND).await;
@@ -47,7 +47,7 @@ async fn any_byte_keeps_a_connection_alive() {
     assert_eq!(log.handle().ready_state(), ReadyState::Open);
     wire.send_bytes([7]);
     settle().await;
-    // An answer does too, once it is asked.
+    // So does the answer to a ping.
     for _ in 0..10 {
         sleep(25 * SECOND).await;
         let asked = wire.take_frames().remove(0);
@@ -64,7 +64,7 @@ async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
     let message = vec![7; 2_000_000];
     wire.set_room(Some(0));
     log.handle().send(message.clone()).unwrap();
-    // It takes five minutes, in which our ping is stuck behind it and the peer has nothing to say.
+    // It takes five minutes. Meanwhile our ping is stuck behind it, and the peer has no reason to send anything.
     for _ in 0..30 {
         sleep(10 * SECOND).await;
         wire.set_room(Some(2_100_000 / 30));
@@ -77,7 +77,7 @@ async fn a_peer_that_takes_a_large_message_slowly_is_not_given_up() {
         wire.send(&[pong(asked.payload.clone())]);
     }
     settle().await;
-    // One that takes nothing more is.
+    // A peer that reads nothing more is given up.
     wire.set_room(Some(0));
     log.handle().send(vec![7; 2_000_000]).unwrap();
     pass(40 * SECOND).await;

@@ -1,15 +1,18 @@
-//! What the tokio layer promises, one topic a file. One test program, so that it is linked once.
+//! The behaviour of the tokio layer, one topic a file. All are one test program, so that it is linked once.
 
 // Times of tests are constants, and the larger one comes first.
 #![allow(clippy::unchecked_time_subtraction)]
 
-/// How late a deadline may come: not at all where a connection is a task of its own.
+/// How late a deadline may come. It is never late if a connection is a task of its own.
 const LATE: std::time::Duration = std::time::Duration::ZERO;
 
+mod abandoned;
 #[cfg(feature = "axum")]
 mod attach;
 mod client;
 mod closing;
+#[cfg(feature = "tls")]
+mod connecting;
 mod crowds;
 mod event_loop;
 mod eventually;
@@ -21,6 +24,7 @@ mod handshake_rows;
 mod keepalive;
 mod panics;
 mod pausing;
+mod pings;
 mod proxies;
 mod publishing;
 mod receiving;

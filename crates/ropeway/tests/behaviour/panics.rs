@@ -1,4 +1,4 @@
-//! Handlers that panic: what becomes of their connection, and that nothing becomes of others.
+//! Handlers that panic: their own connection is closed, and no other is affected.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use testkit::wire::{Frame, PING};
 use super::script::{Log, binary, close, code_of, codes, open, open_client, ping, request, text};
 use super::wire::settle;
 
-/// A handler that panics at the word.
+/// A handler that panics in the method that is named.
 struct Panics(&'static str, Log);
 
 impl Handler for Panics {
@@ -67,7 +67,7 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
             assert!(log.take_texts().contains(&"hello".to_owned()), "{word}: the other lives");
             wire
         };
-        // Its closing handshake is done like any other.
+        // The closing handshake is done as usual.
         wire.send(&[close(1011, "")]);
         settle().await;
         assert!(wire.is_ended(), "{word}");
@@ -79,10 +79,10 @@ async fn a_handler_that_panics_ends_its_own_connection_with_1011_and_no_other() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_with_the_message_that_a_handler_panicked_over_is_not_mistaken_for_a_frame() {
+async fn bytes_behind_the_message_of_a_panic_are_not_mistaken_for_a_frame() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handle_with(Panics("message", log.clone()));
-    // The peer's close comes in the same read, and half a frame before it in another.
+    // The peer's close frame comes in the same read. On another connection, half a frame comes before it.
     let wire = open(&server).await;
     wire.send(&[text("message"), text("behind"), close(1000, "")]);
     settle().await;

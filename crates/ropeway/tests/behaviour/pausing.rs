@@ -1,4 +1,4 @@
-//! Connections that are paused: nothing is delivered, nothing is lost, and nobody is blamed for what was not listened to.
+//! Paused connections: no message is delivered, none is lost, and the peer's silence is not held against it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,7 +68,7 @@ async fn an_event_can_pause_and_the_rest_of_the_read_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
+async fn silence_while_reading_is_paused_does_not_count_against_the_peer() {
     let (server, log) = (Server::builder().build(), Log::default());
     server.handle_with(log.clone());
     let wire = open(&server).await;
@@ -76,7 +76,7 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
     pass(20 * SECOND).await;
     settle().await;
     let asked = wire.take_frames().remove(0);
-    // Its answer, and a message, come while the connection is paused for an hour.
+    // The pong, and a message, come while the connection is paused for an hour.
     handle.pause();
     wire.send(&[pong(asked.payload.clone()), text("here I am")]);
     sleep(3600 * SECOND).await;
@@ -84,7 +84,7 @@ async fn a_peer_is_not_blamed_for_silence_while_nobody_listened() {
     settle().await;
     assert_eq!(log.take_events(), [Event::Pong(asked.payload), Event::Text("here I am".into())]);
     assert_eq!(handle.ready_state(), ReadyState::Open);
-    // After which silence counts again.
+    // After that, silence counts again.
     pass(40 * SECOND).await;
     settle().await;
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
@@ -108,14 +108,14 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
     handle.resume();
     settle().await;
     assert_eq!((log.take_events().len(), handle.ready_state()), (pongs, ReadyState::Open));
-    // Those were expected. What nobody asked for is counted as ever.
+    // Those pongs were expected. Unexpected ones are counted as always.
     wire.send(&vec![pong("x"); 1_001]);
     settle().await;
     assert_eq!(log.take_events().pop(), Some(Event::Violation("ControlFlood".into())));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
+async fn the_time_of_a_message_stops_while_reading_is_paused() {
     let config = Config::server().message_timeout(5 * SECOND);
     let (server, log) = (Server::builder().config(config).build(), Log::default());
     server.handle_with(log.clone());
@@ -129,9 +129,9 @@ async fn the_time_of_a_message_does_not_run_while_nobody_listens() {
     handle.resume();
     settle().await;
     assert_eq!(log.take_texts(), ["begun done"]);
-    // Whether the peer is there was asked all the same.
+    // The peer was pinged all the same.
     assert!(wire.take_frames().iter().all(|frame| frame.opcode == PING));
-    // The next has its own time.
+    // The next message has its own time.
     wire.send(&[text("begun ").unfinished()]);
     pass(5 * SECOND).await;
     settle().await;

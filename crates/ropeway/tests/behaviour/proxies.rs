@@ -1,35 +1,36 @@
-//! A server behind proxies: whom it takes for the client, and what for its own host. What the headers mean, the tests of
-//! `ropeway-proto` say; real proxies are in `conformance/interop`.
+//! A server behind proxies: the address that it takes for the client's, and the host that it takes for its own. The
+//! tests of `ropeway-proto` cover the meaning of the headers; real proxies are in `conformance/proxies`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use ropeway::{Destination, ForwardedHeader, Server, ServerBuilder, Transport};
+use ropeway::{Accept, ForwardedHeader, Server, ServerBuilder, Transport, UpgradeRequest};
 
 use super::handshake_rows::read_response;
 use super::script::request;
 use super::wire::{settle, wire};
 
-/// A server that trusts a network.
+/// A server that trusts the proxies of one network.
 fn behind() -> ServerBuilder {
     Server::builder().trusted_proxies(["10.0.0.0/8".parse().unwrap()])
 }
 
-/// What a server makes of a request with these headers: the status of its answer, the client's address, and the host that
-/// the application is told.
+/// Sends a request with these headers. Returns the status of the answer, the client's address, and the host that the
+/// application is told.
 async fn ask(builder: ServerBuilder, from: Option<&str>, headers: &str) -> (u16, String, String) {
     let server = builder.build();
     let (client, host) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new())));
-    server.on_upgrade({
+    let authorize = {
         let host = Arc::clone(&host);
-        move |request| {
-            *host.lock().unwrap() = Destination::of(request).unwrap().to_string();
-            Ok(())
+        move |request: UpgradeRequest| {
+            *host.lock().unwrap() = request.destination().unwrap().to_string();
+            std::future::ready(Ok(Accept::with(request.client_ip())))
         }
-    });
-    server.on_connection({
+    };
+    server.authorize(authorize).on_connection({
         let client = Arc::clone(&client);
         move |_, handshake| {
+            assert_eq!(handshake.value, handshake.client_ip());
             *client.lock().unwrap() = handshake.client_ip().map_or("none".into(), |ip| ip.to_string());
         }
     });
@@ -55,13 +56,13 @@ const FORWARDED: &str =
 async fn a_page_of_the_host_that_a_trusted_proxy_was_asked_for_may_connect() {
     let headers = format!("{PAGE}{FORWARDED}");
     assert_eq!(ask(behind(), PROXY, &headers).await, told(101, "203.0.113.7", "https://app.test"));
-    // Over http it is another origin, and nobody else is believed.
+    // Over http it is another origin, and only the proxy is believed about that.
     let other_scheme = headers.replace("Proto: https", "Proto: http");
     assert_eq!(ask(behind(), PROXY, &other_scheme).await.0, 403);
     assert_eq!(ask(behind(), Some("203.0.113.7:99"), &headers).await.0, 403);
     assert_eq!(ask(behind(), None, &headers).await.0, 403);
     assert_eq!(ask(Server::builder(), PROXY, &headers).await.0, 403);
-    // A page of the server's own address is a stranger's where the proxy serves another.
+    // A page of the server's own address counts as a stranger's if the proxy serves another host.
     let own = FORWARDED.to_owned() + "Origin: https://server.example.com\r\n";
     assert_eq!(ask(behind(), PROXY, &own).await.0, 403);
 }

@@ -1,5 +1,5 @@
-//! Publishers that are faster than what they publish can be sent, and subscribers that are slower: the one waits, the other is
-//! closed or counted, and nobody else notices.
+//! Publishers that publish faster than messages can be sent, and subscribers that read too slowly. The publishers wait,
+//! the subscribers are closed or miss messages, and no other connection is affected.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -22,13 +22,13 @@ use super::script::{binary, code_of, connect, open, text};
 use super::topics::House;
 use super::wire::settle;
 
-/// From how much work on a loop is behind, how much may wait for one at most, and what a subscriber counts as; see `mailbox` and
-/// `topic`.
+/// The work from which on a loop is behind, the most work that may wait for a loop, and the work for one subscriber;
+/// see `mailbox` and `topic`.
 const BEHIND: usize = 1 << 20;
 const MOST_WORK: usize = 8 << 20;
 const WORK: usize = 64;
 
-/// Subscribes clients that ask for it, and publishes all else.
+/// Subscribes clients that ask for it, and publishes all other messages.
 struct Press {
     topic: Topic,
     published: Arc<AtomicUsize>,
@@ -49,7 +49,7 @@ impl Handler for Press {
     }
 }
 
-/// A server that runs only where a test lets it: each of its runtimes has a loop.
+/// A server that runs only when a test lets it. Each of its runtimes has a loop.
 struct Works {
     server: Server,
     topic: Topic,
@@ -67,7 +67,7 @@ impl Works {
         Builder::new_current_thread().enable_all().build().expect("a runtime")
     }
 
-    /// A client whose connection is carried by the loop of this runtime.
+    /// A client whose connection is on the loop of this runtime.
     fn client(&self, runtime: &Runtime) -> TcpStream {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -92,7 +92,7 @@ impl Works {
     }
 }
 
-/// Reads so many empty messages, on a thread of its own.
+/// Reads this many empty messages, on a thread of its own.
 async fn read_empty(mut client: TcpStream, count: usize) {
     let reading = tokio::task::spawn_blocking(move || {
         let mut frames = vec![0; 2 * count];
@@ -114,7 +114,7 @@ fn a_publisher_that_is_ahead_of_a_loop_is_not_read_from_until_the_loop_has_caugh
         publisher.write_all(&masked(binary("")).repeat(COUNT)).expect("it is read in the end");
         publisher
     });
-    // The loop over there does not run.
+    // The other loop does not run.
     here.block_on(eventually("the publisher waits", || works.published() == BEHIND / WORK));
     here.block_on(async {
         for _ in 0..100 {
@@ -131,7 +131,7 @@ fn a_publisher_that_is_ahead_of_a_loop_is_not_read_from_until_the_loop_has_caugh
     drop(writing.join().expect("no panic"));
 }
 
-/// Two minutes, in a runtime whose clock goes on by itself while nothing else does.
+/// Two minutes of a paused clock, which advances by itself while nothing else happens.
 #[test]
 fn a_publisher_that_has_to_wait_for_long_is_not_taken_for_one_that_is_gone() {
     let works = Works::new();
@@ -169,7 +169,7 @@ fn a_publisher_that_cannot_be_made_to_wait_is_told_and_may_wait_for_room() {
     });
 }
 
-/// What one client reads, and how many messages were dropped for it, comes to all that was published.
+/// The messages that one client reads, and those that were dropped for it, add up to all that were published.
 #[tokio::test]
 async fn a_topic_may_drop_what_a_slow_subscriber_has_no_room_for_and_counts_it() {
     const COUNT: usize = 60;
@@ -215,7 +215,7 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
             }
             if is_closed {
                 while client.recv().await.expect("no error").is_some() {}
-                let closed = client.closed().expect("it is closed");
+                let closed = client.outcome().expect("it is closed");
                 assert_eq!((closed.code.as_u16(), &closed.reason[..]), (1013, "the write queue is full"));
             } else {
                 assert_eq!(handle.ready_state(), ReadyState::Open);
@@ -224,7 +224,8 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
     }
 }
 
-/// Subscribers that are tasks are late when many publish at once. That is not their peers' fault, so the publishers wait.
+/// Subscribers that are tasks are late if many connections publish at once. That is not the fault of their peers, so
+/// the publishers wait.
 #[tokio::test(start_paused = true)]
 async fn publishers_wait_for_subscribers_that_have_not_had_their_turn() {
     const PUBLISHERS: usize = 16;

@@ -1,4 +1,5 @@
-//! Receiving: who reads slowly makes the peer wait, nothing that came whole is lost, and the end is told once.
+//! Receiving: an application that reads slowly makes the peer wait, no whole message is lost, and the end is reported
+//! once.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ropeway::{
-    Cause, CloseCode, Connection, Error, Handler, Handshake, Message, MessageRef, ReadyState, Server, ServerBuilder,
-    Violation, WebSocket,
+    Cause, CloseCode, Connection, Error, Handler, Handshake, Message, MessageRef, ReadyState, SendError, Server,
+    ServerBuilder, Violation, WebSocket,
 };
 use testkit::wire::{BINARY, Frame, PONG, TEXT, decode_all};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -17,13 +18,13 @@ use tokio::time::sleep;
 use super::script::{binary, close, code_of, continuation, open, ping, text};
 use super::wire::{Wire, pass, settle};
 
-/// What one read brings at most; see `scratch`.
+/// The most bytes of one read; see `scratch`.
 const READ: usize = 128 * 1024;
 
-/// What a pull user's inbox holds before the peer has to wait; see `websocket`.
+/// The bytes that a pull user's inbox holds before the peer has to wait; see `websocket`.
 pub(crate) const INBOX: usize = 1024 * 1024;
 
-/// A server whose connections are given to the test.
+/// A server whose connections are passed to the test.
 fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {
     let server = builder.build();
     let (give, take) = unbounded_channel();
@@ -34,14 +35,14 @@ fn pulling(builder: ServerBuilder) -> (Server, UnboundedReceiver<WebSocket>) {
     (server, take)
 }
 
-/// A connection of a server, to pull from.
+/// A connection of a server, for the pull API.
 pub(crate) async fn pull(builder: ServerBuilder) -> (WebSocket, Wire) {
     let (server, mut connections) = pulling(builder);
     let wire = open(&server).await;
     (connections.recv().await.unwrap(), wire)
 }
 
-/// A message if it is there. The future that asks is dropped either way.
+/// Returns a message if one is there. The future that asks is dropped in either case.
 pub(crate) async fn try_recv(ws: &mut WebSocket) -> Option<Result<Option<Message>, Error>> {
     let mut recv = pin!(ws.recv());
     poll_fn(|cx| match recv.as_mut().poll(cx) {
@@ -51,7 +52,7 @@ pub(crate) async fn try_recv(ws: &mut WebSocket) -> Option<Result<Option<Message
     .await
 }
 
-/// The text of the next message, which must be there.
+/// Returns the text of the next message, which must be there.
 async fn next(ws: &mut WebSocket) -> String {
     let message = try_recv(ws).await.expect("a message is there").unwrap().expect("it is not the end");
     message.as_text().unwrap().to_owned()
@@ -65,7 +66,7 @@ fn numbered(number: usize, size: usize) -> Vec<u8> {
 
 // Reads.
 
-/// Tells how many messages each read brought.
+/// Records how many messages each read brought.
 struct Reads;
 
 impl Handler for Reads {
@@ -125,14 +126,14 @@ async fn a_client_that_sends_and_never_reads_fills_the_write_queue_and_no_more()
     assert!((MAX..MAX + 10_004).contains(&buffered), "{buffered} bytes are queued");
     assert!(read <= MAX + READ, "{read} bytes were read");
 
-    // It reads on as it is read from.
+    // It reads as fast as it is read from.
     wire.set_room(Some(30_000));
     settle().await;
     assert!(wire.read() > read);
     assert!(handle.buffered_amount() < MAX + 10_004);
     wire.set_room(None);
     for _ in 0..10 {
-        // One turn after the other, as others have theirs.
+        // One turn after another, between those of others.
         settle().await;
     }
     let expected: Vec<_> = (0..1000).map(|number| Frame::new(BINARY, numbered(number, 10_000))).collect();
@@ -163,7 +164,7 @@ async fn replies_larger_than_what_asks_for_them_fill_the_write_queue_and_no_more
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_ask_for_messages_makes_the_peer_wait_and_loses_none() {
+async fn a_slow_pull_user_makes_the_peer_wait_and_loses_no_message() {
     let (mut ws, wire) = pull(Server::builder()).await;
     for number in 0..400 {
         wire.send(&[binary(numbered(number, 10_000))]);
@@ -196,7 +197,7 @@ async fn empty_messages_fill_the_inbox_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_behind_thousands_of_messages_that_nobody_takes_is_answered() {
+async fn a_ping_behind_thousands_of_messages_that_are_not_taken_is_answered() {
     let (_ws, wire) = pull(Server::builder()).await;
     for number in 0..4_000 {
         wire.send(&[text(number.to_string())]);
@@ -207,7 +208,7 @@ async fn a_ping_behind_thousands_of_messages_that_nobody_takes_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_is_pinged_while_nobody_takes_its_messages_and_missed_when_it_is_gone() {
+async fn a_peer_is_pinged_while_its_messages_are_not_taken_and_its_loss_is_noticed() {
     let server = Server::builder().build();
     let (give, mut connections) = unbounded_channel();
     server.spawn_each(move |ws, _| {
@@ -230,7 +231,7 @@ async fn a_peer_is_pinged_while_nobody_takes_its_messages_and_missed_when_it_is_
     wire.reset();
     pass(Duration::from_secs(20)).await;
     settle().await;
-    // That is known though nobody asked, and all that came before is there.
+    // The end is known although nobody has asked, and all messages before it are there.
     assert!(wire.is_dropped() && server.clients().is_empty());
     for number in 0..3 * INBOX / READ {
         assert_eq!(ws.recv().await.unwrap(), Some(numbered(number, READ - 100).into()));
@@ -271,19 +272,19 @@ async fn an_inbox_is_bounded_while_its_connection_closes_too() {
     settle().await;
     let read = wire.read();
     assert!(read < INBOX + READ, "{read} bytes were read");
-    // Who asks gets all of it, and a clean end.
+    // A task that asks gets all of it, and a clean end.
     for number in 0..400 {
         let message = ws.recv().await.unwrap().unwrap();
         assert_eq!(message.as_bytes(), numbered(number, 10_000));
     }
     assert_eq!(ws.recv().await.unwrap(), None);
-    assert!(ws.closed().unwrap().clean);
+    assert!(ws.outcome().unwrap().clean);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_only_sends_hears_that_the_transport_is_broken() {
+async fn a_task_that_only_sends_is_told_of_a_broken_transport() {
     let (ws, wire) = pull(Server::builder()).await;
-    // Nobody asks for these, so nothing more is read, the end of the transport neither.
+    // Nobody asks for these messages, so nothing more is read, nor is the end of the transport noticed.
     wire.send(&[binary(vec![7; INBOX])]);
     settle().await;
     wire.reset();
@@ -296,7 +297,7 @@ async fn who_only_sends_hears_that_the_transport_is_broken() {
     assert_ne!(ws.ready_state(), ReadyState::Open);
 }
 
-// Asking.
+// Calls of `recv`.
 
 #[tokio::test(start_paused = true)]
 async fn asking_can_be_given_up_at_any_time_without_loss() {
@@ -304,7 +305,7 @@ async fn asking_can_be_given_up_at_any_time_without_loss() {
     let mut received = Vec::new();
     for number in 0..100 {
         let bytes = text(number.to_string()).encode();
-        // A future that waits is dropped before each piece of the message comes, and one behind it.
+        // A waiting future is dropped before each piece of the message comes, and once more behind the message.
         for byte in bytes {
             assert!(try_recv(&mut ws).await.is_none());
             wire.send_bytes([byte]);
@@ -414,7 +415,7 @@ async fn pings_are_answered_whether_messages_are_asked_for_or_not() {
     assert_eq!(wire.take_frames(), [Frame::new(PONG, "x")]);
 }
 
-// The end.
+// Ends.
 
 #[tokio::test(start_paused = true)]
 async fn messages_before_a_violation_come_first_and_then_what_it_was_once() {
@@ -444,7 +445,7 @@ async fn an_unclean_end_is_told_once() {
         settle().await;
         assert_eq!(next(&mut ws).await, "before");
         let error = ws.recv().await.unwrap_err();
-        // The error of the transport is its source, which the text does not repeat.
+        // The transport's error is the source, and is not repeated in the text.
         let source = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!(source.is_some(), cause != Cause::Eof, "{error}");
         assert!(source.is_none_or(|source| !error.to_string().contains(&source)), "{error}");
@@ -459,15 +460,15 @@ async fn an_unclean_end_is_told_once() {
 #[tokio::test(start_paused = true)]
 async fn a_clean_end_is_none_and_says_how_it_ended() {
     let (mut ws, wire) = pull(Server::builder()).await;
-    assert_eq!(ws.closed(), None);
+    assert_eq!(ws.outcome(), None);
     wire.send(&[text("last words"), close(4000, "bye")]);
     wire.end();
     assert_eq!(ws.recv().await.unwrap(), Some("last words".into()));
     assert_eq!(ws.recv().await.unwrap(), None);
-    let closed = ws.closed().unwrap();
+    let closed = ws.outcome().unwrap();
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::from(4000), "bye", true));
     assert_eq!(ws.ready_state(), ReadyState::Closed);
-    assert!(matches!(ws.send("x").await, Err(Error::Send(_))));
+    assert!(matches!(ws.send("x").await, Err(SendError::NotOpen(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,18 +1,18 @@
-//! The application calls the server from wherever the server calls the application: no lock is held meanwhile.
+//! The application calls the server from each place where the server calls the application. No lock is held there.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use http::Response;
-use ropeway::{Bytes, Server};
+use ropeway::{Accept, Bytes, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::script::{Log, request};
 
-/// Far longer than any of this takes. A lock that waits for itself would keep its thread for good, so each test has one of its
-/// own, which is not waited for any longer.
+/// Far longer than any of this takes. A deadlock would block its thread for ever, so each test has a thread of its own,
+/// which is then given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs `work` on a thread and a runtime of its own.
@@ -24,12 +24,12 @@ fn within<F: Future<Output = ()>>(waited_for: &str, work: impl FnOnce() -> F + S
     });
     match wait.recv_timeout(PATIENCE) {
         Err(RecvTimeoutError::Timeout) => panic!("{waited_for} hangs"),
-        // What it panicked with is shown.
+        // This shows the panic.
         _ => thread.join().unwrap(),
     }
 }
 
-/// The status line that a server on an event loop answers with.
+/// The status line of the answer from a server on an event loop.
 async fn answer(server: &Server, request: String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -47,16 +47,16 @@ async fn answer(server: &Server, request: String) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// All that can be done to a server.
+/// Everything that can be done with a server.
 fn use_it(server: &Server) {
-    server.on_upgrade(|_| Ok(()));
+    server.authorize(async |_| Ok(Accept::new())).handle_with(Log::default());
     server.on_http(|_| Response::new(Bytes::new()));
     server.handle_with(Log::default());
     server.at("/other").handle_with(Log::default());
     assert!(server.clients().len() < 2);
 }
 
-/// Uses the server when it is dropped: what the application's callbacks own is dropped when they are replaced.
+/// Uses the server when it is dropped: values that a callback owns are dropped when the callback is replaced.
 struct UsesItWhenDropped(Server);
 
 impl Drop for UsesItWhenDropped {
@@ -69,14 +69,18 @@ impl Drop for UsesItWhenDropped {
 fn a_server_can_be_used_from_within_its_own_callbacks() {
     within("a server that is used in its own callback", || async {
         let (server, log) = (Server::builder().build(), Log::default());
-        server.handle_with(log.clone());
-        server.on_upgrade({
+        let authorize = {
             let server = server.clone();
             move |_| {
                 use_it(&server);
-                Ok(())
+                let server = server.clone();
+                async move {
+                    use_it(&server);
+                    Ok(Accept::new())
+                }
             }
-        });
+        };
+        server.authorize(authorize).handle_with(log.clone());
         assert!(answer(&server, request("")).await.starts_with("HTTP/1.1 101 "));
 
         let server = Server::builder().build();
@@ -105,10 +109,11 @@ fn callbacks_that_are_replaced_are_dropped_outside_of_all_locks() {
         let captured = || UsesItWhenDropped(server.clone());
         for _ in 0..2 {
             let value = captured();
-            server.on_upgrade(move |_| {
+            let authorize = move |_| {
                 let _value = &value;
-                Ok(())
-            });
+                async { Ok(Accept::new()) }
+            };
+            server.authorize(authorize).on_connection(|_, _| ());
             let value = captured();
             server.on_http(move |_| {
                 let _value = &value;

@@ -1,13 +1,13 @@
-//! Every row of `testdata/`, run through tokio: the server's with a handler, the client's with the pull API; whole, one byte
-//! at a time, and cut in two at every byte.
+//! Every row of `testdata/`, run through tokio: a server's with a handler, a client's with the pull API; whole, one
+//! byte at a time, and cut in two at every byte.
 //!
-//! Both APIs tell the same in other words, so a row is read as follows.
-//! - The peer's close frame is no event of its own: it is told with the end, once the transport is over. So `close` is not
-//!   looked for among the events, and when all is done the transport is ended, and the end has to say the same.
-//! - The pull API answers pings without a word, and tells of a violation with the end too: the same holds there.
-//! - A close frame of ours always has a code: see [`CLOSE_WITHOUT_A_CODE`].
-//! - Rows that turn off what this crate has always on, or leaves to the handler, are the core's alone: see
-//!   [`Case::needs_the_core`]. The pull API answers when it is asked for more, and it is, after each step.
+//! Both APIs report the same facts in another form than the core. So a row is read as follows.
+//!
+//! - The peer's close frame is not an event of its own. It is reported with the end, once the transport is over. So `close` is not
+//!   expected among the events. When all is done the transport is ended, and the end has to have the same code and reason.
+//! - The pull API answers pings without an event, and reports a violation with the end, too.
+//! - Rows that turn off what this crate has always on, or leaves to the handler, are for the core alone: see [`Case::needs_the_core`].
+//!   The pull API answers when it is asked for more, and it is asked after each step.
 
 use std::fmt::Write as _;
 use std::future::poll_fn;
@@ -25,10 +25,7 @@ use super::wire::{Wire, pass, settle};
 
 const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
 
-/// The row that cannot be written with a [`Handle`].
-const CLOSE_WITHOUT_A_CODE: &str = "our_close_without_a_code_is_empty";
-
-/// Runs rows on a clock that stands still until all tasks wait.
+/// Runs rows with a clock that stands still until all tasks wait.
 #[tokio::test(start_paused = true)]
 async fn every_row_of_a_server_holds_with_a_handler_however_its_input_is_cut() {
     run_all(Role::Server).await;
@@ -41,7 +38,7 @@ async fn every_row_of_a_client_holds_when_messages_are_pulled_however_its_input_
 
 async fn run_all(role: Role) {
     let mut cases = testkit::load(TESTDATA).unwrap();
-    cases.retain(|case| case.role == role && case.name != CLOSE_WITHOUT_A_CODE && !case.needs_the_core());
+    cases.retain(|case| case.role == role && !case.needs_the_core());
     assert!(cases.len() > 50, "only {} rows were found in {TESTDATA}", cases.len());
     let mut failures = String::new();
     let mut failed = 0;
@@ -52,7 +49,7 @@ async fn run_all(role: Role) {
                 Role::Client => run_client(case, cut).await,
             };
             if let Err(failure) = result {
-                // The first cut that fails says enough about a row.
+                // One failing cut is enough to report a row.
                 let _ = writeln!(failures, "{failure}");
                 failed += 1;
                 break;
@@ -81,7 +78,7 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
         }
     }
     if case.config.deflate.is_some() {
-        // A large message is compressed, and inflated, in some sixty turns.
+        // A large message is compressed, and inflated, over some sixty turns.
         for _ in 0..10 {
             settle().await;
         }
@@ -97,7 +94,7 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
     expected.events.retain(|event| !matches!(event, Event::Close(_)));
     expected.check(cut, &outcome)?;
 
-    // However far the row went, the end comes once, and says what the peer's close frame said.
+    // Wherever the row has ended, the end comes once, and has the code and reason of the peer's close frame.
     wire.set_room(None);
     wire.end();
     settle().await;
@@ -117,7 +114,7 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     while let Some(step) = steps.next() {
         events.extend(take(&step, steps.peek(), &wire, &handle).await.err());
         pull(&mut ws, &mut events, &mut end).await;
-        // The peer may have been answered by that.
+        // That call may have answered the peer.
         if !matches!((&step, steps.peek()), (Step::Receive(_), Some(Step::Receive(_)))) {
             settle().await;
             pull(&mut ws, &mut events, &mut end).await;
@@ -128,7 +125,7 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
         sent: with_the_key(&wire.take_written()),
         ended: wire.is_ended(),
         state: state(handle.ready_state()),
-        closed: ws.closed().as_ref().map(Closed::from),
+        closed: ws.outcome().as_ref().map(Closed::from),
     };
     let mut expected = case.clone();
     expected
@@ -140,14 +137,14 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     wire.end();
     settle().await;
     pull(&mut ws, &mut Vec::new(), &mut end).await;
-    let closed = ws.closed().ok_or_else(|| format!("{}: no end", case.name))?;
+    let closed = ws.outcome().ok_or_else(|| format!("{}: no end", case.name))?;
     let expected = match &closed.cause {
         _ if closed.clean => vec![None],
         proto::Cause::Terminated => vec![None],
         proto::Cause::Violation(violation) => vec![Some(variant(violation)), None],
         _ => vec![Some("Lost".into()), None],
     };
-    // However often it is asked again, it says no more than `None`.
+    // After the end each further call returns only `None`.
     end.dedup();
     if end != expected {
         return Err(format!("{}, {cut}: the end was told as {end:?}, not {expected:?}", case.name));
@@ -155,7 +152,7 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     check_end(case, &closed)
 }
 
-/// Cuts a case into steps, and has the transport take a byte at a time where it gives one at a time.
+/// Cuts a case into steps. If its input comes a byte at a time, the transport also accepts a byte at a time.
 fn start(case: &Case, cut: Cut, wire: &Wire) -> Vec<Step> {
     if cut == Cut::EveryByte {
         wire.write_at_most(1);
@@ -163,7 +160,8 @@ fn start(case: &Case, cut: Cut, wire: &Wire) -> Vec<Step> {
     case.steps(cut)
 }
 
-/// Something happens, and all that follows from it. Reads that come one behind the other need not be waited for singly.
+/// Makes one thing happen, and waits for all that follows. If two reads come one after the other, the first need not be
+/// waited for.
 async fn take(step: &Step, next: Option<&Step>, wire: &Wire, handle: &Handle) -> Result<(), Event> {
     let mut result = Ok(());
     match step {
@@ -172,12 +170,12 @@ async fn take(step: &Step, next: Option<&Step>, wire: &Wire, handle: &Handle) ->
         Step::Reset => wire.reset(),
         Step::Stall => wire.set_room(Some(0)),
         Step::Drain(room) => wire.set_room(*room),
-        // A millisecond less than a time says that it has not come.
+        // A time that is a millisecond short shows that the deadline has not come yet.
         Step::Wait(time) if time.subsec_millis() == 999 => tokio::time::sleep(*time).await,
         Step::Wait(time) => {
             pass(*time).await;
             if next.is_none() {
-                // Two deadlines may have come within it, one behind the other.
+                // Two deadlines may have come in that time, one after the other.
                 settle().await;
                 pass(Duration::ZERO).await;
             }
@@ -197,11 +195,12 @@ fn send(handle: &Handle, command: &Command) -> Result<(), SendError> {
         Command::TextFragment(text) => handle.send_fragment(text, false),
         Command::BinaryFragment(payload) => handle.send_fragment(payload, false),
         Command::Continuation { part, last } => handle.send_fragment(part, last),
-        Command::Ping(payload) => handle.ping(payload),
+        Command::Ping(payload) => handle.ping(payload).sent(),
         Command::Pong(payload) => handle.pong(payload),
-        Command::Close(body) => {
-            let (code, reason) = body.expect("a close frame with a code");
-            handle.close(code, reason)
+        Command::Close(Some((code, reason))) => handle.close(code, reason),
+        Command::Close(None) => {
+            handle.close_without_code();
+            Ok(())
         }
         Command::Terminate => {
             handle.terminate();
@@ -213,7 +212,7 @@ fn send(handle: &Handle, command: &Command) -> Result<(), SendError> {
     }
 }
 
-/// Takes all messages that are there, and the end if it is.
+/// Takes all messages that are there, and the end if it is there.
 async fn pull(ws: &mut WebSocket, events: &mut Vec<Event>, end: &mut Vec<Option<String>>) {
     loop {
         let mut recv = pin!(ws.recv());
@@ -231,7 +230,7 @@ async fn pull(ws: &mut WebSocket, events: &mut Vec<Event>, end: &mut Vec<Option<
     }
 }
 
-/// What the row says of the peer's close frame is what the end says.
+/// Checks that the end has the code and reason that the row gives for the peer's close frame.
 fn check_end(case: &Case, closed: &proto::Closed) -> Result<(), String> {
     let peers = case.events.iter().find_map(|event| match event {
         Event::Close(Some((code, reason))) => Some((CloseCode::from(*code), reason.as_str())),
@@ -245,7 +244,7 @@ fn check_end(case: &Case, closed: &proto::Closed) -> Result<(), String> {
     Err(format!("{}: the end is {closed:?}, the peer's close frame {expected:?}", case.name))
 }
 
-/// A client masks with keys of its own; the rows want the one of the tests.
+/// A client masks with random keys. This replaces them by the key of the rows.
 fn with_the_key(sent: &[u8]) -> Vec<u8> {
     let Ok((frames, rest)) = decode_all(sent) else { return sent.to_vec() };
     let mut bytes = Vec::new();
@@ -265,7 +264,7 @@ fn state(state: ReadyState) -> State {
     }
 }
 
-/// What makes both sides agree on the parameters of a case.
+/// The options with which both sides agree on the parameters of a case.
 fn options(deflate: &Deflate) -> deflate::Options {
     let options = deflate::Options::default()
         .server_no_context_takeover(deflate.server_no_context_takeover)

@@ -1,4 +1,4 @@
-//! The peer's part of the opening handshake, the frames that a client sends, and a handler that writes down what it is told.
+//! The peer's part of the opening handshake, the frames that a client sends, and a handler that records its calls.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,7 +12,7 @@ use testkit::{Event, variant};
 
 use super::wire::{Wire, settle, wire};
 
-/// A client's opening handshake with these header lines more.
+/// A client's opening handshake with these additional header lines.
 pub(crate) fn request(headers: &str) -> String {
     format!(
         "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -20,12 +20,12 @@ pub(crate) fn request(headers: &str) -> String {
     )
 }
 
-/// Opens a connection to a server, by a client of which only the wire is there.
+/// Opens a connection to a server, from a client of which only the wire exists.
 pub(crate) async fn open(server: &Server) -> Wire {
     open_with(server, request("")).await
 }
 
-/// The same with another request, behind which there may be more.
+/// The same with another request, which may have bytes behind it.
 pub(crate) async fn open_with(server: &Server, request: impl Into<Vec<u8>>) -> Wire {
     let wire = knock(server);
     wire.send_bytes(request);
@@ -39,7 +39,7 @@ pub(crate) async fn open_with(server: &Server, request: impl Into<Vec<u8>>) -> W
     wire
 }
 
-/// A transport to a server, on which nothing has been said.
+/// A transport to a server, on which nothing has been sent.
 pub(crate) fn knock(server: &Server) -> Wire {
     let (wire, end) = wire();
     let server = server.clone();
@@ -47,14 +47,15 @@ pub(crate) fn knock(server: &Server) -> Wire {
     wire
 }
 
-/// Opens a connection of a client, to a server of which only the wire is there. It agrees to what the client offers.
+/// Opens a connection of a client, to a server of which only the wire exists. The server agrees to all that the client
+/// offers.
 pub(crate) async fn open_client(client: &Client) -> (WebSocket, Wire) {
     let deflate = Some(proto::deflate::Options::default());
     let (ws, wire) = open_client_with(client, deflate, b"").await;
     (ws.await, wire)
 }
 
-/// The same with the server's choice of compression, and with what comes right behind the server's answer.
+/// The same with the server's choice of compression, and with bytes right behind the server's answer.
 pub(crate) async fn open_client_with(
     client: &Client,
     deflate: Option<proto::deflate::Options>,
@@ -63,7 +64,7 @@ pub(crate) async fn open_client_with(
     let (wire, end) = wire();
     let client = client.clone();
     let connecting =
-        tokio::spawn(async move { client.connect_over("ws://server.example.com/chat", Transport::other(end)).await });
+        tokio::spawn(async move { client.connect("ws://server.example.com/chat").over(Transport::other(end)).await });
     settle().await;
     let (request, _) = HeadReader::new(Limits::server()).handle_request(&wire.take_written()).unwrap().unwrap();
     let mut options = ServerOptions::default();
@@ -73,10 +74,10 @@ pub(crate) async fn open_client_with(
     answer.extend_from_slice(behind);
     wire.send_bytes(answer);
     wire.take_writes();
-    (async move { connecting.await.unwrap().unwrap().0 }, wire)
+    (async move { connecting.await.unwrap().unwrap() }, wire)
 }
 
-/// A server that keeps a log, and a connection to it.
+/// A server that records its events, and a connection to it.
 pub(crate) async fn connect(builder: ServerBuilder) -> (Log, Wire) {
     let (server, log) = (builder.build(), Log::default());
     server.handle_with(log.clone());
@@ -120,22 +121,22 @@ pub(crate) fn code_of(frame: &Frame) -> u16 {
     u16::from_be_bytes([frame.payload[0], frame.payload[1]])
 }
 
-/// The codes of the close frames, and of nothing else, that ropeway has written since this was last asked.
+/// The codes of the close frames that ropeway has written since the last call. It must have written nothing else.
 pub(crate) fn codes(wire: &Wire) -> Vec<u16> {
     wire.take_frames().iter().map(code_of).collect()
 }
 
-/// A handler that writes down what it is told.
+/// A handler that records its calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Arc<Mutex<Told>>);
 
-/// What a [`Log`] was told.
+/// The record of a [`Log`].
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) events: Vec<Event>,
-    /// Ends of connections; of one connection there is one.
+    /// Ends of connections, one for each.
     pub(crate) closed: Vec<proto::Closed>,
-    /// What else than violations there was of errors.
+    /// Errors other than violations.
     pub(crate) lost: Vec<proto::Closed>,
     /// The connections that opened.
     pub(crate) handles: Vec<Handle>,
@@ -155,13 +156,13 @@ impl Log {
         std::mem::take(&mut self.told().events)
     }
 
-    /// The texts that came, since this was last asked.
+    /// The texts that came since the last call.
     pub(crate) fn take_texts(&self) -> Vec<String> {
         let text = |event| if let Event::Text(text) = event { text } else { panic!("{event} is no text") };
         self.take_events().into_iter().map(text).collect()
     }
 
-    /// How the one connection there was has ended.
+    /// The end of the only connection.
     pub(crate) fn closed(&self) -> proto::Closed {
         let told = self.told();
         assert_eq!(told.closed.len(), 1, "{:?}", told.closed);

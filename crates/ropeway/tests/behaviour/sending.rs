@@ -1,4 +1,4 @@
-//! Sending: what leaves in one write, in which order, what happens when the peer does not read, and what the handles tell.
+//! Sending: messages that leave in one write, their order, peers that do not read, and the figures that handles report.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_util::SinkExt;
 use ropeway::{
-    Bytes, Cause, Client, CloseCode, Error, Message, Overflow, ReadyState, SendError, Server, ServerBuilder, Transport,
+    Bytes, Cause, Client, CloseCode, Message, Overflow, ReadyState, SendError, Server, ServerBuilder, Transport,
 };
 use testkit::Event;
 use testkit::wire::{BINARY, CLOSE, Frame, PING, PONG, TEXT};
@@ -15,7 +15,7 @@ use testkit::wire::{BINARY, CLOSE, Frame, PING, PONG, TEXT};
 use super::script::{code_of, connect, open, open_client, ping, pong, request, text};
 use super::wire::{Wire, settle, wire};
 
-/// A server that sends back what it gets.
+/// A server that echoes.
 fn echo(builder: ServerBuilder) -> Server {
     let server = builder.build();
     server.on_connection(|ws, _| {
@@ -32,7 +32,7 @@ fn texts(payloads: &[&str]) -> Vec<Frame> {
     payloads.iter().map(|payload| unmasked(TEXT, *payload)).collect()
 }
 
-/// Asks a future once.
+/// Polls a future once.
 async fn ask<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     poll_fn(|cx| match Pin::new(&mut *future).poll(cx) {
         Poll::Ready(value) => Poll::Ready(Some(value)),
@@ -41,7 +41,7 @@ async fn ask<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     .await
 }
 
-// What leaves in one write.
+// Messages that leave in one write.
 
 #[tokio::test(start_paused = true)]
 async fn the_replies_to_all_messages_of_one_read_leave_in_one_write() {
@@ -56,18 +56,18 @@ async fn the_replies_to_all_messages_of_one_read_leave_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
+async fn messages_of_handles_to_a_resting_connection_leave_in_one_write() {
     let (log, wire) = connect(Server::builder()).await;
     let handle = log.handle();
     for payload in ["a", "b", "c"] {
         handle.send(payload).unwrap();
     }
-    handle.ping("d").unwrap();
+    handle.ping("d").sent().unwrap();
     assert_eq!(wire.take_writes(), 0);
     settle().await;
     assert_eq!(wire.take_writes(), 1);
     assert_eq!(wire.take_frames(), [vec![unmasked(PING, "d")], texts(&["a", "b", "c"])].concat());
-    // And what is sent later does not wait for more.
+    // A message that is sent later does not wait for others.
     handle.send("e").unwrap();
     settle().await;
     assert_eq!(wire.take_writes(), 1);
@@ -75,7 +75,7 @@ async fn what_handles_send_while_the_connection_rests_leaves_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_event_and_handles_send_keeps_its_order() {
+async fn messages_of_an_event_and_of_handles_keep_their_order() {
     let server = Server::builder().build();
     server.on_connection(|ws, _| {
         let handle = ws.handle();
@@ -97,7 +97,7 @@ async fn what_an_event_and_handles_send_keeps_its_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_at_the_opening_leaves_first() {
+async fn messages_sent_on_open_leave_first() {
     let server = Server::builder().build();
     server.on_connection(|ws, _| {
         ws.send("welcome").unwrap();
@@ -130,7 +130,7 @@ async fn large_payloads_are_queued_without_a_copy_and_let_go_when_written() {
     assert_eq!(wire.take_frames(), [unmasked(BINARY, payload)]);
 }
 
-// When the peer does not read.
+// Peers that do not read.
 
 #[tokio::test(start_paused = true)]
 async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
@@ -146,10 +146,10 @@ async fn without_room_a_message_is_refused_and_nothing_of_it_sent() {
             Err(other) => panic!("{other}"),
         }
     };
-    // A message is taken whole as long as there is any room.
+    // A message is accepted as a whole while there is any room.
     assert_eq!((taken, buffered), (4, 4 * 304));
     assert_eq!(handle.buffered_amount(), buffered);
-    assert!(matches!(handle.ping("x"), Err(SendError::Full { .. })));
+    assert!(matches!(handle.ping("x").await, Err(SendError::Full { .. })));
     assert_eq!(handle.ready_state(), ReadyState::Open);
 
     wire.set_room(None);
@@ -181,7 +181,7 @@ async fn by_default_messages_are_refused_once_1_mib_waits() {
 async fn room_is_counted_before_the_connection_has_seen_the_messages() {
     let (log, wire) = connect(Server::builder().max_buffered(1000)).await;
     let handle = log.handle();
-    // No task has run since, so nothing can be written yet.
+    // No task has run since then, so nothing is written yet.
     assert_eq!((0..100).filter(|_| handle.send(vec![0; 300]).is_ok()).count(), 4);
     assert_eq!(handle.buffered_amount(), 1200);
     settle().await;
@@ -278,7 +278,7 @@ async fn send_wait_waits_for_room_and_then_keeps_its_order() {
     });
     settle().await;
     assert!(!waiting.is_finished());
-    // Of each 1000 bytes more one message goes, and the next is let in.
+    // For each further 1000 bytes one message leaves, and the next is accepted.
     for _ in 0..19 {
         let before = handle.buffered_amount();
         wire.set_room(Some(1004));
@@ -313,7 +313,7 @@ async fn a_send_wait_that_is_dropped_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_for_room_are_told_when_the_connection_ends() {
+async fn all_tasks_that_wait_for_room_are_told_of_the_connections_end() {
     for ends in [Wire::end as fn(&Wire), Wire::reset] {
         let (log, wire) = connect(Server::builder().max_buffered(100)).await;
         let handle = log.handle();
@@ -372,7 +372,7 @@ async fn buffered_amount_is_nothing_once_the_connection_is_gone() {
     handle.send(payload.clone()).unwrap();
     settle().await;
     assert!(handle.buffered_amount() > 100_000);
-    // This one the connection never sees.
+    // The connection never gets this one.
     handle.terminate();
     assert!(handle.send(payload.clone()).is_err());
     settle().await;
@@ -381,7 +381,7 @@ async fn buffered_amount_is_nothing_once_the_connection_is_gone() {
 }
 
 #[test]
-fn what_a_runtime_leaves_behind_is_not_kept() {
+fn the_loops_of_an_ended_runtime_are_not_kept() {
     let payload = Bytes::from(vec![7; 100_000]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (log, _wire) = runtime.block_on(connect(Server::builder()));
@@ -398,7 +398,7 @@ fn what_a_runtime_leaves_behind_is_not_kept() {
 #[tokio::test(start_paused = true)]
 async fn pings_are_answered_and_told_and_pongs_are_told() {
     let (log, wire) = connect(Server::builder()).await;
-    log.handle().ping("ours").unwrap();
+    log.handle().ping("ours").sent().unwrap();
     log.handle().pong("unasked").unwrap();
     settle().await;
     assert_eq!(wire.take_frames(), [unmasked(PING, "ours"), unmasked(PONG, "unasked")]);
@@ -422,15 +422,15 @@ async fn without_auto_pong_a_listener_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_sent_changes_nothing() {
+async fn a_close_that_cannot_be_sent_changes_nothing() {
     let (log, wire) = connect(Server::builder()).await;
     let handle = log.handle();
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
         assert_eq!(handle.close(code, ""), Err(SendError::InvalidCloseCode(CloseCode::from(code))));
     }
     assert_eq!(handle.close(1000, "r".repeat(124)), Err(SendError::ReasonTooLong(124)));
-    assert_eq!(handle.ping(vec![0; 126]), Err(SendError::ControlTooLong(126)));
-    assert_eq!(handle.pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(handle.ping([0; 126]).await, Err(SendError::ControlTooLong(126)));
+    assert_eq!(handle.pong([0; 126]), Err(SendError::ControlTooLong(126)));
     settle().await;
     assert_eq!(handle.ready_state(), ReadyState::Open);
     assert_eq!(wire.take_written(), b"");
@@ -502,12 +502,12 @@ async fn flushing_waits_until_the_transport_has_taken_all_and_fails_where_it_can
         if closes {
             wire.reset();
             assert!(matches!(flush.await, Err(SendError::NotOpen(_))));
-            assert!(matches!(ws.flush().await, Err(Error::Send(_))));
+            assert!(matches!(ws.flush().await, Err(SendError::NotOpen(_))));
         } else {
             wire.set_room(None);
             flush.await.unwrap();
             assert_eq!(ws.buffered_amount(), 0);
-            // A sink means the same by it.
+            // For a sink, flushing means the same.
             wire.set_room(Some(0));
             ws.feed(Message::from("b")).await.unwrap();
             let mut flush = SinkExt::flush(&mut ws);
@@ -518,7 +518,7 @@ async fn flushing_waits_until_the_transport_has_taken_all_and_fails_where_it_can
     }
 }
 
-// What handles tell.
+// The figures that handles report.
 
 #[tokio::test(start_paused = true)]
 async fn the_ready_state_goes_from_open_over_closing_to_closed() {

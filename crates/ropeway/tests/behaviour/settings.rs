@@ -8,7 +8,7 @@ use testkit::wire::{CONTINUATION, Frame, KEY, PONG, TEXT};
 use super::script::{Log, codes, connect, open, open_client};
 use super::wire::{Wire, pass, settle};
 
-/// A limit that is set, to be broken by the peer.
+/// A limit that is set, and broken by the peer.
 #[derive(Clone, Copy, Debug)]
 enum Limit {
     Payload,
@@ -20,7 +20,7 @@ enum Limit {
 
 const LIMITS: [Limit; 5] = [Limit::Payload, Limit::Fragments, Limit::ControlRate, Limit::MessageTimeout, Limit::Config];
 
-/// Sets a limit, whatever the type that takes it.
+/// Sets a limit on any of the types that have it.
 macro_rules! set {
     ($settings:expr, $limit:expr) => {
         match $limit {
@@ -37,7 +37,7 @@ macro_rules! set {
     };
 }
 
-/// Breaks a limit, and returns the codes of the close frames that come of it.
+/// Breaks a limit. Returns the codes of the close frames that follow.
 async fn break_limit(limit: Limit, wire: &Wire, mask: Option<[u8; 4]>) -> Vec<u16> {
     let frame = |opcode, fin, payload: &str| Frame { fin, ..Frame::new(opcode, payload).with_mask(mask) };
     match limit {

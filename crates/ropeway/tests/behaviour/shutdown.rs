@@ -1,4 +1,5 @@
-//! The end of a server: the close frames of its connections, how long those and their handlers are waited for, and what is left.
+//! The end of a server: the close frames of its connections, how long connections and handlers are waited for, and the
+//! report of those that are left.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -42,7 +43,7 @@ fn server() -> (Server, Log) {
     (server, log)
 }
 
-/// Asks for a WebSocket; returns the answer's status and its `Retry-After`.
+/// Asks for a WebSocket. Returns the answer's status and its `Retry-After`.
 async fn ask(server: &Server) -> (String, String) {
     let wire = knock(server);
     wire.send_bytes(request(""));
@@ -76,7 +77,7 @@ async fn a_shutdown_closes_with_1001_and_waits_for_the_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
+async fn a_shutdown_terminates_connections_that_do_not_answer_in_time() {
     let (server, log) = server();
     let (answers, ignores, stalls) = (open(&server).await, open(&server).await, open(&server).await);
     stalls.set_room(Some(0));
@@ -95,8 +96,8 @@ async fn a_shutdown_terminates_whoever_has_not_answered_in_time() {
     assert_eq!((terminated, log.told().closed.len()), (2, 3));
 }
 
-/// A handler that blocks keeps its event loop, and whatever else that carries, from being terminated. The loop is on a thread of
-/// its own, as those of `ropeway serve` are.
+/// A handler that blocks keeps its event loop, and all connections of that loop, from being terminated. The loop is on
+/// a thread of its own, as in `ropeway serve`.
 #[tokio::test]
 async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
     let server = Server::builder().build();
@@ -109,7 +110,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
     });
     let waits = Arc::new(released);
     server.at("/block").on_connection(move |_, _| {
-        // Until the test is over.
+        // Blocks until the test is over.
         let _ = waits.lock().unwrap().recv();
     });
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -126,7 +127,7 @@ async fn a_shutdown_does_not_wait_for_a_loop_that_is_blocked() {
     let ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
     ws.handle().send("hello").unwrap();
     is_blocked.recv().await.unwrap();
-    // The 101 is written before the handler is asked, so the client has it all the same.
+    // The 101 is written before the handler is called, so the client gets it all the same.
     let _blocking = ropeway::connect(&format!("ws://{addr}/block")).await.unwrap();
     tokio::time::timeout(60 * SECOND, server.shutdown().timeout(Duration::from_millis(50)))
         .await
@@ -150,18 +151,15 @@ async fn a_server_that_shuts_down_stops_accepting_on_its_port() {
     server.shutdown().timeout(60 * SECOND).await;
     running.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
-    let closed = {
-        ws.handle().closed().await;
-        ws.closed().unwrap()
-    };
+    let closed = ws.closed().await;
     assert_eq!((closed.code, closed.clean), (CloseCode::GOING_AWAY, true));
     assert!(server.run().await.is_err(), "its port is gone");
 }
 
-// The opening handshake meanwhile.
+// Opening handshakes during a shutdown.
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_shuts_down_lets_nobody_in() {
+async fn a_server_that_shuts_down_accepts_no_client() {
     let (server, _log) = server();
     server.shutdown().timeout(SECOND).await;
     assert_eq!(ask(&server).await, ("HTTP/1.1 503 Service Unavailable".into(), "retry-after: 5".into()));
@@ -207,7 +205,7 @@ async fn a_handshake_that_is_never_done_does_not_hold_up_a_shutdown() {
 async fn a_server_whose_handshakes_are_all_taken_can_be_shut_down() {
     const HOUR: Duration = Duration::from_secs(3600);
     let server = Server::builder().max_handshakes(1).handshake_timeout(HOUR).bind("127.0.0.1:0").await.unwrap();
-    // More than the buffers between hold, for a client that does not read.
+    // More than the buffers hold, for a client that does not read.
     let page = Bytes::from(vec![b'a'; 50 << 20]);
     let asked = Arc::new(Notify::new());
     server.on_http({
@@ -231,7 +229,7 @@ async fn a_server_whose_handshakes_are_all_taken_can_be_shut_down() {
 
 // Handlers.
 
-/// A server whose pull handlers take a time to return after their connections have ended, and tell that they have.
+/// A server whose pull handlers take a time to return after their connections have ended, and count themselves then.
 fn lingering(time: Duration) -> (Server, Arc<Mutex<usize>>) {
     let (server, returned) = (Server::builder().build(), Arc::new(Mutex::new(0)));
     server.spawn_each({
@@ -277,12 +275,12 @@ async fn handlers_that_do_not_return_in_time_are_counted_and_not_aborted() {
     assert_eq!(start.elapsed(), 3 * SECOND, "nothing was terminated, so nothing more is waited for");
     assert_eq!((remaining.connections, remaining.handlers), (0, 2));
     assert!(remaining.to_string().starts_with("0 connections and 2 pull handlers are still there"), "{remaining}");
-    // Whoever wants to wait longer asks again.
+    // A second call waits longer.
     assert_eq!(server.shutdown().timeout(60 * SECOND).await, Remaining::default());
     assert_eq!(*returned.lock().unwrap(), 2);
 }
 
-/// Those of connections that had to be terminated have a second to hear of it.
+/// Handlers of connections that had to be terminated get a second to notice.
 #[tokio::test(start_paused = true)]
 async fn handlers_of_terminated_connections_are_waited_for() {
     let (server, returned) = lingering(300 * MS);
@@ -317,7 +315,7 @@ async fn a_pull_handler_may_shut_its_own_server_down() {
                 ws.recv().await.unwrap().expect("a command");
                 tell.send(server.shutdown().await).unwrap();
                 // The connection is closed, and the handler still runs.
-                ws.closed().expect("it is closed");
+                ws.outcome().expect("it is closed");
             }
         }
     });
@@ -368,7 +366,7 @@ async fn a_close_frame_that_cannot_be_sent_keeps_no_server_from_shutting_down() 
 
 // Spread.
 
-/// How many of the wires have been sent a close frame.
+/// The number of the wires that got a close frame.
 fn count_closed(wires: &[Wire]) -> usize {
     wires.iter().filter(|wire| codes(wire) == [1001]).count()
 }
@@ -386,7 +384,7 @@ async fn closes_are_spread_evenly_over_a_window() {
         sleep(SECOND).await;
         settle().await;
         counts.push(count_closed(&wires));
-        // Meanwhile nobody enters.
+        // Meanwhile no client is accepted.
         assert_eq!(ask(&server).await, ("HTTP/1.1 503 Service Unavailable".into(), "retry-after: 5".into()));
     }
     assert_eq!(counts, [1, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
@@ -394,7 +392,7 @@ async fn closes_are_spread_evenly_over_a_window() {
     sleep(600 * MS).await;
     settle().await;
     assert_eq!(count_closed(&wires), 1, "the last is closed before the window ends");
-    // The first have ended meanwhile, as their peers have not answered for 10 s.
+    // The first have ended in the meantime, as their peers have not answered for 10 s.
     for wire in &wires {
         answer(wire, 1001);
     }
@@ -443,7 +441,7 @@ async fn a_spread_ends_early_where_everybody_has_gone() {
     assert!(start.elapsed() < 2 * SECOND, "{:?}", start.elapsed());
 }
 
-// Cancelling, and waiting for others.
+// Shutdowns that are cancelled, and shutdowns that wait for others.
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_that_is_dropped_leaves_the_rest_open_and_lets_nobody_in() {
@@ -451,13 +449,13 @@ async fn a_shutdown_that_is_dropped_leaves_the_rest_open_and_lets_nobody_in() {
     let wires = open_many(&server, 4).await;
     let shutdown = server.shutdown().spread(4 * SECOND).into_future();
     assert!(tokio::time::timeout(1500 * MS, shutdown).await.is_err());
-    // Less than until the first ping.
+    // Less than the time until the first ping.
     sleep(15 * SECOND).await;
     settle().await;
     assert_eq!(count_closed(&wires), 2);
     assert_eq!(server.clients().len(), 2, "the first two have had their time to answer");
     assert_eq!(ask(&server).await.0, "HTTP/1.1 503 Service Unavailable");
-    // Another goes on, with a frame of its own.
+    // Another shutdown goes on, with a close frame of its own.
     let shutdown = tokio::spawn(server.shutdown().code(1012, "").into_future());
     settle().await;
     assert_eq!(wires.iter().flat_map(codes).collect::<Vec<_>>(), [1012, 1012]);
@@ -467,7 +465,7 @@ async fn a_shutdown_that_is_dropped_leaves_the_rest_open_and_lets_nobody_in() {
     assert!(shutdown.await.unwrap().is_none());
 }
 
-/// The runtime that serves carries the connections.
+/// The runtime that serves also drives the connections.
 #[tokio::test]
 async fn serving_ends_when_the_shutdown_is_done_and_the_port_is_free_before() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -493,7 +491,7 @@ async fn serving_ends_when_the_shutdown_is_done_and_the_port_is_free_before() {
         () = client => {}
         _ = &mut running => panic!("it serves"),
     }
-    // It drops the listener in the turn in which it hears of the shutdown, and goes on.
+    // This drops the listener in the turn in which it learns of the shutdown, and goes on.
     assert!(tokio::time::timeout(Duration::ZERO, &mut running).await.is_err(), "a handler still runs");
     assert!(TcpStream::connect(addr).await.is_err());
     release.send(()).unwrap();

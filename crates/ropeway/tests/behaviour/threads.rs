@@ -1,5 +1,5 @@
-//! Many threads at once: no message is lost or overtaken, and nobody sleeps through what it waits for. A wake-up that is lost
-//! shows as a test that never ends.
+//! Many threads at once: no message is lost or overtaken, and no wake-up is lost. A lost wake-up shows as a test that
+//! never ends.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 const SENDERS: usize = 8;
 const MESSAGES: usize = 2000;
 
-/// Takes all messages, which are a sender and its next number each.
+/// Takes all messages. Each is the number of its sender, and the sender's next number.
 async fn take_all(ws: &mut WebSocket) {
     let mut next: HashMap<String, usize> = HashMap::new();
     for _ in 0..SENDERS * MESSAGES {
@@ -22,14 +22,14 @@ async fn take_all(ws: &mut WebSocket) {
     assert!(next.len() == SENDERS && next.values().all(|number| *number == MESSAGES));
 }
 
-/// A message whose size is anything up to a few read buffers.
+/// A message of any size up to a few read buffers.
 fn message(sender: usize, number: usize) -> String {
     let size = if number.is_multiple_of(500) { 300_000 } else { number % 300 };
     format!("{sender} {number} {}", " ".repeat(size))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_many_threads_send_with_little_room_arrives_in_the_order_of_each() {
+async fn messages_of_many_threads_with_little_room_arrive_in_each_threads_order() {
     let server = Server::builder().max_buffered(5000).bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, _| {
         for sender in 0..SENDERS {
@@ -81,7 +81,7 @@ async fn a_connection_that_is_paused_and_resumed_all_the_time_delivers_everythin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn everybody_who_waits_for_the_end_hears_of_it() {
+async fn all_tasks_that_await_the_end_are_told() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     server.spawn_each(|mut ws, _| async move { while let Ok(Some(_)) = ws.recv().await {} });
     let url = format!("ws://{}/", server.local_addr().unwrap());
@@ -117,7 +117,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     listener.set_nonblocking(true).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = Server::builder().build();
-    // Each client is told which thread carries it.
+    // Each client is told the name of the thread that drives its connection.
     server.on_connection(|ws, _| {
         ws.send(std::thread::current().name().unwrap_or_default()).unwrap();
     });
@@ -133,7 +133,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     });
     let mut clients = Vec::new();
     let mut counts: HashMap<String, usize> = HashMap::new();
-    // The second may start late.
+    // The second thread may start late.
     while counts.len() < 2 {
         assert!(clients.len() < 1000, "all of a thousand clients went to one thread");
         *counts.entry(carrier(&url, &mut clients).await).or_default() += 1;
@@ -150,7 +150,7 @@ async fn runtimes_that_serve_one_port_share_its_clients_evenly() {
     }
 }
 
-/// Connects a client, and gives the name of the thread that carries it on the other side.
+/// Connects a client. Returns the name of the thread that drives the connection on the server's side.
 async fn carrier(url: &str, clients: &mut Vec<WebSocket>) -> String {
     let mut client = ropeway::connect(url).await.unwrap();
     let name = client.recv().await.unwrap().expect("a name");

@@ -44,7 +44,7 @@ pub(crate) fn client_config() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// A server with TLS that sends back what it gets.
+/// A server with TLS that echoes.
 async fn serve(builder: ServerBuilder) -> Server {
     let server = builder.tls(server_config()).bind("127.0.0.1:0").await.unwrap();
     server.on_connection(|ws, handshake| {
@@ -68,7 +68,7 @@ async fn messages_of_all_sizes_come_through_tls_without_another_to_push_them() {
     for host in ["localhost", "127.0.0.1"] {
         let mut ws = Client::new().tls(client_config()).connect(&url(&server, host)).await.unwrap();
         for size in [0, 1, 125, 126, 16_384, 16_385, 65_536, 5_000_000] {
-            // Each has to arrive before the next is sent: nothing may stay behind in a buffer.
+            // Each message has to arrive before the next is sent, so that none may stay in a buffer.
             let message = Message::from(vec![7; size]);
             ws.send(message.clone()).await.unwrap();
             assert!(ws.recv().await.unwrap() == Some(message), "{size} bytes");
@@ -86,21 +86,21 @@ async fn messages_of_all_sizes_come_through_tls_without_another_to_push_them() {
 
 #[tokio::test]
 async fn a_secret_is_not_sent_in_the_clear_over_a_stream_of_ones_own() {
-    // Over TCP, and over something else: what wss:// promises does not depend on where the stream comes from.
+    // Over TCP, and over another stream: wss:// means TLS wherever the stream comes from.
     let server = serve(Server::builder()).await;
     let url = url(&server, "localhost");
     let client = Client::new().tls(client_config());
     let tcp = || TcpStream::connect(server.local_addr().unwrap());
     for stream in [Transport::from(tcp().await.unwrap()), Transport::other(tcp().await.unwrap())] {
-        let (mut ws, _) = client.connect_over(&url, stream).await.unwrap();
+        let mut ws = client.connect(&url).over(stream).await.unwrap();
         ws.send("hello").await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
     }
 
     let (wire, end) = wire();
     let connecting = tokio::spawn(async move {
-        let client = Client::new().header("authorization".parse().unwrap(), "Bearer 1234".parse().unwrap());
-        client.connect_over("wss://user:word@example.com/", Transport::other(end)).await.map(|_| ())
+        let client = Client::new().header("authorization", "Bearer 1234");
+        client.connect("wss://user:word@example.com/").over(Transport::other(end)).await.map(|_| ())
     });
     settle().await;
     let written = wire.take_written();
@@ -116,7 +116,7 @@ async fn a_stream_with_tls_of_its_own_is_written_to_as_it_is() {
     let name = ServerName::try_from("localhost").unwrap();
     let tls = TlsConnector::from(client_config()).connect(name, tcp).await.unwrap();
     let stream = Transport::other(tls);
-    let (mut ws, _) = Client::new().connect_over_secured(&url(&server, "localhost"), stream).await.unwrap();
+    let mut ws = Client::new().connect(&url(&server, "localhost")).over_secured(stream).await.unwrap();
     ws.send("hello").await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
 }
@@ -124,7 +124,7 @@ async fn a_stream_with_tls_of_its_own_is_written_to_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_port_that_never_answers_in_tls_is_told_as_that() {
     let (_wire, end) = wire();
-    let outcome = Client::new().connect_over("wss://example.com/", Transport::other(end)).await;
+    let outcome = Client::new().connect("wss://example.com/").over(Transport::other(end)).await;
     let Err(Error::Tls(error)) = outcome.map(|_| ()) else { panic!("it is given up") };
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 }
@@ -159,7 +159,7 @@ async fn http_on_a_port_with_tls_is_told_what_the_port_speaks() {
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(30), tcp.read_to_end(&mut answer)).await;
-        // Its end may be a reset, where the port knows nothing of HTTP.
+        // If the port knows nothing of HTTP, its end may be a reset.
         read.expect("an answer, and the end").ok();
         let (response, body) = read_response(&answer);
         assert_eq!(response.status(), 400, "{request:?}");
@@ -178,7 +178,7 @@ async fn plain_requests_and_refusals_come_through_tls() {
         let mut tls = TlsConnector::from(client_config()).connect(name, tcp).await.unwrap();
         tls.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        // Without a TLS close before the end this would be an error.
+        // Without TLS's close_notify before the end this would be an error.
         tls.read_to_end(&mut answer).await.unwrap();
         assert_eq!(read_response(&answer).0.status(), status);
     }
@@ -188,7 +188,7 @@ async fn plain_requests_and_refusals_come_through_tls() {
 async fn a_client_that_never_finishes_the_tls_handshake_is_let_go() {
     let server = serve(Server::builder().handshake_timeout(Duration::from_millis(50))).await;
     let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
-    // The beginning of a TLS record, and no more.
+    // Only the beginning of a TLS record.
     tcp.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00]).await.unwrap();
     let mut answer = Vec::new();
     let end = tokio::time::timeout(Duration::from_secs(60), tcp.read_to_end(&mut answer)).await;

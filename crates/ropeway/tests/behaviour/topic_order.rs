@@ -1,5 +1,5 @@
-//! What one thread does in order, each subscriber sees in that order: publications, messages of its own, its close, the end of its
-//! subscription, the server's end. On event loops and as tasks alike.
+//! Each subscriber sees the actions of one thread in order: publications, messages for that subscriber alone, its
+//! close, the end of its subscription, and the server's end. This holds on event loops and on tasks.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::topics::{House, heard};
 
-/// Subscribes its clients; acts at the word "go".
+/// Subscribes its clients. Acts at the message "go".
 struct Acts<F> {
     topic: Topic,
     act: F,
@@ -24,7 +24,7 @@ impl<F: Fn(&mut Connection<'_>, &Topic) + Send + Sync + 'static> Handler for Act
     fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         match message.as_text() {
             Some("go") => (self.act)(ws, &self.topic),
-            // A second client's word for everyone.
+            // A second client's message for everyone.
             _ => publish(&self.topic, "from another"),
         }
     }
@@ -34,12 +34,12 @@ fn publish(topic: &Topic, text: &str) {
     let _ = topic.publish(text);
 }
 
-/// A house whose handler acts at the word "go".
+/// A house whose handler acts at the message "go".
 async fn acting(tcp: bool, act: impl Fn(&mut Connection<'_>, &Topic) + Send + Sync + 'static) -> House {
     House::serving(Server::builder(), tcp, |server, topic| server.handle_with(Acts { topic, act })).await
 }
 
-/// All that comes until the end.
+/// Returns all messages until the end.
 async fn all(mut client: WebSocket) -> Vec<String> {
     let mut texts = Vec::new();
     let hearing = async {
@@ -119,9 +119,9 @@ async fn a_subscriber_that_leaves_hears_what_was_published_before_and_nothing_af
     }
 }
 
-/// Both come in one read, so the close frame is there before anything was sent.
+/// Both come in one read, so the close frame is there before anything is sent.
 #[tokio::test]
-async fn what_a_client_says_to_everyone_before_its_close_frame_it_hears_too() {
+async fn a_client_gets_its_own_publication_before_its_close_frame_is_answered() {
     for tcp in [true, false] {
         let house = acting(tcp, |ws, topic| {
             publish(topic, "A");
@@ -139,7 +139,7 @@ async fn what_a_client_says_to_everyone_before_its_close_frame_it_hears_too() {
 }
 
 #[tokio::test]
-async fn what_is_published_before_the_server_shuts_down_is_heard() {
+async fn publications_before_a_shutdown_are_delivered() {
     for tcp in [true, false] {
         let house = acting(tcp, |_, _| {}).await;
         let client = house.client().await;
@@ -173,7 +173,7 @@ async fn a_pull_handler_that_publishes_and_returns_is_heard() {
     }
 }
 
-/// Subscribes its clients, and hands their handles out.
+/// Subscribes its clients, and sends their handles to the test.
 struct HandsOut {
     topic: Topic,
     tell: mpsc::UnboundedSender<ropeway::Handle>,
@@ -189,7 +189,7 @@ impl Handler for HandsOut {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_thread_publishes_and_sends_by_turns_comes_in_that_order_on_every_loop() {
+async fn publications_and_sends_of_a_thread_arrive_in_order_on_every_loop() {
     for tcp in [true, false] {
         let (tell, mut opened) = mpsc::unbounded_channel();
         let house = House::serving(Server::builder(), tcp, |server, topic| {
@@ -233,12 +233,12 @@ async fn what_a_thread_publishes_and_sends_by_turns_comes_in_that_order_on_every
     }
 }
 
-/// More subscribers than are sent a message before the loop looks at its sockets again.
+/// There are more subscribers than are sent a message before the loop looks at its sockets again.
 #[tokio::test]
 async fn many_subscribers_hear_each_message_once_though_they_are_sent_others_meanwhile() {
     let house = acting(true, |ws, topic| {
         publish(topic, "first");
-        // It is sent its own ahead of everyone else.
+        // The subscriber is sent its own message ahead of all others.
         ws.send("own").expect("it is open");
         publish(topic, "second");
     });

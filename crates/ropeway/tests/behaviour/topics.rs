@@ -1,5 +1,5 @@
-//! Topics: who hears what is published, in what order, and for how long; over TCP, where event loops carry connections, and
-//! over other streams, where tasks do.
+//! Topics: which subscribers get a message, in which order, and for how long. Over TCP connections are on event loops,
+//! over other streams they are tasks.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use super::eventually::eventually;
 
-/// Publishes what its clients say. A client that says "leave" or "come" does; one that says "quit" is closed; what begins with
-/// "echo" it alone hears.
+/// Publishes its clients' messages. A client that sends "leave" or "come" does so, one that sends "quit" is closed, and
+/// a message that begins with "echo" goes back to its sender alone.
 struct Hall {
     topic: Topic,
 }
@@ -41,7 +41,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Over TCP, or over streams in memory.
+    /// A house with clients over TCP, or over streams in memory.
     async fn new(tcp: bool) -> Self {
         Self::with(Server::builder(), tcp).await
     }
@@ -50,7 +50,7 @@ impl House {
         Self::serving(server, tcp, |server, topic| server.handle_with(Hall { topic })).await
     }
 
-    /// Serves the topic as told.
+    /// Serves the topic with `serve`.
     pub(crate) async fn serving(server: ServerBuilder, tcp: bool, serve: impl FnOnce(&Server, Topic)) -> Self {
         let server = server.build();
         let topic = Topic::new();
@@ -79,10 +79,10 @@ impl House {
         let server = self.server.clone();
         tokio::spawn(async move { server.serve_stream(ropeway::Transport::other(far), None).await });
         let stream = ropeway::Transport::other(near);
-        client.connect_over("ws://localhost/", stream).await.expect("a connection").0
+        client.connect("ws://localhost/").over(stream).await.expect("a connection")
     }
 
-    /// Waits until so many are subscribed: what a client did is known to the server some time later.
+    /// Waits until this many are subscribed, since the server learns of a client's action some time later.
     pub(crate) async fn until(&self, count: usize) {
         eventually(&format!("{count} subscribers"), || self.topic.len() == count).await;
     }
@@ -113,7 +113,7 @@ async fn everyone_hears_everything_in_order_the_publisher_too() {
 }
 
 #[tokio::test]
-async fn a_message_is_heard_once_by_those_who_came_before_it_and_not_by_those_who_come_after() {
+async fn a_message_reaches_earlier_subscribers_once_and_later_ones_not_at_all() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
         house.topic.publish("too early").expect("room");
@@ -130,7 +130,7 @@ async fn a_message_is_heard_once_by_those_who_came_before_it_and_not_by_those_wh
 }
 
 #[tokio::test]
-async fn who_unsubscribes_hears_nothing_and_subscribing_twice_is_once() {
+async fn after_unsubscribing_nothing_comes_and_subscribing_twice_counts_once() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
         let (mut stays, mut leaves) = (house.client().await, house.client().await);
@@ -150,14 +150,14 @@ async fn who_unsubscribes_hears_nothing_and_subscribing_twice_is_once() {
 }
 
 #[tokio::test]
-async fn a_subscription_ends_with_its_connection_and_its_place_is_nobody_elses() {
+async fn a_subscription_ends_with_its_connection_and_its_place_is_not_inherited() {
     for tcp in [true, false] {
         let house = House::new(tcp).await;
         let mut clients = vec![house.client().await, house.client().await];
         house.until(2).await;
         clients[0].send("quit").await.expect("it is open");
         house.until(1).await;
-        // The newcomer may be known by the same number, but does not subscribe by that.
+        // The new connection may have the same number, but that does not subscribe it.
         let mut quiet = house.client().await;
         house.until(2).await;
         quiet.send("leave").await.expect("it is open");
@@ -246,7 +246,7 @@ async fn a_message_is_compressed_once_for_all_windows_of_a_size_and_everyone_hea
             for client in &mut clients {
                 assert_eq!(heard(client).await, news.message().as_text().expect("a text"));
                 assert_eq!(heard(client).await, "short");
-                // Compressed for it alone, and pointing back into what everyone heard.
+                // Compressed for this subscriber alone, with references to the messages that everyone got.
                 let own = format!("echo {}", news.message());
                 client.send(own.as_str()).await.expect("it is open");
                 assert_eq!(heard(client).await, own);

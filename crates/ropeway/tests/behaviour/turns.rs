@@ -1,4 +1,4 @@
-//! Turns: a connection with much to read keeps neither the others waiting, nor its own deadlines.
+//! Turns: a connection with much to read does not delay the others, nor its own deadlines.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::eventually::eventually;
 use super::script::{binary, code_of, continuation, open, text};
 use super::wire::{Wire, settle};
 
-/// What one read brings at most, and one turn of a connection; see `scratch` and `driver`.
+/// The most bytes of one read, and of one turn of a connection; see `scratch` and `driver`.
 pub(crate) const READ: usize = 128 * 1024;
 pub(crate) const TURN: usize = 256 * 1024;
 
-/// A connection on which much is sent, and how much of it was read when something was told.
+/// Counts how much was read of a busy connection before something else happened.
 #[derive(Clone, Default)]
 struct Noise(Arc<Mutex<Told>>);
 
 #[derive(Default)]
 struct Told {
     wire: Option<Wire>,
-    /// What was read before it began.
+    /// The bytes read before it began.
     before: usize,
     read: Option<usize>,
 }
@@ -69,7 +69,7 @@ async fn a_noisy_connection_lets_others_have_their_turn() {
     assert!(read < TURN + READ, "the noisy one had {read} bytes read first");
 }
 
-/// Empty messages have no bytes to count but those of their headers, and each of them is work.
+/// Empty messages have only the bytes of their headers, but each of them is work.
 #[tokio::test(start_paused = true)]
 async fn a_connection_with_many_small_messages_lets_others_have_their_turn() {
     let (server, order) = (Server::builder().build(), Arc::new(Mutex::new(Vec::new())));

@@ -1,5 +1,5 @@
-//! A transport that does as it is told, and remembers what was done to it. No byte moves on it by itself, so a test says how
-//! the peer's bytes are cut into reads, when the peer reads, and when it goes; and no clock decides.
+//! A transport that tests control, and that records all calls. No byte moves on it by itself: the test decides how the
+//! peer's bytes are cut into reads, when the peer reads, and when it leaves. No clock is involved.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,23 +11,23 @@ use std::time::Duration;
 use testkit::wire::{Frame, decode_all};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The peer's hand on a transport.
+/// The peer's end of a transport, in the hands of the test.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wire(Arc<Mutex<State>>);
 
-/// The end of the transport that ropeway gets.
+/// Our end of the transport, which ropeway gets.
 #[derive(Debug)]
 pub(crate) struct End(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the peer has sent and ropeway not read: each is one read.
+    /// The bytes that the peer has sent and ropeway has not read. Each entry is one read.
     incoming: VecDeque<Vec<u8>>,
-    /// What comes once `incoming` is empty.
+    /// The event after `incoming`.
     fate: Fate,
-    /// How many bytes the transport still takes; `None` for all.
+    /// The number of bytes that the transport still accepts. `None` for all.
     room: Option<usize>,
-    /// The most bytes that a write takes; `None` for all.
+    /// The most bytes that a write accepts. `None` for all.
     write_size: Option<usize>,
     read: usize,
     written: Vec<u8>,
@@ -48,23 +48,23 @@ enum Fate {
     Reset,
 }
 
-/// A transport: the peer's hand on it, and the end for ropeway.
+/// A transport: the end for the test, and the end for ropeway.
 pub(crate) fn wire() -> (Wire, End) {
     let wire = Wire::default();
     let end = End(Arc::clone(&wire.0));
     (wire, end)
 }
 
-/// Lets all tasks go as far as they can without more from the wire or the clock. Tests run on one thread, so each round
-/// here is one for the tasks that were woken in the last. Ten rounds are twice the longest way: a read, the event loop's turn, a
-/// user's task that awaits the message, its answer through a handle, the turn that writes it.
+/// Lets all tasks run as far as they can without new input from the wire or the clock. Tests run on one thread, so each
+/// round here is one round for the tasks that the last one woke. Ten rounds are twice the longest chain: a read, the
+/// event loop's turn, a user's task that awaits the message, its answer through a handle, and the turn that writes it.
 pub(crate) async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Lets a time pass, and as much more as a deadline of the connection may come late.
+/// Lets a time pass, and additionally the time by which a deadline may be late.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time + super::LATE).await;
 }
@@ -98,29 +98,29 @@ impl Wire {
         self.set_fate(Fate::Reset);
     }
 
-    /// The transport takes so many bytes more from ropeway; `None` for all, from now on.
+    /// The transport accepts this many more bytes from ropeway. `None` for all, from now on.
     pub(crate) fn set_room(&self, room: Option<usize>) {
         let mut state = self.lock();
         state.room = room;
         wake(&mut state.writer);
     }
 
-    /// No write takes more than this.
+    /// No write accepts more than this.
     pub(crate) fn write_at_most(&self, bytes: usize) {
         self.lock().write_size = Some(bytes);
     }
 
-    /// How many bytes ropeway has read.
+    /// The number of bytes that ropeway has read.
     pub(crate) fn read(&self) -> usize {
         self.lock().read
     }
 
-    /// All that ropeway has written since this was last asked.
+    /// Takes all that ropeway has written since the last call.
     pub(crate) fn take_written(&self) -> Vec<u8> {
         std::mem::take(&mut self.lock().written)
     }
 
-    /// The frames that ropeway has written since this was last asked, all of them whole.
+    /// Takes the frames that ropeway has written since the last call, which must be whole.
     pub(crate) fn take_frames(&self) -> Vec<Frame> {
         let written = self.take_written();
         let (frames, rest) = decode_all(&written).unwrap();
@@ -128,7 +128,7 @@ impl Wire {
         frames
     }
 
-    /// With how many calls ropeway has written since this was last asked.
+    /// Takes the number of write calls of ropeway since the last call.
     pub(crate) fn take_writes(&self) -> usize {
         std::mem::take(&mut self.lock().writes)
     }
@@ -138,13 +138,13 @@ impl Wire {
         self.lock().unflushed
     }
 
-    /// Whether ropeway has ended its half, or let go of the transport.
+    /// Whether ropeway has ended its half, or dropped the transport.
     pub(crate) fn is_ended(&self) -> bool {
         let state = self.lock();
         state.shut_down || state.dropped
     }
 
-    /// Whether ropeway has let go of the transport.
+    /// Whether ropeway has dropped the transport.
     pub(crate) fn is_dropped(&self) -> bool {
         self.lock().dropped
     }

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_sends_is_what_its_connections_expect() {
+    fn the_shares_of_threads_and_connections_agree() {
         let share = Share { first: 3, count: 2, of: 5 };
         for nth in 0..20 {
             let (connection, nth_there) = (share.first + nth % share.count, nth / share.count);

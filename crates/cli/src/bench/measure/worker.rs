@@ -129,7 +129,7 @@ impl Worker {
                 let run = Arc::clone(&self.run);
                 opening.spawn(async move {
                     let begun = run.now();
-                    let connected = client.connect_with(&url, handler).await;
+                    let connected = client.connect(&url).handle_with(handler).await;
                     // A connection that failed has no opening time. It is counted as an error.
                     if connected.is_ok() {
                         tally::with(|tally| tally.opening.saturating_record(run.now() - begun));

@@ -105,7 +105,7 @@ async fn slot(worker: Arc<Worker>, plan: Arc<Plan>) {
         }
         let begun = worker.run.now();
         gauge.sent.add(1);
-        match worker.client.connect_with(&worker.url, Visitor { post: post.clone() }).await {
+        match worker.client.connect(&worker.url).handle_with(Visitor { post: post.clone() }).await {
             Ok(handle) => {
                 let now = worker.run.now();
                 gauge.answered.add(1);

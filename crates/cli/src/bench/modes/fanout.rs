@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_no_time_is_told() {
+    fn a_message_without_a_time_is_reported() {
         for message in [
             Message::from("hello"),
             Message::from("zzzzzzzzzzzzzzzzzz"),

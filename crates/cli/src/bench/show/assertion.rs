@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named_and_the_grammar_taught() {
+    fn a_faulty_assertion_is_quoted_and_the_grammar_shown() {
         for (text, named) in [
             ("", "compares nothing"),
             ("p99", "compares nothing"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_assertion_says_what_is_so_instead() {
+    fn a_broken_assertion_says_the_measured_value() {
         let said = |text: &str, value| text.parse::<Assertion>().unwrap().check(|_| value).unwrap_err().to_string();
         assert_eq!(said("p99<5ms", Some(6.25e6)), "p99<5ms does not hold: p99 is 6.25 ms");
         assert_eq!(said("rate >= 50000", Some(1234.0)), "rate >= 50000 does not hold: rate is 1,234");

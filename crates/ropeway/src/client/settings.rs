@@ -1,0 +1,177 @@
+//! The settings of a client.
+
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use ropeway_proto::MaskingKeys;
+use ropeway_proto::handshake::{ClientError, ClientOptions, Limits as HeadLimits, hide_secrets};
+
+use crate::random;
+use crate::settings::{ConnectionSettings, connection_setters};
+
+/// The settings of a client, for any number of connections. All have safe defaults; options that npm `ws` has are named as
+/// there.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ropeway::Error> {
+/// let ws = ropeway::Client::new()
+///     .header("authorization", "Bearer 1234")
+///     .subprotocols(["chat.v2"])
+///     .connect("ws://127.0.0.1:8005/chat")
+///     .await?;
+/// println!("we speak {:?}", ws.subprotocol());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Compression is in `connection`.
+    options: ClientOptions,
+    /// The first setting that cannot be: an error of each connection.
+    mistake: Option<ClientError>,
+    pub(super) connection: ConnectionSettings,
+    pub(super) keys: MaskingKeys,
+    pub(super) handshake_timeout: Duration,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            options: ClientOptions::default(),
+            mistake: None,
+            connection: ConnectionSettings::client(),
+            keys: MaskingKeys::new(random::mask),
+            handshake_timeout: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+/// Settings.
+impl Client {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a header with the opening handshake. Several of the same name are all sent.
+    ///
+    /// Text will do for both. If it cannot be a header, each connection of this client fails before anything is dialled.
+    ///
+    /// ```
+    /// use ropeway::http::header;
+    ///
+    /// let client = ropeway::Client::new().header("cookie", "id=1").header(header::ACCEPT_LANGUAGE, format!("{}, en", "de"));
+    /// ```
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                self.options.headers.append(name, value);
+                hide_secrets(&mut self.options.headers);
+            }
+            (Ok(name), Err(_)) => self.note(ClientError::InvalidHeaderValue(name)),
+            (Err(_), _) => self.note(ClientError::InvalidHeaderName),
+        }
+        self
+    }
+
+    /// Sends these headers with the opening handshake, and no others.
+    pub fn headers(mut self, mut headers: HeaderMap) -> Self {
+        hide_secrets(&mut headers);
+        self.options.headers = headers;
+        self
+    }
+
+    /// The `Origin` to send. None is sent by default: this is no browser.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.options.origin = Some(origin.into());
+        self
+    }
+
+    /// The subprotocols to offer, the preferred one first.
+    pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
+        self.options.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long the head of the server's answer may be, and of how many lines. 256 KiB and 2,000 by default.
+    ///
+    /// ```
+    /// let limits = ropeway::HeadLimits::client().max_headers(10_000);
+    /// let client = ropeway::Client::new().head_limits(limits);
+    /// ```
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// How long connecting may take, from the name's resolution to the server's answer. 10 s by default.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// The function that returns the masking key of each frame; by default a key is the operating system's randomness.
+    ///
+    /// RFC 6455 section 10.3 asks for keys that nobody can foretell. Otherwise whoever chooses the payload chooses the bytes on
+    /// the wire too, and a proxy between could take them for a request. If nobody else chooses payloads, as in a load test, or
+    /// if no proxy is between, cheaper keys will do. The key `[0; 4]` leaves the payload as it is.
+    ///
+    /// It may hold state, which all connections of this client and of its clones share; they call it from their own threads.
+    ///
+    /// A panic in it ends the connection at once, without a close frame and without the close event. If a handler sends, it
+    /// is the handler's panic: the connection is closed with 1011 if there is a key for that.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// let client = ropeway::Client::new().generate_mask(|| [0; 4]);
+    /// // Keys that a test can foretell.
+    /// let next = AtomicU32::new(1);
+    /// let client = client.generate_mask(move || next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    /// ```
+    pub fn generate_mask(mut self, next: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
+        self.keys = MaskingKeys::new(next);
+        self
+    }
+
+    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) is for other roots. By default
+    /// Mozilla's roots are trusted.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+}
+
+/// Settings of each connection.
+impl Client {
+    connection_setters!();
+
+    fn change(mut self, change: impl FnOnce(&mut ConnectionSettings)) -> Self {
+        change(&mut self.connection);
+        self
+    }
+}
+
+impl Client {
+    /// Keeps the first mistake.
+    fn note(&mut self, mistake: ClientError) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// What the opening handshake is to ask for, or the mistake that was made in saying so.
+    pub(super) fn options(&self) -> Result<ClientOptions, ClientError> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let mut options = self.options.clone();
+        options.deflate.clone_from(&self.connection.deflate);
+        Ok(options)
+    }
+}

@@ -1,0 +1,99 @@
+//! The opening handshake, as the application sees it: first the request that it judges, then what was agreed on.
+
+mod params;
+mod request;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::{HeaderMap, Request, Response, Uri};
+use ropeway_proto::handshake::Destination;
+
+pub(crate) use params::Params;
+pub use request::UpgradeRequest;
+
+/// What the opening handshake said. It is handed over once, when the connection opens; keep of it what you need.
+///
+/// `T` is the type of what [`Route::authorize`](crate::Route::authorize) found out about the client: `()` where nothing is asked.
+#[non_exhaustive]
+pub struct Handshake<T = ()> {
+    /// The request, as the client sent it, with the extensions that other parts of the program attached to it.
+    pub request: Request<()>,
+    /// The answer, as the server sent it.
+    pub response: Response<()>,
+    /// The subprotocol that was agreed on.
+    pub subprotocol: Option<String>,
+    /// The address of the peer's end of the transport; of the last proxy, if there is one.
+    pub remote_addr: Option<SocketAddr>,
+    /// What [`Accept::with`](crate::Accept::with) handed over.
+    pub value: T,
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) params: Arc<Params>,
+}
+
+impl Handshake {
+    pub(crate) fn new(request: Request<()>, response: Response<()>, subprotocol: Option<String>) -> Self {
+        let (client_ip, params) = (None, Arc::default());
+        Self { request, response, subprotocol, remote_addr: None, value: (), client_ip, params }
+    }
+
+    /// The same with a value of the application's.
+    pub(crate) fn with<T>(self, value: T) -> Handshake<T> {
+        let Self { request, response, subprotocol, remote_addr, value: (), client_ip, params } = self;
+        Handshake { request, response, subprotocol, remote_addr, value, client_ip, params }
+    }
+}
+
+impl<T> Handshake<T> {
+    /// The client's address: what a [trusted proxy](crate::ServerBuilder::trusted_proxies) says it is, else the remote
+    /// address. `None` where nobody knows: on a Unix socket, for a client's own connection, or if a trusted proxy says
+    /// that it does not tell (`unknown`).
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
+    }
+
+    /// The URI that was asked for.
+    pub fn uri(&self) -> &Uri {
+        self.request.uri()
+    }
+
+    /// The path that was asked for.
+    pub fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// The part of the path that stands for this name in the [route](crate::Server::at): see [`UpgradeRequest::param`].
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)
+    }
+
+    /// The names and values of all parameters of the path, in its order.
+    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.params.iter()
+    }
+
+    /// The host that was asked for: see [`Destination`].
+    pub fn destination(&self) -> Option<Destination> {
+        Destination::of(&self.request)
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+}
+
+/// Without the value, which may be secret and need not have a form to show.
+impl<T> fmt::Debug for Handshake<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("request", &self.request)
+            .field("response", &self.response)
+            .field("subprotocol", &self.subprotocol)
+            .field("remote_addr", &self.remote_addr)
+            .field("client_ip", &self.client_ip)
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
+}
