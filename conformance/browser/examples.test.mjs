@@ -16,7 +16,7 @@ before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
 for (const name of ['axum_listeners', 'axum_pull']) {
-  const example = () => start(join(process.env.EXAMPLES, name), [], { PORT: '0' });
+  const example = () => start(join(process.env.EXAMPLES, name), ['127.0.0.1:0']);
 
   test(`${name}: the page opens, hears the server every three seconds, and replies`, options, async () => {
     const server = await example();
@@ -26,9 +26,9 @@ for (const name of ['axum_listeners', 'axum_pull']) {
       await shown('note', 'open').waitFor();
       await server.printed(/^client 127\.0\.0\.1$/);
       // Two texts and two replies: a timer that ticks only once would pass with one.
-      await shown('in', 'hello from the server').nth(1).waitFor();
-      await shown('out', 'got: hello from the server').nth(1).waitFor();
-      await server.printed(/^message: got: hello from the server$/);
+      await shown('in', 'hello from the server, lobby').nth(1).waitFor();
+      await shown('out', 'got: hello from the server, lobby').nth(1).waitFor();
+      await server.printed(/^message: got: hello from the server, lobby$/);
       await screenshot(`example-${name}`);
       assert.ok(!server.lines.some((line) => line.startsWith('closed')), 'it is open until the visitor leaves');
       await leave();
@@ -43,7 +43,7 @@ for (const name of ['axum_listeners', 'axum_pull']) {
   test(`${name}: what a client sends is printed, and not obeyed by the terminal`, options, async () => {
     const server = await example();
     try {
-      const ws = new WebSocket(server.ws('/ws'));
+      const ws = new WebSocket(server.ws('/ws/lobby'));
       await once(ws, 'open');
       ws.send('\u001b[2Jone\nmessage: two\u202e\u200b grüß 🚡');
       await server.printed(/^message: \\u\{1b\}\[2Jone\\nmessage: two\\u\{202e\}\\u\{200b\} grüß 🚡$/);
@@ -57,7 +57,7 @@ for (const name of ['axum_listeners', 'axum_pull']) {
   test(`${name}: behind a proxy the client is the one that the proxy names`, options, async () => {
     const server = await example();
     try {
-      const ws = new WebSocket(server.ws('/ws'), { headers: { 'X-Forwarded-For': '203.0.113.7' } });
+      const ws = new WebSocket(server.ws('/ws/lobby'), { headers: { 'X-Forwarded-For': '203.0.113.7' } });
       await once(ws, 'open');
       await server.printed(/^client 203\.0\.113\.7$/);
       ws.terminate();

@@ -17,6 +17,7 @@ mod loom;
 mod miri;
 mod missing;
 mod program;
+mod semver;
 mod server_process;
 mod setup;
 mod steps;
@@ -56,6 +57,8 @@ cargo xtask COMMAND: the commands that prove ropeway
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
   interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx and HAProxy
   browser               test the page and the axum examples in headless Chromium
+  semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
+                        needs cargo-semver-checks; run before a release, not part of `test`
   torture               attack `ropeway serve`, and measure the cost for its other clients; takes minutes, not part of `test`
   help                  print this text
 
@@ -118,6 +121,8 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["loom"] => vec![loom::step()],
         ["miri"] => vec![miri::step()],
         ["autobahn", role, cases @ ..] => vec![autobahn::step(role.parse()?, cases)],
+        ["semver"] => vec![semver::step(None)],
+        ["semver", revision] => vec![semver::step(Some(revision))],
         ["torture"] => vec![torture::step()],
         ["interop"] => interop::steps(),
         ["browser"] => vec![browser::page(), browser::examples()],

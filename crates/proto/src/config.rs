@@ -11,8 +11,7 @@ use crate::buffers::Buffers;
 /// Times that are too long for the clock to reach, such as [`Duration::MAX`], never come.
 ///
 /// ```
-/// use ropeway_proto::Config;
-///
+/// # use ropeway_proto::Config;
 /// let config = Config::server().max_payload(64 * 1024).ping_interval(None);
 /// assert!(config.auto_pong && config.max_payload == 64 * 1024);
 /// ```

@@ -58,6 +58,8 @@
 //!
 //! The example `blocking` in this crate's repository drives a connection over `std::net`, with the handshake.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod append;
 mod buffers;
 mod close;
@@ -101,3 +103,8 @@ pub use role::{MaskingKeys, Role};
 pub use send::prepared::Prepared;
 pub use send::queue::Spare;
 pub use state::ReadyState;
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,8 +12,7 @@ use crate::error::Violation;
 /// How a connection ended.
 ///
 /// ```
-/// use ropeway_proto::{Cause, CloseFrame, Closed};
-///
+/// # use ropeway_proto::{Cause, CloseFrame, Closed};
 /// let closed = Closed::clean(CloseFrame::new(1001, "restart"));
 /// assert!(closed.clean && !closed.is_lost());
 /// assert!(Closed::abnormal(Cause::Eof).is_lost());

@@ -84,6 +84,8 @@
 //! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does, such as
 //! `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing their ports.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // The behaviour tests name it so.
 #[cfg(test)]
 extern crate self as ropeway;
@@ -126,11 +128,12 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use http;
 pub use ropeway_proto::handshake::{
-    Cidr, ClientError, Destination, ForwardedHeader, HeadError, Limits as HeadLimits, Refusal, Target,
+    Cidr, CidrError, ClientError, Destination, Fault, ForwardedHeader, HeadError, Limits as HeadLimits, Origin,
+    Refusal, Target, TargetError,
 };
 pub use ropeway_proto::{
-    Broken, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,
-    SendError, Text, Violation, deflate,
+    Broken, Buffers, Cause, CloseCode, CloseFrame, Closed, Config, Message, MessageRef, Payload, Prepared, ReadyState,
+    SendError, Text, Violation,
 };
 /// The version of rustls whose settings [`Client`] and [`ServerBuilder`] take.
 #[cfg(feature = "tls")]
@@ -140,7 +143,17 @@ pub use tokio_rustls::rustls;
 #[cfg(doc)]
 pub mod guide;
 
+/// permessage-deflate (RFC 7692): how it is offered and negotiated, and what may be wrong with an answer.
+pub mod deflate {
+    pub use ropeway_proto::deflate::{ExtensionError, Options};
+}
+
 /// The README's examples are compiled with the tests.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The same for that of the package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct PackageReadme;

@@ -17,6 +17,26 @@ pub(crate) fn guarded(log: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
+/// Logs a line about a connection. All such lines have its number and its peer's address as fields, before their own. `$link`
+/// has `id()` and `remote_addr()`.
+macro_rules! of_connection {
+    ($level:ident, $link:expr, $($line:tt)+) => {{
+        let link = &$link;
+        let remote_addr = link.remote_addr().map(tracing::field::display);
+        tracing::$level!(connection = link.id().as_u64(), remote_addr, $($line)+)
+    }};
+}
+
+/// Logs a line about a client that is not a connection yet. All such lines have its address as a field, if it is known.
+macro_rules! of_client {
+    ($level:ident, $remote_addr:expr, $($line:tt)+) => {{
+        let remote_addr: Option<std::net::SocketAddr> = $remote_addr.into();
+        tracing::$level!(remote_addr = remote_addr.map(tracing::field::display), $($line)+)
+    }};
+}
+
+pub(crate) use {of_client, of_connection};
+
 /// The rate limit for lines of one kind: a peer that causes them could fill a disk. Lines that are left out are
 /// counted.
 #[derive(Debug)]

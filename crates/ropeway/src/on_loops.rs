@@ -28,6 +28,8 @@ mod half_close;
 mod handshake_rows;
 #[path = "../tests/behaviour/keepalive.rs"]
 mod keepalive;
+#[path = "../tests/behaviour/logs.rs"]
+mod logs;
 #[path = "../tests/behaviour/panics.rs"]
 mod panics;
 #[path = "../tests/behaviour/pausing.rs"]

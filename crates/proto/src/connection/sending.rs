@@ -39,6 +39,27 @@ impl Connection {
 
     /// Queues a message that other connections send too: as [`send`](Connection::send) does, but work that is the same for all of
     /// them is done once.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use ropeway_proto::deflate::{Options, Params};
+    /// use ropeway_proto::{Config, Connection, Prepared, Role};
+    ///
+    /// let (config, now) = (Arc::new(Config::server()), Instant::now());
+    /// let mut connections = [(); 3].map(|()| {
+    ///     let connection = Connection::new(Role::Server, Arc::clone(&config), now);
+    ///     connection.with_deflate(&Params::default(), &Options::default())
+    /// });
+    /// let news = Prepared::from("it rains, ".repeat(200));
+    /// for connection in &mut connections {
+    ///     connection.send_prepared(&news)?;
+    ///     assert!(connection.buffered_amount() < news.message().len());
+    /// }
+    /// assert_eq!(news.compressions(), 1);
+    /// # Ok::<(), ropeway_proto::SendError>(())
+    /// ```
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         if !self.has_plain_room() {
             self.check_room()?;

@@ -6,8 +6,7 @@
 /// one in range.
 ///
 /// ```
-/// use ropeway_proto::deflate::Options;
-///
+/// # use ropeway_proto::deflate::Options;
 /// // A window of 1 KiB: short messages still point back into the one before.
 /// let options = Options::context_takeover().window_bits(10).client_max_window_bits(10);
 /// # drop(options);

@@ -14,8 +14,7 @@ use super::refusal::Fault;
 /// The host that a request is for, and the scheme of its URL if that is known.
 ///
 /// ```
-/// use ropeway_proto::handshake::Destination;
-///
+/// # use ropeway_proto::handshake::Destination;
 /// // RFC 9112 section 3.2.2: the host of an absolute target counts, not `Host`.
 /// let request = http::Request::get("http://example.com:8005/chat").header("host", "localhost").body(())?;
 /// let destination = Destination::of(&request).unwrap();

@@ -1,6 +1,6 @@
 //! HTTP/1.1 heads to bytes: for both roles, and for all HTTP answers of a port of our own. Reading is left to `head`.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 
 /// Returns the bytes of a whole answer: status line, headers, body.
@@ -27,6 +27,14 @@ pub fn encode_response<B: AsRef<[u8]>>(response: &Response<B>) -> Vec<u8> {
 /// without the body (RFC 9110 section 9.3.2).
 pub fn encode_response_to_head<B: AsRef<[u8]>>(response: &Response<B>) -> Vec<u8> {
     encode_head(response, response.body().as_ref().len())
+}
+
+/// Says in an answer that the connection ends behind it.
+pub fn announce_close(headers: &mut HeaderMap) {
+    // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it. RFC 9110 section 7.8: "A sender
+    // of Upgrade MUST also send an 'Upgrade' connection option".
+    let connection = if headers.contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
+    headers.insert(CONNECTION, HeaderValue::from_static(connection));
 }
 
 /// Returns the head of an answer whose body has this many bytes.

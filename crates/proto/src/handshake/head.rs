@@ -11,9 +11,8 @@ use super::fields;
 /// Limits for a peer's head.
 ///
 /// ```
-/// use ropeway_proto::handshake::Limits;
-///
-/// let limits = Limits::server().max_headers(200);
+/// # use ropeway_proto::handshake::Limits as HeadLimits;
+/// let limits = HeadLimits::server().max_headers(200);
 /// assert_eq!((limits.max_head, limits.max_headers), (16 * 1024, 200));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

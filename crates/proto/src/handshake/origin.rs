@@ -1,6 +1,9 @@
 //! Which web pages may connect: the check of `Origin` against cross-site WebSocket hijacking. All other checks of a
 //! request are left to `server`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use http::header::ORIGIN;
 use http::{HeaderMap, Uri};
 
@@ -29,9 +32,99 @@ pub enum OriginPolicy {
     /// port unless that is the default. `null` stands for pages that have no origin, such as files and sandboxed
     /// frames.
     List(Vec<String>),
+    /// Pages whose origin passes a check of the application's: see [`OriginPolicy::check_with`].
+    Check(OriginCheck),
 }
 
+/// A check of the application's for origins. Two are equal if they are the same one.
+#[derive(Clone)]
+pub struct OriginCheck(Arc<dyn Fn(&Origin<'_>) -> bool + Send + Sync>);
+
+/// The origin of a web page, as the browser sends it (RFC 6454 section 7).
+///
+/// ```
+/// use ropeway_proto::handshake::Origin;
+///
+/// let origin = Origin::new("https://Chat.example.com");
+/// assert_eq!((origin.scheme(), origin.host(), origin.port()), (Some("https"), Some("chat.example.com"), Some(443)));
+/// assert!(origin.is_within("example.com"));
+/// assert!(!Origin::new("https://evil-example.com").is_within("example.com"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Origin<'a> {
+    text: &'a str,
+    /// `None` for `null`, and for a text that is no origin.
+    parts: Option<Parts>,
+}
+
+/// Scheme, host and port, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl<'a> Origin<'a> {
+    /// The origin that a text says.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, parts: split(text) }
+    }
+
+    /// The text as it was sent: `null` for pages that have no origin, such as files and sandboxed frames.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The scheme in lower case, such as `https`. `None` if this is no origin with a host.
+    pub fn scheme(&self) -> Option<&str> {
+        self.parts.as_ref().map(|parts| parts.scheme.as_str())
+    }
+
+    /// The host in lower case; an IPv6 address is in brackets. `None` if this is no origin with a host.
+    pub fn host(&self) -> Option<&str> {
+        self.parts.as_ref().map(|parts| parts.host.as_str())
+    }
+
+    /// The port, or the default of the scheme if it is left out.
+    pub fn port(&self) -> Option<u16> {
+        self.parts.as_ref().and_then(|parts| parts.port)
+    }
+
+    /// Whether the host is this domain, or a name below it. The scheme and the port may be any.
+    pub fn is_within(&self, domain: &str) -> bool {
+        let Some(host) = self.host() else { return false };
+        let domain = domain.to_ascii_lowercase();
+        host.strip_suffix(domain.as_str()).is_some_and(|below| below.is_empty() || below.ends_with('.'))
+    }
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text)
+    }
+}
+
+impl fmt::Debug for OriginCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OriginCheck")
+    }
+}
+
+impl PartialEq for OriginCheck {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OriginCheck {}
+
 impl OriginPolicy {
+    /// Pages whose origin passes this check, and no others. It must not block.
+    pub fn check_with(check: impl Fn(&Origin<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self::Check(OriginCheck(Arc::new(check)))
+    }
+
     /// Checks a request that is sent to `destination`.
     pub(super) fn check(&self, headers: &HeaderMap, destination: &Destination) -> Result<(), Fault> {
         let origin = match fields::single(headers, &ORIGIN) {
@@ -43,13 +136,14 @@ impl OriginPolicy {
             Self::Any => true,
             Self::SameOrigin => is_of(&origin, destination),
             Self::List(origins) => origins.iter().any(|listed| are_equal(listed, &origin)),
+            Self::Check(OriginCheck(check)) => check(&Origin::new(&origin)),
         };
         if allowed { Ok(()) } else { Err(Fault::Origin { origin, host: destination.to_string() }) }
     }
 }
 
 fn is_of(origin: &str, destination: &Destination) -> bool {
-    let Some((scheme, host, port)) = split(origin) else { return false };
+    let Some(Parts { scheme, host, port }) = split(origin) else { return false };
     let is_scheme = destination.scheme().is_none_or(|known| *known == *scheme);
     is_scheme && host.eq_ignore_ascii_case(destination.host()) && port == destination.port().or(default_port(&scheme))
 }
@@ -66,12 +160,12 @@ fn are_equal(one: &str, other: &str) -> bool {
 
 /// Splits an origin into scheme, host and port, in lower case. A port that is left out is the scheme's default, if it
 /// has one.
-fn split(origin: &str) -> Option<(String, String, Option<u16>)> {
+fn split(origin: &str) -> Option<Parts> {
     let uri: Uri = origin.parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
     let (host, port) = host_and_port(uri.authority()?)?;
     let port = port.or(default_port(&scheme));
-    Some((scheme, host.to_ascii_lowercase(), port))
+    Some(Parts { scheme, host: host.to_ascii_lowercase(), port })
 }
 
 #[cfg(test)]
@@ -149,6 +243,25 @@ mod tests {
             ("https://sub.example.com", false),
         ] {
             assert_eq!(allows(&list, origin, "host"), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_domain_has_itself_and_the_names_below_it() {
+        let policy = OriginPolicy::check_with(|origin| origin.is_within("Example.com"));
+        for (origin, expected) in [
+            ("https://example.com", true),
+            ("http://CHAT.example.com:8005", true),
+            ("https://a.b.example.com", true),
+            ("https://evilexample.com", false),
+            ("https://example.com.evil.test", false),
+            ("https://example.com@evil.test", false),
+            ("https://evil.test/example.com", false),
+            ("https://com", false),
+            ("null", false),
+            ("example.com", false),
+        ] {
+            assert_eq!(allows(&policy, origin, "host"), expected, "{origin}");
         }
     }
 

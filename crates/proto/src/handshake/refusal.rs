@@ -4,11 +4,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
+use super::encode::announce_close;
 use super::fields::quoted;
 use super::head::HeadError;
 use crate::deflate::ExtensionError;
@@ -295,9 +294,9 @@ fn host_text(fault: &Fault) -> &'static str {
 /// The answer to a request that does not become a WebSocket.
 ///
 /// ```
-/// use ropeway_proto::handshake::Refusal;
+/// # use ropeway_proto::handshake::Refusal;
 ///
-/// let refusal = Refusal::new(401, "Log in first.").header("www-authenticate", "Basic");
+/// let refusal = Refusal::new(401, "Log in first.").header("www-authenticate", "Bearer");
 /// assert_eq!(refusal.to_response().status(), 401);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,7 +312,9 @@ impl Refusal {
     /// [`Content-Type`](Self::header) is set.
     ///
     /// An interim status (1xx) would leave the client waiting for an answer, or make it believe that it is connected.
-    /// 500 is sent instead, and also for a number that is no status.
+    /// 500 is sent instead, and also for a number that is no status. Headers are added that a status comes with, unless they
+    /// are set: `Allow` for 405, `Upgrade` and `Sec-WebSocket-Version` for 426, `Retry-After` for 503. A 401 must say how to
+    /// log in, which only the caller knows: set `WWW-Authenticate` (RFC 9110 section 15.5.2).
     pub fn new(status: impl TryInto<StatusCode>, body: impl Into<Bytes>) -> Self {
         let status = status.try_into().ok().filter(|status| !status.is_informational());
         Fault::Rejected { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body: body.into() }.into()
@@ -399,9 +400,7 @@ impl Refusal {
         for (name, value) in self.own_headers() {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        // RFC 9110 section 7.8: "A sender of Upgrade MUST also send an 'Upgrade' connection option".
-        let connection = if headers.contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
-        headers.insert(CONNECTION, HeaderValue::from_static(connection));
+        announce_close(&mut headers);
         let mut response = Response::new(self.body());
         *response.status_mut() = self.status();
         *response.headers_mut() = headers;
@@ -411,14 +410,14 @@ impl Refusal {
     fn own_headers(&self) -> Vec<(HeaderName, &'static str)> {
         // The text quotes what the client sent, so browsers must not show it as a page.
         let mut headers = vec![(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-        match &self.fault {
+        match self.status() {
             // RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
-            Fault::Method(_) => headers.push((ALLOW, "GET")),
+            StatusCode::METHOD_NOT_ALLOWED => headers.push((ALLOW, "GET")),
             // RFC 9110 section 15.5.22: "The server MUST send an Upgrade header field in a 426 response".
-            Fault::VersionMissing | Fault::Version(_) | Fault::UpgradeRequired => {
+            StatusCode::UPGRADE_REQUIRED => {
                 headers.extend([(UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")]);
             }
-            Fault::Unavailable | Fault::DecisionTimeout => headers.push((RETRY_AFTER, "5")),
+            StatusCode::SERVICE_UNAVAILABLE => headers.push((RETRY_AFTER, "5")),
             _ => {}
         }
         headers
@@ -447,6 +446,8 @@ impl std::error::Error for Refusal {}
 
 #[cfg(test)]
 mod tests {
+    use http::header::CONNECTION;
+
     use super::*;
 
     fn header(refusal: &Refusal, name: HeaderName) -> Vec<String> {
@@ -483,6 +484,26 @@ mod tests {
     fn the_application_can_refuse_with_anything_but_an_interim_status() {
         let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Log in.");
         assert_eq!((refusal.status().as_u16(), refusal.body()), (401, Bytes::from("Log in.")));
-        assert_eq!(Refusal::new(StatusCode::SWITCHING_PROTOCOLS, "").status(), 500);
+        for status in [100, 101, 7, 1000] {
+            assert_eq!(Refusal::new(status, "").status(), 500, "{status}");
+        }
+        // RFC 9110 sections 15.5.6 and 15.5.22.
+        assert_eq!(header(&Refusal::new(405, ""), ALLOW), ["GET"]);
+        assert_eq!(header(&Refusal::new(426, ""), UPGRADE), ["websocket"]);
+        assert_eq!(header(&Refusal::new(426, ""), CONNECTION), ["close, Upgrade"]);
+        assert_eq!(header(&Refusal::json(403, "{}"), CONTENT_TYPE), ["application/json"]);
+        assert_eq!(Refusal::new(403, vec![0xff, 0]).to_response().into_body(), Bytes::from_static(&[0xff, 0]));
+    }
+
+    #[test]
+    fn a_header_that_is_none_makes_the_refusal_a_500_that_says_so() {
+        let refusal = Refusal::new(403, "no").header("x-user", "a\r\nb: c");
+        assert_eq!((refusal.status().as_u16(), refusal.to_response().headers().get("x-user")), (500, None));
+        assert!(
+            refusal.to_string().contains("x-user") && refusal.to_string().contains("RFC 9110 section 5.5"),
+            "{refusal}"
+        );
+        let refusal = Refusal::new(403, "no").header("no name", "value");
+        assert!(refusal.to_string().contains("RFC 9110 section 5.1"), "{refusal}");
     }
 }

@@ -66,6 +66,7 @@ struct ServerSetting {
     #[serde(default)]
     deflate: bool,
     origins: Option<Origins>,
+    chooses: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +74,7 @@ struct ServerSetting {
 enum Origins {
     List(Vec<String>),
     Any(String),
+    Within { within: String },
 }
 
 #[derive(Deserialize)]
@@ -135,6 +137,10 @@ impl ServerSetting {
             origins: match &self.origins {
                 None => OriginPolicy::SameOrigin,
                 Some(Origins::List(origins)) => OriginPolicy::List(origins.clone()),
+                Some(Origins::Within { within }) => {
+                    let within = within.clone();
+                    OriginPolicy::check_with(move |origin| origin.is_within(&within))
+                }
                 Some(Origins::Any(any)) => {
                     assert_eq!(any, "any");
                     OriginPolicy::Any
@@ -170,7 +176,7 @@ fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
 }
 
 /// Answers a request that comes in pieces, and returns the bytes that are left over.
-fn serve(pieces: &[&[u8]], options: &ServerOptions) -> (Response<String>, Vec<u8>) {
+fn serve(pieces: &[&[u8]], setting: &ServerSetting) -> (Response<String>, Vec<u8>) {
     let mut reader = HeadReader::new(Limits::server());
     for (index, piece) in pieces.iter().enumerate() {
         let (request, consumed) = match reader.handle_request(piece) {
@@ -180,7 +186,13 @@ fn serve(pieces: &[&[u8]], options: &ServerOptions) -> (Response<String>, Vec<u8
         };
         assert!(is_upgrade(&request), "every row asks for a WebSocket");
         let left = [&piece[consumed..], &pieces[index + 1..].concat()].concat();
-        return match accept(&request, options) {
+        let accepted = accept(&request, &setting.options()).and_then(|mut accepted| {
+            if let Some(chosen) = &setting.chooses {
+                accepted.choose_subprotocol(&request, Some(chosen.as_str()).filter(|chosen| !chosen.is_empty()))?;
+            }
+            Ok(accepted)
+        });
+        return match accepted {
             Ok(accepted) => (accepted.response.map(|()| String::new()), left),
             Err(refusal) => (text(&refusal), left),
         };
@@ -204,9 +216,8 @@ fn servers_answer_as_the_rows_say_however_the_request_is_cut() {
         if case.request.raw.is_none() {
             request.extend_from_slice(AFTER);
         }
-        let options = case.server.options();
         for pieces in cuts(&request) {
-            let (response, left) = serve(&pieces, &options);
+            let (response, left) = serve(&pieces, &case.server);
             assert_eq!(response.status().as_u16(), case.status, "{name}: {response:?}");
             for (header, expected) in &case.headers {
                 let header = HeaderName::from_bytes(header.as_bytes()).unwrap();

@@ -14,8 +14,7 @@ use super::authority::{default_port, host_and_port};
 /// A `ws://` or `wss://` URL (RFC 6455 section 3). `http://` and `https://` mean the same, as in browsers.
 ///
 /// ```
-/// use ropeway_proto::handshake::Target;
-///
+/// # use ropeway_proto::handshake::Target;
 /// let target: Target = "wss://user:secret@[2001:db8::1]/feed?all".parse()?;
 /// assert!(target.is_secure());
 /// assert_eq!((target.host(), target.port()), ("2001:db8::1", 443));

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{fmt, io};
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -83,16 +83,16 @@ fn poll_any<F: Future>(running: &mut Vec<(usize, Pin<Box<F>>)>, cx: &mut Context
 }
 
 impl Tried {
-    /// Why none of the addresses could be connected to.
+    /// Why none of the addresses could be connected to. The kind is that of the address that was tried first.
     fn into_error(mut self) -> io::Error {
         match self.0.as_mut_slice() {
             [] => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
             // Alone it says all that is to be said, and keeps the system's error number.
             [(_, error)] => error.take().unwrap_or_else(|| io::ErrorKind::TimedOut.into()),
             [..] => {
-                let list = self.list();
-                let first = self.0.swap_remove(0).1.unwrap_or_else(|| io::ErrorKind::TimedOut.into());
-                io::Error::new(first.kind(), NoneConnected { list, first })
+                let text = format!("none of its addresses could be connected to: {}", self.list());
+                let kind = self.0[0].1.as_ref().map_or(io::ErrorKind::TimedOut, io::Error::kind);
+                io::Error::new(kind, text)
             }
         }
     }
@@ -117,26 +117,6 @@ impl Tried {
             };
         }
         list
-    }
-}
-
-/// Why none of several addresses could be connected to.
-#[derive(Debug)]
-struct NoneConnected {
-    list: String,
-    /// The error of the address that was tried first: the source of the error that the user gets, with the system's error number.
-    first: io::Error,
-}
-
-impl fmt::Display for NoneConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "none of its addresses could be connected to: {}", self.list)
-    }
-}
-
-impl std::error::Error for NoneConnected {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.first)
     }
 }
 

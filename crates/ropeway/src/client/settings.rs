@@ -140,7 +140,8 @@ impl Client {
         self
     }
 
-    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) is for other roots. By default
+    /// The TLS settings for `wss://`, such as a client certificate; [`trust`](Client::trust) and
+    /// [`trust_also`](Client::trust_also) are for other roots. By default
     /// Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {

@@ -28,10 +28,14 @@ pub(super) async fn connect(
 fn default_config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     Arc::clone(CONFIG.get_or_init(|| {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = Arc::new(ring::default_provider());
-        Arc::new(builder(provider).with_root_certificates(roots).with_no_client_auth())
+        Arc::new(builder(provider).with_root_certificates(mozilla()).with_no_client_auth())
     }))
+}
+
+/// The roots that browsers trust, as Mozilla lists them.
+pub(super) fn mozilla() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
 /// The provider is named rather than left to the process's default, of which there is none or, with two in the tree, a panic.

@@ -10,12 +10,13 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::settings::Client;
-use super::tls::builder;
+use super::tls::{builder, mozilla};
 use crate::error::certificate::is_about_issuer;
 
 /// Settings.
 impl Client {
     /// Trusts these certificates for `wss://`, in place of Mozilla's roots and of [`tls`](Client::tls).
+    /// [`trust_also`](Client::trust_also) keeps Mozilla's.
     ///
     /// Each is trusted as an authority, and as a server's own certificate: one that `openssl req -x509` made can be given
     /// itself. Either way the server must show that it has the key, and the certificate must name the host in its
@@ -31,9 +32,23 @@ impl Client {
     /// # }
     /// ```
     pub fn trust(self, certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, Error> {
+        self.trust_given(certificates, RootCertStore::empty())
+    }
+
+    /// Trusts these certificates for `wss://` besides Mozilla's roots, as [`trust`](Client::trust) does without those: for a client
+    /// of servers on the internet and of some with a certificate of the company's own.
+    pub fn trust_also(self, certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, Error> {
+        self.trust_given(certificates, mozilla())
+    }
+
+    fn trust_given(
+        self,
+        certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+        roots: RootCertStore,
+    ) -> Result<Self, Error> {
         let certificates: Vec<_> = certificates.into_iter().collect();
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Given::new(certificates, &provider)?);
+        let verifier = Arc::new(Given::new(certificates, roots, &provider)?);
         // "Dangerous" is any verifier that rustls has not made. This one judges by rustls's own.
         let config: ClientConfig =
             builder(provider).dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
@@ -49,14 +64,23 @@ struct Given {
 }
 
 impl Given {
-    fn new(certificates: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
-        let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            roots.add(certificate.clone())?;
-        }
+    fn new(
+        certificates: Vec<CertificateDer<'static>>,
+        roots: RootCertStore,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Error> {
+        let roots = with(roots, &certificates)?;
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
         Ok(Self { webpki: webpki.map_err(|error| Error::General(error.to_string()))?, certificates })
     }
+}
+
+/// Roots, and these certificates as roots too.
+fn with(mut roots: RootCertStore, certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
+    for certificate in certificates {
+        roots.add(certificate.clone())?;
+    }
+    Ok(roots)
 }
 
 impl ServerCertVerifier for Given {
@@ -106,5 +130,23 @@ impl ServerCertVerifier for Given {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    const AUTHORITY: &[u8] =
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/interop/tls/authority.pem"));
+
+    #[test]
+    fn certificates_are_added_to_mozillas_roots_or_take_their_place() {
+        let authority = CertificateDer::from_pem_slice(AUTHORITY).unwrap();
+        let count = |roots| with(roots, std::slice::from_ref(&authority)).unwrap().len();
+        assert_eq!(count(RootCertStore::empty()), 1);
+        assert_eq!(count(mozilla()), webpki_roots::TLS_SERVER_ROOTS.len() + 1);
     }
 }

@@ -75,6 +75,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             was_unread: false,
             is_timed: false,
         };
+        log::guarded(|| log::of_connection!(debug, driver.link, path = handshake.path(), "open"));
         driver.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
             this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake.with(value)));
@@ -191,7 +192,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
 
     fn broken(&mut self, error: io::Error) {
         log::guarded(|| {
-            tracing::debug!(remote_addr = self.link.remote_addr().map(display), %error, "the transport broke");
+            log::of_connection!(debug, self.link, %error, "the transport broke");
         });
         self.writing = Writing::Ended;
         // The end itself is reported by reading, and a user who paused may never read.
@@ -390,7 +391,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             Event::Pong(payload) => handler.on_pong(&mut ws, state, &payload),
             Event::Violation(violation) => {
                 static VIOLATIONS: Rate = Rate::new("violations");
-                VIOLATIONS.log(|| tracing::info!(remote_addr = self.link.remote_addr().map(display), "{violation}"));
+                VIOLATIONS.log(|| log::of_connection!(info, self.link, "{violation}"));
                 handler.on_error(&mut ws, state, &Error::Violation(violation));
             }
             // The close frame was handled above, and `Event` may get more variants.
@@ -438,7 +439,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         if let (Cause::Eof | Cause::Abandoned, Some(broken)) = (&closed.cause, self.link.take_broken()) {
             closed.cause = Cause::Broken(broken);
         }
-        log::guarded(|| tracing::debug!(remote_addr = self.link.remote_addr().map(display), "closed: {closed}"));
+        log::guarded(|| log::of_connection!(debug, self.link, "closed: {closed}"));
         self.link.report_outcome(closed.clone());
         self.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
@@ -488,10 +489,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     fn fail_after_panic(&mut self) {
         static PANICS: Rate = Rate::new("panics of handlers");
         PANICS.log(|| {
-            tracing::error!(
-                remote_addr = self.link.remote_addr().map(display),
-                "a handler panicked; its connection is closed with 1011"
-            );
+            log::of_connection!(error, self.link, "a handler panicked; its connection is closed with 1011");
         });
         self.state = None;
         // If the handler paused, it can no longer resume, and the peer's close frame has to be read.

@@ -15,7 +15,7 @@ const ON_ITS_WAY: usize = 14 * 1024;
 
 impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// Called when the runtime ends. Runs the commands that wait and writes, as far as the stream accepts it at once.
-    /// The handler is no longer called. Returns whether to wait and call this again: while bytes are left, and then
+    /// The handler is not called. Returns whether to wait and call this again: while bytes are left, and then
     /// until the peer has ended its half, which shows that it has read them.
     ///
     /// A large message that is being compressed is finished if that is possible before the deadline.

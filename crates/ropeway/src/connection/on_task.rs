@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::driver::Driver;
 use super::handler::Handler;
 use crate::io::{Stream, Turn, go_on_later};
+use crate::log::{guarded, of_connection};
 
 /// How long a connection whose runtime ends may continue a compression that has begun.
 const HURRY: Duration = Duration::from_millis(100);
@@ -54,7 +55,13 @@ impl<T, H: Handler<T>, S: Stream> Drop for Task<H, S, T> {
     fn drop(&mut self) {
         let last = AssertUnwindSafe(|| self.driver.last_turn(true, std::time::Instant::now() + HURRY));
         if catch_unwind(last).unwrap_or(false) {
-            tracing::warn!("the runtime ends before a connection has written all that was sent");
+            guarded(|| {
+                of_connection!(
+                    warn,
+                    self.driver.link(),
+                    "the runtime ends before the connection has written all that was sent"
+                );
+            });
         }
     }
 }

@@ -64,15 +64,17 @@ impl fmt::Display for Error {
     }
 }
 
+/// The source is what the text does not say already: for [`Error::Lost`] the error of the transport. Programs that print an error
+/// with its sources print nothing twice. The error of a variant is matched on, not asked for here.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Connect(error) | Self::Tls(error) => Some(error),
-            Self::Handshake(error) => Some(error),
-            Self::Violation(violation) => Some(violation),
+            Self::Connect(error) | Self::Tls(error) => error.source(),
+            Self::Handshake(error) => error.source(),
+            Self::Violation(violation) => violation.source(),
             Self::Lost(Closed { cause: Cause::Broken(broken), .. }) => Some(broken.error()),
             Self::Lost(_) => None,
-            Self::Send(error) => Some(error),
+            Self::Send(error) => error.source(),
         }
     }
 }
@@ -91,5 +93,71 @@ impl From<ClientError> for Error {
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         Self::Send(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use ropeway_proto::Broken;
+
+    use super::*;
+
+    /// An error of a layer below, with a source of its own.
+    #[derive(Debug)]
+    struct Layer(io::Error);
+
+    impl fmt::Display for Layer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the tunnel broke")
+        }
+    }
+
+    impl std::error::Error for Layer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn an_error_with_its_sources_says_nothing_twice() {
+        let io = || io::Error::from_raw_os_error(13);
+        let layered = || io::Error::other(Layer(io()));
+        let broken = |error| Error::Lost(Closed::abnormal(Cause::Broken(Broken::from(error))));
+        let refused = ClientError::Refused(Box::new(Response::new(Vec::new())));
+        let url = "no scheme".parse::<ropeway_proto::handshake::Target>().unwrap_err();
+        for (error, sources) in [
+            (Error::Connect(io()), 0),
+            (Error::Connect(layered()), 1),
+            (Error::Tls(io()), 0),
+            (Error::Tls(layered()), 1),
+            (Error::Handshake(refused), 0),
+            (Error::Handshake(ClientError::Target(url)), 0),
+            (Error::Handshake(ClientError::Head(ropeway_proto::handshake::HeadError::TooLarge { limit: 1 })), 0),
+            (Error::Violation(Violation::MessageTooBig { limit: 1, announced: Some(2) }), 0),
+            (Error::Lost(Closed::abnormal(Cause::Eof)), 0),
+            (broken(io()), 1),
+            (broken(layered()), 2),
+            (Error::Send(SendError::Full { buffered: 1 }), 0),
+        ] {
+            let mut texts = vec![error.to_string()];
+            let mut next = error.source();
+            while let Some(source) = next {
+                let text = source.to_string();
+                assert!(!texts.iter().any(|before| before.contains(&text)), "{text:?} is in {texts:?}");
+                texts.push(text);
+                next = source.source();
+            }
+            assert_eq!(texts.len(), 1 + sources, "{texts:?}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_complaint_about_a_certificate_is_all_that_is_said() {
+        let expired = tokio_rustls::rustls::Error::from(tokio_rustls::rustls::CertificateError::Expired);
+        let error = Error::Tls(io::Error::new(io::ErrorKind::InvalidData, expired));
+        assert!(error.to_string().contains("has expired") && error.source().is_none(), "{error:?}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::mailbox::Drive;
 use super::rounds::EventLoop;
 use crate::io::Readiness;
+use crate::log::guarded;
 
 impl EventLoop {
     /// Gives each connection its last turn: it runs the commands that wait and writes. Its handler is told of nothing but
@@ -36,7 +37,9 @@ impl EventLoop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let count = waiting.iter().filter(|waits| **waits).count();
-                tracing::warn!("the runtime ends before {count} connections have written all that was sent");
+                guarded(|| {
+                    tracing::warn!("the runtime ends before {count} connections have written all that was sent");
+                });
                 return;
             }
             if self.poll.get_mut().poll(&mut self.events, Some(left)).is_err() {

@@ -20,7 +20,7 @@ use super::traffic::Traffic;
 use super::unread::{AHEAD, HELD, PAUSED, Unread};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
-use crate::log::guarded;
+use crate::log::{guarded, of_connection};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::{Member, Subscription, Topic};
 
@@ -112,8 +112,9 @@ impl Link {
         drop(shared);
         if is_first {
             guarded(|| {
-                tracing::warn!(
-                    remote_addr = self.remote_addr().map(display),
+                of_connection!(
+                    warn,
+                    self,
                     buffered,
                     "a message was dropped, since the peer reads more slowly than it is sent to; further ones are only counted"
                 );

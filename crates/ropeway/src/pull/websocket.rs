@@ -27,8 +27,57 @@ use crate::topic::Topic;
 /// TCP on Linux; elsewhere when the operating system gives the peer up. Dropping the `WebSocket` closes the connection
 /// with 1000, or with 1011 in a panic.
 ///
-/// It is also a [`Stream`] and a [`Sink`]. To send while another task awaits a message, take a
-/// [`handle`](WebSocket::handle).
+/// It is also a [`Stream`] and a [`Sink`].
+///
+/// # Receiving and sending at the same time
+///
+/// [`recv`](WebSocket::recv) borrows the `WebSocket` mutably, so nothing can be sent with it while that is awaited. There is no need
+/// to split it: a [`handle`](WebSocket::handle) sends from anywhere, from another task too.
+///
+/// ```no_run
+/// # async fn run(mut ws: ropeway::WebSocket) -> Result<(), ropeway::Error> {
+/// let handle = ws.handle();
+/// tokio::spawn(async move {
+///     for number in 0.. {
+///         if handle.send_wait(format!("tick {number}")).await.is_err() {
+///             break;
+///         }
+///     }
+/// });
+/// while let Some(message) = ws.recv().await? {
+///     println!("{message:?}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Testing
+///
+/// A server and a client can be joined in memory, by [`tokio::io::duplex`]. With time that tokio pauses, keepalive, timeouts and
+/// hours of waiting take none.
+///
+/// ```
+/// use ropeway::{Client, Server, Transport};
+///
+/// #[tokio::main(flavor = "current_thread")] // in a test: #[tokio::test(start_paused = true)]
+/// async fn main() -> Result<(), ropeway::Error> {
+///     tokio::time::pause();
+///     let server = Server::builder().build();
+///     server.spawn_each(|mut ws, _| async move {
+///         while let Ok(Some(message)) = ws.recv().await {
+///             tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+///             ws.send(message).await.ok();
+///         }
+///     });
+///
+///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
+///     tokio::spawn(async move { server.serve_stream(Transport::other(theirs), None).await });
+///     let mut ws = Client::new().connect("ws://localhost/").over(Transport::other(ours)).await?;
+///     ws.send("hello").await?;
+///     assert_eq!(ws.recv().await?, Some("hello".into()));
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use super::Server;
 use super::gate::{Gate, Upgrade, head_of, log_refusal, read};
 use crate::io::Transport;
-use crate::log::Rate;
+use crate::log::{Rate, of_client};
 
 impl Server {
     /// Answers a request for a WebSocket that came to a hyper server: gives the 101 to send, or the refusal, whose
@@ -187,7 +187,7 @@ fn upgrade(gate: &Arc<Gate>, taken: Taken) -> impl Future<Output = Result<Respon
     async move {
         let Taken { request, remote_addr, upgrade } = taken;
         let upgraded = gate.judged(request, remote_addr).await?;
-        let response = upgraded.response.clone();
+        let response = upgraded.accepted.response.clone();
         tokio::spawn(open_upgraded(upgraded, remote_addr, upgrade));
         Ok(response)
     }
@@ -212,7 +212,8 @@ async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upg
         Ok(upgraded) => upgraded,
         Err(error) => {
             static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
-            return FAILED.log(|| tracing::info!(%error, "the HTTP server did not hand its connection over"));
+            return FAILED
+                .log(|| of_client!(info, known_addr, %error, "the HTTP server did not hand its connection over"));
         }
     };
     let (stream, leftover) = into_stream(upgraded);

@@ -3,17 +3,19 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response};
-use ropeway_proto::handshake::{Fault, HeadReader, Refusal, encode_response, encode_response_to_head, is_upgrade};
+use ropeway_proto::handshake::{
+    Fault, HeadReader, Refusal, announce_close, encode_response, encode_response_to_head, is_upgrade,
+};
 
 use super::gate::{Gate, Judgement, Judging, Upgrade, log_refusal, read};
 use crate::io::{Stream, Turn, scratch};
-use crate::log::guarded;
+use crate::log::{guarded, of_client};
 
 /// How long a client that was refused may take to read why, before its connection is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -51,8 +53,8 @@ enum State {
     Reading(HeadReader),
     /// The application decides.
     Judging(Box<Judged>),
-    /// The 101 is being written.
-    Accepting(Answer, Box<Upgrade>),
+    /// The 101 is being written. `None` once it is, as the connection has what it needs.
+    Accepting(Answer, Option<Box<Upgrade>>),
     Answering(Answer),
     /// The rest that the client sends, up to this many bytes, is read and thrown away: unread bytes would reset the connection, and
     /// the client might lose the answer.
@@ -156,13 +158,9 @@ impl<S: Stream> Exchange<S> {
                     ready!(judged.poll_gone(&mut self.stream, cx))?;
                     return Poll::Ready(Ok(Turn::Over));
                 }
-                State::Accepting(answer, _) => {
+                State::Accepting(answer, upgrade) => {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
-                    // Nothing is made of what is left behind.
-                    let State::Accepting(_, upgrade) = std::mem::replace(&mut self.state, State::Lingering(0)) else {
-                        return Poll::Ready(Ok(Turn::Over));
-                    };
-                    return Poll::Ready(Ok(Turn::Become(upgrade)));
+                    return Poll::Ready(Ok(upgrade.take().map_or(Turn::Over, Turn::Become)));
                 }
                 State::Answering(answer) => {
                     ready!(answer.poll_write(&mut self.stream, cx))?;
@@ -180,8 +178,9 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// The handshake took too long: queues a 408 and returns `true` if a part of a request came, or a 503 if the application has not
-    /// decided. A client that has sent nothing is not answered, such as a browser that connects ahead of need; nor is one behind an answer that is half written.
+    /// The handshake took too long. Returns `true` if the client is answered: with 408 if a part of its request came, with 503 if
+    /// the application has not decided. A client that has sent nothing is not answered, such as a browser that connects ahead of
+    /// need; nor is one behind an answer that is half written.
     fn refuse_late(&mut self, now: Instant) -> bool {
         let refusal = match &self.state {
             State::Reading(reader) if !reader.is_empty() => Refusal::timeout(),
@@ -200,11 +199,10 @@ impl<S: Stream> Exchange<S> {
         if !is_upgrade(&request) {
             let answer = read(&self.gate.http).clone();
             let Some(answer) = answer else { return self.refuse(&Refusal::upgrade_required(), to_head) };
-            let mut response = answer(&request);
-            // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it.
-            // Section 7.8 of RFC 9110: one that has an Upgrade header names it there too.
-            let connection = if response.headers().contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static(connection));
+            let Ok(mut response) = catch_unwind(AssertUnwindSafe(|| answer(&request))) else {
+                return self.refuse(&Fault::Panicked.into(), to_head);
+            };
+            announce_close(response.headers_mut());
             return State::Answering(Answer::new(&response, to_head));
         }
         match self.gate.judge(request, self.remote_addr) {
@@ -218,10 +216,8 @@ impl<S: Stream> Exchange<S> {
         match result {
             Ok(mut upgrade) => {
                 upgrade.leftover = leftover;
-                let response = std::mem::take(&mut upgrade.response).map(|()| "");
-                let answer = Answer::new(&response, false);
-                upgrade.response = response.map(|_| ());
-                State::Accepting(answer, Box::new(upgrade))
+                let answer = Answer { bytes: upgrade.accepted.response_bytes(), written: 0 };
+                State::Accepting(answer, Some(Box::new(upgrade)))
             }
             Err(refusal) => self.refuse(&refusal, to_head),
         }
@@ -236,8 +232,9 @@ impl<S: Stream> Exchange<S> {
 /// Logs that a silent client is dropped. Such connections come in large numbers, so it is not logged at `info`.
 pub(super) fn tell_lost(remote_addr: Option<SocketAddr>) {
     guarded(|| {
-        tracing::debug!(
-            remote_addr = remote_addr.map(display),
+        of_client!(
+            debug,
+            remote_addr,
             "dropped: it has sent nothing, and all places for handshakes are taken (`max_handshakes`)"
         );
     });

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
-use ropeway_proto::handshake::{self, Fault, Negotiated, Refusal, ServerOptions, accept_from};
+use ropeway_proto::handshake::{self, Fault, Refusal, ServerOptions, accept_from};
 use ropeway_proto::{Bytes, Role};
 
 use super::accept::Accept;
@@ -21,7 +21,7 @@ use crate::connection::{Clients, Opened, Place};
 use crate::handle::Handle;
 use crate::handshake::{Params, UpgradeRequest};
 use crate::io::Transport;
-use crate::log::{Rate, guarded, one_line};
+use crate::log::{Rate, guarded, of_client, one_line};
 use crate::settings::ConnectionSettings;
 
 /// Answers requests that do not ask for a WebSocket.
@@ -63,13 +63,12 @@ pub(super) struct Checked {
 
 /// A handshake that was judged good: it becomes a connection once its 101 is on its way.
 pub(super) struct Upgrade {
-    pub(super) response: Response<()>,
+    pub(super) accepted: handshake::Accepted,
     /// Bytes that came right behind the request.
     pub(super) leftover: Vec<u8>,
     request: Request<()>,
     params: Arc<Params>,
     options: Arc<ServerOptions>,
-    negotiated: Negotiated,
     connection: ConnectionSettings,
     place: Place,
     start: Box<dyn Start>,
@@ -140,13 +139,12 @@ impl Gate {
             && request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
             && !self.told_of_subprotocols.swap(true, Ordering::Relaxed)
         {
-            tell_of_subprotocols();
+            guarded(tell_of_subprotocols);
         }
-        let handshake::Accepted { response, negotiated, .. } = accepted;
         // The application may have kept it.
         let request = Arc::try_unwrap(request).unwrap_or_else(|request| Request::clone(&request));
         let leftover = Vec::new();
-        Ok(Upgrade { response, leftover, request, params, options, negotiated, connection, place, start })
+        Ok(Upgrade { accepted, leftover, request, params, options, connection, place, start })
     }
 }
 
@@ -186,7 +184,8 @@ impl Upgrade {
 
     /// Makes the connection, once the 101 is on its way, and returns it with what sets it to work.
     pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Box<dyn Start>, Opened<S>) {
-        let Self { response, leftover, request, params, options, negotiated, connection, place, start } = self;
+        let Self { accepted, leftover, request, params, options, connection, place, start } = self;
+        let handshake::Accepted { response, negotiated, .. } = accepted;
         let opened = Opened::new(stream, remote_addr, (request, response), negotiated, Role::Server, &connection);
         let Opened { stream, core, link, mut handshake, .. } = opened;
         handshake.client_ip = options.proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
@@ -196,7 +195,6 @@ impl Upgrade {
             // A shutdown has checked that it can be sent.
             let _ = handle.close(frame.code, frame.reason);
         }
-        guarded(|| tracing::debug!(remote_addr = remote_addr.map(display), path = handshake.path(), "open"));
         (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
     }
 }
@@ -215,9 +213,9 @@ pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     let text = one_line(&refusal.fault.to_string());
     let status = refusal.status().as_u16();
     if is_failure(&refusal.fault) {
-        return FAILURES.log(|| tracing::error!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+        return FAILURES.log(|| of_client!(error, remote_addr, status, "refused: {text}"));
     }
-    REFUSALS.log(|| tracing::info!(remote_addr = remote_addr.map(display), status, "refused: {text}"));
+    REFUSALS.log(|| of_client!(info, remote_addr, status, "refused: {text}"));
 }
 
 /// Whether the application is at fault, and its operator should know.

@@ -28,7 +28,7 @@ use crate::event_loop;
 #[cfg(unix)]
 use crate::io::Socket;
 use crate::io::{Transport, Turn, go_on_later};
-use crate::log::{Rate, guarded, log_unwatched};
+use crate::log::{Rate, guarded, log_unwatched, of_client};
 
 /// How long to leave a port alone on which accepting fails for want of file descriptors or memory: long enough not to spin,
 /// short enough that nobody notices.
@@ -175,8 +175,8 @@ async fn answer_tcp(gate: &Arc<Gate>, tcp: TcpStream, remote_addr: SocketAddr, d
             Ok(Ok(Shaken::Tls(tls))) => {
                 serve_stream_until(gate, Transport::other(*tls), Some(remote_addr), deadline).await;
             }
-            Ok(Err(error)) => FAILED.log(|| tracing::info!(%remote_addr, %error, "the TLS handshake failed")),
-            Err(_) => FAILED.log(|| tracing::info!(%remote_addr, "the TLS handshake took too long")),
+            Ok(Err(error)) => FAILED.log(|| of_client!(info, remote_addr, %error, "the TLS handshake failed")),
+            Err(_) => FAILED.log(|| of_client!(info, remote_addr, "the TLS handshake took too long")),
         }
         return;
     }

@@ -17,6 +17,7 @@ use crate::event_loop::Drive;
 use crate::handshake::{Params, UpgradeRequest};
 #[cfg(unix)]
 use crate::io::Socket;
+use crate::log::{guarded, of_client};
 use crate::settings::ConnectionSettings;
 
 /// The service of a path.
@@ -101,8 +102,11 @@ pub(super) struct Admitted<T, H> {
 
 impl<T: Send + 'static, H: Handler<T>> Start for Admitted<T, H> {
     fn start(self: Box<Self>, opened: Opened) {
+        let remote_addr = opened.link.remote_addr();
         if let Err(error) = start(opened, &self.endpoint, self.value) {
-            tracing::warn!(%error, "a connection cannot be taken from its runtime, and is dropped");
+            guarded(|| {
+                of_client!(warn, remote_addr, %error, "a connection cannot be taken from its runtime, and is dropped");
+            });
         }
     }
 

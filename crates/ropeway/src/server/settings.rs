@@ -59,6 +59,17 @@ macro_rules! request_setters {
             self
         }
 
+        /// Web pages may connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`; no others. It
+        /// must not block. To decide by more than the origin, or to wait, use
+        /// [`allow_any_origin`](Self::allow_any_origin) and [`Route::authorize`](crate::Route::authorize).
+        pub fn allow_origin_if(
+            mut self,
+            check: impl Fn(&ropeway_proto::handshake::Origin<'_>) -> bool + Send + Sync + 'static,
+        ) -> Self {
+            self.options().origins = ropeway_proto::handshake::OriginPolicy::check_with(check);
+            self
+        }
+
         /// Every web page may connect. Right only where nothing is decided by cookies or by where a request comes from.
         pub fn allow_any_origin(mut self) -> Self {
             self.options().origins = ropeway_proto::handshake::OriginPolicy::Any;

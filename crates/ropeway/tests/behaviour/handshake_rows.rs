@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use http::Response;
-use ropeway::{Client, ClientError, Error, Server, ServerBuilder, Transport};
+use ropeway::{Accept, Client, ClientError, Error, Server, ServerBuilder, Transport};
 use ropeway_proto::deflate;
 use ropeway_proto::handshake::{HeadReader, Limits, ServerOptions, accept};
 use serde::Deserialize;
@@ -78,6 +78,7 @@ struct Settings {
     any_subprotocol: bool,
     deflate: bool,
     origins: Option<Origins>,
+    chooses: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +86,7 @@ struct Settings {
 enum Origins {
     List(Vec<String>),
     Any(String),
+    Within { within: String },
 }
 
 #[derive(Deserialize)]
@@ -115,11 +117,24 @@ impl Settings {
         match &self.origins {
             None => builder,
             Some(Origins::List(origins)) => builder.allow_origins(origins.clone()),
+            Some(Origins::Within { within }) => {
+                let within = within.clone();
+                builder.allow_origin_if(move |origin| origin.is_within(&within))
+            }
             Some(Origins::Any(any)) => {
                 assert_eq!(any, "any");
                 builder.allow_any_origin()
             }
         }
+    }
+
+    fn serve(&self, server: &Server) {
+        let Some(name) = self.chooses.clone() else { return server.handle_with(Log::default()) };
+        let accept = move || match name.as_str() {
+            "" => Accept::new().without_subprotocol(),
+            name => Accept::new().subprotocol(name),
+        };
+        server.authorize(move |_| std::future::ready(Ok(accept()))).handle_with(Log::default());
     }
 
     fn client(&self) -> Client {
@@ -174,7 +189,7 @@ async fn a_real_port_answers_as_the_rows_say() {
     assert!(cases.len() > 30);
     for case in &cases {
         let server = case.server.builder().bind("127.0.0.1:0").await.unwrap();
-        server.handle_with(Log::default());
+        case.server.serve(&server);
         let mut tcp = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
         tokio::spawn(async move { server.run().await });
         tcp.write_all(case.request.apply(&handshake).as_bytes()).await.unwrap();
@@ -196,7 +211,7 @@ async fn a_request_that_comes_byte_by_byte_is_answered_the_same() {
     let File { handshake, case: cases } = rows::<ServerCase>("handshake-server.toml");
     for case in &cases {
         let server = case.server.builder().build();
-        server.handle_with(Log::default());
+        case.server.serve(&server);
         let wire = knock(&server);
         wire.write_at_most(1);
         for byte in case.request.apply(&handshake).bytes() {

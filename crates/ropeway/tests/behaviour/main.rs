@@ -9,6 +9,7 @@ const LATE: std::time::Duration = std::time::Duration::ZERO;
 mod abandoned;
 #[cfg(feature = "axum")]
 mod attach;
+mod authorize;
 mod client;
 mod closing;
 #[cfg(feature = "tls")]
@@ -22,6 +23,7 @@ mod half_close;
 mod handshake;
 mod handshake_rows;
 mod keepalive;
+mod logs;
 mod panics;
 mod pausing;
 mod pings;

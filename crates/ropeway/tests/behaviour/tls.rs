@@ -130,6 +130,19 @@ async fn a_port_that_never_answers_in_tls_is_told_as_that() {
 }
 
 #[tokio::test]
+async fn an_authority_can_be_trusted_alone_and_besides_mozillas() {
+    let server = serve(Server::builder()).await;
+    let authority = || CertificateDer::from_pem_file(file("authority.pem")).unwrap();
+    for client in [Client::new().trust([authority()]).unwrap(), Client::new().trust_also([authority()]).unwrap()] {
+        let mut ws = client.connect(&url(&server, "localhost")).await.unwrap();
+        ws.send("hello").await.unwrap();
+        assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+    }
+    let client = Client::new().trust_also([]).unwrap();
+    assert!(matches!(client.connect(&url(&server, "localhost")).await, Err(Error::Tls(_))), "it is Mozilla's alone");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_an_error_that_says_so() {
     let server = serve(Server::builder()).await;
     let Err(Error::Tls(error)) = ropeway::connect(&url(&server, "localhost")).await else { panic!("it is refused") };

@@ -1,32 +1,36 @@
-//! An axum app and a WebSocket server on one port, with listeners.
+//! An axum app and a WebSocket server on one port, by a layer around the app, with listeners.
 //!
 //! ```text
 //! cargo run -p ropeway --example axum_listeners --features axum
 //! ```
 
+use std::env;
+use std::error::Error;
 use std::time::Duration;
 
 use axum::{Router, response::Html, routing::get};
-use ropeway::{ReadyState, Server};
+use ropeway::Server;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
+    let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8005".to_owned());
     // A proxy on this machine may name its client in X-Forwarded-For, and is believed.
-    let server = Server::builder().path("/ws").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
+    let server = Server::builder().path("/ws/{room}").trusted_proxies(["127.0.0.1".parse()?, "::1".parse()?]).build();
 
     server.on_connection(|ws, handshake| {
         if let Some(ip) = handshake.client_ip() {
             println!("client {ip}");
         }
 
+        let hello = format!("hello from the server, {}", handshake.param("room").unwrap_or_default());
         let handle = ws.handle();
         let timer = tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(3));
             loop {
                 every.tick().await;
-                if handle.ready_state() == ReadyState::Open {
-                    // The queue is full, or the connection has just closed: the next message will do.
-                    let _ = handle.send("hello from the server");
+                // If the connection is closing, this timer is about to be stopped.
+                if let Err(error) = handle.send(&hello) {
+                    println!("not sent: {error}");
                 }
             }
         });
@@ -43,8 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let app = Router::new().route("/", get(|| async { Html(include_str!("page.html")) })).layer(server.layer());
 
-    let port = std::env::var("PORT").unwrap_or_else(|_| "8005".into());
-    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    let listener = tokio::net::TcpListener::bind(addr).await?;
     println!("open http://{}/", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())
