@@ -31,10 +31,11 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whether the host is an IPv6 address in brackets. `None` if something else is in brackets.
+/// Whether the host is an IPv6 address in brackets. `None` if something else is in brackets, or a bracket has no other: `http`
+/// takes the two of `[@]` for a pair, although userinfo ends between them.
 fn is_bracketed_ipv6(host: &str) -> Option<bool> {
     match host.strip_prefix('[') {
-        None => Some(false),
+        None => (!host.contains(['[', ']'])).then_some(false),
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|_| true),
     }
 }
@@ -64,6 +65,8 @@ mod tests {
             (":80", None),
             ("[zz]", None),
             ("[::1]x", None),
+            ("[@]", None),
+            ("[::1@]", None),
         ] {
             let authority: Authority = text.parse().expect(text);
             assert_eq!(host_and_port(&authority), expected, "{text}");

@@ -305,7 +305,6 @@ fn host_text(fault: &Fault) -> &'static str {
 ///
 /// ```
 /// # use ropeway_proto::handshake::Refusal;
-///
 /// let refusal = Refusal::new(401, "Log in first.").header("www-authenticate", "Bearer");
 /// assert_eq!(refusal.to_response().status(), 401);
 /// ```

@@ -105,7 +105,7 @@ fn parse(text: &str) -> Result<Target, TargetError> {
             has_host.set(false);
         }
     };
-    let url = Url::options().syntax_violation_callback(Some(&note)).parse(text)?;
+    let url = Url::options().syntax_violation_callback(Some(&note)).parse(text).map_err(mistake)?;
     let is_secure = match url.scheme() {
         "ws" | "http" => false,
         "wss" | "https" => true,
@@ -127,20 +127,19 @@ fn parse(text: &str) -> Result<Target, TargetError> {
     })
 }
 
+/// What is wrong with a text that the parser refuses. No `From`: a version of `url` would be a part of the public API.
 #[cfg(feature = "url")]
-impl From<url::ParseError> for TargetError {
-    fn from(error: url::ParseError) -> Self {
-        use url::ParseError as E;
-        match error {
-            E::RelativeUrlWithoutBase => Self::SchemeMissing,
-            E::EmptyHost
-            | E::IdnaError
-            | E::InvalidPort
-            | E::InvalidIpv4Address
-            | E::InvalidIpv6Address
-            | E::InvalidDomainCharacter => Self::Authority,
-            _ => Self::Invalid,
-        }
+fn mistake(error: url::ParseError) -> TargetError {
+    use url::ParseError as E;
+    match error {
+        E::RelativeUrlWithoutBase => TargetError::SchemeMissing,
+        E::EmptyHost
+        | E::IdnaError
+        | E::InvalidPort
+        | E::InvalidIpv4Address
+        | E::InvalidIpv6Address
+        | E::InvalidDomainCharacter => TargetError::Authority,
+        _ => TargetError::Invalid,
     }
 }
 

@@ -53,31 +53,8 @@ use crate::topic::Topic;
 ///
 /// # Testing
 ///
-/// A server and a client can be joined in memory, by [`tokio::io::duplex`]. With time that tokio pauses, keepalive, timeouts and
-/// hours of waiting take none.
-///
-/// ```
-/// use ropeway::{Client, Server};
-///
-/// #[tokio::main(flavor = "current_thread")] // in a test: #[tokio::test(start_paused = true)]
-/// async fn main() -> Result<(), ropeway::Error> {
-///     tokio::time::pause();
-///     let server = Server::builder().build();
-///     server.spawn_each(|mut ws, _| async move {
-///         while let Ok(Some(message)) = ws.recv().await {
-///             tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
-///             ws.send(message).await.ok();
-///         }
-///     });
-///
-///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-///     tokio::spawn(async move { server.serve_stream(theirs, None).await });
-///     let mut ws = Client::new().connect("ws://localhost/").over(ours).await?;
-///     ws.send("hello").await?;
-///     assert_eq!(ws.recv().await?, Some("hello".into()));
-///     Ok(())
-/// }
-/// ```
+/// A server and a client can be joined in memory, by a pipe such as tokio's `duplex`. With time that tokio pauses, keepalive,
+/// timeouts and hours of waiting take none: see [the guide](crate::guide::testing).
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,

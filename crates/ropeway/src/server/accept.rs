@@ -38,13 +38,25 @@ pub struct Accept<T = ()> {
 /// The choices, apart from the value.
 #[derive(Default)]
 struct Choice {
-    /// `Some` if the application decides: on one subprotocol, or on none.
-    subprotocol: Option<Option<String>>,
+    subprotocol: Subprotocol,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The first header whose name or value is invalid.
     invalid: Option<Fault>,
-    changes: Vec<Box<dyn FnOnce(&mut ConnectionSettings) + Send>>,
+    changes: Vec<Change>,
 }
+
+/// The choice of a subprotocol.
+#[derive(Debug, Default)]
+enum Subprotocol {
+    /// The route's.
+    #[default]
+    Negotiated,
+    None,
+    Chosen(String),
+}
+
+/// A change of the settings of one connection.
+type Change = Box<dyn FnOnce(&mut ConnectionSettings) + Send>;
 
 impl Accept {
     /// Accepts the client.
@@ -68,13 +80,13 @@ impl<T> Accept<T> {
     /// Agrees on this subprotocol, even if the route does not speak it. It must be one of those that [the client
     /// offers](crate::UpgradeRequest::subprotocols) (RFC 6455 section 4.2.2); otherwise the client is refused with 500.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
-        self.choice.subprotocol = Some(Some(name.into()));
+        self.choice.subprotocol = Subprotocol::Chosen(name.into());
         self
     }
 
     /// Agrees on no subprotocol, even if the route speaks one that the client offers.
     pub fn without_subprotocol(mut self) -> Self {
-        self.choice.subprotocol = Some(None);
+        self.choice.subprotocol = Subprotocol::None;
         self
     }
 
@@ -105,14 +117,18 @@ impl<T> Accept<T> {
         if let Some(fault) = invalid {
             return Err(fault.into());
         }
-        if let Some(name) = subprotocol {
-            accepted.choose_subprotocol(request, name.as_deref())?;
+        match subprotocol {
+            Subprotocol::Negotiated => {}
+            Subprotocol::None => accepted.choose_subprotocol(request, None)?,
+            Subprotocol::Chosen(name) => accepted.choose_subprotocol(request, Some(&name))?,
         }
         for (name, value) in headers {
             accepted.add_header(name, value)?;
         }
         if !changes.is_empty() {
-            changes.into_iter().for_each(|change| change(settings));
+            for change in changes {
+                change(settings);
+            }
             accepted.choose_deflate(request, settings.deflate.as_ref())?;
         }
         Ok(self.value)

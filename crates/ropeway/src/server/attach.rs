@@ -136,7 +136,7 @@ pub(super) fn upgrade(
         let upgrade = taken.take_upgrade();
         let Taken { request, nested, remote_addr, .. } = taken;
         let upgraded = gate.judged(request, nested.as_ref().map(Uri::path), remote_addr).await?;
-        Ok(hand_over(upgraded, remote_addr, upgrade?))
+        Ok(hand_over(*upgraded, remote_addr, upgrade?))
     }
 }
 

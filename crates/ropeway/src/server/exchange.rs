@@ -214,12 +214,12 @@ impl<S: Stream> Exchange<S> {
     }
 
     /// Returns the next state for a request that was decided about.
-    fn decide(&self, result: Result<Upgrade, Refusal>, leftover: Vec<u8>, to_head: bool) -> State {
+    fn decide(&self, result: Result<Box<Upgrade>, Refusal>, leftover: Vec<u8>, to_head: bool) -> State {
         match result {
             Ok(mut upgrade) => {
                 upgrade.leftover = leftover;
                 let answer = Answer { bytes: upgrade.accepted.response_bytes(), written: 0 };
-                State::Accepting(answer, Some(Box::new(upgrade)))
+                State::Accepting(answer, Some(upgrade))
             }
             Err(refusal) => self.refuse(&refusal, to_head),
         }

@@ -48,13 +48,13 @@ pub(super) struct Gate {
 
 /// The result for a request.
 pub(super) enum Judgement {
-    Done(Result<Upgrade, Refusal>),
+    Done(Result<Box<Upgrade>, Refusal>),
     /// The application is deciding.
     Waits(Judging),
 }
 
 /// The application's decision, and the upgrade or refusal that follows. Dropping it gives up the request's place.
-pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Upgrade, Refusal>> + Send>>;
+pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Box<Upgrade>, Refusal>> + Send>>;
 
 /// A request that obeys all rules of the handshake.
 pub(super) struct Checked {
@@ -115,7 +115,7 @@ impl Gate {
         request: Request<()>,
         nested: Option<&str>,
         remote_addr: Option<SocketAddr>,
-    ) -> Result<Upgrade, Refusal> {
+    ) -> Result<Box<Upgrade>, Refusal> {
         match self.judge(request, nested, remote_addr) {
             Judgement::Done(result) => result,
             Judgement::Waits(judging) => tokio::time::timeout(self.settings.handshake_timeout, judging)
@@ -151,7 +151,7 @@ impl Gate {
         checked: Checked,
         accept: Accept<Box<dyn Start>>,
         mut connection: ConnectionSettings,
-    ) -> Result<Upgrade, Refusal> {
+    ) -> Result<Box<Upgrade>, Refusal> {
         let Checked { request, params, options, mut accepted, place, .. } = checked;
         let start = accept.apply(&request, &mut accepted, &mut connection)?;
         if accepted.negotiated.subprotocol.is_none()
@@ -163,7 +163,7 @@ impl Gate {
         // The application may still hold it.
         let request = Arc::try_unwrap(request).unwrap_or_else(|request| Request::clone(&request));
         let leftover = Vec::new();
-        Ok(Upgrade { accepted, leftover, request, params, options, connection, place, start })
+        Ok(Box::new(Upgrade { accepted, leftover, request, params, options, connection, place, start }))
     }
 }
 

@@ -28,7 +28,9 @@ use crate::event_loop;
 #[cfg(unix)]
 use crate::io::Socket;
 use crate::io::{Transport, Turn, go_on_later};
-use crate::log::{Rate, guarded, log_unwatched, of_client};
+#[cfg(feature = "tls")]
+use crate::log::of_client;
+use crate::log::{Rate, guarded, log_unwatched};
 
 /// How long accepting rests after it has failed for lack of file descriptors or memory: long enough not to spin, short
 /// enough not to be noticed.
