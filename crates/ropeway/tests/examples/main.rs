@@ -287,7 +287,7 @@ async fn unix_socket_serves_itself_and_others() {
 async fn hyper_serves_pages_and_a_websocket() {
     let mut hyper = Program::start("hyper", &[LOCAL]);
     let addr = hyper.addr().await;
-    for (path, status) in [("/", 200), ("/elsewhere", 404), ("/ws", 400)] {
+    for (path, status) in [("/", 200), ("/elsewhere", 404), ("/ws", 426)] {
         let answer = get(&addr, path).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
     }
