@@ -54,6 +54,8 @@
 //! # Ok::<(), ropeway_proto::SendError>(())
 //! ```
 //!
+//! The whole contract, with every method and a driver for both ends, is in [`sansio`].
+//!
 //! The example `blocking` in this crate's repository drives a connection over `std::net`, with the handshake.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -77,6 +79,7 @@ mod message;
 mod outcome;
 mod recv;
 mod role;
+pub mod sansio;
 mod send;
 mod state;
 mod token;

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use ropeway::http::HeaderMap;
-use ropeway::http::header::SEC_WEBSOCKET_EXTENSIONS;
 use ropeway::{Bytes, Cause, CloseCode, Closed, Handle, Handshake, Message, SendError};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
@@ -222,8 +221,7 @@ impl Session<'_> {
         }
         if self.screen.is_interactive() {
             let subprotocol = handshake.subprotocol.as_ref().map(|name| format!(", subprotocol {name}"));
-            let compressed =
-                handshake.response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS).then_some(", compressed");
+            let compressed = handshake.deflate().map(|_| ", compressed");
             self.screen.note(&format!(
                 "connected to {}{}{}; /help lists commands, Ctrl-D ends",
                 self.args.dial.url.target,

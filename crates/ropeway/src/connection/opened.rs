@@ -49,7 +49,7 @@ impl<S> Opened<S> {
         if let (Some(params), Some(options)) = (&negotiated.deflate, &settings.deflate) {
             core = core.with_deflate(params, options);
         }
-        let mut handshake = Handshake::new(request, response, negotiated.subprotocol);
+        let mut handshake = Handshake::new(request, response, negotiated);
         handshake.remote_addr = remote_addr;
         Self { stream, core, link, handshake, leftover: Vec::new(), place: None }
     }

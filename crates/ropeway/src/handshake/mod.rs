@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, Uri};
-use ropeway_proto::handshake::Destination;
+use ropeway_proto::deflate;
+use ropeway_proto::handshake::{Destination, Negotiated};
 
 pub(crate) use params::Params;
 pub use request::UpgradeRequest;
@@ -29,20 +30,22 @@ pub struct Handshake<T = ()> {
     pub remote_addr: Option<SocketAddr>,
     /// The value that was given to [`Accept::with`](crate::Accept::with).
     pub value: T,
+    deflate: Option<deflate::Params>,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) params: Arc<Params>,
 }
 
 impl Handshake {
-    pub(crate) fn new(request: Request<()>, response: Response<()>, subprotocol: Option<String>) -> Self {
+    pub(crate) fn new(request: Request<()>, response: Response<()>, negotiated: Negotiated) -> Self {
+        let Negotiated { subprotocol, deflate, .. } = negotiated;
         let (client_ip, params) = (None, Arc::default());
-        Self { request, response, subprotocol, remote_addr: None, value: (), client_ip, params }
+        Self { request, response, subprotocol, remote_addr: None, value: (), deflate, client_ip, params }
     }
 
     /// The same, with a value of the application's.
     pub(crate) fn with<T>(self, value: T) -> Handshake<T> {
-        let Self { request, response, subprotocol, remote_addr, value: (), client_ip, params } = self;
-        Handshake { request, response, subprotocol, remote_addr, value, client_ip, params }
+        let Self { request, response, subprotocol, remote_addr, value: (), deflate, client_ip, params } = self;
+        Handshake { request, response, subprotocol, remote_addr, value, deflate, client_ip, params }
     }
 }
 
@@ -50,8 +53,8 @@ impl<T> Handshake<T> {
     /// The value, and the rest.
     #[cfg(feature = "axum")]
     pub(crate) fn take(self) -> (T, Handshake) {
-        let Self { request, response, subprotocol, remote_addr, value, client_ip, params } = self;
-        (value, Handshake { request, response, subprotocol, remote_addr, value: (), client_ip, params })
+        let Self { request, response, subprotocol, remote_addr, value, deflate, client_ip, params } = self;
+        (value, Handshake { request, response, subprotocol, remote_addr, value: (), deflate, client_ip, params })
     }
 
     /// The client's address: the one that a [trusted proxy](crate::ServerBuilder::trusted_proxies) names, otherwise the
@@ -59,6 +62,21 @@ impl<T> Handshake<T> {
     /// proxy hides it (`unknown`).
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip
+    }
+
+    /// The parameters of permessage-deflate that were agreed on; `None` if messages are not compressed.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), ropeway::Error> {
+    /// let (ws, handshake) = ropeway::Client::new().connect("ws://127.0.0.1:8005/").with_handshake().await?;
+    /// if let Some(deflate) = handshake.deflate() {
+    ///     println!("compressed, with a window of {} bits", deflate.server_max_window_bits);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn deflate(&self) -> Option<&deflate::Params> {
+        self.deflate.as_ref()
     }
 
     /// The URI that the client asked for.
@@ -100,6 +118,7 @@ impl<T> fmt::Debug for Handshake<T> {
             .field("response", &self.response)
             .field("subprotocol", &self.subprotocol)
             .field("remote_addr", &self.remote_addr)
+            .field("deflate", &self.deflate)
             .field("client_ip", &self.client_ip)
             .field("params", &self.params)
             .finish_non_exhaustive()

@@ -193,3 +193,27 @@ async fn what_is_secret_is_not_shown() {
         assert!(secrets.iter().any(|secret| written.contains(secret)), "{written}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn both_ends_are_told_whether_messages_are_compressed() {
+    use ropeway::deflate::Options;
+    for (offered, agreed, bits) in [
+        (Some(Options::default()), Some(Options::default().server_max_window_bits(10)), Some(10)),
+        (Some(Options::default()), None, None),
+        (None, Some(Options::default()), None),
+    ] {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let server = Server::builder().per_message_deflate(agreed).build();
+        server.on_connection(move |_, handshake| tell.send(handshake.deflate().copied()).unwrap());
+        let (near, far) = duplex(64 * 1024);
+        let serving = server.clone();
+        tokio::spawn(async move { serving.serve_stream(Transport::other(far), None).await });
+        let client = Client::new().per_message_deflate(offered);
+        let connecting = client.connect("ws://localhost/").over(Transport::other(near));
+        let (_ws, handshake) = connecting.with_handshake().await.unwrap();
+        let ours = handshake.deflate().copied();
+        assert_eq!(ours.map(|params| params.server_max_window_bits), bits);
+        let theirs = tokio::time::timeout(Duration::from_secs(60), told.recv()).await.expect("the server is told");
+        assert_eq!(theirs, Some(ours));
+    }
+}

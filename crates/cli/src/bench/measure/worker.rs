@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ropeway::http::header::SEC_WEBSOCKET_EXTENSIONS;
 use ropeway::{Client, Closed, Error, Handle, Handler, Handshake};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -52,8 +51,7 @@ impl Post {
     pub(crate) fn opened(&self, handshake: &Handshake) {
         self.gauge().open.add(1);
         self.gauge().opened.add(1);
-        // permessage-deflate is the only extension that is offered.
-        if handshake.response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        if handshake.deflate().is_some() {
             tally::with(|tally| tally.compressed += 1);
         }
     }
