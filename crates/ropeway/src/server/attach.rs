@@ -11,7 +11,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 #[cfg(feature = "axum")]
 use hyper_util::server::conn::auto;
-use ropeway_proto::handshake::{self, Fault, Refusal};
+use ropeway_proto::handshake::{self, Fault, Refusal, is_upgrade};
 use tokio::net::TcpStream;
 
 use super::Server;
@@ -133,6 +133,9 @@ pub(super) fn upgrade(
 ) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<> {
     let gate = Arc::clone(gate);
     async move {
+        if !is_upgrade(&taken.request) {
+            return Err(Refusal::upgrade_required());
+        }
         let upgrade = taken.take_upgrade();
         let Taken { request, nested, remote_addr, .. } = taken;
         let upgraded = gate.judged(request, nested.as_ref().map(Uri::path), remote_addr).await?;

@@ -186,7 +186,7 @@ async fn a_route_can_answer_for_the_server() {
     let mut ws = ropeway::connect(&format!("ws://{addr}/rooms/7")).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("/rooms/7".into()));
     let get = "GET /rooms/7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    assert_eq!(ask(addr, get).await.0.status(), 400, "it asks for no WebSocket");
+    assert_eq!(ask(addr, get).await.0.status(), 426, "it asks for no WebSocket");
 }
 
 #[cfg(unix)]

@@ -287,7 +287,7 @@ async fn unix_socket_serves_itself_and_others() {
 async fn hyper_serves_pages_and_a_websocket() {
     let mut hyper = Program::start("hyper", &[LOCAL]);
     let addr = hyper.addr().await;
-    for (path, status) in [("/", 200), ("/elsewhere", 404), ("/ws", 400)] {
+    for (path, status) in [("/", 200), ("/elsewhere", 404), ("/ws", 426)] {
         let answer = get(&addr, path).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
     }
@@ -326,7 +326,9 @@ async fn greets(name: &str, greetings: &[&str]) {
     within("the server's close frame", ws.close(4000, "enough")).await.unwrap();
     program.line("closed: 4000").await;
 
-    let lost = connect(&format!("ws://{addr}/ws/lobby")).await;
+    let mut lost = connect(&format!("ws://{addr}/ws/lobby")).await;
+    // Ended before that, the greeting would be what fails.
+    text(&mut lost).await;
     lost.terminate();
     program.line("error: the connection was lost").await;
     program.line("closed: 1006").await;
