@@ -17,7 +17,7 @@ use axum::routing::{any, get};
 use ropeway::axum::Upgrade;
 use ropeway::{Server, WebSocket};
 
-/// What all handlers share.
+/// The state that all handlers share.
 struct App {
     visitors: AtomicU64,
 }

@@ -127,7 +127,7 @@ fn parse(text: &str) -> Result<Target, TargetError> {
     })
 }
 
-/// What is wrong with a text that the parser refuses. No `From`: a version of `url` would be a part of the public API.
+/// Names the fault of a text that the parser refuses. No `From`: a version of `url` would be a part of the public API.
 #[cfg(feature = "url")]
 fn mistake(error: url::ParseError) -> TargetError {
     use url::ParseError as E;
