@@ -1,6 +1,7 @@
 //! The inbox of a connection: messages that wait for its user.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -16,6 +17,25 @@ pub(super) const MESSAGE_COST: usize = 64;
 /// The room for messages that is kept while there are none, so that memory is not asked for with each message. At most
 /// this many are passed on at once, too.
 pub(super) const KEPT: usize = 16;
+
+/// The inbox of a connection, as both of its ends have it.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    inbox: Mutex<Inbox>,
+    /// How often the user has asked for a message. Only the user's end counts, so a load and a store are enough.
+    asked: AtomicU32,
+}
+
+impl Shared {
+    #[inline]
+    pub(super) fn note_asked(&self) {
+        self.asked.store(self.asked().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
 
 /// Messages of a connection that wait for its user.
 #[derive(Debug, Default)]
@@ -37,8 +57,8 @@ pub(super) struct Inbox {
     pub(super) is_told: bool,
 }
 
-pub(super) fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(shared: &Shared) -> MutexGuard<'_, Inbox> {
+    shared.inbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn wake(waiting: Option<Waker>) {

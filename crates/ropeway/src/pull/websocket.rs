@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytestring::ByteString;
@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use ropeway_proto::{CloseCode, Closed, Message, ReadyState, SendError};
 
-use super::inbox::{INBOX_FULL, Inbox, KEPT, lock};
+use super::inbox::{INBOX_FULL, Inbox, KEPT, Shared, lock};
 use crate::error::Error;
 use crate::handle::{ConnectionId, Handle, Ping};
 use crate::topic::Topic;
@@ -58,14 +58,14 @@ use crate::topic::Topic;
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,
-    inbox: Arc<Mutex<Inbox>>,
+    inbox: Arc<Shared>,
     /// Messages taken out of the inbox, so that the inbox is locked once for many.
     batch: VecDeque<Message>,
     subprotocol: Option<String>,
 }
 
 impl WebSocket {
-    pub(super) fn new(handle: Handle, inbox: Arc<Mutex<Inbox>>, subprotocol: Option<String>) -> Self {
+    pub(super) fn new(handle: Handle, inbox: Arc<Shared>, subprotocol: Option<String>) -> Self {
         Self { handle, inbox, batch: VecDeque::new(), subprotocol }
     }
 
@@ -89,7 +89,8 @@ impl WebSocket {
         self.handle.send_wait(message).await
     }
 
-    /// Waits until the operating system has all that was sent. Fails if the connection is over. Cancel safe.
+    /// Waits until the operating system has all that was sent. Fails if the connection is over, unless it ended cleanly: all
+    /// was written then. Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
         self.handle.flush().await
     }
@@ -220,6 +221,7 @@ impl WebSocket {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        self.inbox.note_asked();
         if let Some(message) = self.batch.pop_front() {
             return Poll::Ready(Ok(Some(message)));
         }

@@ -202,16 +202,55 @@ async fn where_nothing_is_to_be_answered_the_peers_close_is_answered_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_behind_messages_that_are_not_taken_is_answered_after_the_close_timeout() {
-    let (mut ws, wire) = pull(Server::builder().close_timeout(3 * SECOND)).await;
+async fn a_close_behind_messages_that_are_not_taken_is_answered_after_a_second() {
+    let (mut ws, wire) = pull(Server::builder()).await;
     wire.send(&[text("unread"), close(1000, "")]);
-    sleep(3 * SECOND - Duration::from_millis(1)).await;
+    settle().await;
+    sleep(SECOND - Duration::from_millis(1)).await;
     assert!(codes(&wire).is_empty());
     pass(Duration::from_millis(1)).await;
     settle().await;
     assert_eq!(codes(&wire), [1000]);
     assert_eq!(ws.recv().await.unwrap(), Some("unread".into()), "it is kept all the same");
     assert_eq!(ws.recv().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_only_sends_learns_of_the_peers_close_within_a_second() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    wire.send(&[text("subscribe")]);
+    assert_eq!(ws.recv().await.unwrap(), Some("subscribe".into()));
+    wire.send(&[close(4000, "enough")]);
+    settle().await;
+    let start = Instant::now();
+    while ws.send("tick").await.is_ok() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(start.elapsed() <= SECOND + Duration::from_millis(200), "{:?}", start.elapsed());
+    let last = wire.take_frames().pop().expect("ticks, and the close frame");
+    assert!(last.payload.starts_with(&4000_u16.to_be_bytes()), "{last:?}");
+    wire.end();
+    let closed = ws.closed().await;
+    assert_eq!((closed.code.as_u16(), closed.clean), (4000, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_whose_answer_waits_for_the_peer_is_not_hurried() {
+    let (mut ws, wire) = pull(Server::builder()).await;
+    wire.send(&[text("one"), text("two"), close(1000, "")]);
+    assert_eq!(ws.recv().await.unwrap(), Some("one".into()));
+    wire.set_room(Some(0));
+    ws.send("first").await.unwrap();
+    sleep(5 * SECOND).await;
+    settle().await;
+    wire.set_room(None);
+    settle().await;
+    assert_eq!(ws.recv().await.unwrap(), Some("two".into()));
+    ws.send("second").await.expect("it can still be answered");
+    assert!(try_recv(&mut ws).await.is_none());
+    settle().await;
+    let sent: Vec<_> = wire.take_frames().into_iter().map(|frame| frame.payload).collect();
+    assert_eq!(sent, [b"first".to_vec(), b"second".to_vec(), 1000_u16.to_be_bytes().to_vec()]);
 }
 
 #[tokio::test(start_paused = true)]
