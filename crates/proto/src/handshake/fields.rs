@@ -31,7 +31,14 @@ pub(super) fn is_secret(name: &HeaderName) -> bool {
 /// Marks the values of `Cookie`, `Set-Cookie`, `Authorization` and `Proxy-Authorization` as sensitive, so that `Debug` does not
 /// print them. A head that a [`HeadReader`](super::HeadReader) read is marked already.
 pub fn hide_secrets(headers: &mut HeaderMap) {
-    for (_, value) in headers.iter_mut().filter(|(name, _)| is_secret(name)) {
+    for (name, value) in headers.iter_mut() {
+        hide_secret(name, value);
+    }
+}
+
+/// The same for one header.
+pub(super) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
+    if is_secret(name) {
         value.set_sensitive(true);
     }
 }

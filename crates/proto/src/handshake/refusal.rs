@@ -4,11 +4,14 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::encode::announce_close;
-use super::fields::quoted;
+use super::fields::{hide_secret, quoted};
 use super::head::HeadError;
 use crate::deflate::ExtensionError;
 
@@ -368,7 +371,8 @@ impl Refusal {
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         match Self::checked_header(name, value) {
             Ok(header) => self.headers.push(header),
-            Err(fault) => self.fault = fault,
+            // The headers describe the body that this replaces.
+            Err(fault) => self = fault.into(),
         }
         self
     }
@@ -380,7 +384,10 @@ impl Refusal {
     ) -> Result<(HeaderName, HeaderValue), Fault> {
         let name = name.try_into().map_err(|_| Fault::HeaderInvalid(None))?;
         match value.try_into() {
-            Ok(value) => Ok((name, value)),
+            Ok(mut value) => {
+                hide_secret(&name, &mut value);
+                Ok((name, value))
+            }
             Err(_) => Err(Fault::HeaderInvalid(Some(name))),
         }
     }
@@ -404,7 +411,10 @@ impl Refusal {
     pub fn to_response(&self) -> Response<Bytes> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
-            headers.append(name, value.clone());
+            // The HTTP server that sends the body says how long it is (RFC 9112 section 6.3).
+            if ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+                headers.append(name, value.clone());
+            }
         }
         for (name, value) in self.own_headers() {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -474,6 +484,28 @@ mod tests {
         assert_eq!(required.status(), 426);
         assert_eq!(header(&required, UPGRADE), ["websocket"]);
         assert_eq!(header(&required, CONNECTION), ["close, Upgrade"]);
+    }
+
+    #[test]
+    fn values_that_are_secret_are_not_shown() {
+        let refusal = Refusal::new(401, "").header("set-cookie", "session=s3cret").header("x-user", "anna");
+        let shown = format!("{refusal:?} {:?}", refusal.to_response());
+        assert!(!shown.contains("s3cret") && shown.contains("anna"), "{shown}");
+    }
+
+    #[test]
+    fn the_length_of_the_body_is_left_to_the_server_that_sends_it() {
+        let refusal = Refusal::new(401, "four").header("content-length", "5").header("transfer-encoding", "chunked");
+        assert_eq!((header(&refusal, CONTENT_LENGTH), header(&refusal, TRANSFER_ENCODING)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_header_that_is_none_replaces_the_answer_with_all_its_headers() {
+        let refusal = Refusal::json(401, "{}").header("x-user", "\n");
+        assert_eq!(
+            (refusal.status().as_u16(), header(&refusal, CONTENT_TYPE)),
+            (500, vec!["text/plain; charset=utf-8".into()])
+        );
     }
 
     #[test]

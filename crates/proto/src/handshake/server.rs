@@ -124,12 +124,13 @@ impl Accepted {
 
     /// Adds a header of the application's to the 101, such as a cookie. Fails with [`Fault::HandshakeHeader`] for one that the
     /// handshake sets by itself.
-    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Refusal> {
+    pub fn add_header(&mut self, name: HeaderName, mut value: HeaderValue) -> Result<(), Refusal> {
         // RFC 9110 section 8.6 and RFC 9112 section 6.1 forbid the last two in a 1xx.
         let is_own = [UPGRADE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name);
         if is_own || name.as_str().starts_with("sec-websocket-") {
             return Err(Fault::HandshakeHeader(name).into());
         }
+        fields::hide_secret(&name, &mut value);
         self.response.headers_mut().append(name, value);
         Ok(())
     }
