@@ -157,7 +157,7 @@ pub mod guide;
 
 /// permessage-deflate (RFC 7692): how it is offered and negotiated, and what may be wrong with an answer.
 pub mod deflate {
-    pub use ropeway_proto::deflate::{ExtensionError, Options};
+    pub use ropeway_proto::deflate::{ExtensionError, Options, Params};
 }
 
 /// The README's examples are compiled with the tests.

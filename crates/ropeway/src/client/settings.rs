@@ -129,8 +129,8 @@ impl Client {
     /// The function may hold state. All connections of this client and of its clones share it, and call it from their
     /// own threads.
     ///
-    /// If it panics, the connection ends at once, without a close frame and without the close event. If a handler is
-    /// sending, the panic counts as the handler's: the connection is closed with 1011, if there is a key for that
+    /// If it panics, the connection ends at once, without a close frame: the end is an error, and its cause is
+    /// [`Cause::Abandoned`](crate::Cause::Abandoned). If a handler is sending, the panic counts as the handler's: the connection is closed with 1011, if there is a key for that
     /// frame.
     ///
     /// ```

@@ -8,6 +8,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::handle::Handle;
+use crate::log::guarded;
 
 /// The connections of a server, and its state of shutting down.
 #[derive(Debug, Default)]
@@ -74,7 +75,12 @@ impl Clients {
     /// Runs a pull handler as a task that a shutdown waits for.
     pub(crate) fn run(self: &Arc<Self>, handler: impl Future<Output = ()> + Send + 'static) {
         self.lock().handlers += 1;
-        tokio::spawn(WITHIN.scope(Running { clients: Arc::clone(self) }, handler));
+        let watched = async {
+            let panicked = TellsOfPanic;
+            handler.await;
+            drop(panicked);
+        };
+        tokio::spawn(WITHIN.scope(Running { clients: Arc::clone(self) }, watched));
     }
 
     /// The number of its pull handlers that the caller is in: 1 or 0.
@@ -156,6 +162,17 @@ impl Clients {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Logs a panic of a pull handler, which drops this.
+struct TellsOfPanic;
+
+impl Drop for TellsOfPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            guarded(|| tracing::error!("a handler panicked; its connection is closed with 1011"));
+        }
     }
 }
 

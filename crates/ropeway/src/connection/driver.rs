@@ -137,7 +137,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             // ping.
             let config = self.core.config();
             if let Some(interval) = config.ping_interval {
-                self.stream.expect_confirmation(Some(interval + config.ping_timeout));
+                self.stream.expect_confirmation(Some(interval.saturating_add(config.ping_timeout)));
             }
             return self.core.handle_unread_timeout(now);
         }

@@ -114,8 +114,13 @@ impl Link {
 
     /// Notes that the transport broke: nothing can be sent any more. The first error is kept for the end.
     pub(crate) fn report_broken(&self, error: io::Error) {
+        // The error is the user's if the transport is, so a second one is dropped after the lock is released.
+        let mut error = Some(error);
         let mut shared = self.lock();
-        shared.traffic().seldom().broken.get_or_insert_with(|| error.into());
+        let broken = &mut shared.traffic().seldom().broken;
+        if broken.is_none() {
+            *broken = error.take().map(Broken::from);
+        }
         self.report_in(shared, 0, ReadyState::Closing);
     }
 

@@ -182,7 +182,9 @@ impl Link {
     pub(crate) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
         let mut shared = self.lock();
         if shared.is_over {
-            return Poll::Ready(Err(SendError::NotOpen(shared.state)));
+            // After a clean end everything was written: each side's close frame goes behind its queue.
+            let is_clean = shared.outcome().is_some_and(|closed| closed.clean);
+            return Poll::Ready(if is_clean { Ok(()) } else { Err(SendError::NotOpen(shared.state)) });
         }
         // During its turn, the connection may hold bytes that it has not reported yet.
         if shared.is_parked && !shared.has_commands() && shared.buffered_amount() == 0 {
@@ -221,8 +223,9 @@ impl Link {
     pub(crate) fn ping(&self, payload: Bytes) -> Result<oneshot::Receiver<Duration>, SendError> {
         let mut shared = self.lock();
         self.check_room(&shared)?;
-        let answer = shared.traffic().seldom().pings.add(payload.clone());
+        let (answer, cancelled) = shared.traffic().seldom().pings.add(payload.clone());
         self.push(shared, Command::Ping(payload));
+        drop(cancelled);
         Ok(answer)
     }
 

@@ -60,7 +60,7 @@ impl Handle {
 
     /// Waits until the operating system has all that was sent through any handle:
     /// [`buffered_amount`](Handle::buffered_amount) is then 0. This says nothing about what the peer has read. Fails if
-    /// the connection is over. Cancel safe.
+    /// the connection is over, unless it ended cleanly: all was written then. Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
         poll_fn(|cx| self.link.poll_flushed(cx)).await
     }

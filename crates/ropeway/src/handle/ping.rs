@@ -91,22 +91,21 @@ pub(super) struct Waiting {
 }
 
 impl Pings {
-    /// Adds a ping that is sent now.
-    pub(super) fn add(&mut self, payload: Bytes) -> oneshot::Receiver<Duration> {
-        // Pings that are no longer awaited make room for others, so only futures that users hold take memory.
-        if self.0.len() == self.0.capacity() {
-            self.forget_cancelled();
-        }
+    /// Adds a ping that is sent now. Also returns pings that are no longer awaited, for the caller to drop outside of its lock:
+    /// they hold wakers of the user's.
+    pub(super) fn add(&mut self, payload: Bytes) -> (oneshot::Receiver<Duration>, Vec<Waiting>) {
+        // They make room for others, so only futures that users hold take memory.
+        let cancelled = if self.0.len() == self.0.capacity() { self.take_cancelled() } else { Vec::new() };
         let (tell, answer) = oneshot::channel();
         self.0.push(Waiting { payload, sent: Instant::now(), tell });
-        answer
+        (answer, cancelled)
     }
 
-    /// Removes and returns the pings that a pong answers.
+    /// Removes and returns the pings that a pong answers, and those that are no longer awaited.
     pub(super) fn answered_by(&mut self, payload: &[u8]) -> Vec<Waiting> {
         let count = self.0.iter().rposition(|ping| ping.payload == payload).map_or(0, |last| last + 1);
-        let answered = self.0.drain(..count).collect();
-        self.forget_cancelled();
+        let mut answered: Vec<_> = self.0.drain(..count).collect();
+        answered.append(&mut self.take_cancelled());
         answered
     }
 
@@ -114,8 +113,8 @@ impl Pings {
         self.0.is_empty()
     }
 
-    fn forget_cancelled(&mut self) {
-        self.0.retain(|ping| !ping.tell.is_closed());
+    fn take_cancelled(&mut self) -> Vec<Waiting> {
+        self.0.extract_if(.., |ping| ping.tell.is_closed()).collect()
     }
 }
 
@@ -136,14 +135,43 @@ mod tests {
     #[test]
     fn pings_that_nobody_awaits_any_more_make_room() {
         let mut pings = Pings::default();
-        let awaited = pings.add(Bytes::from_static(b"awaited"));
+        let (awaited, _) = pings.add(Bytes::from_static(b"awaited"));
         for _ in 0..10_000 {
             drop(pings.add(Bytes::new()));
         }
         assert!(pings.0.len() < 16, "{} wait", pings.0.len());
-        assert_eq!(pings.answered_by(b"awaited").len(), 1);
+        assert!(!pings.answered_by(b"awaited").is_empty());
         assert!(pings.is_empty());
         drop(awaited);
+    }
+
+    /// A waker of the user's that uses the connection as it is dropped.
+    struct Uses(std::sync::Arc<Link>);
+
+    impl std::task::Wake for Uses {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
+
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            self.0.ready_state();
+        }
+    }
+
+    #[test]
+    fn what_a_cancelled_ping_holds_is_dropped_outside_of_the_lock() {
+        let link = std::sync::Arc::new(Link::new(None, 100, Overflow::Refuse));
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let waker = std::sync::Arc::new(Uses(std::sync::Arc::clone(&link))).into();
+            let mut answer = link.ping(Bytes::new()).expect("it is open");
+            assert!(Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            drop(answer);
+            link.pong(b"of no ping");
+            tell.send(()).expect("the test waits");
+        });
+        told.recv_timeout(Duration::from_mins(1)).expect("no deadlock");
     }
 
     #[test]

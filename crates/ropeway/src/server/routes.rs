@@ -102,8 +102,11 @@ pub(super) struct Admitted<T, H> {
 
 impl<T: Send + 'static, H: Handler<T>> Start for Admitted<T, H> {
     fn start(self: Box<Self>, opened: Opened) {
-        let remote_addr = opened.link.remote_addr();
+        let link = Arc::clone(&opened.link);
         if let Err(error) = start(opened, &self.endpoint, self.value) {
+            // Nothing will drive it, so its handles learn of the end here.
+            link.end();
+            let remote_addr = link.remote_addr();
             guarded(|| {
                 of_client!(warn, remote_addr, %error, "a connection cannot be taken from its runtime, and is dropped");
             });

@@ -208,6 +208,9 @@ impl Remaining {
 impl fmt::Display for Remaining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connections, handlers } = self;
+        if self.is_none() {
+            return f.write_str("all connections and all pull handlers have ended");
+        }
         write!(
             f,
             "{connections} connections and {handlers} pull handlers are still there: a handler blocks its thread, or has more to do \

@@ -101,6 +101,18 @@ async fn keepalive_can_be_set_and_turned_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timeout_that_never_comes_does_not_end_a_paused_connection() {
+    let (log, wire) = connect(Server::builder().ping_timeout(Duration::MAX)).await;
+    log.handle().pause();
+    settle().await;
+    wire.send(&[text("not read")]);
+    pass(60 * SECOND).await;
+    settle().await;
+    assert_eq!(log.handle().ready_state(), ReadyState::Open);
+    assert!(!wire.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
     let config = Config::server().message_timeout(5 * SECOND);
     let (log, wire) = connect(Server::builder().config(config)).await;
