@@ -6,6 +6,7 @@
 
 use std::env;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -72,6 +73,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind(addr).await?;
     println!("open http://{}/", listener.local_addr()?);
     let ctrl_c = tokio::signal::ctrl_c();
+    // A proxy is known by its address, which axum tells only if the app is served like this.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(server.shutdown_on(ctrl_c)).await?;
     Ok(())
 }

@@ -101,6 +101,10 @@ impl ServerBuilder {
     ///
     /// `X-Forwarded-Host` and `X-Forwarded-Proto` may be missing: then `Host` counts, and any scheme. If
     /// `X-Forwarded-Proto` is there, it must be the scheme that browsers use, even if another proxy does the TLS.
+    ///
+    /// **On the port of axum or hyper, the peer's address must be among the request's extensions**, over plain TCP too:
+    /// serve an axum app with `into_make_service_with_connect_info::<SocketAddr>()`. Otherwise the address is not known
+    /// while a request is judged, the proxy is not believed, and browsers may get 403.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Cidr>) -> Self {
         self.settings.route.options.proxies.trusted = proxies.into_iter().collect();
         self
@@ -116,6 +120,11 @@ impl ServerBuilder {
     /// Whether peers without an address are trusted proxies too. Set this only if nobody but a proxy can reach the
     /// server's Unix socket, and if all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream)
     /// without an address come from a proxy. Off by default.
+    ///
+    /// **Not for a server that clients reach by TCP through axum or hyper.** If their addresses are not among the
+    /// requests' extensions, as in an axum app that is served without `into_make_service_with_connect_info`, every TCP
+    /// client counts as a trusted proxy while it is judged. It can then choose its address, and the host and scheme that
+    /// the origin check compares with.
     pub fn trust_peers_without_address(mut self, on: bool) -> Self {
         self.settings.route.options.proxies.unaddressed = on;
         self

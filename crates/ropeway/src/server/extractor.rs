@@ -72,9 +72,12 @@ use crate::settings::{ConnectionSettings, connection_setters};
 /// [`Refusal`], which says what happened, which rule it breaks and what to do: 426 for a request that asks for no WebSocket, 403 for an
 /// origin that may not connect, 503 where the server is full or shuts down, 500 where the HTTP server does not hand connections over.
 /// `Result<Upgrade, Refusal>` lets the handler answer by itself, and `Option<Upgrade>` is `None` for a request that asks for no WebSocket.
+/// `map_refusal` of the [layer](Server::layer) is not asked: it is for requests that the server's own routes serve.
 ///
 /// From then on the request has one of the server's [`max_connections`](crate::ServerBuilder::max_connections), until it is dropped. A
 /// handler that begins a shutdown meanwhile, or is overtaken by one, gets 503.
+///
+/// The handler must return the answer of `on_upgrade`, `on_connection` or `handle_with`: it is the 101, or a late refusal.
 ///
 /// # With axum's own
 ///
@@ -91,7 +94,7 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Answers with the 101, and runs `serve` as a task once it was sent, with the connection in the pull style. A
-    /// [shutdown](Server::shutdown) waits for its end.
+    /// [shutdown](Server::shutdown) waits for its end. The handler must return this answer.
     pub fn on_upgrade<F, Fut>(self, serve: F) -> Response
     where
         F: FnOnce(WebSocket, Handshake) -> Fut + Send + 'static,
@@ -103,21 +106,26 @@ impl Upgrade {
         self.start(Box::new(Admitted { endpoint, value: serve }))
     }
 
-    /// Answers with the 101, and calls `listen` with the connection once it was sent, to put listeners on it.
+    /// Answers with the 101, and calls `listen` with the connection once it was sent, to put listeners on it. The handler must return
+    /// this answer.
     pub fn on_connection(self, listen: impl FnOnce(&mut Listeners, Handshake) + Send + 'static) -> Response {
         let listen: Attend = Box::new(listen);
         let endpoint = self.server.gate.one_off.listen(&self.server.gate.clients);
         self.start(Box::new(Admitted { endpoint, value: listen }))
     }
 
-    /// Answers with the 101, and lets `handler` handle the connection once it was sent.
+    /// Answers with the 101, and lets `handler` handle the connection once it was sent. The axum handler must return this answer.
     pub fn handle_with(self, handler: impl Handler) -> Response {
         let clients = Some(Arc::clone(&self.server.gate.clients));
         self.start(Box::new(Admitted { endpoint: Arc::new(Endpoint { handler, clients }), value: () }))
     }
 
-    /// The request as it was judged: its headers, the client's address, the subprotocols that are offered. Let go of it before
-    /// the request is answered, or the handshake will have a copy.
+    /// The request as it was judged: its headers, the client's address, the subprotocols that are offered. The
+    /// [`Handshake`] has the same request. If this is dropped before the request is answered, the
+    /// handshake takes it over; otherwise it is copied, which costs a little time and changes nothing.
+    ///
+    /// A [trusted proxy](crate::ServerBuilder::trusted_proxies) is believed here, and in the origin check, only if the peer's address is
+    /// among the request's extensions: serve the app with `into_make_service_with_connect_info::<SocketAddr>()`.
     pub fn request(&self) -> UpgradeRequest {
         self.checked.to_be_judged()
     }

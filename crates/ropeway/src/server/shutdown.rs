@@ -31,9 +31,9 @@ const STEP: Duration = Duration::from_millis(10);
 /// The shutdown of a server, made by [`Server::shutdown`](crate::Server::shutdown). It begins when it is awaited.
 ///
 /// From then on new handshakes are answered with 503 and `Retry-After`, and the server's own ports are freed. Each
-/// connection is sent its queue and a close frame. The shutdown is done when all connections are closed, and all
-/// handlers given to [`Server::spawn_each`](crate::Server::spawn_each) have returned. It does not wait for tasks that
-/// your own code spawns.
+/// connection is sent its queue and a close frame. The shutdown is done when all connections are closed, and all pull
+/// handlers have returned: those given to [`Server::spawn_each`](crate::Server::spawn_each), and to `on_upgrade` of
+/// `ropeway::axum::Upgrade`. It does not wait for tasks that your own code spawns.
 ///
 /// After [`timeout`](Shutdown::timeout) the connections that are left are terminated. The shutdown waits at most one
 /// second more for their ends, and for their handlers to notice. Handlers that are still running then are counted in

@@ -23,8 +23,8 @@ pub(crate) use table::Table;
 /// handle to the same topic.
 ///
 /// Messages of one topic reach a subscriber in the order in which they were published. A subscriber also sees the
-/// actions of one thread in order: messages that it publishes, messages that it sends to the subscriber alone, and its
-/// close. A subscription ends with its connection.
+/// actions of one thread or task in order: messages that it publishes, messages that it sends to the subscriber alone,
+/// and its close. A task may await in between, and continue on another thread. A subscription ends with its connection.
 ///
 /// **Slow subscribers.** Publishing never waits for a subscriber. When `max_buffered` bytes wait for one, there is no
 /// room for a message, and no caller to tell, unlike with [`Handle::send`](crate::Handle::send). So by default the
@@ -71,8 +71,8 @@ impl Topic {
         Self { table: Arc::new(Table::new(Some(overflow))) }
     }
 
-    /// Sends a message to all subscribers. Returns the number of subscribers. To send the same message to several
-    /// topics, publish clones of one [`Prepared`].
+    /// Sends a message to all subscribers. Returns the number of subscribers, not of deliveries: one without room misses
+    /// the message, see [`Topic`]. To send the same message to several topics, publish clones of one [`Prepared`].
     ///
     /// It never waits. While an event of a connection is being handled, it succeeds unless 64 MiB of messages wait for
     /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
