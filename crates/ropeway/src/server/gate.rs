@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -175,7 +176,10 @@ pub(super) fn check(
     options: &Arc<ServerOptions>,
     place: Place,
 ) -> Result<Checked, Refusal> {
-    let accepted = accept_from(remote_addr.map(|addr| addr.ip()), &request, options)?;
+    let ip = remote_addr.map(|addr| addr.ip());
+    // The check of the origin may be the application's, and panic.
+    let judged = catch_unwind(AssertUnwindSafe(|| accept_from(ip, &request, options)));
+    let accepted = judged.unwrap_or_else(|_| Err(Fault::Panicked.into()))?;
     request.extensions_mut().insert(accepted.destination.clone());
     let (request, params) = (Arc::new(request), Arc::new(params));
     Ok(Checked { request, remote_addr, params, options: Arc::clone(options), accepted, place })

@@ -556,6 +556,27 @@ async fn a_decision_that_panics_is_a_500_and_takes_no_other_client_with_it() {
     }
 }
 
+#[tokio::test]
+async fn a_check_of_the_origin_that_panics_is_a_500_and_takes_no_other_client_with_it() {
+    for house in HOUSES {
+        let server = Server::builder().max_connections(2).allow_origin_if(|_| panic!("a check that fails")).build();
+        let log = Log::default();
+        server.handle_with(log.clone());
+        let door = house.open(&server).await;
+        let mut io = door.send(&request("")).await;
+        assert_eq!(head(&mut io).await.status(), 101, "{house:?}");
+        // More than there are places.
+        for _ in 0..3 {
+            let (response, body) = door.ask(&request("Origin: https://page.example\r\n")).await;
+            assert_eq!(response.status(), 500, "{house:?}");
+            assert!(body.contains("RFC 9110 section 15.6.1") && !body.contains("panic"), "{house:?} {body}");
+        }
+        io.write_all(&text("still here").encode()).await.unwrap();
+        eventually("the other client is heard", || log.take_texts() == ["still here"]).await;
+        assert_eq!(server.clients().len(), 1, "{house:?}");
+    }
+}
+
 // Many at once.
 
 #[tokio::test]
