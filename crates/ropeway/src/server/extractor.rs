@@ -192,11 +192,11 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Upgrade {
 }
 
 fn extract(parts: &mut Parts) -> Result<Upgrade, Refusal> {
-    let server = parts.extensions.get().cloned().unwrap_or_else(default_server);
     let mut request = request_of(parts);
     if !is_upgrade(&request) {
         return Err(Refusal::upgrade_required());
     }
+    let server = parts.extensions.get().cloned().unwrap_or_else(default_server);
     // Two extractors of one request would both wait for its connection.
     parts.extensions.remove::<OnUpgrade>();
     let mut taken = Taken::from(&mut request);
