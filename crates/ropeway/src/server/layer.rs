@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use ropeway_proto::handshake::{Refusal, is_upgrade};
+use ropeway_proto::handshake::{Refusal, announce_close, is_upgrade};
 
 use super::Server;
 use super::attach::{Taken, refuse, upgrade, whole_uri};
@@ -153,7 +152,7 @@ fn refuse_with(refusal: Refusal, map: &dyn Fn(Refusal) -> Response<Bytes>) -> Re
     log_refusal(&refusal, None);
     let mut response = map(refusal);
     // A proxy in front may believe that the connection was upgraded, and would pass frames on as requests.
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    announce_close(response.headers_mut());
     response.map(Body::from)
 }
 

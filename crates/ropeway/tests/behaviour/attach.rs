@@ -293,7 +293,7 @@ async fn the_app_may_answer_refusals_in_its_own_way() {
     let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(
         ["content-type", "sec-websocket-version", "connection"].map(header),
-        ["application/json", "13", "close"]
+        ["application/json", "13", "close, Upgrade"]
     );
 }
 
