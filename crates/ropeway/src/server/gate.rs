@@ -132,10 +132,7 @@ impl Gate {
         remote_addr: Option<SocketAddr>,
     ) -> Result<(Checked, Service), Refusal> {
         let place = self.enter()?;
-        let found = {
-            let routes = read(&self.routes);
-            nested.and_then(|path| routes.find(path)).or_else(|| routes.find(request.uri().path()))
-        };
+        let found = read(&self.routes).find(request.uri().path(), nested);
         let (service, params) = found.ok_or_else(|| Refusal::not_found(request.uri().path()))??;
         let checked = check(request, remote_addr, params, &service.options, place)?;
         Ok((checked, service))

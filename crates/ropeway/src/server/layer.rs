@@ -54,9 +54,7 @@ impl Server {
     fn is_asked<B>(&self, request: &Request<B>) -> bool {
         let nested = request.uri().path();
         let whole = whole_uri(request.extensions()).map_or(nested, |uri| uri.path());
-        let routes = read(&self.gate.routes);
-        let is_asked = routes.find(nested).is_some() || nested != whole && routes.find(whole).is_some();
-        drop(routes);
+        let is_asked = read(&self.gate.routes).has(whole, (nested != whole).then_some(nested));
         if !is_asked {
             static PASSED: Rate = Rate::new("requests for WebSockets that are left to the service below");
             PASSED.log(|| {

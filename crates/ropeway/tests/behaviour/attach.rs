@@ -9,7 +9,8 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
-use ropeway::{Client, Server, Transport};
+use ropeway::axum::Upgrade;
+use ropeway::{Client, Handshake, Listeners, Refusal, Server, Transport};
 use testkit::wire::{Frame, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -355,6 +356,35 @@ async fn within_nest_paths_are_those_of_the_nest_or_whole_and_the_handshake_has_
             let mut ws = ropeway::connect(&format!("ws://{addr}/api/v1/rooms?id=7")).await.unwrap();
             let told = ws.recv().await.unwrap().unwrap();
             assert_eq!(told.as_text(), Some("/api/v1/rooms /api/v1/rooms?id=7"), "{path}");
+        }
+    }
+}
+
+/// The default route, which is for every path, hides none that is registered as a whole: it may be guarded.
+#[tokio::test]
+async fn within_nest_a_whole_path_comes_before_the_default_route() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| ws.send("default").unwrap());
+    server.at("/inside").on_connection(|ws, _| ws.send("nested").unwrap());
+    server.at("/api/both").on_connection(|ws, _| ws.send("whole").unwrap());
+    server.at("/both").on_connection(|ws, _| ws.send("nested").unwrap());
+    server
+        .at("/api/admin")
+        .authorize(async |_| Err::<ropeway::Accept, _>(Refusal::json(401, "{}")))
+        .handle_with(Log::default());
+    let answer = {
+        let server = server.clone();
+        move |mut request: Request| async move { server.answer(&mut request).await }
+    };
+    let handler = Router::new().route("/{*path}", any(answer));
+    let layered = Router::new().route("/{*path}", get(|| async { "page" })).layer(server.layer());
+    for inner in [handler, layered] {
+        let addr = serve_app(Router::new().nest("/api", inner)).await;
+        let (response, body) = ask(addr, &request("").replace("/chat", "/api/admin")).await;
+        assert_eq!((response.status().as_u16(), body.as_str()), (401, "{}"));
+        for (path, expected) in [("/api/both", "whole"), ("/api/inside", "nested"), ("/api/other", "default")] {
+            let mut ws = ropeway::connect(&format!("ws://{addr}{path}")).await.unwrap();
+            assert_eq!(ws.recv().await.unwrap(), Some(expected.into()), "{path}");
         }
     }
 }
