@@ -156,7 +156,7 @@ impl Upgrade {
         }
         let remote_addr = checked.remote_addr;
         match gate.accept(checked, accept.map(|()| start), gate.settings.route.connection.clone()) {
-            Ok(opening) => hand_over(*opening, remote_addr, transport).map(|()| axum::body::Body::empty()),
+            Ok(opening) => hand_over(gate, *opening, remote_addr, transport).map(axum::body::Body::new),
             Err(refusal) => refuse(&refusal).into_response(),
         }
     }

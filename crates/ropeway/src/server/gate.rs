@@ -81,17 +81,16 @@ pub(super) struct Upgrade {
 }
 
 impl Gate {
-    /// Judges a request for a WebSocket by its path. Where another HTTP server nests its routers, that is the path `nested` or the whole.
-    pub(super) fn judge(
-        self: &Arc<Self>,
-        request: Request<()>,
-        nested: Option<&str>,
-        remote_addr: Option<SocketAddr>,
-    ) -> Judgement {
-        let (checked, service) = match self.check_path(request, nested, remote_addr) {
-            Ok(checked) => checked,
-            Err(refusal) => return Judgement::Done(Err(refusal)),
-        };
+    /// Judges a request for a WebSocket: by the rules, then by the application.
+    pub(super) fn judge(self: &Arc<Self>, request: Request<()>, remote_addr: Option<SocketAddr>) -> Judgement {
+        match self.check_path(request, None, remote_addr) {
+            Ok((checked, service)) => self.ask(checked, service),
+            Err(refusal) => Judgement::Done(Err(refusal)),
+        }
+    }
+
+    /// Asks the application about a request that obeys the rules.
+    fn ask(self: &Arc<Self>, checked: Checked, service: Service) -> Judgement {
         if let Some(start) = service.entrance.open() {
             return Judgement::Done(self.accept(checked, Accept::with(start), service.connection));
         }
@@ -109,15 +108,10 @@ impl Gate {
         }))
     }
 
-    /// The same for another HTTP server. There is no deadline of ours then.
+    /// The same for another HTTP server, which has read the request: the time for the decision alone is limited.
     #[cfg(feature = "hyper")]
-    pub(super) async fn judged(
-        self: &Arc<Self>,
-        request: Request<()>,
-        nested: Option<&str>,
-        remote_addr: Option<SocketAddr>,
-    ) -> Result<Box<Upgrade>, Refusal> {
-        match self.judge(request, nested, remote_addr) {
+    pub(super) async fn asked(self: &Arc<Self>, checked: Checked, service: Service) -> Result<Box<Upgrade>, Refusal> {
+        match self.ask(checked, service) {
             Judgement::Done(result) => result,
             Judgement::Waits(judging) => tokio::time::timeout(self.settings.handshake_timeout, judging)
                 .await
@@ -125,7 +119,9 @@ impl Gate {
         }
     }
 
-    fn check_path(
+    /// Judges a request by the rules, with the service of its path. Where another HTTP server nests its routers, that path may be
+    /// the whole or `nested`, the rest of it.
+    pub(super) fn check_path(
         &self,
         request: Request<()>,
         nested: Option<&str>,

@@ -135,7 +135,7 @@ where
         let (upgrade, map) = (upgrade(&server.gate, Taken::from(&mut request)), self.layer.map.clone());
         let answer = async move {
             match upgrade.await {
-                Ok(response) => response.map(|()| Body::default()),
+                Ok(response) => response,
                 Err(refusal) => match map {
                     Some(map) => refuse_with(refusal, &*map),
                     None => refuse(&refusal),
