@@ -1,8 +1,12 @@
 //! Sharing the port of another HTTP server: hyper, and whatever is built on top of it, such as axum. `layer` and `extractor` are the
 //! ways to it that tower and axum have.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 #[cfg(feature = "axum")]
 use axum::extract::{ConnectInfo, OriginalUri};
@@ -12,21 +16,27 @@ use hyper_util::rt::TokioIo;
 #[cfg(feature = "axum")]
 use hyper_util::server::conn::auto;
 use ropeway_proto::handshake::{self, Fault, Refusal, is_upgrade};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::Server;
-use super::body::Body;
+use super::body::{Body, Seen};
 use super::gate::{Gate, Upgrade, log_refusal};
 use crate::io::Transport;
 use crate::log::{Rate, of_client};
 
 impl Server {
     /// Answers a request for a WebSocket that came to a hyper server. Returns the 101 to send, or the refusal, whose
-    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101. The
-    /// settings of this server's own port, such as the handshake timeout, do not apply; hyper has its own.
+    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101.
     ///
-    /// hyper must serve the connection `with_upgrades`; axum does. The 101 must reach the client: a middleware outside that puts another
-    /// answer in its place comes too late, as hyper may hand over the connection all the same.
+    /// Settings for this server's own port, such as the limits of a request's head, do not apply; hyper has its own. The
+    /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) limits two times: that of the application's decision, and then that
+    /// until hyper has sent the 101 and hands the connection over. If the second ends, the connection is left to hyper.
+    ///
+    /// hyper must serve the connection `with_upgrades`; axum does. **The 101 must reach the client.** A middleware outside that puts
+    /// another answer in its place comes too late: hyper hands the connection over all the same, at its end. If that end comes within
+    /// `handshake_timeout`, the connection may open for a client that was never told 101. Put such a middleware inside.
     ///
     /// The client's address is taken from its TCP connection. Where that cannot be had, as behind TLS, it is taken from the request's
     /// extensions: a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`, which
@@ -40,12 +50,14 @@ impl Server {
     /// handler (`handshake.request.extensions()`). Dropping the future gives the handshake up.
     ///
     /// Within axum's `nest`, a path of this server's may be the whole path or the rest of it that the nested router sees; the handshake
-    /// has the whole.
+    /// has the whole. A route for the whole path comes first, then one for the rest, and the default route last.
     pub fn upgrade<B>(
         &self,
         request: &mut Request<B>,
     ) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<B> {
-        upgrade(&self.gate, Taken::from(request))
+        let upgrade = upgrade(&self.gate, Taken::from(request));
+        // The program makes a body of its own, so ours counts as seen.
+        async move { Ok(upgrade.await?.map(|body| drop(body.into_bytes()))) }
     }
 
     /// The same as [`Server::upgrade`], but returns a refusal as a response.
@@ -60,7 +72,7 @@ impl Server {
     /// ```
     pub fn answer<B>(&self, request: &mut Request<B>) -> impl Future<Output = Response<Body>> + Send + use<B> {
         let upgrade = upgrade(&self.gate, Taken::from(request));
-        async move { upgrade.await.map_or_else(|refusal| refuse(&refusal), |response| response.map(|()| Body::default())) }
+        async move { upgrade.await.unwrap_or_else(|refusal| refuse(&refusal)) }
     }
 }
 
@@ -130,7 +142,7 @@ pub(super) fn whole_uri(_extensions: &Extensions) -> Option<&Uri> {
 pub(super) fn upgrade(
     gate: &Arc<Gate>,
     mut taken: Taken,
-) -> impl Future<Output = Result<Response<()>, Refusal>> + Send + use<> {
+) -> impl Future<Output = Result<Response<Body>, Refusal>> + Send + use<> {
     let gate = Arc::clone(gate);
     async move {
         if !is_upgrade(&taken.request) {
@@ -138,29 +150,52 @@ pub(super) fn upgrade(
         }
         let upgrade = taken.take_upgrade();
         let Taken { request, nested, remote_addr, .. } = taken;
-        let upgraded = gate.judged(request, nested.as_ref().map(Uri::path), remote_addr).await?;
-        Ok(hand_over(*upgraded, remote_addr, upgrade?))
+        let (checked, service) = gate.check_path(request, nested.as_ref().map(Uri::path), remote_addr)?;
+        // The application is not asked about a client that cannot be accepted.
+        let upgrade = upgrade?;
+        let accepted = gate.asked(checked, service).await?;
+        Ok(hand_over(&gate, *accepted, remote_addr, upgrade))
     }
 }
 
 /// Sees to it that the connection opens, and returns the 101.
-pub(super) fn hand_over(opening: Upgrade, remote_addr: Option<SocketAddr>, upgrade: OnUpgrade) -> Response<()> {
-    let response = opening.accepted.response.clone();
-    tokio::spawn(open_upgraded(opening, remote_addr, upgrade));
-    response
+pub(super) fn hand_over(
+    gate: &Gate,
+    opening: Upgrade,
+    remote_addr: Option<SocketAddr>,
+    upgrade: OnUpgrade,
+) -> Response<Body> {
+    let (response, seen) = (opening.accepted.response.clone(), Seen::default());
+    let body = Body::of_101(seen.clone());
+    tokio::spawn(open_upgraded(opening, remote_addr, upgrade, seen, gate.settings.handshake_timeout));
+    response.map(|()| body)
 }
 
 /// Opens the connection once hyper has sent the 101.
-async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upgrade: OnUpgrade) {
-    let upgraded = match upgrade.await {
-        Ok(upgraded) => upgraded,
-        Err(error) => {
-            static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
+///
+/// hyper hands a connection over at its end, whatever the answer was. Behind a 101 that is at once; behind an answer that a middleware
+/// sends in its place it is when hyper ends the connection, which may be hours later. So the time is limited, and a client that has
+/// left without a sign of the 101 is not opened.
+async fn open_upgraded(
+    mut opening: Upgrade,
+    known_addr: Option<SocketAddr>,
+    upgrade: OnUpgrade,
+    seen: Seen,
+    limit: Duration,
+) {
+    static FAILED: Rate = Rate::new("connections that the HTTP server did not hand over");
+    let upgraded = match timeout(limit, upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        Ok(Err(error)) => {
             return FAILED
                 .log(|| of_client!(info, known_addr, %error, "the HTTP server did not hand its connection over"));
         }
+        Err(_) => return FAILED.log(|| tell_late(known_addr)),
     };
-    let (stream, leftover) = into_stream(upgraded);
+    let (mut stream, mut leftover) = into_stream(upgraded);
+    if !seen.get() && has_left(&mut stream, &mut leftover).await {
+        return FAILED.log(|| tell_replaced(known_addr));
+    }
     let remote_addr = match &stream {
         Transport::Tcp(tcp) => {
             // As on a port of our own. If this fails the socket is broken, and reading from it reports that.
@@ -172,6 +207,45 @@ async fn open_upgraded(mut opening: Upgrade, known_addr: Option<SocketAddr>, upg
     };
     opening.leftover = leftover;
     opening.start(stream, remote_addr);
+}
+
+/// Whether the client has left without sending anything. A byte that it has sent goes into `leftover`.
+async fn has_left(stream: &mut Transport, leftover: &mut Vec<u8>) -> bool {
+    if !leftover.is_empty() {
+        return false;
+    }
+    let mut byte = [0];
+    let has_left = poll_fn(|cx| {
+        let mut buffer = ReadBuf::new(&mut byte);
+        let read = match stream {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
+            Transport::Other(io) => Pin::new(io).poll_read(cx, &mut buffer),
+        };
+        leftover.extend_from_slice(buffer.filled());
+        Poll::Ready(match read {
+            Poll::Ready(result) => result.is_err() || leftover.is_empty(),
+            Poll::Pending => false,
+        })
+    });
+    has_left.await
+}
+
+fn tell_replaced(remote_addr: Option<SocketAddr>) {
+    of_client!(
+        info,
+        remote_addr,
+        "not opened: the client has left, and nothing shows that it got the 101. If a layer outside the server's answers in its place, \
+         put that layer inside"
+    );
+}
+
+fn tell_late(remote_addr: Option<SocketAddr>) {
+    of_client!(
+        info,
+        remote_addr,
+        "not opened: the HTTP server did not hand its connection over within `handshake_timeout`. Either the client does not read \
+         the 101, or it never got one, because a layer outside the server's answers in its place; put such a layer inside"
+    );
 }
 
 /// Returns the TCP connection itself, if there is one: then an attached connection costs no more than one of our own
@@ -186,5 +260,27 @@ fn into_stream(upgraded: Upgraded) -> (Transport, Vec<u8>) {
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => (parts.io.into_inner().into(), parts.read_buf.into()),
         Err(upgraded) => (Transport::other(TokioIo::new(upgraded)), Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_has_left_if_it_ended_without_a_byte_and_a_byte_is_not_lost() {
+        let (mut near, far) = duplex(16);
+        let (mut stream, mut leftover) = (Transport::other(far), Vec::new());
+        assert!(!has_left(&mut stream, &mut leftover).await, "it is there, and silent");
+        near.write_all(b"ab").await.unwrap();
+        drop(near);
+        assert!(!has_left(&mut stream, &mut leftover).await, "it has sent something");
+        assert_eq!(leftover, b"a");
+        assert!(!has_left(&mut stream, &mut leftover).await, "nothing more is read");
+        let (near, far) = duplex(16);
+        drop(near);
+        assert!(has_left(&mut Transport::other(far), &mut Vec::new()).await);
     }
 }

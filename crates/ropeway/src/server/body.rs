@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -14,7 +16,16 @@ use ropeway_proto::Bytes;
 /// It is an [`http_body::Body`](HttpBody), so hyper can send it and axum can return it; [`into_bytes`](Body::into_bytes) gives what
 /// other frameworks make a body of.
 #[derive(Clone, Debug, Default)]
-pub struct Body(Option<Bytes>);
+pub struct Body {
+    bytes: Option<Bytes>,
+    /// Set where this is the body of a 101.
+    seen: Option<Seen>,
+}
+
+/// The sign that the body of a 101 was looked at: hyper asks it for its end right before it writes the head. A body that was never looked
+/// at may have been thrown away with its 101, and another answer sent. Or a layer has changed the body, so it proves nothing alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<AtomicBool>);
 
 pin_project! {
     /// The body of an answer behind a [`Layer`](crate::Layer): the server's own, or that of the service below.
@@ -35,23 +46,42 @@ pin_project! {
 }
 
 impl Body {
+    /// The body of a 101.
+    pub(super) fn of_101(seen: Seen) -> Self {
+        Self { bytes: None, seen: Some(seen) }
+    }
+
     /// The whole of it.
     pub fn into_bytes(self) -> Bytes {
-        self.0.unwrap_or_default()
+        self.see();
+        self.bytes.unwrap_or_default()
     }
 
     fn take(&mut self) -> Option<Bytes> {
-        self.0.take().filter(|bytes| !bytes.is_empty())
+        self.see();
+        self.bytes.take().filter(|bytes| !bytes.is_empty())
     }
 
     fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, Bytes::len)
+        self.bytes.as_ref().map_or(0, Bytes::len)
+    }
+
+    fn see(&self) {
+        if let Some(Seen(seen)) = &self.seen {
+            seen.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(Some(bytes))
+        Self { bytes: Some(bytes), seen: None }
     }
 }
 
@@ -64,6 +94,7 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
+        self.see();
         self.len() == 0
     }
 

@@ -64,6 +64,9 @@ impl ServerBuilder {
     }
 
     /// The time limit for the opening handshake on the server's own port, TLS included. 10 s by default.
+    ///
+    /// On the port of hyper or axum, which have limits of their own for the request, it limits the decision of
+    /// [`authorize`](crate::Route::authorize), and then the time until the 101 is sent.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handshake_timeout = timeout;
         self

@@ -207,7 +207,7 @@ impl<S: Stream> Exchange<S> {
             announce_close(response.headers_mut());
             return State::Answering(Answer::new(&response, to_head));
         }
-        match self.gate.judge(request, None, self.remote_addr) {
+        match self.gate.judge(request, self.remote_addr) {
             Judgement::Done(result) => self.decide(result, leftover, to_head),
             Judgement::Waits(decision) => State::Judging(Box::new(Judged { decision, early: leftover })),
         }

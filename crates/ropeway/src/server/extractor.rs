@@ -164,7 +164,7 @@ impl Upgrade {
         }
         let remote_addr = checked.remote_addr;
         match gate.accept(checked, accept.map(|()| start), gate.settings.route.connection.clone()) {
-            Ok(opening) => hand_over(*opening, remote_addr, transport).map(|()| axum::body::Body::empty()),
+            Ok(opening) => hand_over(gate, *opening, remote_addr, transport).map(axum::body::Body::new),
             Err(refusal) => refuse(&refusal).into_response(),
         }
     }
@@ -200,11 +200,11 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Upgrade {
 }
 
 fn extract(parts: &mut Parts) -> Result<Upgrade, Refusal> {
-    let server = parts.extensions.get().cloned().unwrap_or_else(default_server);
     let mut request = request_of(parts);
     if !is_upgrade(&request) {
         return Err(Refusal::upgrade_required());
     }
+    let server = parts.extensions.get().cloned().unwrap_or_else(default_server);
     // Two extractors of one request would both wait for its connection.
     parts.extensions.remove::<OnUpgrade>();
     let mut taken = Taken::from(&mut request);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -80,17 +81,16 @@ pub(super) struct Upgrade {
 }
 
 impl Gate {
-    /// Judges a request for a WebSocket by its path. Where another HTTP server nests its routers, that is the path `nested` or the whole.
-    pub(super) fn judge(
-        self: &Arc<Self>,
-        request: Request<()>,
-        nested: Option<&str>,
-        remote_addr: Option<SocketAddr>,
-    ) -> Judgement {
-        let (checked, service) = match self.check_path(request, nested, remote_addr) {
-            Ok(checked) => checked,
-            Err(refusal) => return Judgement::Done(Err(refusal)),
-        };
+    /// Judges a request for a WebSocket: by the rules, then by the application.
+    pub(super) fn judge(self: &Arc<Self>, request: Request<()>, remote_addr: Option<SocketAddr>) -> Judgement {
+        match self.check_path(request, None, remote_addr) {
+            Ok((checked, service)) => self.ask(checked, service),
+            Err(refusal) => Judgement::Done(Err(refusal)),
+        }
+    }
+
+    /// Asks the application about a request that obeys the rules.
+    fn ask(self: &Arc<Self>, checked: Checked, service: Service) -> Judgement {
         if let Some(start) = service.entrance.open() {
             return Judgement::Done(self.accept(checked, Accept::with(start), service.connection));
         }
@@ -108,15 +108,10 @@ impl Gate {
         }))
     }
 
-    /// The same for another HTTP server. There is no deadline of ours then.
+    /// The same for another HTTP server, which has read the request: the time for the decision alone is limited.
     #[cfg(feature = "hyper")]
-    pub(super) async fn judged(
-        self: &Arc<Self>,
-        request: Request<()>,
-        nested: Option<&str>,
-        remote_addr: Option<SocketAddr>,
-    ) -> Result<Box<Upgrade>, Refusal> {
-        match self.judge(request, nested, remote_addr) {
+    pub(super) async fn asked(self: &Arc<Self>, checked: Checked, service: Service) -> Result<Box<Upgrade>, Refusal> {
+        match self.ask(checked, service) {
             Judgement::Done(result) => result,
             Judgement::Waits(judging) => tokio::time::timeout(self.settings.handshake_timeout, judging)
                 .await
@@ -124,17 +119,16 @@ impl Gate {
         }
     }
 
-    fn check_path(
+    /// Judges a request by the rules, with the service of its path. Where another HTTP server nests its routers, that path may be
+    /// the whole or `nested`, the rest of it.
+    pub(super) fn check_path(
         &self,
         request: Request<()>,
         nested: Option<&str>,
         remote_addr: Option<SocketAddr>,
     ) -> Result<(Checked, Service), Refusal> {
         let place = self.enter()?;
-        let found = {
-            let routes = read(&self.routes);
-            nested.and_then(|path| routes.find(path)).or_else(|| routes.find(request.uri().path()))
-        };
+        let found = read(&self.routes).find(request.uri().path(), nested);
         let (service, params) = found.ok_or_else(|| Refusal::not_found(request.uri().path()))??;
         let checked = check(request, remote_addr, params, &service.options, place)?;
         Ok((checked, service))
@@ -175,7 +169,10 @@ pub(super) fn check(
     options: &Arc<ServerOptions>,
     place: Place,
 ) -> Result<Checked, Refusal> {
-    let accepted = accept_from(remote_addr.map(|addr| addr.ip()), &request, options)?;
+    let ip = remote_addr.map(|addr| addr.ip());
+    // The check of the origin may be the application's, and panic.
+    let judged = catch_unwind(AssertUnwindSafe(|| accept_from(ip, &request, options)));
+    let accepted = judged.unwrap_or_else(|_| Err(Fault::Panicked.into()))?;
     request.extensions_mut().insert(accepted.destination.clone());
     let (request, params) = (Arc::new(request), Arc::new(params));
     Ok(Checked { request, remote_addr, params, options: Arc::clone(options), accepted, place })

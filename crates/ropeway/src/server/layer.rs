@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use ropeway_proto::handshake::{Refusal, is_upgrade};
+use ropeway_proto::handshake::{Refusal, announce_close, is_upgrade};
 
 use super::Server;
 use super::attach::{Taken, refuse, upgrade, whole_uri};
@@ -55,9 +54,7 @@ impl Server {
     fn is_asked<B>(&self, request: &Request<B>) -> bool {
         let nested = request.uri().path();
         let whole = whole_uri(request.extensions()).map_or(nested, |uri| uri.path());
-        let routes = read(&self.gate.routes);
-        let is_asked = routes.find(nested).is_some() || nested != whole && routes.find(whole).is_some();
-        drop(routes);
+        let is_asked = read(&self.gate.routes).has(whole, (nested != whole).then_some(nested));
         if !is_asked {
             static PASSED: Rate = Rate::new("requests for WebSockets that are left to the service below");
             PASSED.log(|| {
@@ -138,7 +135,7 @@ where
         let (upgrade, map) = (upgrade(&server.gate, Taken::from(&mut request)), self.layer.map.clone());
         let answer = async move {
             match upgrade.await {
-                Ok(response) => response.map(|()| Body::default()),
+                Ok(response) => response,
                 Err(refusal) => match map {
                     Some(map) => refuse_with(refusal, &*map),
                     None => refuse(&refusal),
@@ -153,7 +150,7 @@ fn refuse_with(refusal: Refusal, map: &dyn Fn(Refusal) -> Response<Bytes>) -> Re
     log_refusal(&refusal, None);
     let mut response = map(refusal);
     // A proxy in front may believe that the connection was upgraded, and would pass frames on as requests.
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    announce_close(response.headers_mut());
     response.map(Body::from)
 }
 

@@ -72,7 +72,8 @@ impl<'s, T: Send + 'static> Route<'s, T> {
     /// the server's own, and one of [`max_connections`](crate::ServerBuilder::max_connections). If the
     /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) ends before the decision, the client is refused
     /// with 503. It is also refused with 503 if the server shuts down, and with 500 if `decide` panics. If the client
-    /// leaves, or ends its half of the connection, the future is dropped.
+    /// leaves, or ends its half of the connection, the future is dropped. hyper and axum notice that only if nothing waits
+    /// behind the request: with a byte there, the future runs on until it decides or the time is over.
     ///
     /// `decide` is shared by all clients, so an async closure cannot borrow the values that it captures. Clone them in
     /// a closure and move the clones into an async block, as in `move |request| { let db = db.clone(); async move { … }

@@ -138,18 +138,32 @@ pub(super) enum Spot {
 }
 
 impl Routes {
-    /// The service of a path, with the values of the path's parameters.
-    pub(super) fn find(&self, path: &str) -> Option<Result<(Service, Params), Refusal>> {
-        if let Ok(found) = self.router.at(path)
-            && let Some((_, Some(service))) = self.services.get(*found.value)
-        {
-            let params = found.params.iter().map(|(name, value)| match percent_decode_str(value).decode_utf8() {
-                Ok(value) => Ok((name.to_owned(), value.into_owned())),
-                Err(_) => Err(not_utf8(name)),
-            });
-            return Some(params.collect::<Result<Params, _>>().map(|params| (service.clone(), params)));
-        }
-        self.everywhere.clone().map(|service| Ok((service, Params::default())))
+    /// The service of a path, with the values of the path's parameters. Where another HTTP server nests its routers, `nested` is
+    /// the rest of the path. The default route comes last: if it were found by one of the two, it would hide the other's route, which
+    /// may be guarded.
+    pub(super) fn find(&self, whole: &str, nested: Option<&str>) -> Option<Result<(Service, Params), Refusal>> {
+        let found = self.at(whole).or_else(|| nested.and_then(|path| self.at(path)));
+        let Some((service, found)) = found else {
+            return self.everywhere.clone().map(|service| Ok((service, Params::default())));
+        };
+        let params = found.iter().map(|(name, value)| match percent_decode_str(value).decode_utf8() {
+            Ok(value) => Ok((name.to_owned(), value.into_owned())),
+            Err(_) => Err(not_utf8(name)),
+        });
+        Some(params.collect::<Result<Params, _>>().map(|params| (service.clone(), params)))
+    }
+
+    /// Whether [`find`](Self::find) returns anything.
+    #[cfg(feature = "hyper")]
+    pub(super) fn has(&self, whole: &str, nested: Option<&str>) -> bool {
+        self.everywhere.is_some() || [Some(whole), nested].into_iter().flatten().any(|path| self.at(path).is_some())
+    }
+
+    /// The service of one path, and the parameters as they were sent.
+    fn at<'p>(&self, path: &'p str) -> Option<(&Service, matchit::Params<'_, 'p>)> {
+        let found = self.router.at(path).ok()?;
+        let (_, service) = self.services.get(*found.value)?;
+        Some((service.as_ref()?, found.params))
     }
 
     /// The spot of a path. A new one is made if the path is not there yet.

@@ -62,7 +62,7 @@ macro_rules! request_setters {
         }
 
         /// Lets web pages connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`, and no
-        /// others. The check must not block. To decide by more than the origin, or to wait, use
+        /// others. The check must not block. If it panics, the client is refused with 500. To decide by more than the origin, or to wait, use
         /// [`allow_any_origin`](Self::allow_any_origin) and [`Route::authorize`](crate::Route::authorize).
         pub fn allow_origin_if(
             mut self,

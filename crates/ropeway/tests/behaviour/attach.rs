@@ -2,14 +2,18 @@
 //! on.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
-use ropeway::{Client, Server, Transport};
+use ropeway::axum::Upgrade;
+use ropeway::{Client, Handshake, Listeners, Refusal, Server, Transport};
 use testkit::wire::{Frame, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +29,9 @@ use super::eventually::eventually;
 use super::extractor::serve_one;
 use super::handshake_rows::read_response;
 use super::script::{Log, request, text};
+
+/// Longer than anything takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An app with a page at `/` and at `/ws`, and a server that echoes, on one port.
 async fn serve(server: &Server) -> SocketAddr {
@@ -293,7 +300,7 @@ async fn the_app_may_answer_refusals_in_its_own_way() {
     let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(
         ["content-type", "sec-websocket-version", "connection"].map(header),
-        ["application/json", "13", "close"]
+        ["application/json", "13", "close, Upgrade"]
     );
 }
 
@@ -312,6 +319,29 @@ async fn where_the_connection_cannot_be_had_the_answer_says_so() {
     let text = String::from_utf8(answer.into_body().into_bytes().into()).unwrap();
     assert!(text.contains("with_upgrades") && text.contains("RFC 9110 section 7.8"), "{text}");
     eventually("its place is free", || server.clients().is_empty()).await;
+}
+
+/// The application is not asked about a client that cannot be accepted, and rules of the handshake come first.
+#[tokio::test]
+async fn where_the_connection_cannot_be_had_the_application_is_not_asked() {
+    let (server, asked) = (Server::builder().build(), Arc::new(AtomicUsize::new(0)));
+    let decide = {
+        let asked = Arc::clone(&asked);
+        move |_| {
+            asked.fetch_add(1, SeqCst);
+            std::future::ready(Ok(ropeway::Accept::new()))
+        }
+    };
+    server.authorize(decide).handle_with(Log::default());
+    for (version, status) in [("13", 500), ("8", 426)] {
+        let mut request = http::Request::get("/ws").header("host", "a").header("upgrade", "websocket");
+        for (name, value) in [("connection", "upgrade"), ("sec-websocket-version", version)] {
+            request = request.header(name, value);
+        }
+        let mut request = request.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==").body(()).unwrap();
+        assert_eq!(server.answer(&mut request).await.status(), status);
+    }
+    assert_eq!(asked.load(SeqCst), 0);
 }
 
 /// A 101 that a layer throws away gives its place up.
@@ -335,6 +365,139 @@ async fn an_answer_that_a_layer_replaces_costs_no_place() {
     tokio::time::timeout(Duration::from_secs(60), free).await.expect("its place is free");
 }
 
+/// Three ways to a server at `/ws`, and a layer around each that answers requests with `X-Bad` in the server's place.
+fn ways_with_a_replaced_answer(server: &Server, opened: &Arc<AtomicUsize>) -> [(&'static str, Router); 3] {
+    let open = {
+        let opened = Arc::clone(opened);
+        move |ws: &mut Listeners, _: Handshake| {
+            opened.fetch_add(1, SeqCst);
+            ws.on_message(|ws, message| ws.send(message).unwrap());
+        }
+    };
+    server.on_connection(open.clone());
+    let answer = {
+        let server = server.clone();
+        move |mut request: Request| async move { server.answer(&mut request).await }
+    };
+    let extract = async move |ws: Upgrade| ws.on_connection(open);
+    let extracting = Router::new().route("/ws", any(extract)).layer(axum::Extension(server.clone()));
+    let ways = [
+        ("layer", Router::new().layer(server.layer())),
+        ("answer", Router::new().route("/ws", any(answer))),
+        ("extractor", extracting),
+    ];
+    ways.map(|(name, app)| {
+        let replace = |request: Request, next: axum::middleware::Next| async {
+            let is_bad = request.headers().contains_key("x-bad");
+            let response = next.run(request).await;
+            if is_bad { http::StatusCode::IM_A_TEAPOT.into_response() } else { response }
+        };
+        (name, app.layer(axum::middleware::from_fn(replace)))
+    })
+}
+
+/// Sends a request whose 101 is replaced, and reads the head that comes instead.
+async fn ask_in_vain(addr: SocketAddr) -> TcpStream {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(ask_for_ws("X-Bad: yes\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(tcp.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 418"));
+    tcp
+}
+
+/// hyper keeps the connection for further requests, and hands it over at its end. That may be hours later.
+#[tokio::test]
+async fn a_place_is_not_held_for_as_long_as_a_connection_lives_whose_101_was_replaced() {
+    for at in 0..3 {
+        let server =
+            Server::builder().path("/ws").max_connections(1).handshake_timeout(Duration::from_millis(200)).build();
+        let opened = Arc::default();
+        let (name, app) = ways_with_a_replaced_answer(&server, &opened).into_iter().nth(at).unwrap();
+        let addr = serve_app(app).await;
+        let mut tcp = ask_in_vain(addr).await;
+        let free = async { while ropeway::connect(&format!("ws://{addr}/ws")).await.is_err() {} };
+        tokio::time::timeout(PATIENCE, free).await.unwrap_or_else(|_| panic!("{name}: its place is free"));
+        // The connection still serves HTTP, and a shutdown does not wait for it.
+        tcp.write_all(ask_for_ws("X-Bad: yes\r\n").as_bytes()).await.unwrap();
+        assert_eq!(tcp.read_u8().await.unwrap(), b'H', "{name}");
+        let shutdown = server.shutdown().timeout(PATIENCE * 2).into_future();
+        let left = tokio::time::timeout(PATIENCE, shutdown).await.unwrap_or_else(|_| panic!("{name}: it shuts down"));
+        assert!(left.is_none(), "{name}");
+        assert_eq!(opened.load(SeqCst), 1, "{name}: the one that was told 101");
+    }
+}
+
+/// Clients leave when they are refused, and hyper hands their connections over then.
+#[tokio::test]
+async fn a_client_that_was_never_told_101_and_leaves_is_not_opened() {
+    for at in 0..3 {
+        let server = Server::builder().path("/ws").handshake_timeout(PATIENCE * 2).build();
+        let opened = Arc::default();
+        let (name, app) = ways_with_a_replaced_answer(&server, &opened).into_iter().nth(at).unwrap();
+        let addr = serve_app(app).await;
+        for _ in 0..5 {
+            drop(ask_in_vain(addr).await);
+        }
+        // It waits for their places.
+        let shutdown = server.shutdown().timeout(PATIENCE * 2).into_future();
+        let left = tokio::time::timeout(PATIENCE, shutdown).await.unwrap_or_else(|_| panic!("{name}: it shuts down"));
+        assert!(left.is_none(), "{name}");
+        assert_eq!(opened.load(SeqCst), 0, "{name}");
+    }
+}
+
+/// A body that asks nothing of the one inside but its frames, as that of tower-http's layer for timeouts.
+struct Opaque(axum::body::Body);
+
+impl hyper::body::Body for Opaque {
+    type Data = axum::body::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
+/// Whatever a layer does with the body of a 101, the connection opens.
+#[tokio::test]
+async fn layers_that_change_the_body_of_a_101_keep_no_connection_from_opening() {
+    use axum::body::Body;
+    use axum::middleware::map_response;
+    use axum::response::Response;
+
+    for at in 0..3 {
+        let layers: [fn(Router) -> Router; 5] = [
+            |app| app.layer(CompressionLayer::new()).layer(TraceLayer::new_for_http()),
+            |app| app.layer(map_response(async |response: Response| response.map(|body| Body::new(Opaque(body))))),
+            |app| app.layer(map_response(async |response: Response| response.map(|_| Body::empty()))),
+            |app| app.layer(map_response(async |response: Response| response.map(|_| Body::from("another")))),
+            |app| {
+                app.layer(map_response(async |response: Response| {
+                    let (head, body) = response.into_parts();
+                    let bytes = axum::body::to_bytes(body, 100).await.unwrap();
+                    Response::from_parts(head, Body::from(bytes))
+                }))
+            },
+        ];
+        for (number, layer) in layers.into_iter().enumerate() {
+            let (server, opened) = (Server::builder().path("/ws").build(), Arc::default());
+            let (name, app) = ways_with_a_replaced_answer(&server, &opened).into_iter().nth(at).unwrap();
+            let addr = serve_app(layer(app)).await;
+            let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
+            ws.send("hello").await.unwrap();
+            let echo = tokio::time::timeout(PATIENCE, ws.recv()).await;
+            let echo = echo.unwrap_or_else(|_| panic!("it opens: {name}, {number}")).unwrap();
+            assert_eq!(echo, Some("hello".into()), "{name}, {number}");
+        }
+    }
+}
+
 // Where the app has the request from.
 
 /// Within `nest`, axum shows its services the rest of the path.
@@ -355,6 +518,35 @@ async fn within_nest_paths_are_those_of_the_nest_or_whole_and_the_handshake_has_
             let mut ws = ropeway::connect(&format!("ws://{addr}/api/v1/rooms?id=7")).await.unwrap();
             let told = ws.recv().await.unwrap().unwrap();
             assert_eq!(told.as_text(), Some("/api/v1/rooms /api/v1/rooms?id=7"), "{path}");
+        }
+    }
+}
+
+/// The default route, which is for every path, hides none that is registered as a whole: it may be guarded.
+#[tokio::test]
+async fn within_nest_a_whole_path_comes_before_the_default_route() {
+    let server = Server::builder().build();
+    server.on_connection(|ws, _| ws.send("default").unwrap());
+    server.at("/inside").on_connection(|ws, _| ws.send("nested").unwrap());
+    server.at("/api/both").on_connection(|ws, _| ws.send("whole").unwrap());
+    server.at("/both").on_connection(|ws, _| ws.send("nested").unwrap());
+    server
+        .at("/api/admin")
+        .authorize(async |_| Err::<ropeway::Accept, _>(Refusal::json(401, "{}")))
+        .handle_with(Log::default());
+    let answer = {
+        let server = server.clone();
+        move |mut request: Request| async move { server.answer(&mut request).await }
+    };
+    let handler = Router::new().route("/{*path}", any(answer));
+    let layered = Router::new().route("/{*path}", get(|| async { "page" })).layer(server.layer());
+    for inner in [handler, layered] {
+        let addr = serve_app(Router::new().nest("/api", inner)).await;
+        let (response, body) = ask(addr, &request("").replace("/chat", "/api/admin")).await;
+        assert_eq!((response.status().as_u16(), body.as_str()), (401, "{}"));
+        for (path, expected) in [("/api/both", "whole"), ("/api/inside", "nested"), ("/api/other", "default")] {
+            let mut ws = ropeway::connect(&format!("ws://{addr}{path}")).await.unwrap();
+            assert_eq!(ws.recv().await.unwrap(), Some(expected.into()), "{path}");
         }
     }
 }

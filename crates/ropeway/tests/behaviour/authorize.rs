@@ -512,6 +512,22 @@ async fn a_client_that_goes_away_takes_its_decision_with_it() {
     }
 }
 
+/// hyper does not see it go: it reads no further than the byte.
+#[tokio::test]
+async fn a_client_that_leaves_a_byte_behind_its_request_holds_its_decision_for_the_timeout_at_most() {
+    for house in HOUSES {
+        let server = Server::builder().handshake_timeout(Duration::from_millis(200)).build();
+        let desk = Desk::default();
+        server.authorize(desk.authorize()).handle_with(Log::default());
+        let mut io = house.open(&server).await.send(&request("")).await;
+        desk.until_asked(1).await;
+        io.write_all(b"!").await.unwrap();
+        drop(io);
+        desk.until_over(1).await;
+        eventually(&format!("its place is free: {house:?}"), || server.clients().is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_shutdown_refuses_those_who_wait_for_a_decision() {
     for house in HOUSES {
@@ -548,6 +564,27 @@ async fn a_decision_that_panics_is_a_500_and_takes_no_other_client_with_it() {
         for path in ["/at-once", "/later"] {
             let (response, body) = door.ask(&request("").replace("/chat", path)).await;
             assert_eq!(response.status(), 500, "{house:?} {path}");
+            assert!(body.contains("RFC 9110 section 15.6.1") && !body.contains("panic"), "{house:?} {body}");
+        }
+        io.write_all(&text("still here").encode()).await.unwrap();
+        eventually("the other client is heard", || log.take_texts() == ["still here"]).await;
+        assert_eq!(server.clients().len(), 1, "{house:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_of_the_origin_that_panics_is_a_500_and_takes_no_other_client_with_it() {
+    for house in HOUSES {
+        let server = Server::builder().max_connections(2).allow_origin_if(|_| panic!("a check that fails")).build();
+        let log = Log::default();
+        server.handle_with(log.clone());
+        let door = house.open(&server).await;
+        let mut io = door.send(&request("")).await;
+        assert_eq!(head(&mut io).await.status(), 101, "{house:?}");
+        // More than there are places.
+        for _ in 0..3 {
+            let (response, body) = door.ask(&request("Origin: https://page.example\r\n")).await;
+            assert_eq!(response.status(), 500, "{house:?}");
             assert!(body.contains("RFC 9110 section 15.6.1") && !body.contains("panic"), "{house:?} {body}");
         }
         io.write_all(&text("still here").encode()).await.unwrap();

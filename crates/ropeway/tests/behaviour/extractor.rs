@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::eventually::eventually;
 use super::handshake_rows::read_response;
+use super::logs::Lines;
 use super::script::request;
 
 async fn serve(app: Router) -> SocketAddr {
@@ -308,6 +309,30 @@ async fn without_a_server_it_works_with_the_default_settings() {
     assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
     let (response, _) = ask(addr, &ask_for("/ws", "Origin: https://evil.example\r\n")).await;
     assert_eq!(response.status(), 403);
+}
+
+/// The warning that tells of it is for connections, and is given once.
+#[tokio::test]
+async fn a_page_asked_of_a_route_for_web_sockets_warns_of_no_missing_server() {
+    let lines = Lines::default();
+    let _here = tracing::subscriber::set_default(lines.clone());
+    let addr = serve(Router::new().route("/ws", any(async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws))))).await;
+    let (response, _) = ask(addr, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(response.status(), 426);
+    let lines = lines.0.lock().unwrap();
+    assert!(lines.iter().any(|line| line.contains("426")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("belongs to no server")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_check_of_the_origin_that_panics_is_a_500_there_too() {
+    let server = Server::builder().max_connections(1).allow_origin_if(|_| panic!("a check that fails")).build();
+    let app = Router::new().route("/ws", any(async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws))));
+    let addr = serve(app.layer(server.layer())).await;
+    let (response, body) = ask(addr, &ask_for("/ws", "Origin: https://page.example\r\n")).await;
+    assert_eq!(response.status(), 500);
+    assert!(body.contains("RFC 9110 section 15.6.1") && !body.contains("panic"), "{body}");
+    ropeway::connect(&format!("ws://{addr}/ws")).await.expect("its place is free");
 }
 
 /// An app is moved from axum's own extractor route by route.
