@@ -49,6 +49,8 @@ async fn pass(from: &mut WebSocket, to: &Handle) {
             break; // The other side is closing, and its end is passed on to here.
         }
     }
+    // Messages that nothing can be done with any more. The close frame of this side is behind them.
+    while let Ok(Some(_)) = from.recv().await {}
     let closed = from.closed().await;
     println!("closed: {closed}");
     if let Err(error) = pass_end(&closed, to) {
