@@ -1,7 +1,9 @@
 //! The connection's side of a link: it takes commands, reports its figures and its state, and parks.
 
 use std::io;
-use std::sync::{Arc, MutexGuard};
+#[cfg(unix)]
+use std::sync::Arc;
+use std::sync::MutexGuard;
 use std::task::Waker;
 
 use ropeway_proto::{Broken, Cause, Closed, ReadyState};
@@ -14,6 +16,7 @@ use super::sync::Ordering;
 use super::unread::{AHEAD, HELD, PAUSED};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
+#[cfg(unix)]
 use crate::topic::Subscription;
 
 /// For the connection.
