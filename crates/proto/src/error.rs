@@ -50,13 +50,7 @@ pub enum Violation {
     /// A compressed message that does not inflate.
     CorruptDeflate,
     /// A message of more bytes than `max_payload`.
-    MessageTooBig {
-        /// The value of `max_payload`.
-        limit: usize,
-        /// The payload length in the header of the frame that made the message too big. `None` if inflating it did: then its
-        /// length is not known.
-        announced: Option<u64>,
-    },
+    MessageTooBig(Box<TooBig>),
     /// A message of more fragments than `max_fragments`, whose value this holds.
     TooManyFragments(u32),
     /// More control frames in a second than `max_control_rate`, whose value this holds.
@@ -65,7 +59,28 @@ pub enum Violation {
     MessageTooSlow,
 }
 
+/// Each event, and the result of each header, has room for one.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Violation>() <= 16);
+
+/// The data of [`Violation::MessageTooBig`], which has a box so that a violation stays two words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TooBig {
+    /// The value of `max_payload`.
+    pub limit: usize,
+    /// The payload length in the header of the frame that made the message too big. `None` if inflating it did: then its
+    /// length is not known.
+    pub announced: Option<u64>,
+}
+
 impl Violation {
+    /// A message of more bytes than `limit`, by a frame of which the header announced so many.
+    #[cold]
+    pub fn too_big(limit: usize, announced: Option<u64>) -> Self {
+        Self::MessageTooBig(Box::new(TooBig { limit, announced }))
+    }
+
     /// The close code that is sent to the peer for this violation (RFC 6455 section 7.4.1).
     pub const fn close_code(&self) -> CloseCode {
         match self {
@@ -84,7 +99,7 @@ impl Violation {
             | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
             Self::CloseReasonNotUtf8 | Self::NotUtf8 | Self::CorruptDeflate => CloseCode::INVALID_DATA,
             Self::TooManyFragments(_) | Self::ControlFlood(_) | Self::MessageTooSlow => CloseCode::POLICY,
-            Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
+            Self::MessageTooBig(_) => CloseCode::TOO_BIG,
         }
     }
 
@@ -107,7 +122,7 @@ impl Violation {
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::NotUtf8 => "text is not UTF-8",
             Self::CorruptDeflate => "compressed message does not inflate",
-            Self::MessageTooBig { .. } => "message too big",
+            Self::MessageTooBig(_) => "message too big",
             Self::TooManyFragments(_) => "too many fragments",
             Self::ControlFlood(_) => "too many control frames",
             Self::MessageTooSlow => "message took too long",
@@ -161,10 +176,11 @@ impl fmt::Display for Violation {
             Self::CorruptDeflate => {
                 f.write_str("the peer sent a compressed message that does not inflate (RFC 7692 section 7.2.2)")
             }
-            Self::MessageTooBig { limit, .. } => write!(
+            Self::MessageTooBig(too_big) => write!(
                 f,
-                "the peer sent a message of more than {limit} bytes; raise `max_payload` if such messages are expected \
-                 (RFC 6455 section 10.4)"
+                "the peer sent a message of more than {} bytes; raise `max_payload` if such messages are expected \
+                 (RFC 6455 section 10.4)",
+                too_big.limit
             ),
             Self::TooManyFragments(limit) => write!(
                 f,

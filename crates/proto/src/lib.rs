@@ -93,7 +93,7 @@ pub use close::CloseFrame;
 pub use code::CloseCode;
 pub use config::Config;
 pub use connection::Connection;
-pub use error::{SendError, Violation};
+pub use error::{SendError, TooBig, Violation};
 pub use event::Event;
 pub use frame::header::MAX_CONTROL_PAYLOAD;
 pub use input::Input;

@@ -51,16 +51,16 @@ fn a_control_frame_that_is_too_long_tells_the_length_in_its_second_byte() {
 #[test]
 fn a_message_that_is_too_big_tells_the_length_that_its_frame_announces() {
     for length in [1001, 1 << 53, u64::MAX >> 1] {
-        let too_big = Violation::MessageTooBig { limit: 1000, announced: Some(length) };
+        let too_big = Violation::too_big(1000, Some(length));
         assert_eq!(violation(&announcing(wire::BINARY, length)), too_big);
     }
     let bytes = [first_fragment("abc"), announcing(wire::CONTINUATION, 998)].concat();
-    assert_eq!(violation(&bytes), Violation::MessageTooBig { limit: 1000, announced: Some(998) });
+    assert_eq!(violation(&bytes), Violation::too_big(1000, Some(998)));
 }
 
 #[test]
 fn a_message_that_is_inflated_to_too_much_tells_no_length() {
     let payload = Deflater::new().deflate(&[0; 1001]);
     let bytes = Frame::new(wire::BINARY, payload).with_rsv(wire::RSV1).encode();
-    assert_eq!(violation(&bytes), Violation::MessageTooBig { limit: 1000, announced: None });
+    assert_eq!(violation(&bytes), Violation::too_big(1000, None));
 }

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn no_setting_is_named_that_the_program_does_not_have() {
-        let too_big = Violation::MessageTooBig { limit: 1, announced: None };
+        let too_big = Violation::too_big(1, None);
         let violations = [too_big, Violation::TooManyFragments(1), Violation::ControlFlood(1)].map(Cause::Violation);
         for cause in [Cause::KeepaliveTimeout, Cause::CloseTimeout, Cause::Eof].into_iter().chain(violations) {
             let text = wording(&cause);

@@ -163,7 +163,7 @@ impl Assembler {
         // limited.
         if so_far.is_some_and(|so_far| part.header.length > (config.max_payload.saturating_sub(so_far)) as u64) {
             let announced = Some(part.header.length);
-            return Err(Violation::MessageTooBig { limit: config.max_payload, announced });
+            return Err(Violation::too_big(config.max_payload, announced));
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Assembler {
         // network cut the bytes.
         message.check_text(before)?;
         inflated.map_err(|error| match error {
-            InflateError::TooBig => Violation::MessageTooBig { limit: config.max_payload, announced: None },
+            InflateError::TooBig => Violation::too_big(config.max_payload, None),
             InflateError::Corrupt(_) => Violation::CorruptDeflate,
         })?;
         if !finished {

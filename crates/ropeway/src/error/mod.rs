@@ -137,7 +137,7 @@ mod tests {
             (Error::Handshake(refused), 0),
             (Error::Handshake(ClientError::Target(url)), 0),
             (Error::Handshake(ClientError::Head(ropeway_proto::handshake::HeadError::TooLarge { limit: 1 })), 0),
-            (Error::Violation(Violation::MessageTooBig { limit: 1, announced: Some(2) }), 0),
+            (Error::Violation(Violation::too_big(1, Some(2))), 0),
             (Error::Lost(Closed::abnormal(Cause::Eof)), 0),
             (broken(io()), 1),
             (broken(layered()), 2),

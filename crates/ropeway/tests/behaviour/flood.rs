@@ -128,7 +128,7 @@ async fn by_default_a_message_has_65_536_fragments_at_most() {
 }
 
 fn too_big(limit: usize, announced: Option<u64>) -> Violation {
-    Violation::MessageTooBig { limit, announced }
+    Violation::too_big(limit, announced)
 }
 
 #[tokio::test(start_paused = true)]
