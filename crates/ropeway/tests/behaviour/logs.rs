@@ -14,7 +14,7 @@ use super::wire::{settle, wire};
 
 /// Writes down the crate's lines, each as its fields in order.
 #[derive(Clone, Default)]
-pub(crate) struct Lines(pub(crate) Arc<Mutex<Vec<String>>>);
+struct Lines(Arc<Mutex<Vec<String>>>);
 
 #[derive(Default)]
 struct Line(String);
