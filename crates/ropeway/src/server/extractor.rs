@@ -219,9 +219,10 @@ fn request_of(parts: &Parts) -> Request<()> {
     Request::from_parts(parts.clone(), ())
 }
 
-/// The server of connections that belong to none.
+/// The server of connections that belong to none. It is made, and told of, with the first of them.
+static DEFAULT: OnceLock<Server> = OnceLock::new();
+
 fn default_server() -> Server {
-    static DEFAULT: OnceLock<Server> = OnceLock::new();
     let tell = || {
         guarded(|| {
             tracing::warn!(
@@ -237,5 +238,22 @@ fn default_server() -> Server {
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade").field("request", &self.request()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No other test of this program makes the default server.
+    #[test]
+    fn a_page_asked_of_a_route_for_web_sockets_warns_of_no_missing_server() {
+        let extracted = extract(&mut Request::new(()).into_parts().0);
+        assert_eq!(extracted.expect_err("it asks for no WebSocket").status(), 426);
+        assert!(DEFAULT.get().is_none(), "it was warned that a connection belongs to no server");
+        let mut asking = Request::new(());
+        asking.headers_mut().insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+        assert!(extract(&mut asking.into_parts().0).is_err());
+        assert!(DEFAULT.get().is_some());
     }
 }

@@ -418,7 +418,11 @@ async fn a_place_is_not_held_for_as_long_as_a_connection_lives_whose_101_was_rep
         let (name, app) = ways_with_a_replaced_answer(&server, &opened).into_iter().nth(at).unwrap();
         let addr = serve_app(app).await;
         let mut tcp = ask_in_vain(addr).await;
-        let free = async { while ropeway::connect(&format!("ws://{addr}/ws")).await.is_err() {} };
+        let free = async {
+            while ropeway::connect(&format!("ws://{addr}/ws")).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
         tokio::time::timeout(PATIENCE, free).await.unwrap_or_else(|_| panic!("{name}: its place is free"));
         // The connection still serves HTTP, and a shutdown does not wait for it.
         tcp.write_all(ask_for_ws("X-Bad: yes\r\n").as_bytes()).await.unwrap();

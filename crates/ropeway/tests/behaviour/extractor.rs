@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::eventually::eventually;
 use super::handshake_rows::read_response;
-use super::logs::Lines;
 use super::script::request;
 
 async fn serve(app: Router) -> SocketAddr {
@@ -309,19 +308,6 @@ async fn without_a_server_it_works_with_the_default_settings() {
     assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
     let (response, _) = ask(addr, &ask_for("/ws", "Origin: https://evil.example\r\n")).await;
     assert_eq!(response.status(), 403);
-}
-
-/// The warning that tells of it is for connections, and is given once.
-#[tokio::test]
-async fn a_page_asked_of_a_route_for_web_sockets_warns_of_no_missing_server() {
-    let lines = Lines::default();
-    let _here = tracing::subscriber::set_default(lines.clone());
-    let addr = serve(Router::new().route("/ws", any(async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws))))).await;
-    let (response, _) = ask(addr, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-    assert_eq!(response.status(), 426);
-    let lines = lines.0.lock().unwrap();
-    assert!(lines.iter().any(|line| line.contains("426")), "{lines:#?}");
-    assert!(!lines.iter().any(|line| line.contains("belongs to no server")), "{lines:#?}");
 }
 
 #[tokio::test]
