@@ -122,7 +122,7 @@ impl Header {
             _ => {}
         }
         let short = second & !MASK;
-        if opcode.is_control() {
+        if opcode.is_control() && (usize::from(short) > MAX_CONTROL_PAYLOAD || short == 1) {
             check_control_length(opcode, short)?;
         }
         let (length, at) = match short {
@@ -201,8 +201,9 @@ impl Header {
     }
 }
 
-/// Checks the length of a control frame, for which one byte has room.
-#[inline]
+/// Checks the length of a control frame, for which one byte has room. Out of line, as few lengths come here.
+#[cold]
+#[inline(never)]
 fn check_control_length(opcode: Opcode, length: u8) -> Result<(), Violation> {
     // RFC 6455 section 5.5: control frames have a payload of 125 bytes or less.
     if usize::from(length) > MAX_CONTROL_PAYLOAD {

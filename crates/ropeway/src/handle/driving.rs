@@ -3,7 +3,6 @@
 use std::io;
 #[cfg(unix)]
 use std::sync::Arc;
-use std::sync::MutexGuard;
 use std::task::Waker;
 
 use ropeway_proto::{Broken, Cause, Closed, ReadyState};
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 use super::command::Asked;
 use super::link::Link;
 use super::shared::Shared;
-use super::sync::Ordering;
+use super::sync::{MutexGuard, Ordering};
 use super::unread::{AHEAD, HELD, PAUSED};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
