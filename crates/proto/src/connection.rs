@@ -180,8 +180,11 @@ impl Connection {
             && self.is_receiving()
             && let Some((payload, is_text)) = self.decoder.next_plain(input, rules, self.config.max_payload)
         {
-            return Some(match lend(payload, is_text, &self.config) {
-                Ok(event) => event,
+            if is_text && !self.config.check_utf8 {
+                return Some(Event::UncheckedText(Payload::Lent(payload)));
+            }
+            return Some(match lend(payload, is_text) {
+                Ok(message) => Event::Message(message),
                 Err(violation) => self.fail(violation, now),
             });
         }
@@ -368,7 +371,7 @@ impl Connection {
                 // calls safe, each frame is the other's answer. Section 7.1.2: "Once an endpoint has both sent and received a
                 // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
                 // "a peer discards any further data received".
-                self.receive_close(payload, now)?
+                return self.receive_close(payload, now);
             }
         })
     }

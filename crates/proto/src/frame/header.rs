@@ -122,8 +122,9 @@ impl Header {
             _ => {}
         }
         let short = second & !MASK;
-        if opcode.is_control() && (usize::from(short) > MAX_CONTROL_PAYLOAD || short == 1) {
-            check_control_length(opcode, short)?;
+        if opcode.is_control() && (usize::from(short) > MAX_CONTROL_PAYLOAD || (short == 1 && opcode == Opcode::Close))
+        {
+            return Err(wrong_control_length(short));
         }
         let (length, at) = match short {
             126 => {
@@ -201,19 +202,16 @@ impl Header {
     }
 }
 
-/// Checks the length of a control frame, for which one byte has room. Out of line, as few lengths come here.
+/// The violation of a control frame of a length that it cannot have.
 #[cold]
-#[inline(never)]
-fn check_control_length(opcode: Opcode, length: u8) -> Result<(), Violation> {
-    // RFC 6455 section 5.5: control frames have a payload of 125 bytes or less.
+fn wrong_control_length(length: u8) -> Violation {
     if usize::from(length) > MAX_CONTROL_PAYLOAD {
-        return Err(Violation::ControlTooLong(length));
+        // RFC 6455 section 5.5: control frames have a payload of 125 bytes or less.
+        Violation::ControlTooLong(length)
+    } else {
+        // RFC 6455 section 5.5.1: the body of a close frame, if it has one, begins with a code of two bytes.
+        Violation::ClosePayloadOfOneByte
     }
-    // RFC 6455 section 5.5.1: the body of a close frame, if it has one, begins with a code of two bytes.
-    if opcode == Opcode::Close && length == 1 {
-        return Err(Violation::ClosePayloadOfOneByte);
-    }
-    Ok(())
 }
 
 /// Checks and reads the first byte: FIN, the reserved bits, the opcode.

@@ -110,7 +110,10 @@ impl Assembler {
         if part.first {
             self.check_start(part, config)?;
             if part.left == 0 && part.header.fin && self.message.is_none() && !part.header.compressed {
-                return lend(part.payload, part.header.opcode == Opcode::Text, config).map(Some);
+                return Ok(Some(match Kind::new(part.header.opcode, config) {
+                    Kind::UncheckedText => Event::UncheckedText(Payload::Lent(part.payload)),
+                    kind => Event::Message(lend(part.payload, kind == Kind::Text)?),
+                }));
             }
         }
         self.push_data(part, config, inflater)
@@ -241,13 +244,10 @@ impl Unfinished {
 
 /// Returns a message that lies whole in the input.
 #[inline]
-pub(crate) fn lend<'a>(payload: &'a [u8], is_text: bool, config: &Config) -> Result<Event<'a>, Violation> {
-    if !is_text {
-        return Ok(Event::Message(MessageRef::Binary(Payload::Lent(payload))));
-    }
-    if !config.check_utf8 {
-        return Ok(Event::UncheckedText(Payload::Lent(payload)));
-    }
-    let text = simdutf8::basic::from_utf8(payload).map_err(|_| Violation::NotUtf8)?;
-    Ok(Event::Message(MessageRef::Text(Text::Lent(text))))
+pub(crate) fn lend(payload: &[u8], is_text: bool) -> Result<MessageRef<'_>, Violation> {
+    Ok(if is_text {
+        MessageRef::Text(Text::Lent(simdutf8::basic::from_utf8(payload).map_err(|_| Violation::NotUtf8)?))
+    } else {
+        MessageRef::Binary(Payload::Lent(payload))
+    })
 }
