@@ -227,7 +227,7 @@ test('a certificate that is not trusted is named as the reason, with the way to 
   assert.equal(await link.getAttribute('rel'), 'noopener');
   await page.fill('#url', `ws://${secure.host}/echo`);
   await page.click('#connect');
-  await entry(page, 'closed', 'that port speaks TLS');
+  await entry(page, 'closed', 'the port speaks TLS');
   await leave();
   secure.kill();
 });
