@@ -1,16 +1,14 @@
 //! Listeners: closures for the events of one connection, as a [`Handler`].
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use bytestring::ByteString;
-use ropeway_proto::{CloseCode, Closed, Message, MessageRef, ReadyState, SendError};
+use ropeway_proto::{CloseCode, Closed, Message, MessageRef, SendError};
 
 use crate::connection::{Connection, Handler};
 use crate::error::Error;
-use crate::handle::{ConnectionId, Handle, Ping};
+use crate::handle::{Handle, shared_methods};
 use crate::handshake::Handshake;
-use crate::topic::Topic;
 
 type OnMessage = Box<dyn FnMut(&mut Connection<'_>, MessageRef<'_>) + Send>;
 type OnControl = Box<dyn FnMut(&mut Connection<'_>, &[u8]) + Send>;
@@ -60,15 +58,12 @@ impl Listeners {
         add(&mut self.listeners.others().close, Box::new(listener));
         self
     }
-
-    /// Returns a handle to keep, to clone and to send with from anywhere.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
 }
 
 /// The same methods as those of its [`Handle`].
 impl Listeners {
+    shared_methods!();
+
     /// Queues a message, or fails at once, see [`Handle::send`].
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.handle.send(message)
@@ -78,22 +73,6 @@ impl Listeners {
     /// sent at all.
     pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.handle.send_wait(message).await
-    }
-
-    /// Queues a part of a message whose whole length need not be known, see [`Handle::send_fragment`]. Other messages
-    /// wait for the `last` part.
-    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
-        self.handle.send_fragment(part, last)
-    }
-
-    /// Sends a ping of at most 125 bytes, at once. Awaiting the result gives the round-trip time, see [`Ping`].
-    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
-        self.handle.ping(payload)
-    }
-
-    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless `auto_pong` is off.
-    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.handle.pong(payload)
     }
 
     /// Starts the closing handshake. The close frame goes behind all that is queued, see [`Handle::close`].
@@ -106,22 +85,6 @@ impl Listeners {
         self.handle.close_without_code();
     }
 
-    /// Ends the connection at once, without a closing handshake. The queue is dropped.
-    pub fn terminate(&self) {
-        self.handle.terminate();
-    }
-
-    /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
-    /// [`Topic`]. Subscribing twice is the same as once.
-    pub fn subscribe(&self, topic: &Topic) {
-        self.handle.subscribe(topic);
-    }
-
-    /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
-    pub fn unsubscribe(&self, topic: &Topic) {
-        self.handle.unsubscribe(topic);
-    }
-
     /// Delivers no messages until [`resume`](Listeners::resume). The peer has to wait once the buffers are full.
     pub fn pause(&self) {
         self.handle.pause();
@@ -130,32 +93,6 @@ impl Listeners {
     /// Delivers messages again.
     pub fn resume(&self) {
         self.handle.resume();
-    }
-
-    /// The ready state of the connection. It is OPEN until this side asks for a close, or the peer's comes.
-    pub fn ready_state(&self) -> ReadyState {
-        self.handle.ready_state()
-    }
-
-    /// The bytes that were sent but not yet accepted by the operating system, see [`Handle::buffered_amount`].
-    pub fn buffered_amount(&self) -> usize {
-        self.handle.buffered_amount()
-    }
-
-    /// The number of messages that the connection was not sent for lack of room, see [`Handle::dropped`].
-    pub fn dropped(&self) -> u64 {
-        self.handle.dropped()
-    }
-
-    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
-    /// transport has no such address.
-    pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.handle.remote_addr()
-    }
-
-    /// The number of the connection. No other connection has it.
-    pub fn id(&self) -> ConnectionId {
-        self.handle.id()
     }
 }
 

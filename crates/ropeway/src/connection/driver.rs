@@ -78,7 +78,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         log::guarded(|| log::of_connection!(debug, driver.link, path = handshake.path(), "open"));
         driver.guarded(|this| {
             let mut ws = Connection::new(&mut this.core, &this.link);
-            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake.with(value)));
+            this.state = Some(this.endpoint.handler.on_open(&mut ws, handshake.replace(value).1));
         });
         driver
     }

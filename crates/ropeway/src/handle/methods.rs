@@ -129,7 +129,7 @@ impl Handle {
         self.link.terminate();
     }
 
-    /// The ready state of the connection. It is OPEN until this side asks for a close, or the peer's comes.
+    /// The ready state of the connection. It is OPEN until this side asks for a close, or answers the peer's.
     pub fn ready_state(&self) -> ReadyState {
         self.link.ready_state()
     }

@@ -1,5 +1,6 @@
 //! The opening handshake as the application sees it: first the request that it judges, then the result.
 
+mod getters;
 mod params;
 mod request;
 
@@ -7,10 +8,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, Uri};
+use http::{Request, Response};
 use ropeway_proto::deflate;
-use ropeway_proto::handshake::{Destination, Negotiated};
+use ropeway_proto::handshake::Negotiated;
 
+use getters::request_getters;
 pub(crate) use params::Params;
 pub use request::UpgradeRequest;
 
@@ -41,20 +43,15 @@ impl Handshake {
         let (client_ip, params) = (None, Arc::default());
         Self { request, response, subprotocol, remote_addr: None, value: (), deflate, client_ip, params }
     }
-
-    /// The same, with a value of the application's.
-    pub(crate) fn with<T>(self, value: T) -> Handshake<T> {
-        let Self { request, response, subprotocol, remote_addr, value: (), deflate, client_ip, params } = self;
-        Handshake { request, response, subprotocol, remote_addr, value, deflate, client_ip, params }
-    }
 }
 
 impl<T> Handshake<T> {
-    /// The value, and the rest.
-    #[cfg(feature = "axum")]
-    pub(crate) fn take(self) -> (T, Handshake) {
-        let Self { request, response, subprotocol, remote_addr, value, deflate, client_ip, params } = self;
-        (value, Handshake { request, response, subprotocol, remote_addr, value: (), deflate, client_ip, params })
+    request_getters!();
+
+    /// Puts another value in the place of this one, which is returned too.
+    pub(crate) fn replace<U>(self, value: U) -> (T, Handshake<U>) {
+        let Self { request, response, subprotocol, remote_addr, value: old, deflate, client_ip, params } = self;
+        (old, Handshake { request, response, subprotocol, remote_addr, value, deflate, client_ip, params })
     }
 
     /// The client's address: the one that a [trusted proxy](crate::ServerBuilder::trusted_proxies) names, otherwise the
@@ -77,36 +74,6 @@ impl<T> Handshake<T> {
     /// ```
     pub fn deflate(&self) -> Option<&deflate::Params> {
         self.deflate.as_ref()
-    }
-
-    /// The URI that the client asked for.
-    pub fn uri(&self) -> &Uri {
-        self.request.uri()
-    }
-
-    /// The path that the client asked for.
-    pub fn path(&self) -> &str {
-        self.request.uri().path()
-    }
-
-    /// The part of the path in the place of this name in the [route](crate::Server::at): see [`UpgradeRequest::param`].
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.get(name)
-    }
-
-    /// The names and values of all parameters, in the order of the path.
-    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.params.iter()
-    }
-
-    /// The host that the client asked for: see [`Destination`].
-    pub fn destination(&self) -> Option<Destination> {
-        Destination::of(&self.request)
-    }
-
-    /// The request's headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.request.headers()
     }
 }
 

@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::AsHeaderName;
-use http::{Extensions, HeaderMap, Request, Uri};
-use ropeway_proto::handshake::{Destination, offered_subprotocols};
+use http::{Extensions, Request};
+use ropeway_proto::handshake::offered_subprotocols;
 
+use super::getters::request_getters;
 use super::params::Params;
 
 /// A request for a WebSocket that obeys all rules of the opening handshake.
@@ -32,36 +33,11 @@ pub struct UpgradeRequest {
 }
 
 impl UpgradeRequest {
+    request_getters!();
+
     /// The whole request, as the client sent it.
     pub fn request(&self) -> &Request<()> {
         &self.request
-    }
-
-    /// The URI that the client asks for.
-    pub fn uri(&self) -> &Uri {
-        self.request.uri()
-    }
-
-    /// The path that the client asks for.
-    pub fn path(&self) -> &str {
-        self.request.uri().path()
-    }
-
-    /// The part of the path in the place of this name in the [route](crate::Server::at), percent-decoded. For the route
-    /// `/rooms/{room}` and the path `/rooms/a%2Fb`, the parameter `room` is `a/b`. It is the client's text, and may
-    /// contain `/` and `..`.
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.get(name)
-    }
-
-    /// The names and values of all parameters, in the order of the path.
-    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.params.iter()
-    }
-
-    /// The request's headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.request.headers()
     }
 
     /// The first value of a header. `None` if the header is missing, or its value has characters other than visible
@@ -80,12 +56,6 @@ impl UpgradeRequest {
     /// chooses one.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         offered_subprotocols(self.headers())
-    }
-
-    /// The host that the client asks for. It includes what [trusted proxies](crate::ServerBuilder::trusted_proxies)
-    /// say.
-    pub fn destination(&self) -> Option<Destination> {
-        Destination::of(&self.request)
     }
 
     /// The address of the peer's end of the transport. If there are proxies, it is that of the last one.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -10,12 +9,11 @@ use std::task::{Context, Poll, Waker, ready};
 use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
-use ropeway_proto::{CloseCode, Closed, Message, ReadyState, SendError};
+use ropeway_proto::{CloseCode, Closed, Message, SendError};
 
 use super::inbox::{INBOX_FULL, Inbox, KEPT, Shared, lock};
 use crate::error::Error;
-use crate::handle::{ConnectionId, Handle, Ping};
-use crate::topic::Topic;
+use crate::handle::{Handle, shared_methods};
 
 /// A connection whose user asks it for messages. It is made by a client's [`connect`](crate::connect) or a server's
 /// [`spawn_each`](crate::Route::spawn_each).
@@ -95,22 +93,6 @@ impl WebSocket {
         self.handle.flush().await
     }
 
-    /// Queues a part of a message whose whole length need not be known, see [`Handle::send_fragment`]. Other messages
-    /// wait for the `last` part.
-    pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
-        self.handle.send_fragment(part, last)
-    }
-
-    /// Sends a ping of at most 125 bytes, at once. Awaiting the result gives the round-trip time, see [`Ping`].
-    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Ping {
-        self.handle.ping(payload)
-    }
-
-    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless `auto_pong` is off.
-    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.handle.pong(payload)
-    }
-
     /// Does the closing handshake behind all that is queued, and waits for its end. Messages that come in the meantime
     /// are dropped.
     ///
@@ -136,11 +118,6 @@ impl WebSocket {
         self.handle.closed().await
     }
 
-    /// Ends the connection at once, without a closing handshake. The queue is dropped.
-    pub fn terminate(&self) {
-        self.handle.terminate();
-    }
-
     /// Waits until the connection is closed. Returns how it ended. Cancel safe.
     ///
     /// If the peer closes in the meantime, it is answered, even while messages from before wait to be received. They
@@ -155,52 +132,12 @@ impl WebSocket {
         self.handle.outcome()
     }
 
-    /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
-    /// [`Topic`]. Subscribing twice is the same as once.
-    pub fn subscribe(&self, topic: &Topic) {
-        self.handle.subscribe(topic);
-    }
-
-    /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
-    pub fn unsubscribe(&self, topic: &Topic) {
-        self.handle.unsubscribe(topic);
-    }
-
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// The ready state of the connection. It is OPEN until this side asks for a close, or the peer's comes.
-    pub fn ready_state(&self) -> ReadyState {
-        self.handle.ready_state()
-    }
-
-    /// The bytes that were sent but not yet accepted by the operating system, see [`Handle::buffered_amount`].
-    pub fn buffered_amount(&self) -> usize {
-        self.handle.buffered_amount()
-    }
-
-    /// The number of messages that the connection was not sent for lack of room, see [`Handle::dropped`].
-    pub fn dropped(&self) -> u64 {
-        self.handle.dropped()
-    }
-
-    /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
-    /// transport has no such address.
-    pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.handle.remote_addr()
-    }
-
-    /// The number of the connection. No other connection has it.
-    pub fn id(&self) -> ConnectionId {
-        self.handle.id()
-    }
-
-    /// Returns a handle to send with from anywhere.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
+    shared_methods!();
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
         let mut inbox = lock(&self.inbox);

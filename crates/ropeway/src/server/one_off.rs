@@ -41,7 +41,7 @@ impl OneOff {
 
     pub(super) fn pull(&self, clients: &Arc<Clients>) -> Arc<Endpoint<PullOnce>> {
         let opened: fn(WebSocket, Handshake<Serve>) = |ws, handshake| {
-            let (serve, handshake) = handshake.take();
+            let (serve, handshake) = handshake.replace(());
             serve(ws, handshake);
         };
         let endpoint = self
@@ -52,7 +52,7 @@ impl OneOff {
 
     pub(super) fn listen(&self, clients: &Arc<Clients>) -> Arc<Endpoint<ListenOnce>> {
         let listen: fn(&mut Listeners, Handshake<Attend>) = |ws, handshake| {
-            let (attend, handshake) = handshake.take();
+            let (attend, handshake) = handshake.replace(());
             attend(ws, handshake);
         };
         let endpoint = self
