@@ -92,7 +92,7 @@ for (const [width, height] of SIZES) {
   });
 }
 
-// The WCAG 2 contrast of each visible text with its background. `on` gives the colours of pictures behind a text.
+// The WCAG 2 contrast of each visible text with its background. `on` returns the colours of pictures behind a text.
 const contrasts = () => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
   const rgba = (colour) => {

@@ -377,7 +377,7 @@ impl Refusal {
         self
     }
 
-    /// The header of these, or the fault of an application that gives what is none.
+    /// Makes a header of a name and a value of the application's. If either is invalid, the fault is the application's.
     pub fn checked_header(
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,

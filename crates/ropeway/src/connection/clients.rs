@@ -47,7 +47,7 @@ struct Running {
 /// A place among a server's connections. It is given up when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// `None` once something else gives the place up.
+    /// `None` once the connection has to leave by itself: see [`Place::keep`].
     clients: Option<Arc<Clients>>,
     key: u32,
 }

@@ -73,8 +73,8 @@ impl Handle {
         self.link.command(Command::Fragment(part.into(), last))
     }
 
-    /// Sends a ping of at most 125 bytes, at once: it goes ahead of messages that wait. Awaiting the result gives the
-    /// round-trip time, or the reason why the ping was not sent; see [`Ping`]. The pong also comes as a pong event.
+    /// Sends a ping of at most 125 bytes, at once: it goes ahead of messages that wait. Await the result for the
+    /// round-trip time, or for the reason why the ping was not sent; see [`Ping`]. The pong also comes as a pong event.
     ///
     /// ```
     /// # async fn measure(client: &ropeway::Handle) -> Result<(), ropeway::SendError> {

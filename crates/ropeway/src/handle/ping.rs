@@ -11,7 +11,7 @@ use ropeway_proto::{ReadyState, SendError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A ping that was sent. Awaiting it gives the time from the call of `ping` until its pong came.
+/// A ping that was sent. Awaiting it returns the time from the call of `ping` until its pong came.
 ///
 /// The ping was sent when `ping` was called, and need not be awaited. Cancel safe: dropping this does not take the ping
 /// back. It fails if the ping could not be sent, and with [`SendError::NotOpen`] if the connection ends before the pong

@@ -67,7 +67,7 @@ impl<T, F: Fn(WebSocket, Handshake<T>) + Send + Sync + 'static> Handler<T> for P
         let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
         inbox.is_unanswered = !(is_done || inbox.deaf);
         if inbox.is_unanswered {
-            // A task that awaits the end, and not these messages, gives the answer.
+            // A task that awaits the end, and not these messages, answers once it is woken.
             let waiting = inbox.waiting.take();
             drop(inbox);
             wake(waiting);

@@ -22,7 +22,7 @@ use crate::handle::{Handle, shared_methods};
 /// than 1 MiB of messages wait (with 64 bytes added for each), the peer has to wait; no message is dropped. A ping or a
 /// close frame behind more than that is seen only when messages are taken. Meanwhile the peer is still pinged, and a
 /// transport that breaks is noticed. The loss of a peer is noticed within `ping_interval` and `ping_timeout` over plain
-/// TCP on Linux; elsewhere when the operating system gives the peer up. Dropping the `WebSocket` closes the connection
+/// TCP on Linux; elsewhere when the operating system ends the connection. Dropping the `WebSocket` closes the connection
 /// with 1000, or with 1011 in a panic.
 ///
 /// It is also a [`Stream`] and a [`Sink`].

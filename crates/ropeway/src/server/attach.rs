@@ -47,7 +47,7 @@ impl Server {
     ///
     /// Extensions that other parts of the program have attached to the request, such as the user that a middleware found, reach
     /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
-    /// handler (`handshake.request.extensions()`). Dropping the future gives the handshake up.
+    /// handler (`handshake.request.extensions()`). Dropping the future drops the handshake.
     ///
     /// Within axum's `nest`, a path of this server's may be the whole path or the rest of it that the nested router sees; the handshake
     /// has the whole. A route for the whole path comes first, then one for the rest, and the default route last.
