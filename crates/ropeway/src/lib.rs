@@ -112,7 +112,6 @@ mod listen;
 mod log;
 #[cfg(all(test, unix, not(ropeway_loom)))]
 mod on_loops;
-mod once;
 mod overflow;
 mod pull;
 mod random;

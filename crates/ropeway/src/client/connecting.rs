@@ -25,7 +25,6 @@ use crate::handle::Handle;
 use crate::handshake::Handshake;
 use crate::io::Transport;
 use crate::listen::{Listen, Listeners};
-use crate::once::Once;
 use crate::pull::{Pull, WebSocket};
 use crate::random;
 
@@ -124,16 +123,12 @@ impl Connecting<'_> {
     /// Connects for the pull API, and returns the opening handshake too.
     pub async fn with_handshake(self) -> Result<(WebSocket, Handshake), Error> {
         let (give, take) = oneshot::channel();
-        let give = Once::new(give);
-        let pull = Pull {
-            opened: move |ws, handshake| {
-                if let Some(give) = give.take() {
-                    // If the caller has stopped waiting, the WebSocket is dropped here, which closes the connection.
-                    let _ = give.send((ws, handshake));
-                }
-            },
+        let opened = |ws, handshake: Handshake<oneshot::Sender<_>>| {
+            let (give, handshake) = handshake.replace(());
+            // If the caller has stopped waiting, the WebSocket is dropped here, which closes the connection.
+            let _ = give.send((ws, handshake));
         };
-        self.handle_with(pull).await?;
+        self.start(Pull { opened }, give).await?;
         // A connection that is started is opened, too. If it was not, its runtime has ended.
         take.await.map_err(|_| Error::Connect(io::Error::other("the runtime of the connection has ended")))
     }
@@ -144,20 +139,23 @@ impl Connecting<'_> {
     where
         F: FnOnce(&mut Listeners, Handshake) + Send + 'static,
     {
-        let listen = Once::new(listen);
-        let listen = move |ws: &mut Listeners, handshake: Handshake| {
-            if let Some(listen) = listen.take() {
-                listen(ws, handshake);
-            }
+        let opened = |ws: &mut Listeners, handshake: Handshake<F>| {
+            let (listen, handshake) = handshake.replace(());
+            listen(ws, handshake);
         };
-        self.handle_with(Listen(listen)).await
+        self.start(Listen(opened), listen).await
     }
 
     /// Connects for a [`Handler`], which gets the opening handshake in [`on_open`](Handler::on_open).
     pub async fn handle_with(self, handler: impl Handler) -> Result<Handle, Error> {
+        self.start(handler, ()).await
+    }
+
+    /// Connects for a handler, which gets `value` with the handshake. A closure that is called once comes this way.
+    async fn start<T: Send + 'static>(self, handler: impl Handler<T>, value: T) -> Result<Handle, Error> {
         let opened = self.open().await?;
         let handle = Handle::new(Arc::clone(&opened.link));
-        connection::start(opened, &Arc::new(Endpoint { handler, clients: None }), ()).map_err(Error::Connect)?;
+        connection::start(opened, &Arc::new(Endpoint { handler, clients: None }), value).map_err(Error::Connect)?;
         Ok(handle)
     }
 
