@@ -107,7 +107,7 @@ impl Life {
             State::Open => State::Unanswered(Unanswered::new(outcome, None, terms)),
             State::Fragmenting(fragments) => State::Unanswered(Unanswered::new(outcome, Some(fragments), terms)),
             State::Unanswered(unanswered) => State::Unanswered(Unanswered { is_ended: true, ..unanswered }),
-            State::CloseSent { .. } => State::Lingering(Lingering::unclean(outcome, terms)),
+            State::CloseSent { .. } => State::Lingering(Lingering::failed(outcome, true, terms)),
             State::Lingering(mut lingering) => {
                 lingering.eof();
                 over_or(lingering)
@@ -394,8 +394,7 @@ impl Unanswered {
     fn linger(self, terms: Terms) -> Lingering {
         match self.outcome.cause {
             Cause::Handshake => Lingering::clean(self.outcome, self.is_ended, terms),
-            Cause::Violation(_) => Lingering::failed(self.outcome, self.is_ended, terms),
-            _ => Lingering::unclean(self.outcome, terms),
+            _ => Lingering::failed(self.outcome, self.is_ended, terms),
         }
     }
 }

@@ -92,11 +92,6 @@ impl Lingering {
         Self::new(outcome, Shutdown::Writing, peer, terms)
     }
 
-    /// The peer has ended its half without a close frame.
-    pub(super) fn unclean(outcome: Closed, terms: Terms) -> Self {
-        Self::new(outcome, Shutdown::Writing, Peer::Ended, terms)
-    }
-
     fn new(outcome: Closed, shutdown: Shutdown, peer: Peer, terms: Terms) -> Self {
         let last = terms.close_deadline();
         let deadline = match shutdown {
