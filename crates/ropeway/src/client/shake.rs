@@ -2,16 +2,15 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Poll, ready};
 
 use ropeway_proto::handshake::{self, ClientHandshake};
 use ropeway_proto::{MaskingKeys, Role};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 
 use crate::connection::Opened;
 use crate::error::Error;
-use crate::io::{Transport, scratch};
+use crate::io::{Stream, Transport, scratch};
 use crate::settings::ConnectionSettings;
 
 /// Does the handshake over a stream that leads to the server.
@@ -25,10 +24,7 @@ pub(super) async fn shake_hands(
     stream.write_all(&request).await.map_err(Error::Connect)?;
     stream.flush().await.map_err(Error::Connect)?;
     let (answer, leftover) = read_answer(client, &mut stream).await?;
-    let remote_addr = match &stream {
-        Transport::Tcp(tcp) => tcp.peer_addr().ok(),
-        Transport::Other(_) => None,
-    };
+    let remote_addr = stream.peer_addr();
     let handshake::Opened { negotiated, response, .. } = answer;
     let heads = (client.request().clone(), response);
     let role = Role::Client { keys: keys.clone() };
@@ -43,17 +39,16 @@ async fn read_answer(
     poll_fn(|cx| {
         loop {
             let step = scratch::with(|buffer| {
-                let mut read = ReadBuf::new(buffer);
-                match ready!(Pin::new(&mut *stream).poll_read(cx, &mut read)) {
+                let count = match ready!(Stream::poll_read(stream, cx, buffer)) {
                     Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                         return Poll::Ready(Err(Error::Connect(error)));
                     }
-                    _ if read.filled().is_empty() => return Poll::Ready(Err(client.handle_eof().into())),
-                    _ => {}
-                }
-                let opened = client.handle(read.filled())?;
+                    Ok(0) | Err(_) => return Poll::Ready(Err(client.handle_eof().into())),
+                    Ok(count) => count,
+                };
+                let opened = client.handle(&buffer[..count])?;
                 Poll::Ready(Ok(opened.map(|opened| {
-                    let leftover = read.filled()[opened.consumed..].to_vec();
+                    let leftover = buffer[opened.consumed..count].to_vec();
                     (opened, leftover)
                 })))
             });

@@ -34,6 +34,14 @@ impl Transport {
     pub fn other(io: impl Io) -> Self {
         Self::Other(Box::new(io))
     }
+
+    /// The address of the peer's end, if it is plain TCP.
+    pub(crate) fn peer_addr(&self) -> Option<std::net::SocketAddr> {
+        match self {
+            Self::Tcp(tcp) => tcp.peer_addr().ok(),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl From<TcpStream> for Transport {

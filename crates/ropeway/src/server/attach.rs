@@ -3,7 +3,6 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,14 +15,13 @@ use hyper_util::rt::TokioIo;
 #[cfg(feature = "axum")]
 use hyper_util::server::conn::auto;
 use ropeway_proto::handshake::{self, Fault, Refusal, is_upgrade};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Server;
 use super::body::{Body, Seen};
 use super::gate::{Gate, Upgrade, log_refusal};
-use crate::io::Transport;
+use crate::io::{Stream, Transport};
 use crate::log::{Rate, of_client};
 
 impl Server {
@@ -215,19 +213,14 @@ async fn has_left(stream: &mut Transport, leftover: &mut Vec<u8>) -> bool {
         return false;
     }
     let mut byte = [0];
-    let has_left = poll_fn(|cx| {
-        let mut buffer = ReadBuf::new(&mut byte);
-        let read = match stream {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
-            Transport::Other(io) => Pin::new(io).poll_read(cx, &mut buffer),
-        };
-        leftover.extend_from_slice(buffer.filled());
-        Poll::Ready(match read {
-            Poll::Ready(result) => result.is_err() || leftover.is_empty(),
-            Poll::Pending => false,
-        })
-    });
-    has_left.await
+    match poll_fn(|cx| Poll::Ready(Stream::poll_read(stream, cx, &mut byte))).await {
+        Poll::Ready(Ok(1..)) => {
+            leftover.push(byte[0]);
+            false
+        }
+        Poll::Ready(Ok(0) | Err(_)) => true,
+        Poll::Pending => false,
+    }
 }
 
 fn tell_replaced(remote_addr: Option<SocketAddr>) {

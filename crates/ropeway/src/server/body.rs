@@ -13,11 +13,11 @@ use ropeway_proto::Bytes;
 
 /// The body of an answer to an opening handshake, which is there as a whole: empty with a 101, the text of a refusal otherwise.
 ///
-/// It is an [`http_body::Body`](HttpBody), so hyper can send it and axum can return it; [`into_bytes`](Body::into_bytes) gives what
-/// other frameworks make a body of.
+/// It is an [`http_body::Body`](HttpBody), so hyper can send it and axum can return it; [`into_bytes`](Body::into_bytes)
+/// returns the bytes, for other frameworks.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
-    bytes: Option<Bytes>,
+    bytes: Bytes,
     /// Set where this is the body of a 101.
     seen: Option<Seen>,
 }
@@ -48,22 +48,22 @@ pin_project! {
 impl Body {
     /// The body of a 101.
     pub(super) fn of_101(seen: Seen) -> Self {
-        Self { bytes: None, seen: Some(seen) }
+        Self { bytes: Bytes::new(), seen: Some(seen) }
     }
 
     /// The whole of it.
     pub fn into_bytes(self) -> Bytes {
         self.see();
-        self.bytes.unwrap_or_default()
+        self.bytes
     }
 
     fn take(&mut self) -> Option<Bytes> {
         self.see();
-        self.bytes.take().filter(|bytes| !bytes.is_empty())
+        Some(std::mem::take(&mut self.bytes)).filter(|bytes| !bytes.is_empty())
     }
 
     fn len(&self) -> usize {
-        self.bytes.as_ref().map_or(0, Bytes::len)
+        self.bytes.len()
     }
 
     fn see(&self) {
@@ -81,7 +81,7 @@ impl Seen {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes: Some(bytes), seen: None }
+        Self { bytes, seen: None }
     }
 }
 
