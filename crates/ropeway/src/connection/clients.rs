@@ -7,8 +7,8 @@ use ropeway_proto::CloseFrame;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::driver::{PANICKED, PANICS};
 use crate::handle::Handle;
-use crate::log::guarded;
 
 /// The connections of a server, and its state of shutting down.
 #[derive(Debug, Default)]
@@ -36,10 +36,10 @@ struct Shared {
 
 tokio::task_local! {
     /// The server whose pull handler is running in this task.
-    static WITHIN: Running;
+    static WITHIN: Arc<Clients>;
 }
 
-/// Marks a pull handler as running, until this is dropped.
+/// Marks a pull handler as running, until this is dropped, and logs its panic.
 struct Running {
     clients: Arc<Clients>,
 }
@@ -75,17 +75,17 @@ impl Clients {
     /// Runs a pull handler as a task that a shutdown waits for.
     pub(crate) fn run(self: &Arc<Self>, handler: impl Future<Output = ()> + Send + 'static) {
         self.lock().handlers += 1;
+        let running = Running { clients: Arc::clone(self) };
         let watched = async {
-            let panicked = TellsOfPanic;
             handler.await;
-            drop(panicked);
+            drop(running);
         };
-        tokio::spawn(WITHIN.scope(Running { clients: Arc::clone(self) }, watched));
+        tokio::spawn(WITHIN.scope(Arc::clone(self), watched));
     }
 
     /// The number of its pull handlers that the caller is in: 1 or 0.
     pub(crate) fn callers(self: &Arc<Self>) -> usize {
-        let is_within = WITHIN.try_with(|running| Arc::ptr_eq(&running.clients, self));
+        let is_within = WITHIN.try_with(|clients| Arc::ptr_eq(clients, self));
         usize::from(is_within.unwrap_or(false))
     }
 
@@ -165,17 +165,6 @@ impl Clients {
     }
 }
 
-/// Logs a panic of a pull handler, which drops this.
-struct TellsOfPanic;
-
-impl Drop for TellsOfPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            guarded(|| tracing::error!("a handler panicked; its connection is closed with 1011"));
-        }
-    }
-}
-
 impl Shared {
     fn is_empty(&self, handlers: usize) -> bool {
         self.places.is_empty() && self.handlers <= handlers
@@ -184,6 +173,9 @@ impl Shared {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            PANICS.log(|| tracing::error!("{PANICKED}"));
+        }
         let mut shared = self.clients.lock();
         shared.handlers -= 1;
         self.clients.tell_if_last(shared);

@@ -35,6 +35,10 @@ const MESSAGE_COST: usize = 64;
 /// MiB in all. Further large messages are sent uncompressed meanwhile.
 pub(crate) const MOST_CODECS: usize = 64;
 
+/// Panics of handlers, in each style.
+pub(super) static PANICS: Rate = Rate::new("panics of handlers");
+pub(super) const PANICKED: &str = "a handler panicked; its connection is closed with 1011";
+
 /// A connection with its stream and its handler.
 ///
 /// One turn: run the commands, write all that is queued, then read and handle the input; repeat until there is nothing
@@ -466,9 +470,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
 
     #[cold]
     fn fail_after_panic(&mut self) {
-        static PANICS: Rate = Rate::new("panics of handlers");
         PANICS.log(|| {
-            log::of_connection!(error, self.link, "a handler panicked; its connection is closed with 1011");
+            log::of_connection!(error, self.link, "{PANICKED}");
         });
         self.state = None;
         // If the handler paused, it can no longer resume, and the peer's close frame has to be read.
