@@ -83,7 +83,7 @@ use crate::settings::{ConnectionSettings, connection_setters};
 ///
 /// axum's `WebSocketUpgrade` may serve other routes of the same router, so an app can be moved route by route. Differences: `on_upgrade`'s
 /// closure gets the [`Handshake`] too, pings are sent and answered without the handler, the origin is checked, and [`WebSocket::recv`]
-/// gives `Result<Option<Message>>`.
+/// returns `Result<Option<Message>>`.
 #[must_use = "the request is answered by `on_upgrade`, `on_connection` or `handle_with`"]
 pub struct Upgrade {
     server: Server,
@@ -102,7 +102,7 @@ impl Upgrade {
     {
         let clients = Arc::clone(&self.server.gate.clients);
         let serve: Serve = Box::new(move |ws, handshake| clients.run(serve(ws, handshake)));
-        let endpoint = self.server.gate.one_off.pull(&self.server.gate.clients);
+        let endpoint = Arc::clone(&self.server.gate.one_off.pull);
         self.start(Box::new(Admitted { endpoint, value: serve }))
     }
 
@@ -110,7 +110,7 @@ impl Upgrade {
     /// this answer.
     pub fn on_connection(self, listen: impl FnOnce(&mut Listeners, Handshake) + Send + 'static) -> Response {
         let listen: Attend = Box::new(listen);
-        let endpoint = self.server.gate.one_off.listen(&self.server.gate.clients);
+        let endpoint = Arc::clone(&self.server.gate.one_off.listen);
         self.start(Box::new(Admitted { endpoint, value: listen }))
     }
 
@@ -210,8 +210,7 @@ fn extract(parts: &mut Parts) -> Result<Upgrade, Refusal> {
     let mut taken = Taken::from(&mut request);
     let transport = taken.take_upgrade();
     let place = server.gate.enter()?;
-    let options = server.gate.one_off.options(&server.gate.settings.route);
-    let checked = check(taken.request, taken.remote_addr, Params::default(), &options, place)?;
+    let checked = check(taken.request, taken.remote_addr, Params::default(), &server.gate.one_off.options, place)?;
     Ok(Upgrade { server, checked, transport: transport?, accept: Accept::new() })
 }
 

@@ -18,7 +18,7 @@ use super::cut_short::{Panicked, caught, unless};
 use super::handshakes::Handshakes;
 #[cfg(feature = "axum")]
 use super::one_off::OneOff;
-use super::routes::{Routes, Service, Spot, Start};
+use super::routes::{Entrance, Routes, Service, Spot, Start};
 use super::runtimes::Runtimes;
 use super::settings::Settings;
 use crate::connection::{Clients, Opened, Place};
@@ -91,15 +91,16 @@ impl Gate {
 
     /// Asks the application about a request that obeys the rules.
     fn ask(self: &Arc<Self>, checked: Checked, service: Service) -> Judgement {
-        if let Some(start) = service.entrance.open() {
-            return Judgement::Done(self.accept(checked, Accept::with(start), service.connection));
-        }
+        let Service { entrance, connection, .. } = service;
+        let authorize = match entrance {
+            Entrance::Open(start) => return Judgement::Done(self.accept(checked, Accept::with(start()), connection)),
+            Entrance::Ask(authorize) => authorize,
+        };
         let gate = Arc::clone(self);
         Judgement::Waits(Box::pin(async move {
-            let Service { entrance, connection, .. } = service;
             let request = checked.to_be_judged();
             // The application may also panic before it returns a future.
-            let decision = caught(async move { entrance.ask(request).await });
+            let decision = caught(async move { authorize(request).await });
             match unless(pin!(gate.clients.stopped()), decision).await {
                 Some(Ok(decision)) => gate.accept(checked, decision?, connection),
                 Some(Err(Panicked)) => Err(Fault::Panicked.into()),
@@ -202,16 +203,18 @@ impl Upgrade {
     pub(super) fn open<S>(self, stream: S, remote_addr: Option<SocketAddr>) -> (Box<dyn Start>, Opened<S>) {
         let Self { accepted, leftover, request, params, options, connection, place, start } = self;
         let handshake::Accepted { response, negotiated, .. } = accepted;
-        let opened = Opened::new(stream, remote_addr, (request, response), negotiated, Role::Server, &connection);
-        let Opened { stream, core, link, mut handshake, .. } = opened;
-        handshake.client_ip = options.proxies.client_ip(remote_addr.map(|addr| addr.ip()), handshake.headers());
-        handshake.params = params;
-        let handle = Handle::new(Arc::clone(&link));
+        let mut opened = Opened::new(stream, remote_addr, (request, response), negotiated, Role::Server, &connection);
+        let ip = remote_addr.map(|addr| addr.ip());
+        opened.handshake.client_ip = options.proxies.client_ip(ip, opened.handshake.headers());
+        opened.handshake.params = params;
+        opened.leftover = leftover;
+        let handle = Handle::new(Arc::clone(&opened.link));
         if let Some(frame) = place.open(handle.clone()) {
             // The shutdown has checked that this frame can be sent.
             let _ = handle.close(frame.code, frame.reason);
         }
-        (start, Opened { stream, core, link, handshake, leftover, place: Some(place) })
+        opened.place = Some(place);
+        (start, opened)
     }
 }
 
@@ -253,12 +256,6 @@ pub(super) fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Replaces a callback. The old one owns values of the application's, which are dropped after the lock is released.
-pub(super) fn replace<T: ?Sized>(lock: &RwLock<Option<Arc<T>>>, callback: Option<Arc<T>>) {
-    let old = std::mem::replace(&mut *write(lock), callback);
-    drop(old);
 }
 
 impl fmt::Debug for Gate {

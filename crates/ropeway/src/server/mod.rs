@@ -47,8 +47,10 @@ use crate::listen::Listeners;
 use crate::pull::WebSocket;
 pub use accept::Accept;
 pub use builder::ServerBuilder;
-use gate::{Gate, replace, write};
+use gate::{Gate, write};
 use handshakes::Handshakes;
+#[cfg(feature = "axum")]
+use one_off::OneOff;
 pub use route::Route;
 pub use routes::RouteError;
 use routes::{Routes, Spot};
@@ -166,7 +168,9 @@ impl Server {
     /// Answers requests that do not ask for a WebSocket. Without this they get 426, Upgrade Required. The connection is
     /// closed after each answer.
     pub fn on_http(&self, answer: impl Fn(&Request<()>) -> Response<Bytes> + Send + Sync + 'static) {
-        replace(&self.gate.http, Some(Arc::new(answer)));
+        let old = write(&self.gate.http).replace(Arc::new(answer));
+        // It owns values of the application's, so it is dropped after the lock is released.
+        drop(old);
     }
 
     /// Handles to all open connections.
@@ -268,17 +272,20 @@ impl ServerBuilder {
         let mut routes = Routes::default();
         // The builder has checked that the path is valid.
         let default_spot = settings.path.as_ref().and_then(|path| routes.add(path).ok()).unwrap_or(Spot::Everywhere);
+        let clients = Arc::new(Clients::default());
+        #[cfg(feature = "axum")]
+        let one_off = OneOff::new(&settings.route, &clients);
         Server {
             gate: Arc::new(Gate {
                 settings,
                 routes: RwLock::new(routes),
                 default_spot,
                 http: RwLock::new(None),
-                clients: Arc::new(Clients::default()),
+                clients,
                 runtimes: Arc::default(),
                 handshakes: Arc::new(Handshakes::new(max_handshakes)),
                 #[cfg(feature = "axum")]
-                one_off: one_off::OneOff::default(),
+                one_off,
                 told_of_subprotocols: AtomicBool::new(false),
             }),
             port: Arc::new(OwnPort {

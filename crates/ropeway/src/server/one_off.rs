@@ -1,7 +1,7 @@
-//! Endpoints for connections that each come with a closure of their own, which is called once: shared by all of them, so that such a
-//! connection costs no more than others once the closure is gone.
+//! Two endpoints that connections with a closure of their own share: one for each style. Such a closure is called once. After that
+//! the connection costs no more than others.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ropeway_proto::handshake::ServerOptions;
 
@@ -14,50 +14,31 @@ use crate::pull::{Pull, WebSocket};
 /// Serves one connection in the pull style. It comes to the endpoint as the value of the handshake.
 pub(super) type Serve = Box<dyn FnOnce(WebSocket, Handshake) + Send>;
 
-/// Puts listeners on one connection; the same.
+/// Puts listeners on one connection. It too is the value of the handshake.
 pub(super) type Attend = Box<dyn FnOnce(&mut Listeners, Handshake) + Send>;
 
-type PullOnce = Pull<fn(WebSocket, Handshake<Serve>)>;
-type ListenOnce = Listen<fn(&mut Listeners, Handshake<Attend>)>;
-
-/// The parts that a server's connections with closures of their own share. Each is made when it is first needed.
-#[derive(Default)]
+/// The endpoints, and the options that a request is judged by before its closure is known.
 pub(super) struct OneOff {
-    options: OnceLock<Arc<ServerOptions>>,
-    pull: OnceLock<Arc<Endpoint<PullOnce>>>,
-    listen: OnceLock<Arc<Endpoint<ListenOnce>>>,
+    pub(super) options: Arc<ServerOptions>,
+    pub(super) pull: Arc<Endpoint<Pull<fn(WebSocket, Handshake<Serve>)>>>,
+    pub(super) listen: Arc<Endpoint<Listen<fn(&mut Listeners, Handshake<Attend>)>>>,
 }
 
 impl OneOff {
-    /// The server's settings, by which a request is judged.
-    pub(super) fn options(&self, settings: &RouteSettings) -> Arc<ServerOptions> {
-        let options = self.options.get_or_init(|| {
-            let mut options = settings.options.clone();
-            options.deflate.clone_from(&settings.connection.deflate);
-            Arc::new(options)
-        });
-        Arc::clone(options)
-    }
-
-    pub(super) fn pull(&self, clients: &Arc<Clients>) -> Arc<Endpoint<PullOnce>> {
-        let opened: fn(WebSocket, Handshake<Serve>) = |ws, handshake| {
+    pub(super) fn new(settings: &RouteSettings, clients: &Arc<Clients>) -> Self {
+        let serve: fn(WebSocket, Handshake<Serve>) = |ws, handshake| {
             let (serve, handshake) = handshake.replace(());
             serve(ws, handshake);
         };
-        let endpoint = self
-            .pull
-            .get_or_init(|| Arc::new(Endpoint { handler: Pull { opened }, clients: Some(Arc::clone(clients)) }));
-        Arc::clone(endpoint)
-    }
-
-    pub(super) fn listen(&self, clients: &Arc<Clients>) -> Arc<Endpoint<ListenOnce>> {
-        let listen: fn(&mut Listeners, Handshake<Attend>) = |ws, handshake| {
+        let attend: fn(&mut Listeners, Handshake<Attend>) = |ws, handshake| {
             let (attend, handshake) = handshake.replace(());
             attend(ws, handshake);
         };
-        let endpoint = self
-            .listen
-            .get_or_init(|| Arc::new(Endpoint { handler: Listen(listen), clients: Some(Arc::clone(clients)) }));
-        Arc::clone(endpoint)
+        let clients = || Some(Arc::clone(clients));
+        Self {
+            options: settings.judged_by(),
+            pull: Arc::new(Endpoint { handler: Pull { opened: serve }, clients: clients() }),
+            listen: Arc::new(Endpoint { handler: Listen(attend), clients: clients() }),
+        }
     }
 }

@@ -7,7 +7,7 @@ use ropeway_proto::handshake::{Refusal, ServerOptions};
 
 use super::accept::Accept;
 use super::gate::{Gate, write};
-use super::routes::{Authorize, Entrance, Guarded, Open, Service, Spot};
+use super::routes::{Admitted, Authorize, Entrance, Service, Spot, Start};
 use super::settings::{RouteSettings, request_setters};
 use crate::connection::{Endpoint, Handler};
 use crate::handshake::{Handshake, UpgradeRequest};
@@ -108,13 +108,19 @@ impl<'s, T: Send + 'static> Route<'s, T> {
     /// Lets `handler` handle each connection.
     pub fn handle_with(self, handler: impl Handler<T>) {
         let endpoint = Arc::new(Endpoint { handler, clients: Some(Arc::clone(&self.gate.clients)) });
-        let entrance: Arc<dyn Entrance> = match self.entry {
-            Entry::Open(value) => Arc::new(Open { value, endpoint }),
-            Entry::Ask(authorize) => Arc::new(Guarded { authorize, endpoint }),
+        let admit = move |value| -> Box<dyn Start> { Box::new(Admitted { endpoint: Arc::clone(&endpoint), value }) };
+        let entrance = match self.entry {
+            Entry::Open(value) => Entrance::Open(Arc::new(move || admit(value()))),
+            Entry::Ask(authorize) => {
+                let admit = Arc::new(admit);
+                Entrance::Ask(Arc::new(move |request| {
+                    let (decision, admit) = (authorize(request), Arc::clone(&admit));
+                    Box::pin(async move { Ok(decision.await?.map(&*admit)) })
+                }))
+            }
         };
-        let RouteSettings { mut options, connection } = self.settings;
-        options.deflate.clone_from(&connection.deflate);
-        let service = Service { entrance, options: Arc::new(options), connection };
+        let options = self.settings.judged_by();
+        let service = Service { entrance, options, connection: self.settings.connection };
         let old = write(&self.gate.routes).set(self.spot, service);
         // It owns values of the application's, so it is dropped after the lock is released.
         drop(old);

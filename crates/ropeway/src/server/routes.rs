@@ -23,7 +23,7 @@ use crate::settings::ConnectionSettings;
 /// The service of a path.
 #[derive(Clone)]
 pub(super) struct Service {
-    pub(super) entrance: Arc<dyn Entrance>,
+    pub(super) entrance: Entrance,
     /// The options that a request is judged by.
     pub(super) options: Arc<ServerOptions>,
     pub(super) connection: ConnectionSettings,
@@ -36,11 +36,12 @@ pub(super) type Decision<T> = Pin<Box<dyn Future<Output = Result<Accept<T>, Refu
 pub(super) type Authorize<T> = Arc<dyn Fn(UpgradeRequest) -> Decision<T> + Send + Sync>;
 
 /// The way to a path's handler, independent of its type and of the type of its value.
-pub(super) trait Entrance: Send + Sync {
-    /// Accepts a client, if the application does not decide.
-    fn open(&self) -> Option<Box<dyn Start>>;
-    /// Asks the application.
-    fn ask(&self, request: UpgradeRequest) -> Decision<Box<dyn Start>>;
+#[derive(Clone)]
+pub(super) enum Entrance {
+    /// All clients are accepted.
+    Open(Arc<dyn Fn() -> Box<dyn Start> + Send + Sync>),
+    /// The application decides.
+    Ask(Authorize<Box<dyn Start>>),
 }
 
 /// Starts one connection, independent of its handler's type.
@@ -49,49 +50,6 @@ pub(super) trait Start: Send {
     /// Opens the connection on an event loop.
     #[cfg(unix)]
     fn drive(self: Box<Self>, opened: Opened<Socket>) -> Box<dyn Drive>;
-}
-
-/// A handler that accepts all clients.
-pub(super) struct Open<T, H> {
-    pub(super) value: fn() -> T,
-    pub(super) endpoint: Arc<Endpoint<H>>,
-}
-
-impl<T: Send + 'static, H: Handler<T>> Open<T, H> {
-    fn admit(&self) -> Box<dyn Start> {
-        Box::new(Admitted { endpoint: Arc::clone(&self.endpoint), value: (self.value)() })
-    }
-}
-
-impl<T: Send + 'static, H: Handler<T>> Entrance for Open<T, H> {
-    fn open(&self) -> Option<Box<dyn Start>> {
-        Some(self.admit())
-    }
-
-    fn ask(&self, _request: UpgradeRequest) -> Decision<Box<dyn Start>> {
-        let start = self.admit();
-        Box::pin(async move { Ok(Accept::with(start)) })
-    }
-}
-
-/// A handler for clients that the application accepts.
-pub(super) struct Guarded<T, H> {
-    pub(super) authorize: Authorize<T>,
-    pub(super) endpoint: Arc<Endpoint<H>>,
-}
-
-impl<T: Send + 'static, H: Handler<T>> Entrance for Guarded<T, H> {
-    fn open(&self) -> Option<Box<dyn Start>> {
-        None
-    }
-
-    fn ask(&self, request: UpgradeRequest) -> Decision<Box<dyn Start>> {
-        let (decision, endpoint) = ((self.authorize)(request), Arc::clone(&self.endpoint));
-        Box::pin(async move {
-            let accept = decision.await?;
-            Ok(accept.map(|value| -> Box<dyn Start> { Box::new(Admitted { endpoint, value }) }))
-        })
-    }
 }
 
 /// A client that was accepted, with its handler and the value that the handler gets.

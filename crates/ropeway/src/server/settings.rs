@@ -1,7 +1,6 @@
 //! The settings of a server, as its builder leaves them, and those of a route. A route starts with the server's
 //! settings.
 
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +27,15 @@ pub(super) struct RouteSettings {
     /// The options that a request is judged by. Compression is in `connection`.
     pub(super) options: ServerOptions,
     pub(super) connection: ConnectionSettings,
+}
+
+impl RouteSettings {
+    /// The options that a request is judged by, with the compression of the connection.
+    pub(super) fn judged_by(&self) -> Arc<ServerOptions> {
+        let mut options = self.options.clone();
+        options.deflate.clone_from(&self.connection.deflate);
+        Arc::new(options)
+    }
 }
 
 /// The setters of the options that a request is judged by, for types with a method `options(&mut self) -> &mut
