@@ -7,7 +7,7 @@ use ropeway_proto::CloseFrame;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use super::driver::{PANICKED, PANICS};
+use super::panics;
 use crate::handle::Handle;
 
 /// The connections of a server, and its state of shutting down.
@@ -174,7 +174,7 @@ impl Shared {
 impl Drop for Running {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            PANICS.log(|| tracing::error!("{PANICKED}"));
+            panics::log_pull_handler();
         }
         let mut shared = self.clients.lock();
         shared.handlers -= 1;
@@ -204,5 +204,54 @@ impl Drop for Place {
         if let Some(clients) = &self.clients {
             clients.leave(self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tracing::{Event, Metadata, Subscriber, span};
+
+    use super::*;
+
+    /// Counts the lines that are errors.
+    #[derive(Clone, Default)]
+    struct Errors(Arc<AtomicUsize>);
+
+    impl Subscriber for Errors {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == tracing::Level::ERROR
+        }
+
+        fn event(&self, _event: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+        fn enter(&self, _span: &span::Id) {}
+
+        fn exit(&self, _span: &span::Id) {}
+    }
+
+    #[tokio::test]
+    async fn a_pull_handler_that_panics_is_logged_and_has_ended() {
+        let (clients, errors) = (Arc::new(Clients::default()), Errors::default());
+        let _subscribed = tracing::subscriber::set_default(errors.clone());
+        clients.run(async { panic!("a handler's") });
+        clients.run(async {});
+        // Only a server that was stopped waits for its handlers.
+        clients.stop(CloseFrame::new(1001, ""));
+        let ended = tokio::time::timeout(Duration::from_secs(60), clients.handled(0)).await;
+        ended.expect("both handlers count as ended");
+        assert_eq!(errors.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -15,6 +15,7 @@ use super::clients::Place;
 use super::handler::Handler;
 use super::in_event::Connection;
 use super::opened::{Endpoint, Opened};
+use super::panics;
 use super::writing::Writing;
 use crate::error::Error;
 use crate::handle::Link;
@@ -34,10 +35,6 @@ const MESSAGE_COST: usize = 64;
 /// The most large messages, of all connections, that are compressed at the same time: each holds a codec of 265 KiB, 17
 /// MiB in all. Further large messages are sent uncompressed meanwhile.
 pub(crate) const MOST_CODECS: usize = 64;
-
-/// Panics of handlers, in each style.
-pub(super) static PANICS: Rate = Rate::new("panics of handlers");
-pub(super) const PANICKED: &str = "a handler panicked; its connection is closed with 1011";
 
 /// A connection with its stream and its handler.
 ///
@@ -470,9 +467,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
 
     #[cold]
     fn fail_after_panic(&mut self) {
-        PANICS.log(|| {
-            log::of_connection!(error, self.link, "{PANICKED}");
-        });
+        panics::log_event_handler(&self.link);
         self.state = None;
         // If the handler paused, it can no longer resume, and the peer's close frame has to be read.
         self.link.pause(false);

@@ -12,6 +12,7 @@ mod last_turn;
 mod on_loop;
 mod on_task;
 mod opened;
+mod panics;
 mod start;
 mod writing;
 
