@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use ropeway_proto::{Message, MessageRef};
 
-use super::inbox::{INBOX_FULL, KEPT, MESSAGE_COST, Shared, lock, wake};
+use super::inbox::{INBOX_FULL, KEPT, MESSAGE_COST, Shared};
 use super::websocket::WebSocket;
 use crate::connection::{Connection, Handler};
 use crate::handle::Handle;
@@ -63,14 +64,14 @@ impl<T, F: Fn(WebSocket, Handshake<T>) + Send + Sync + 'static> Handler<T> for P
     /// [`PATIENCE`] does not want to.
     fn on_peer_close(&self, ws: &mut Connection<'_>, state: &mut PullState) {
         state.leave(ws);
-        let mut inbox = lock(&state.inbox);
+        let mut inbox = state.inbox.lock();
         let is_done = inbox.messages.is_empty() && (inbox.waiting.is_some() || !inbox.is_used);
         inbox.is_unanswered = !(is_done || inbox.deaf);
         if inbox.is_unanswered {
             // A task that awaits the end, and not these messages, answers once it is woken.
             let waiting = inbox.waiting.take();
             drop(inbox);
-            wake(waiting);
+            waiting.into_iter().for_each(Waker::wake);
             tokio::spawn(answer_unless_asked(Arc::clone(&state.inbox), ws.handle()));
         } else {
             drop(inbox);
@@ -83,7 +84,7 @@ impl PullState {
     /// Passes the batch to the user.
     fn leave(&mut self, ws: &mut Connection<'_>) {
         let Some(mut batch) = self.batch.take() else { return };
-        let mut inbox = lock(&self.inbox);
+        let mut inbox = self.inbox.lock();
         let waiting = if inbox.deaf {
             batch.clear();
             None
@@ -98,37 +99,37 @@ impl PullState {
         };
         drop(inbox);
         keep_messages(batch);
-        wake(waiting);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
 /// The connection has ended, and its close event was handled.
 impl Drop for PullState {
     fn drop(&mut self) {
-        let mut inbox = lock(&self.inbox);
+        let mut inbox = self.inbox.lock();
         inbox.is_over = true;
         let waiting = inbox.waiting.take();
         drop(inbox);
-        wake(waiting);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
 /// Answers a peer that has closed, once the user has asked for no message for a while.
-async fn answer_unless_asked(inbox: Arc<Shared>, handle: Handle) {
+async fn answer_unless_asked(shared: Arc<Shared>, handle: Handle) {
     loop {
-        let asked = inbox.asked();
+        let asked = shared.asked();
         // A user may be waiting for room for an answer, until the peer has taken more.
         if handle.flush().await.is_err() {
             return;
         }
         tokio::time::sleep(PATIENCE).await;
-        let mut messages = lock(&inbox);
-        if messages.is_over || !messages.is_unanswered {
+        let mut inbox = shared.lock();
+        if inbox.is_over || !inbox.is_unanswered {
             return;
         }
-        if inbox.asked() == asked {
-            messages.is_unanswered = false;
-            drop(messages);
+        if shared.asked() == asked {
+            inbox.is_unanswered = false;
+            drop(inbox);
             return handle.link().answer_close();
         }
     }

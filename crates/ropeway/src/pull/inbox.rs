@@ -27,6 +27,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[inline]
     pub(super) fn note_asked(&self) {
         self.asked.store(self.asked().wrapping_add(1), Ordering::Relaxed);
@@ -55,14 +59,4 @@ pub(super) struct Inbox {
     pub(super) is_over: bool,
     /// Whether the user was told of the end.
     pub(super) is_told: bool,
-}
-
-pub(super) fn lock(shared: &Shared) -> MutexGuard<'_, Inbox> {
-    shared.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn wake(waiting: Option<Waker>) {
-    if let Some(waker) = waiting {
-        waker.wake();
-    }
 }

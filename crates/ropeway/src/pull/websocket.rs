@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use ropeway_proto::{CloseCode, Closed, Message, SendError};
 
-use super::inbox::{INBOX_FULL, Inbox, KEPT, Shared, lock};
+use super::inbox::{INBOX_FULL, Inbox, KEPT, Shared};
 use crate::error::Error;
 use crate::handle::{Handle, shared_methods};
 
@@ -140,7 +140,7 @@ impl WebSocket {
     shared_methods!();
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
-        let mut inbox = lock(&self.inbox);
+        let mut inbox = self.inbox.lock();
         let old = self.wait(&mut inbox, cx);
         drop(inbox);
         drop(old);
@@ -162,7 +162,7 @@ impl WebSocket {
         if let Some(message) = self.batch.pop_front() {
             return Poll::Ready(Ok(Some(message)));
         }
-        let mut inbox = lock(&self.inbox);
+        let mut inbox = self.inbox.lock();
         if let Some(message) = inbox.messages.pop_front() {
             std::mem::swap(&mut self.batch, &mut inbox.messages);
             let was_full = std::mem::take(&mut inbox.cost) >= INBOX_FULL;
@@ -191,7 +191,7 @@ impl WebSocket {
     }
 
     fn stop_listening(&mut self) {
-        let mut inbox = lock(&self.inbox);
+        let mut inbox = self.inbox.lock();
         inbox.deaf = true;
         inbox.messages = VecDeque::new();
         drop(inbox);
