@@ -11,6 +11,9 @@ use super::routes::Routes;
 use super::settings::{RouteSettings, Settings, request_setters};
 use crate::settings::{ConnectionSettings, connection_setters};
 
+/// The longest that an opening handshake may take, which is longer than a server runs: the clock has to reach its end.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// The settings for making a server. All have safe defaults. Options that npm `ws` has too have the same names here.
 ///
 /// ```
@@ -68,7 +71,7 @@ impl ServerBuilder {
     /// On the port of hyper or axum, which have limits of their own for the request, it limits the decision of
     /// [`authorize`](crate::Route::authorize), and then the time until the 101 is sent.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.handshake_timeout = timeout;
+        self.settings.handshake_timeout = timeout.min(LONGEST);
         self
     }
 

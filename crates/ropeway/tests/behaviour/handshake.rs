@@ -294,6 +294,17 @@ async fn connections_in_their_handshake_count_towards_the_limit() {
     open(&server).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handshake_timeout_that_the_clock_cannot_reach_never_comes() {
+    let server = Server::builder().handshake_timeout(Duration::MAX).build();
+    server.handle_with(Log::default());
+    let wire = knock(&server);
+    sleep(Duration::from_hours(24)).await;
+    wire.send_bytes(request(""));
+    settle().await;
+    assert!(wire.take_written().starts_with(b"HTTP/1.1 101 "));
+}
+
 // Decisions of the application.
 
 #[tokio::test(start_paused = true)]
