@@ -43,6 +43,22 @@ pub(super) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     }
 }
 
+/// Makes a header of this name and value, and marks the value as sensitive if it is secret. Fails with the name if the value is not
+/// valid, and with `None` if the name is not.
+pub fn header(
+    name: impl TryInto<HeaderName>,
+    value: impl TryInto<HeaderValue>,
+) -> Result<(HeaderName, HeaderValue), Option<HeaderName>> {
+    let name = name.try_into().map_err(|_| None)?;
+    match value.try_into() {
+        Ok(mut value) => {
+            hide_secret(&name, &mut value);
+            Ok((name, value))
+        }
+        Err(_) => Err(Some(name)),
+    }
+}
+
 /// The elements of a list field.
 ///
 /// RFC 9110 section 5.3: a list may be spread over several field lines, which mean the same as one line with all

@@ -50,7 +50,7 @@ pub use client::{ClientHandshake, ClientOptions, Opened};
 pub use client_error::ClientError;
 pub use destination::Destination;
 pub use encode::{announce_close, encode_response, encode_response_to_head};
-pub use fields::hide_secrets;
+pub use fields::{header, hide_secrets};
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use head::{HeadError, HeadReader, Limits};
 pub use negotiated::Negotiated;

@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::encode::announce_close;
-use super::fields::{hide_secret, quoted};
+use super::fields::{header, quoted};
 use super::head::HeadError;
 use crate::deflate::ExtensionError;
 
@@ -141,6 +141,21 @@ impl Fault {
             | Self::SubprotocolRepeated(_)
             | Self::Extensions(_) => StatusCode::BAD_REQUEST,
         }
+    }
+}
+
+impl Fault {
+    /// Whether the server's own application is at fault, so that its operator should know.
+    pub fn is_applications(&self) -> bool {
+        matches!(
+            self,
+            Self::Panicked
+                | Self::DecisionTimeout
+                | Self::SubprotocolNotOffered(_)
+                | Self::HandshakeHeader(_)
+                | Self::HeaderInvalid(_)
+                | Self::NotHandedOver
+        )
     }
 }
 
@@ -369,27 +384,12 @@ impl Refusal {
     ///
     /// If name or value are not valid, the answer is a 500 that says so: see [`Fault::HeaderInvalid`].
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
-        match Self::checked_header(name, value) {
+        match header(name, value) {
             Ok(header) => self.headers.push(header),
             // The headers describe the body that this replaces.
-            Err(fault) => self = fault.into(),
+            Err(name) => self = Fault::HeaderInvalid(name).into(),
         }
         self
-    }
-
-    /// Makes a header of a name and a value of the application's. If either is invalid, the fault is the application's.
-    pub fn checked_header(
-        name: impl TryInto<HeaderName>,
-        value: impl TryInto<HeaderValue>,
-    ) -> Result<(HeaderName, HeaderValue), Fault> {
-        let name = name.try_into().map_err(|_| Fault::HeaderInvalid(None))?;
-        match value.try_into() {
-            Ok(mut value) => {
-                hide_secret(&name, &mut value);
-                Ok((name, value))
-            }
-            Err(_) => Err(Fault::HeaderInvalid(Some(name))),
-        }
     }
 
     /// The status of the answer.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ropeway_proto::MaskingKeys;
-use ropeway_proto::handshake::{ClientError, ClientOptions, Limits as HeadLimits, hide_secrets};
+use ropeway_proto::handshake::{self, ClientError, ClientOptions, Limits as HeadLimits, hide_secrets};
 
 use crate::random;
 use crate::settings::{ConnectionSettings, connection_setters};
@@ -70,13 +70,10 @@ impl Client {
     /// let client = ropeway::Client::new().header("cookie", "id=1").header(header::ACCEPT_LANGUAGE, format!("{}, en", "de"));
     /// ```
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
-        match (name.try_into(), value.try_into()) {
-            (Ok(name), Ok(value)) => {
-                self.options.headers.append(name, value);
-                hide_secrets(&mut self.options.headers);
-            }
-            (Ok(name), Err(_)) => self.note(ClientError::InvalidHeaderValue(name)),
-            (Err(_), _) => self.note(ClientError::InvalidHeaderName),
+        match handshake::header(name, value) {
+            Ok((name, value)) => drop(self.options.headers.append(name, value)),
+            Err(Some(name)) => self.note(ClientError::InvalidHeaderValue(name)),
+            Err(None) => self.note(ClientError::InvalidHeaderName),
         }
         self
     }

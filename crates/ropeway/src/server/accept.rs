@@ -93,9 +93,9 @@ impl<T> Accept<T> {
     /// Adds a header to the answer, such as a cookie. If the handshake sets this header itself, or if name or value are
     /// not valid (RFC 9110 section 5.5), the client is refused with 500.
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
-        match Refusal::checked_header(name, value) {
+        match handshake::header(name, value) {
             Ok(header) => self.choice.headers.push(header),
-            Err(fault) => drop(self.choice.invalid.get_or_insert(fault)),
+            Err(name) => drop(self.choice.invalid.get_or_insert(Fault::HeaderInvalid(name))),
         }
         self
     }

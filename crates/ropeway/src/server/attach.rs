@@ -36,12 +36,12 @@ impl Server {
     /// another answer in its place comes too late: hyper hands the connection over all the same, at its end. If that end comes within
     /// `handshake_timeout`, the connection may open for a client that was never told 101. Put such a middleware inside.
     ///
-    /// The client's address is taken from its TCP connection. Where that cannot be had, as behind TLS, it is taken from the request's
-    /// extensions: a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`, which
-    /// `into_make_service_with_connect_info::<SocketAddr>()` puts there. The origin check and
-    /// [`Route::authorize`](crate::Route::authorize) come before hyper gives its connection away, so the address, and what a
-    /// [trusted proxy](crate::ServerBuilder::trusted_proxies) says, count in them only with one of these extensions, or with
-    /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address).
+    /// While the request is judged, the client's address is a `SocketAddr` among the request's extensions or, with the feature `axum`, a
+    /// `ConnectInfo<SocketAddr>`, which `into_make_service_with_connect_info::<SocketAddr>()` puts there. Without either it is not known.
+    /// Then the origin check and [`Route::authorize`](crate::Route::authorize) believe no
+    /// [trusted proxy](crate::ServerBuilder::trusted_proxies), unless
+    /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address) is on. The handler gets the address of the TCP
+    /// connection over plain TCP, and otherwise that extension's.
     ///
     /// Extensions that other parts of the program have attached to the request, such as the user that a middleware found, reach
     /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
@@ -86,22 +86,28 @@ pub(super) struct Taken {
     /// The path that a nested router sees, where it is not the whole path.
     pub(super) nested: Option<Uri>,
     pub(super) remote_addr: Option<SocketAddr>,
-    upgrade: Option<OnUpgrade>,
+    /// The way to the connection; `None` if the HTTP server left none, or something else took it.
+    pub(super) upgrade: Option<OnUpgrade>,
 }
 
 impl Taken {
+    /// Copies the head of a request, and takes its way to the connection.
     pub(super) fn from<B>(request: &mut Request<B>) -> Self {
-        let upgrade = request.extensions_mut().remove();
-        let remote_addr = remote_addr_of(request.extensions());
-        let mut head = head_of(request);
-        let whole = whole_uri(request.extensions()).cloned();
-        let nested = whole.map(|whole| std::mem::replace(head.uri_mut(), whole));
-        Self { request: head, nested, remote_addr, upgrade }
+        let head = head_of(request);
+        // Nothing else is to wait for the connection.
+        request.extensions_mut().remove::<OnUpgrade>();
+        Self::of(head)
     }
 
-    /// The way to the connection; a refusal where the HTTP server leaves none.
-    pub(super) fn take_upgrade(&mut self) -> Result<OnUpgrade, Refusal> {
-        self.upgrade.take().ok_or_else(|| Fault::NotHandedOver.into())
+    /// Takes apart a head that was copied.
+    pub(super) fn of(mut head: Request<()>) -> Self {
+        // Another HTTP server may not have marked them.
+        handshake::hide_secrets(head.headers_mut());
+        let upgrade = head.extensions_mut().remove();
+        let remote_addr = remote_addr_of(head.extensions());
+        let whole = whole_uri(head.extensions()).cloned();
+        let nested = whole.map(|whole| std::mem::replace(head.uri_mut(), whole));
+        Self { request: head, nested, remote_addr, upgrade }
     }
 }
 
@@ -112,8 +118,6 @@ fn head_of<B>(request: &Request<B>) -> Request<()> {
     *head.uri_mut() = request.uri().clone();
     *head.version_mut() = request.version();
     *head.headers_mut() = request.headers().clone();
-    // Another HTTP server may not have marked them.
-    handshake::hide_secrets(head.headers_mut());
     *head.extensions_mut() = request.extensions().clone();
     head
 }
@@ -139,18 +143,17 @@ pub(super) fn whole_uri(_extensions: &Extensions) -> Option<&Uri> {
 
 pub(super) fn upgrade(
     gate: &Arc<Gate>,
-    mut taken: Taken,
+    taken: Taken,
 ) -> impl Future<Output = Result<Response<Body>, Refusal>> + Send + use<> {
     let gate = Arc::clone(gate);
     async move {
         if !is_upgrade(&taken.request) {
             return Err(Refusal::upgrade_required());
         }
-        let upgrade = taken.take_upgrade();
-        let Taken { request, nested, remote_addr, .. } = taken;
+        let Taken { request, nested, remote_addr, upgrade } = taken;
         let (checked, service) = gate.check_path(request, nested.as_ref().map(Uri::path), remote_addr)?;
         // The application is not asked about a client that cannot be accepted.
-        let upgrade = upgrade?;
+        let upgrade = upgrade.ok_or(Fault::NotHandedOver)?;
         let accepted = gate.asked(checked, service).await?;
         Ok(hand_over(&gate, *accepted, remote_addr, upgrade))
     }
@@ -198,7 +201,7 @@ async fn open_upgraded(
         Transport::Tcp(tcp) => {
             // As on a port of our own. If this fails the socket is broken, and reading from it reports that.
             let _ = tcp.set_nodelay(true);
-            tcp.peer_addr().ok()
+            stream.peer_addr()
         }
         // The program that serves another transport may have told its address.
         Transport::Other(_) => known_addr,

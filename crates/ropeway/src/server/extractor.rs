@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 use hyper::upgrade::OnUpgrade;
-use ropeway_proto::handshake::{Refusal, is_upgrade};
+use ropeway_proto::handshake::{Fault, Refusal, is_upgrade};
 
 use super::Server;
 use super::accept::Accept;
@@ -200,18 +200,17 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Upgrade {
 }
 
 fn extract(parts: &mut Parts) -> Result<Upgrade, Refusal> {
-    let mut request = request_of(parts);
+    let request = request_of(parts);
     if !is_upgrade(&request) {
         return Err(Refusal::upgrade_required());
     }
     let server = parts.extensions.get().cloned().unwrap_or_else(default_server);
     // Two extractors of one request would both wait for its connection.
     parts.extensions.remove::<OnUpgrade>();
-    let mut taken = Taken::from(&mut request);
-    let transport = taken.take_upgrade();
+    let Taken { request, remote_addr, upgrade, .. } = Taken::of(request);
     let place = server.gate.enter()?;
-    let checked = check(taken.request, taken.remote_addr, Params::default(), &server.gate.one_off.options, place)?;
-    Ok(Upgrade { server, checked, transport: transport?, accept: Accept::new() })
+    let checked = check(request, remote_addr, Params::default(), &server.gate.one_off.options, place)?;
+    Ok(Upgrade { server, checked, transport: upgrade.ok_or(Fault::NotHandedOver)?, accept: Accept::new() })
 }
 
 fn request_of(parts: &Parts) -> Request<()> {

@@ -231,23 +231,10 @@ pub(super) fn log_refusal(refusal: &Refusal, remote_addr: Option<SocketAddr>) {
     static FAILURES: Rate = Rate::new("requests over which the application failed");
     let text = one_line(&refusal.fault.to_string());
     let status = refusal.status().as_u16();
-    if is_failure(&refusal.fault) {
+    if refusal.fault.is_applications() {
         return FAILURES.log(|| of_client!(error, remote_addr, status, "refused: {text}"));
     }
     REFUSALS.log(|| of_client!(info, remote_addr, status, "refused: {text}"));
-}
-
-/// Whether the application is at fault, so that its operator should know.
-fn is_failure(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::Panicked
-            | Fault::DecisionTimeout
-            | Fault::SubprotocolNotOffered(_)
-            | Fault::HandshakeHeader(_)
-            | Fault::HeaderInvalid(_)
-            | Fault::NotHandedOver
-    )
 }
 
 pub(super) fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

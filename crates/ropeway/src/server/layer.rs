@@ -53,15 +53,8 @@ impl Server {
     /// Whether a request is for this server rather than for its neighbours.
     fn is_asked<B>(&self, request: &Request<B>) -> bool {
         let nested = request.uri().path();
-        let whole = whole_uri(request.extensions()).map_or(nested, |uri| uri.path());
-        let is_asked = read(&self.gate.routes).has(whole, (nested != whole).then_some(nested));
-        if !is_asked {
-            static PASSED: Rate = Rate::new("requests for WebSockets that are left to the service below");
-            PASSED.log(|| {
-                tracing::debug!(path = whole, "no route of the server's is here: left to the service below the layer");
-            });
-        }
-        is_asked
+        let whole = path_of(request);
+        read(&self.gate.routes).has(whole, (nested != whole).then_some(nested))
     }
 }
 
@@ -77,7 +70,8 @@ pub struct Layer {
 
 impl Layer {
     /// Answers refusals in a way of your own, such as in JSON. `map` may begin with [`Refusal::to_response`], which has headers that some
-    /// statuses need. The connection is closed behind the answer, whatever its headers say.
+    /// statuses need. The connection is closed behind the answer, whatever its headers say. Only refusals of the server's own routes
+    /// come here; those of an `Upgrade` below the layer do not.
     ///
     /// ```
     /// use ropeway::http::{HeaderValue, header::CONTENT_TYPE};
@@ -128,6 +122,7 @@ where
             return AttachedFuture { answer: Answer::Inner { answer: self.inner.call(request) } };
         }
         if !server.is_asked(&request) {
+            tell_passed(path_of(&request));
             // An extractor further down belongs to this server.
             request.extensions_mut().insert(server.clone());
             return AttachedFuture { answer: Answer::Inner { answer: self.inner.call(request) } };
@@ -144,6 +139,16 @@ where
         };
         AttachedFuture { answer: Answer::Ours { answer: Box::pin(answer) } }
     }
+}
+
+/// The path that the client asked for.
+fn path_of<B>(request: &Request<B>) -> &str {
+    whole_uri(request.extensions()).unwrap_or(request.uri()).path()
+}
+
+fn tell_passed(path: &str) {
+    static PASSED: Rate = Rate::new("requests for WebSockets that are left to the service below");
+    PASSED.log(|| tracing::debug!(path, "no route of the server's is here: left to the service below the layer"));
 }
 
 fn refuse_with(refusal: Refusal, map: &dyn Fn(Refusal) -> Response<Bytes>) -> Response<Body> {
