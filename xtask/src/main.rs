@@ -55,7 +55,8 @@ cargo xtask COMMAND: the commands that prove ropeway
   autobahn server|client [CASES...]
                         run the Autobahn cases against `ropeway serve` or against the client;
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
-  interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx and HAProxy
+  interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx, HAProxy
+                        and Caddy
   browser               test the pages of the program and the examples in headless Chromium
   semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
                         needs cargo-semver-checks; run before a release, not part of `test`
@@ -63,8 +64,8 @@ cargo xtask COMMAND: the commands that prove ropeway
   help                  print this text
 
 Environment:
-  CI=true               a missing tool (python3, node, Chromium, nightly, Miri, mingw, valgrind) fails its step; without it the
-                        step is NOT RUN
+  CI=true               a missing tool (python3, node, Chromium, nginx, HAProxy, Caddy, nightly, Miri, mingw, valgrind) fails its
+                        step; without it the step is NOT RUN
   ROPEWAY=PATH          test this `ropeway` binary instead of building one
   CHROMIUM=PATH         use this browser
 ";

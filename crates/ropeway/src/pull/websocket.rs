@@ -18,10 +18,11 @@ use crate::handle::{Handle, shared_methods};
 /// A connection whose user asks it for messages. It is made by a client's [`connect`](crate::connect) or a server's
 /// [`spawn_each`](crate::Route::spawn_each).
 ///
-/// Pings are answered, and messages of its [`Handle`]s are written, even while it is not asked for messages. If more
-/// than 1 MiB of messages wait (with 64 bytes added for each), the peer has to wait; no message is dropped. A ping or a
-/// close frame behind more than that is seen only when messages are taken. Meanwhile the peer is still pinged, and a
-/// transport that breaks is noticed. The loss of a peer is noticed within `ping_interval` and `ping_timeout` over plain
+/// Pings are answered, and messages of its [`Handle`]s are written, even while it is not asked for messages. While 1 MiB of
+/// messages waits in the inbox (with 64 bytes added for each), nothing further is handled, and the peer has to wait: a ping
+/// or a close frame that comes behind it is seen, and answered, only when messages are taken. No message is dropped. `recv`
+/// takes all messages that wait at once, and lets reading go on, so at most 2 MiB and two messages are held. Meanwhile
+/// the peer is still pinged, and a transport that breaks is noticed. The loss of a peer is noticed within `ping_interval` and `ping_timeout` over plain
 /// TCP on Linux; elsewhere when the operating system ends the connection. Dropping the `WebSocket` closes the connection
 /// with 1000, or with 1011 in a panic.
 ///
@@ -121,8 +122,8 @@ impl WebSocket {
     /// Waits until the connection is closed. Returns how it ended. Cancel safe.
     ///
     /// If the peer closes in the meantime, it is answered, even while messages from before wait to be received. They
-    /// can still be received. While more than 1 MiB of messages wait nothing is read, so a close frame behind them is
-    /// not seen.
+    /// can still be received. While 1 MiB of messages waits that [`recv`](WebSocket::recv) has not taken out of the inbox,
+    /// nothing further is handled, so a close frame behind them is not seen.
     pub async fn closed(&self) -> Closed {
         poll_fn(|cx| self.poll_closed(cx)).await
     }

@@ -70,7 +70,9 @@ use crate::settings::{ConnectionSettings, connection_setters};
 ///
 /// The request is judged when it is extracted, the origin included, before the handler's body runs. What breaks a rule is answered with a
 /// [`Refusal`], which says what happened, which rule it breaks and what to do: 426 for a request that asks for no WebSocket, 403 for an
-/// origin that may not connect, 503 where the server is full or shuts down, 500 where the HTTP server does not hand connections over.
+/// origin that may not connect, 503 where the server is full or shuts down, 500 where something has taken the connection before, such as a
+/// second extractor or a middleware. An HTTP server that does not serve `with_upgrades` gets its 101, and the connection never opens:
+/// the log then says that the HTTP server did not hand its connection over.
 /// `Result<Upgrade, Refusal>` lets the handler answer by itself, and `Option<Upgrade>` is `None` for a request that asks for no WebSocket.
 /// `map_refusal` of the [layer](Server::layer) is not asked: it is for requests that the server's own routes serve.
 ///
