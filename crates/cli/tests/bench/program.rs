@@ -60,6 +60,16 @@ pub(crate) async fn finish(output: impl Future<Output = std::io::Result<Output>>
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// Lets tasks run until the condition holds.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TOO_LONG, waiting).await.unwrap_or_else(|_| panic!("{TOO_LONG:?} have passed without this: {what}"));
+}
+
 /// Runs `ropeway bench` to its end and returns the result. The run must succeed.
 pub(crate) async fn result(args: &[&str]) -> Value {
     let args = [args, &["--json"]].concat();
