@@ -329,7 +329,8 @@ async fn axums_own_extractor_serves_other_routes_of_the_same_router() {
 #[tokio::test]
 async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobody_in() {
     let server = Server::builder().build();
-    let (done, go) = (Arc::new(Mutex::new(0)), Arc::new(tokio::sync::Notify::new()));
+    let done = Arc::new(Mutex::new(0));
+    let [entered, go] = [(); 2].map(|()| Arc::new(tokio::sync::Notify::new()));
     let app = Router::new()
         .route(
             "/pull",
@@ -338,6 +339,8 @@ async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobod
                 async move |ws: Upgrade| {
                     ws.on_upgrade(async move |ws, _| {
                         echo(ws).await;
+                        // Long enough that a shutdown that does not wait has returned by then. One that waits passes
+                        // however long this is.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         *done.lock().unwrap() += 1;
                     })
@@ -348,8 +351,9 @@ async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobod
         .route(
             "/slow",
             any({
-                let go = Arc::clone(&go);
+                let (entered, go) = (Arc::clone(&entered), Arc::clone(&go));
                 async move |ws: Upgrade| {
+                    entered.notify_one();
                     // As if it asked a database.
                     go.notified().await;
                     ws.on_upgrade(|ws, _| echo(ws))
@@ -363,15 +367,15 @@ async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobod
     }
     eventually("both are open", || server.clients().len() == 2).await;
     let slow = tokio::spawn(async move { ask(addr, &ask_for("/slow", "")).await });
-    // It has a place once it is extracted, and none is told of that but by the place.
+    within("its handler is entered, so that it has a place", entered.notified()).await;
     let shutdown = tokio::spawn(server.shutdown().code(1012, "restart").into_future());
     for client in &mut clients {
-        assert_eq!(client.recv().await.unwrap(), None);
-        assert_eq!(client.closed().await.code.as_u16(), 1012);
+        assert_eq!(within("a close frame", client.recv()).await.unwrap(), None);
+        assert_eq!(within("the end", client.closed()).await.code.as_u16(), 1012);
     }
     go.notify_one();
     assert_eq!(slow.await.unwrap().0.status(), 503);
-    assert!(shutdown.await.unwrap().is_none());
+    assert!(within("the end of the shutdown", shutdown).await.unwrap().is_none());
     assert_eq!(*done.lock().unwrap(), 1);
     assert_eq!(ask(addr, &ask_for("/pull", "Connection: close\r\n")).await.0.status(), 503);
 }
