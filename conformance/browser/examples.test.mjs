@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import WebSocket from 'ws';
 import { start } from '../interop/ropeway.mjs';
 import { DEADLINE, launch, visit } from './browser.mjs';
@@ -13,7 +13,6 @@ const options = { timeout: DEADLINE };
 let browser;
 
 before(async () => { browser = await launch(); });
-after(() => browser?.close());
 
 test('chat: what one tab says is shown in both, as text', options, async () => {
   const server = await start(join(process.env.EXAMPLES, 'chat'), ['127.0.0.1:0']);

@@ -2,7 +2,7 @@
 // with forced colours, and with enough contrast to be read.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { serve } from '../interop/ropeway.mjs';
 import { DEADLINE, launch, visit } from './browser.mjs';
 import { entry, say, state } from './page.mjs';
@@ -13,10 +13,6 @@ let server;
 let browser;
 
 before(async () => { [server, browser] = await Promise.all([serve(), launch()]); });
-after(async () => {
-  await browser?.close();
-  server?.kill();
-});
 
 test('counters of six digits and more are whole', options, async () => {
   for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }, { width: 640, height: 400 }]) {

@@ -2,7 +2,7 @@
 // `page-looks.test.mjs`.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { serve, serveOn } from '../interop/ropeway.mjs';
 import { DEADLINE, launch, visit } from './browser.mjs';
 import { entry, say, state, texts, unrefused } from './page.mjs';
@@ -12,10 +12,6 @@ let server;
 let browser;
 
 before(async () => { [server, browser] = await Promise.all([serve(), launch()]); });
-after(async () => {
-  await browser?.close();
-  server?.kill();
-});
 
 test('a visitor connects, sends, sees the echo, and disconnects', options, async () => {
   const { page, faults, screenshot, leave } = await visit(browser, server.http);

@@ -1,23 +1,21 @@
 // Clients of `ws` and of Python's `websockets` in one room of `ropeway serve`. PYTHON names an interpreter that has it.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
-import { DEADLINE, serve } from './ropeway.mjs';
+import { DEADLINE, run, serve } from './ropeway.mjs';
 
 const PARTICIPANT = fileURLToPath(new URL('participant.py', import.meta.url));
 let server;
 
 before(async () => { server = await serve(); });
-after(() => server.kill());
 
 // A participant in Python. It prints a line when it has joined and one for each message, and sends each text given to `say`.
 async function pythonIn(url) {
-  const child = spawn(process.env.PYTHON ?? 'python3', [PARTICIPANT, url], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = run(process.env.PYTHON ?? 'python3', [PARTICIPANT, url], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const hear = async () => (await lines.next()).value;
   assert.equal(await hear(), 'here');

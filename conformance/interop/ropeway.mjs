@@ -5,16 +5,29 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { after } from 'node:test';
 
 const BINARY = process.env.ROPEWAY ?? 'ropeway';
 
 // On an idle machine nothing here takes a second. A test that reaches this limit has found a hang.
 export const DEADLINE = 30_000;
 
+// Programs that are running. One that is left, such as after a failed assertion, would keep this process alive.
+const running = new Set();
+after(() => { for (const child of running) child.kill('SIGKILL'); });
+
+// Starts a program that is killed with the tests if it has not ended by then.
+export function run(program, args, options) {
+  const child = spawn(program, args, options);
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
 // Starts a server that prints its URL. Every line that it prints is added to `lines`.
 export async function start(binary, args = [], env = {}) {
   const log = openSync(process.env.ROPEWAY_LOG ?? '/dev/null', 'a');
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', log], env: { ...process.env, ...env } });
+  const child = run(binary, args, { stdio: ['ignore', 'pipe', log], env: { ...process.env, ...env } });
   closeSync(log);
   const printed = createInterface({ input: child.stdout });
   const lines = [];
@@ -55,7 +68,7 @@ export const serveOn = (address, ...options) => start(BINARY, ['serve', '--liste
 
 // Runs `ropeway connect` in a pipe: it reads `stdin` to the end. Without `stdin` its input stays open.
 export async function connect(url, stdin, ...options) {
-  const child = spawn(BINARY, ['connect', url, ...options], { timeout: DEADLINE, killSignal: 'SIGKILL' });
+  const child = run(BINARY, ['connect', url, ...options], { timeout: DEADLINE, killSignal: 'SIGKILL' });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text) => { stdout += text; });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import WebSocket from 'ws';
 import { DEADLINE, serve } from './ropeway.mjs';
 
@@ -14,10 +14,6 @@ let takeover;
 
 before(async () => {
   [server, takeover] = await Promise.all([serve(), serve('--deflate', 'takeover')]);
-});
-after(() => {
-  server.kill();
-  takeover.kill();
 });
 
 // An open connection whose messages are queued from the first one on, so that none is missed.

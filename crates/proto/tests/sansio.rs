@@ -7,6 +7,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
+/// The source of a connection: its file, and those of its folder.
+fn sources() -> Vec<String> {
+    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/connection")).unwrap();
+    let mut sources: Vec<_> = folder.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    sources.push(read("src/connection.rs"));
+    sources
+}
+
 /// From a line that begins with `start` to the first `}` at the beginning of a line.
 fn item<'a>(text: &'a str, start: &str) -> &'a str {
     let from = text.find(&format!("\n{start}")).unwrap_or_else(|| panic!("there is no {start}")) + 1;
@@ -18,8 +26,8 @@ fn item<'a>(text: &'a str, start: &str) -> &'a str {
 fn every_public_method_of_a_connection_is_in_the_contract() {
     let contract = read("sansio.md");
     let mut methods = 0;
-    for file in ["src/connection.rs", "src/connection/closing.rs", "src/connection/sending.rs"] {
-        for line in read(file).lines() {
+    for text in sources() {
+        for line in text.lines() {
             let Some(rest) = line.trim().strip_prefix("pub ") else { continue };
             let Some(rest) = rest.trim_start_matches("const ").strip_prefix("fn ") else { continue };
             let name = rest.split(['(', '<']).next().unwrap();

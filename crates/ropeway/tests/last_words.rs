@@ -1,11 +1,11 @@
 //! A program that sends a message and ends: the message arrives, and the close frame behind it. This test starts itself
 //! again as that program, since a runtime that ends beside another one is not the same as a program that ends.
 
-use std::process::Command;
 use std::time::Duration;
 
 use futures_util::SinkExt;
 use ropeway::{Client, Message, Server};
+use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
@@ -14,6 +14,9 @@ use tokio::time::timeout;
 const URL: &str = "LAST_WORDS_URL";
 const WAY: &str = "LAST_WORDS_WAY";
 const FLAVOUR: &str = "LAST_WORDS_FLAVOUR";
+
+/// Longer than anything takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const SMALL: usize = 4;
 const LARGE: usize = 3 << 20;
@@ -125,10 +128,12 @@ async fn try_times(
     for _ in 0..times {
         let program = std::env::current_exe().expect("this program");
         let mut command = Command::new(program);
-        command.env(URL, url).env(WAY, way).env(FLAVOUR, flavour);
-        let status = tokio::task::spawn_blocking(move || command.status()).await.expect("no panic");
-        assert!(status.expect("it starts").success(), "{way}: it failed");
-        let wait = timeout(Duration::from_secs(30), heard.recv());
+        command.env(URL, url).env(WAY, way).env(FLAVOUR, flavour).kill_on_drop(true);
+        let mut child = command.spawn().expect("it starts");
+        let status = timeout(PATIENCE, child.wait()).await;
+        let status = status.unwrap_or_else(|_| panic!("{way}, {flavour}: the program ends")).expect("a status");
+        assert!(status.success(), "{way}: it failed");
+        let wait = timeout(PATIENCE, heard.recv());
         let (sizes, code) = wait.await.expect("the server hears of the connection's end").expect("the server runs");
         arrived += usize::from(sizes == [size] && code == 1000);
     }

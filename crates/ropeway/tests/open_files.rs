@@ -71,14 +71,20 @@ mod server {
 
 #[cfg(unix)]
 mod client {
-    use std::io::{self, BufRead, BufReader, Read, Write};
+    use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
     use std::net::{SocketAddr, TcpStream};
     use std::process::{Child, Command, Stdio};
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use testkit::wire::{Frame, KEY, TEXT};
 
     const LIMIT: usize = 32;
     const CLIENTS: usize = 64;
+
+    /// Longer than anything takes on the slowest machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     pub(super) fn a_server_without_file_descriptors_lets_go_of_some_and_recovers(how: &str) {
         let (_server, addr) = start(how);
@@ -97,7 +103,10 @@ mod client {
         }
         drop(open);
         // The server learns of their end some time later. Until then it may drop others.
-        while knock(addr).and_then(answer).and_then(|mut tcp| echo(&mut tcp)).is_err() {}
+        let start = Instant::now();
+        while knock(addr).and_then(answer).and_then(|mut tcp| echo(&mut tcp)).is_err() {
+            assert!(start.elapsed() < PATIENCE, "{PATIENCE:?} have passed and the server has not recovered");
+        }
         assert_eq!(refused(addr).unwrap(), "HTTP/1.1 400 ");
     }
 
@@ -118,14 +127,35 @@ mod client {
             .stdout(Stdio::piped())
             .spawn();
         let mut server = Server(child.unwrap());
-        let mut line = String::new();
-        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addr = line.trim().parse().unwrap();
-        (server, addr)
+        let (tell, told) = channel();
+        let mut printed = BufReader::new(server.0.stdout.take().unwrap());
+        thread::spawn(move || {
+            let mut line = String::new();
+            tell.send(printed.read_line(&mut line).map(|_| line))
+        });
+        let line = told.recv_timeout(PATIENCE).expect("the server prints its address").unwrap();
+        (server, line.trim().parse().unwrap())
+    }
+
+    fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
+        let tcp = TcpStream::connect_timeout(&addr, PATIENCE)?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        Ok(tcp)
+    }
+
+    /// Fills the buffer. A client that was let go gets an error, and one that is kept waiting fails the test.
+    fn read(tcp: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
+        let result = tcp.read_exact(buffer);
+        if let Err(error) = &result {
+            // The kind differs from system to system.
+            let timed_out = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+            assert!(!timed_out, "a client has waited {PATIENCE:?} and was neither served nor let go");
+        }
+        result
     }
 
     fn knock(addr: SocketAddr) -> io::Result<TcpStream> {
-        let mut tcp = TcpStream::connect(addr)?;
+        let mut tcp = connect(addr)?;
         tcp.write_all(
             b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
               Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
@@ -135,10 +165,10 @@ mod client {
 
     /// Asks for a WebSocket without a key. Returns the beginning of the answer.
     fn refused(addr: SocketAddr) -> io::Result<String> {
-        let mut tcp = TcpStream::connect(addr)?;
+        let mut tcp = connect(addr)?;
         tcp.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")?;
         let mut status = [0; 13];
-        tcp.read_exact(&mut status)?;
+        read(&mut tcp, &mut status)?;
         Ok(String::from_utf8_lossy(&status).into_owned())
     }
 
@@ -146,7 +176,7 @@ mod client {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            tcp.read_exact(&mut byte)?;
+            read(&mut tcp, &mut byte)?;
             head.push(byte[0]);
         }
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
@@ -157,7 +187,7 @@ mod client {
         tcp.write_all(&Frame::new(TEXT, "hello").with_mask(Some(KEY)).encode())?;
         let expected = Frame::new(TEXT, "hello").encode();
         let mut reply = vec![0; expected.len()];
-        tcp.read_exact(&mut reply)?;
+        read(tcp, &mut reply)?;
         assert_eq!(reply, expected);
         Ok(())
     }

@@ -98,6 +98,7 @@ async fn told() {
 async fn talk(mut ws: WebSocket) {
     ws.send("hello").await.expect("it is open");
     while let Ok(Some(_)) = ws.recv().await {}
+    // Long enough that a `main` that does not wait has ended by then. A longer or shorter time lets no good one fail.
     sleep(Duration::from_millis(300)).await;
     println!("{CLEANED_UP}");
 }

@@ -3,6 +3,14 @@
 use std::time::Duration;
 
 use ropeway::{Client, CloseCode, Message, ReadyState, Server};
+use tokio::time::timeout;
+
+/// Longer than anything takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn within<F: Future>(what: &str, work: F) -> F::Output {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{PATIENCE:?} have passed without this: {what}"))
+}
 
 #[tokio::test]
 async fn an_echo_server_with_listeners_answers_a_client_that_pulls() {
@@ -17,18 +25,18 @@ async fn an_echo_server_with_listeners_answers_a_client_that_pulls() {
         async move { server.run().await }
     });
 
-    let mut ws = ropeway::connect(&url).await.unwrap();
+    let mut ws = within("a connection", ropeway::connect(&url)).await.unwrap();
     ws.send("hello").await.unwrap();
-    assert_eq!(ws.recv().await.unwrap(), Some(Message::from("hello")));
+    assert_eq!(within("an echo", ws.recv()).await.unwrap(), Some(Message::from("hello")));
     let large = vec![7; 3_000_000];
-    ws.send(large.clone()).await.unwrap();
-    assert_eq!(ws.recv().await.unwrap(), Some(Message::from(large)));
+    within("room to send", ws.send(large.clone())).await.unwrap();
+    assert_eq!(within("a large echo", ws.recv()).await.unwrap(), Some(Message::from(large)));
 
-    let closed = ws.close(4000, "enough").await.unwrap();
+    let closed = within("the server's close frame", ws.close(4000, "enough")).await.unwrap();
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::from(4000), "enough", true));
     assert_eq!(ws.ready_state(), ReadyState::Closed);
     server.shutdown().timeout(Duration::from_secs(5)).await;
-    running.await.unwrap().unwrap();
+    within("the end of the server", running).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -60,12 +68,12 @@ async fn a_server_that_pulls_sees_the_clients_close() {
         handle.send(format!("{number}")).unwrap();
     }
     for number in 0..1000 {
-        assert_eq!(echoes.recv().await, Some(Message::from(format!("{number}"))));
+        assert_eq!(within("an echo", echoes.recv()).await, Some(Message::from(format!("{number}"))));
     }
     handle.close(1000, "done").unwrap();
-    let closed = told.recv().await.unwrap();
+    let closed = within("the server's word of the end", told.recv()).await.unwrap();
     assert_eq!((closed.code, &*closed.reason, closed.clean), (CloseCode::NORMAL, "done", true));
-    handle.closed().await;
+    within("the end", handle.closed()).await;
 }
 
 #[tokio::test]

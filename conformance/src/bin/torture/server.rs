@@ -12,15 +12,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `ropeway serve` and waits until it prints its address.
     pub(crate) fn start(ropeway: &str, threads: usize) -> Self {
-        let mut child = Command::new(ropeway)
+        let child = Command::new(ropeway)
             .args(["serve", "--listen", "127.0.0.1:0", "--threads", &threads.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
+        // From here on it is killed, even if it never says where it listens.
+        let mut server = Self { child, address: String::new() };
         let (tell, told) = std::sync::mpsc::channel();
-        let (stdout, stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
+        let (stdout, stderr) =
+            (server.child.stdout.take().expect("a pipe"), server.child.stderr.take().expect("a pipe"));
         // Both are read to their end, so that the server never waits for a reader.
         for output in [Box::new(stdout) as Box<dyn std::io::Read + Send>, Box::new(stderr)] {
             let tell = tell.clone();
@@ -32,8 +35,9 @@ impl Server {
                 }
             });
         }
-        let address = told.recv_timeout(std::time::Duration::from_secs(30)).expect("it says where it listens");
-        Self { child, address }
+        drop(tell);
+        server.address = told.recv_timeout(std::time::Duration::from_secs(30)).expect("it says where it listens");
+        server
     }
 
     pub(crate) fn address(&self) -> &str {

@@ -71,7 +71,8 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{channel, sync_channel};
+    use std::sync::TryLockError;
+    use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::thread;
     use std::time::Duration;
 
@@ -84,7 +85,13 @@ mod tests {
         let (stage, (tell, told)) = (Stage::default(), channel());
         stage.begin();
         let (other, tell_of_text) = (stage.clone(), tell.clone());
-        let printer = thread::spawn(move || other.show(|| tell_of_text.send("text").unwrap()));
+        let printer = thread::spawn(move || {
+            tell_of_text.send("about to show").unwrap();
+            other.show(|| tell_of_text.send("text").unwrap());
+        });
+        assert_eq!(told.recv_timeout(TOO_LONG), Ok("about to show"));
+        // Time for a printer that does not wait. One that waits passes however long this is.
+        assert_eq!(told.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Timeout));
         tell.send("prompt").unwrap();
         stage.draw();
         printer.join().unwrap();
@@ -93,27 +100,17 @@ mod tests {
 
     #[test]
     fn a_line_begins_behind_the_text_that_is_being_shown() {
-        let (stage, (tell, told)) = (Stage::default(), channel());
-        let (go_on, wait) = sync_channel(0);
-        let (shown_by, tell_of_text) = (stage.clone(), tell.clone());
-        let (is_showing, showing) = channel();
-        let printer = thread::spawn(move || {
-            shown_by.show(|| {
-                is_showing.send(()).unwrap();
-                wait.recv_timeout(TOO_LONG).unwrap();
-                tell_of_text.send("text").unwrap();
-            });
-        });
-        showing.recv_timeout(TOO_LONG).unwrap();
+        let stage = Stage::default();
         let begins = stage.clone();
-        let editor = thread::spawn(move || {
-            begins.begin();
-            tell.send("prompt").unwrap();
+        let editor = stage.show(|| {
+            // The line begins with this lock.
+            assert!(matches!(stage.0.now.try_lock(), Err(TryLockError::WouldBlock)));
+            let editor = thread::spawn(move || begins.begin());
+            assert!(!editor.is_finished());
+            editor
         });
-        go_on.send(()).unwrap();
-        printer.join().unwrap();
         editor.join().unwrap();
-        assert_eq!([told.recv(), told.recv()], [Ok("text"), Ok("prompt")]);
+        assert_eq!(*stage.lock(), Now::Starting);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ropeway::http::StatusCode;
 use ropeway::{Accept, Refusal, Server};
 use tokio::net::TcpListener;
 
-use crate::program::{errors, run};
+use crate::program::{errors, eventually, run};
 use crate::server;
 
 #[tokio::test]
@@ -155,9 +155,7 @@ async fn a_server_that_dies_is_a_failure_whatever_was_measured_before() {
             "echo" | "fanout" => server.seen.messages.load(Ordering::Relaxed) >= 20,
             _ => server.seen.opened.load(Ordering::Relaxed) >= 4,
         };
-        while !is_under_way() {
-            tokio::task::yield_now().await;
-        }
+        eventually("a run that is under way", is_under_way).await;
         server.die();
         let said = crate::program::finish(bench.wait_with_output()).await.failure(1);
         let says = ["ended before the run did", "ended early", "no longer accepted connections"];

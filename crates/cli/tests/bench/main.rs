@@ -6,4 +6,6 @@ mod modes;
 mod output;
 mod program;
 mod server;
+#[path = "../shared/soon.rs"]
+mod soon;
 mod tls;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::program::run;
+use crate::program::{eventually, run};
 use crate::server;
 
 #[tokio::test]
@@ -67,9 +67,7 @@ async fn ctrl_c_ends_a_run_early_and_the_result_is_printed() {
     let args = ["echo", &url, "--conns", "2", "--secs", "100", "--warmup", "0", "--json"];
     let child = crate::program::command(&args).spawn().unwrap();
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
-    while seen.messages.load(Ordering::Relaxed) < 100 {
-        tokio::task::yield_now().await;
-    }
+    eventually("a run that is under way", || seen.messages.load(Ordering::Relaxed) >= 100).await;
     kill(pid, Signal::SIGINT).unwrap();
     let outcome = crate::program::finish(child.wait_with_output()).await;
     let result = outcome.json();

@@ -1,14 +1,11 @@
 //! Running the program.
 
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
-use tokio::time::timeout;
 
-/// The time after which a test fails instead of hanging. No result depends on it.
-const TOO_LONG: Duration = Duration::from_mins(2);
+use crate::soon::soon;
 
 /// `ropeway bench`, without a terminal.
 pub(crate) fn command(args: &[&str]) -> Command {
@@ -55,9 +52,19 @@ pub(crate) async fn run(args: &[&str]) -> Outcome {
 
 /// Waits for the end.
 pub(crate) async fn finish(output: impl Future<Output = std::io::Result<Output>>) -> Outcome {
-    let output = timeout(TOO_LONG, output).await.expect("the program should have ended").unwrap();
+    let output = soon("the end of the program", output).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Lets tasks run until the condition holds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    soon(what, async move {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    })
 }
 
 /// Runs `ropeway bench` to its end and returns the result. The run must succeed.

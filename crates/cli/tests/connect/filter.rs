@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::program::{command, end, run};
 use crate::server::{self, echo, open, start};
+use crate::soon::soon;
 
 fn lines(count: usize) -> String {
     let mut lines = String::new();
@@ -99,18 +100,18 @@ async fn a_greeting_does_not_count_as_a_reply() {
         child.stdin.take().unwrap().write_all(b"query\n").await.unwrap();
         let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(output.next_line().await.unwrap().as_deref(), Some("Welcome!"));
+        assert_eq!(soon("a message", output.next_line()).await.unwrap().as_deref(), Some("Welcome!"));
         loop {
-            let note = notes.next_line().await.unwrap().expect("a note of the pong");
+            let note = soon("a note of the pong", notes.next_line()).await.unwrap().expect("a note of the pong");
             assert!(!note.contains("closing"), "the greeting was taken for the reply: {note}");
             if note.contains("pong") {
                 break;
             }
         }
         tell.send(()).unwrap();
-        assert_eq!(output.next_line().await.unwrap().as_deref(), Some("answer"));
+        assert_eq!(soon("a message", output.next_line()).await.unwrap().as_deref(), Some("answer"));
         let told = loop {
-            let note = notes.next_line().await.unwrap().expect("a note of the close");
+            let note = soon("a note of the close", notes.next_line()).await.unwrap().expect("a note of the close");
             if note.contains("closing") {
                 break note;
             }
@@ -211,7 +212,7 @@ async fn a_reader_that_has_enough_ends_it_quietly() {
     // The input stays open.
     let _stdin = child.stdin.take();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("0"));
+    assert_eq!(soon("a message", lines.next_line()).await.unwrap().as_deref(), Some("0"));
     drop(lines);
     assert_eq!(end(child).await.output(), "");
 }
@@ -226,7 +227,7 @@ async fn a_reader_that_has_enough_is_noticed_while_the_server_is_quiet() {
     let mut child = command(&[&url.await, "--wait", "forever", "--close-timeout", "86400"]).spawn().unwrap();
     let _stdin = child.stdin.take();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("only"));
+    assert_eq!(soon("a message", lines.next_line()).await.unwrap().as_deref(), Some("only"));
     drop(lines);
     assert_eq!(end(child).await.output(), "");
 }
@@ -263,7 +264,7 @@ async fn headers_origin_subprotocols_and_password_arrive() {
     let offer = ["--subprotocol", "v3,v2", "--subprotocol", "v1", &url];
     let outcome = run(&[&args[..], &offer].concat(), "").await;
     assert_eq!(outcome.output(), "");
-    let handshake = told.recv().await.unwrap();
+    let handshake = soon("the handshake", told.recv()).await.unwrap();
     let header = |name: &str| handshake.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(handshake.uri(), "/echo?q=1");
     assert_eq!(header("x-one").as_deref(), Some("1"));
@@ -275,7 +276,7 @@ async fn headers_origin_subprotocols_and_password_arrive() {
     assert!(handshake.response.headers().contains_key("sec-websocket-extensions"));
 
     assert_eq!(run(&["--no-deflate", "--no-wait", &url], "").await.output(), "");
-    let handshake = told.recv().await.unwrap();
+    let handshake = soon("the handshake", told.recv()).await.unwrap();
     assert_eq!(handshake.headers().get("sec-websocket-extensions"), None);
     assert_eq!(handshake.headers().get("origin"), None);
 }

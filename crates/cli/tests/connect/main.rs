@@ -8,4 +8,6 @@ mod prompt;
 mod server;
 #[cfg(unix)]
 mod signals;
+#[path = "../shared/soon.rs"]
+mod soon;
 mod tls;

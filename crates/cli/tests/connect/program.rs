@@ -1,14 +1,11 @@
 //! Running the program.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
-/// The time after which a test fails instead of hanging. No result depends on it.
-pub(crate) const TOO_LONG: Duration = Duration::from_mins(2);
+use crate::soon::soon;
 
 /// The result of a run: its exit code and its output.
 #[derive(Debug)]
@@ -56,6 +53,6 @@ pub(crate) async fn run(args: &[&str], input: impl AsRef<[u8]>) -> Outcome {
 
 /// Waits for the end.
 pub(crate) async fn end(child: Child) -> Outcome {
-    let output = timeout(TOO_LONG, child.wait_with_output()).await.expect("the program should have ended").unwrap();
+    let output = soon("the end of the program", child.wait_with_output()).await.unwrap();
     Outcome { code: output.status.code(), stdout: output.stdout, stderr: String::from_utf8(output.stderr).unwrap() }
 }

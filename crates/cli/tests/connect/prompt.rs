@@ -17,14 +17,14 @@ use ropeway::CloseCode;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
-use crate::program::TOO_LONG;
 use crate::server::{echo, start};
+use crate::soon::{TOO_LONG, soon};
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 const UP: &str = "\x1b[A";
 
-/// A terminal with the program running on it, and its user.
+/// A terminal with the program running on it, and its user. Dropping it kills the program.
 struct Terminal {
     keys: File,
     screen: Receiver<Vec<u8>>,
@@ -115,6 +115,13 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
 /// Runs a test on a thread where it may block on the terminal while servers go on.
 async fn on_terminal(test: impl FnOnce() + Send + 'static) {
     spawn_blocking(test).await.unwrap();
@@ -169,7 +176,7 @@ async fn commands_are_obeyed_and_mistakes_explained() {
         assert_eq!(terminal.exit_code(), Some(0));
     })
     .await;
-    let closed = told.recv().await.unwrap();
+    let closed = soon("the server's word of the end", told.recv()).await.unwrap();
     assert_eq!((closed.code, &*closed.reason), (CloseCode::from(4000), "good bye"));
 }
 

@@ -12,10 +12,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
-use crate::program::{TOO_LONG, command, end};
+use crate::program::{command, end};
 use crate::server::{open, start};
+use crate::soon::soon;
 
 fn send(signal: Signal, child: &Child) {
     let id = child.id().expect("it runs").try_into().unwrap();
@@ -25,7 +25,8 @@ fn send(signal: Signal, child: &Child) {
 /// Waits until the program has shown a message, which means that it is connected.
 async fn connected(child: &mut Child) {
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
+    soon("a message", stdout.read_line(&mut line)).await.unwrap();
     assert_eq!(line, "hi\n");
 }
 
@@ -45,7 +46,7 @@ async fn a_signal_closes_with_1001_and_is_success() {
         let _stdin = child.stdin.take();
         connected(&mut child).await;
         send(signal, &child);
-        assert_eq!(told.recv().await, Some(1001));
+        assert_eq!(soon("the server's word of the end", told.recv()).await, Some(1001));
         assert_eq!(end(child).await.output(), "");
     }
 }
@@ -64,7 +65,7 @@ async fn a_second_ctrl_c_does_not_wait_for_the_server() {
     let _stdin = child.stdin.take();
     connected(&mut child).await;
     send(Signal::SIGINT, &child);
-    told.recv().await.unwrap();
+    soon("the server's word of what it has", told.recv()).await.unwrap();
     send(Signal::SIGINT, &child);
     assert_eq!(end(child).await.failure(130), "");
 }
@@ -72,7 +73,8 @@ async fn a_second_ctrl_c_does_not_wait_for_the_server() {
 /// Waits until the program has noticed that it is connected. From then on it handles signals.
 async fn noticed(child: &mut Child) {
     let mut line = String::new();
-    BufReader::with_capacity(1, child.stderr.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+    let mut stderr = BufReader::with_capacity(1, child.stderr.as_mut().unwrap());
+    soon("the note of the request", stderr.read_line(&mut line)).await.unwrap();
     assert!(line.starts_with("> GET"), "{line}");
 }
 
@@ -118,7 +120,7 @@ async fn a_reader_that_stalls_does_not_make_it_deaf() {
         let mut child = command(&[&url, "--wait", "forever", "-v"]).stdout(writer).spawn().unwrap();
         let _stdin = child.stdin.take();
         noticed(&mut child).await;
-        told.recv().await.unwrap();
+        soon("the server's word of what it has", told.recv()).await.unwrap();
         send(signal, &child);
         let said = end(child).await.failure(130);
         assert!(said.contains("bytes of received messages were not written: nobody read the output"), "{said}");
@@ -133,9 +135,9 @@ async fn a_second_signal_waits_neither_for_a_reader_that_stalls_nor_for_the_serv
     let mut child = command(&args).stdout(writer).spawn().unwrap();
     let _stdin = child.stdin.take();
     noticed(&mut child).await;
-    told.recv().await.unwrap();
+    soon("the server's word of what it has", told.recv()).await.unwrap();
     send(Signal::SIGTERM, &child);
-    told.recv().await.unwrap();
+    soon("the server's word of what it has", told.recv()).await.unwrap();
     send(Signal::SIGINT, &child);
     end(child).await.failure(130);
 }
@@ -149,14 +151,14 @@ async fn an_output_that_does_not_block_is_waited_for() {
     fcntl(&writer, FcntlArg::F_SETFL(mode | OFlag::O_NONBLOCK)).unwrap();
     let mut child = command(&[&url, "--no-wait", "--binary", "raw"]).stdout(writer).spawn().unwrap();
     // The end of the input closes the connection, at once or after all has come.
-    told.recv().await.unwrap();
+    soon("the server's word of what it has", told.recv()).await.unwrap();
     drop(child.stdin.take());
-    told.recv().await.unwrap();
+    soon("the server's word of what it has", told.recv()).await.unwrap();
     let read = spawn_blocking(move || {
         let mut output = Vec::new();
         reader.read_to_end(&mut output).unwrap();
         output
     });
     end(child).await.output();
-    assert_eq!(timeout(TOO_LONG, read).await.expect("the output should have ended").unwrap().len(), 12 << 14);
+    assert_eq!(soon("the end of the output", read).await.unwrap().len(), 12 << 14);
 }

@@ -1,17 +1,12 @@
 //! The chat: no guest can imitate another, or the server.
 
-use std::time::Duration;
-
 use ropeway::{Message, WebSocket};
-use tokio::time::timeout;
 
 use crate::program::Serve;
-
-/// The time after which a test fails instead of hanging. No result depends on it.
-const TOO_LONG: Duration = Duration::from_mins(1);
+use crate::soon::soon;
 
 async fn hear(guest: &mut WebSocket) -> String {
-    match timeout(TOO_LONG, guest.recv()).await.expect("the chat should have said something by now") {
+    match soon("word from the chat", guest.recv()).await {
         Ok(Some(Message::Text(text))) => text.to_string(),
         other => panic!("the chat sends text: {other:?}"),
     }

@@ -10,8 +10,9 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::program::{Serve, echoed, hello, soon};
+use crate::program::{Serve, echoed, hello};
 use crate::raw;
+use crate::soon::soon;
 
 /// A stderr that cannot be written, since its device is full.
 fn full() -> File {

@@ -6,6 +6,8 @@ mod logging;
 mod names;
 mod program;
 mod raw;
+#[path = "../shared/soon.rs"]
+mod soon;
 #[cfg(unix)]
 mod stopping;
 mod tls;

@@ -2,21 +2,11 @@
 
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Output, Stdio};
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
-/// The time after which a test fails instead of hanging. No result depends on it.
-const TOO_LONG: Duration = Duration::from_mins(2);
-
-/// Waits for something that should come soon.
-#[track_caller]
-pub(crate) fn soon<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
-    let asked = std::panic::Location::caller();
-    async move { timeout(TOO_LONG, work).await.unwrap_or_else(|_| panic!("{asked}: {what} should have come by now")) }
-}
+use crate::soon::soon;
 
 /// The program. It is ended with the test.
 fn ropeway(command: &str, args: &[&str]) -> Command {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::program::soon;
+use crate::soon::soon;
 
 /// A whole opening handshake. Its other headers, such as `Host`, are in `more`, each with its line end.
 pub(crate) fn handshake(target: &str, more: &str) -> String {

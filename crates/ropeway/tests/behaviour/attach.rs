@@ -25,13 +25,10 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
-use super::eventually::eventually;
+use super::eventually::{PATIENCE, eventually, within};
 use super::extractor::serve_one;
-use super::handshake_rows::read_response;
+use super::houses::{ask, serve_app};
 use super::script::{Log, request, text};
-
-/// Longer than anything takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An app with a page at `/` and at `/ws`, and a server that echoes, on one port.
 async fn serve(server: &Server) -> SocketAddr {
@@ -43,25 +40,9 @@ async fn serve(server: &Server) -> SocketAddr {
     serve_app(app.layer(server.layer())).await
 }
 
-async fn serve_app(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    addr
-}
-
 /// A request for a WebSocket at `/ws`, with further headers.
 fn ask_for_ws(headers: &str) -> String {
     request(headers).replace("/chat", "/ws")
-}
-
-/// Returns all that is sent in answer to a request, until the server ends the connection.
-async fn ask(addr: SocketAddr, request: &str) -> (http::Response<()>, String) {
-    let mut tcp = TcpStream::connect(addr).await.unwrap();
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).await.unwrap();
-    read_response(&answer)
 }
 
 #[tokio::test]
@@ -362,7 +343,7 @@ async fn an_answer_that_a_layer_replaces_costs_no_place() {
     assert_eq!(&answer, b"HTTP/1.1 418");
     drop(tcp);
     let free = async { while ropeway::connect(&format!("ws://{addr}/ws")).await.is_err() {} };
-    tokio::time::timeout(Duration::from_secs(60), free).await.expect("its place is free");
+    within("its place is free", free).await;
 }
 
 /// Three ways to a server at `/ws`, and a layer around each that answers requests with `X-Bad` in the server's place.
@@ -402,7 +383,7 @@ async fn ask_in_vain(addr: SocketAddr) -> TcpStream {
     tcp.write_all(ask_for_ws("X-Bad: yes\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(tcp.read_u8().await.unwrap());
+        answer.push(within("an answer", tcp.read_u8()).await.unwrap());
     }
     assert!(answer.starts_with(b"HTTP/1.1 418"));
     tcp
@@ -411,9 +392,9 @@ async fn ask_in_vain(addr: SocketAddr) -> TcpStream {
 /// hyper keeps the connection for further requests, and hands it over at its end. That may be hours later.
 #[tokio::test]
 async fn a_place_is_not_held_for_as_long_as_a_connection_lives_whose_101_was_replaced() {
-    for at in 0..3 {
-        let server =
-            Server::builder().path("/ws").max_connections(1).handshake_timeout(Duration::from_millis(200)).build();
+    let try_way = async |at| {
+        // It is waited for, yet leaves a stalled machine the time to open a connection.
+        let server = Server::builder().path("/ws").max_connections(1).handshake_timeout(Duration::from_secs(2)).build();
         let opened = Arc::default();
         let (name, app) = ways_with_a_replaced_answer(&server, &opened).into_iter().nth(at).unwrap();
         let addr = serve_app(app).await;
@@ -423,15 +404,16 @@ async fn a_place_is_not_held_for_as_long_as_a_connection_lives_whose_101_was_rep
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, free).await.unwrap_or_else(|_| panic!("{name}: its place is free"));
+        within(&format!("{name}: its place is free"), free).await;
         // The connection still serves HTTP, and a shutdown does not wait for it.
         tcp.write_all(ask_for_ws("X-Bad: yes\r\n").as_bytes()).await.unwrap();
-        assert_eq!(tcp.read_u8().await.unwrap(), b'H', "{name}");
+        assert_eq!(within("an answer", tcp.read_u8()).await.unwrap(), b'H', "{name}");
         let shutdown = server.shutdown().timeout(PATIENCE * 2).into_future();
-        let left = tokio::time::timeout(PATIENCE, shutdown).await.unwrap_or_else(|_| panic!("{name}: it shuts down"));
+        let left = within(&format!("{name}: it shuts down"), shutdown).await;
         assert!(left.is_none(), "{name}");
         assert_eq!(opened.load(SeqCst), 1, "{name}: the one that was told 101");
-    }
+    };
+    tokio::join!(try_way(0), try_way(1), try_way(2));
 }
 
 /// Clients leave when they are refused, and hyper hands their connections over then.
@@ -447,7 +429,7 @@ async fn a_client_that_was_never_told_101_and_leaves_is_not_opened() {
         }
         // It waits for their places.
         let shutdown = server.shutdown().timeout(PATIENCE * 2).into_future();
-        let left = tokio::time::timeout(PATIENCE, shutdown).await.unwrap_or_else(|_| panic!("{name}: it shuts down"));
+        let left = within(&format!("{name}: it shuts down"), shutdown).await;
         assert!(left.is_none(), "{name}");
         assert_eq!(opened.load(SeqCst), 0, "{name}");
     }
@@ -495,8 +477,7 @@ async fn layers_that_change_the_body_of_a_101_keep_no_connection_from_opening() 
             let addr = serve_app(layer(app)).await;
             let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
             ws.send("hello").await.unwrap();
-            let echo = tokio::time::timeout(PATIENCE, ws.recv()).await;
-            let echo = echo.unwrap_or_else(|_| panic!("it opens: {name}, {number}")).unwrap();
+            let echo = within(&format!("it opens: {name}, {number}"), ws.recv()).await.unwrap();
             assert_eq!(echo, Some("hello".into()), "{name}, {number}");
         }
     }

@@ -1,130 +1,23 @@
 //! The application decides about clients: on an event loop, in a task, and on another HTTP server's port alike.
 
 use std::future::{pending, ready};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::Response;
 use ropeway::{
-    Accept, Client, Connection, Error, Handler, Handshake, Io, MessageRef, Overflow, Refusal, Server, Transport,
-    UpgradeRequest, WebSocket, deflate,
+    Accept, Client, Connection, Handler, Handshake, MessageRef, Overflow, Refusal, Server, UpgradeRequest, WebSocket,
+    deflate,
 };
 use testkit::wire::{Frame, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-use super::eventually::eventually;
-use super::handshake_rows::read_response;
+use super::eventually::{eventually, within};
+use super::houses::{HOUSES, House, code, head, heard, rest};
 use super::script::{Log, request, text};
-
-/// Longer than anything takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Where a client's request is read.
-#[derive(Clone, Copy, Debug)]
-enum House {
-    /// On an event loop: plain TCP.
-    Loop,
-    /// In a task: a stream in memory.
-    Task,
-    /// By axum, and so by hyper.
-    #[cfg(feature = "axum")]
-    Hyper,
-}
-
-const HOUSES: &[House] = &[
-    House::Loop,
-    House::Task,
-    #[cfg(feature = "axum")]
-    House::Hyper,
-];
-
-/// The way in to a server.
-struct Door {
-    house: House,
-    server: Server,
-    addr: SocketAddr,
-}
-
-impl House {
-    async fn open(self, server: &Server) -> Door {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        match self {
-            Self::Loop => {
-                let server = server.clone();
-                tokio::spawn(async move { server.serve(listener).await });
-            }
-            Self::Task => {}
-            #[cfg(feature = "axum")]
-            Self::Hyper => {
-                let app = axum::Router::new().layer(server.layer());
-                tokio::spawn(async move { axum::serve(listener, app).await });
-            }
-        }
-        Door { house: self, server: server.clone(), addr }
-    }
-}
-
-impl Door {
-    async fn knock(&self) -> Box<dyn Io> {
-        if !matches!(self.house, House::Task) {
-            return Box::new(TcpStream::connect(self.addr).await.unwrap());
-        }
-        let (near, far) = tokio::io::duplex(256 << 10);
-        let server = self.server.clone();
-        tokio::spawn(async move { server.serve_stream(Transport::other(far), None).await });
-        Box::new(near)
-    }
-
-    async fn send(&self, request: &str) -> Box<dyn Io> {
-        let mut io = self.knock().await;
-        io.write_all(request.as_bytes()).await.unwrap();
-        io
-    }
-
-    /// A refusal, whole.
-    async fn ask(&self, request: &str) -> (Response<()>, String) {
-        let io = self.send(request).await;
-        rest(io).await
-    }
-
-    /// A client of our own.
-    async fn connect(&self, client: &Client, path: &str) -> Result<(WebSocket, Handshake), Error> {
-        let transport = Transport::other(self.knock().await);
-        client.connect(&format!("ws://{}{path}", self.addr)).over(transport).with_handshake().await
-    }
-}
-
-async fn rest(mut io: Box<dyn Io>) -> (Response<()>, String) {
-    let mut answer = Vec::new();
-    tokio::time::timeout(PATIENCE, io.read_to_end(&mut answer)).await.expect("an answer and the end").unwrap();
-    read_response(&answer)
-}
-
-/// The 101, and nothing behind it.
-async fn head(io: &mut Box<dyn Io>) -> Response<()> {
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(tokio::time::timeout(PATIENCE, io.read_u8()).await.expect("an answer").expect("a whole head"));
-    }
-    read_response(&answer).0
-}
-
-/// The text of the next message.
-async fn heard(ws: &mut WebSocket) -> String {
-    let message = tokio::time::timeout(PATIENCE, ws.recv()).await.expect("a message comes").expect("and no error");
-    message.expect("and no end").as_text().expect("a text").to_owned()
-}
-
-/// The code that the server closes with.
-async fn code(ws: &mut WebSocket) -> u16 {
-    assert_eq!(tokio::time::timeout(PATIENCE, ws.recv()).await.expect("an end").expect("a close frame"), None);
-    ws.closed().await.code.as_u16()
-}
 
 /// Decisions that wait until the test lets them go.
 #[derive(Clone, Default)]
@@ -133,12 +26,16 @@ struct Desk(Arc<Inside>);
 struct Inside {
     asked: AtomicUsize,
     over: AtomicUsize,
+    /// The decisions that wait now, and the most that have waited at once.
+    waiting: AtomicUsize,
+    most: AtomicUsize,
     go: Semaphore,
 }
 
 impl Default for Inside {
     fn default() -> Self {
-        Self { asked: AtomicUsize::new(0), over: AtomicUsize::new(0), go: Semaphore::new(0) }
+        let [asked, over, waiting, most] = [(); 4].map(|()| AtomicUsize::new(0));
+        Self { asked, over, waiting, most, go: Semaphore::new(0) }
     }
 }
 
@@ -147,6 +44,7 @@ struct Over(Desk);
 
 impl Drop for Over {
     fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, SeqCst);
         self.0.0.over.fetch_add(1, SeqCst);
     }
 }
@@ -160,6 +58,8 @@ impl Desk {
         move |_| {
             let desk = desk.clone();
             Box::pin(async move {
+                let waiting = desk.0.waiting.fetch_add(1, SeqCst) + 1;
+                desk.0.most.fetch_max(waiting, SeqCst);
                 let _over = Over(desk.clone());
                 desk.0.asked.fetch_add(1, SeqCst);
                 desk.0.go.acquire().await.unwrap().forget();
@@ -361,128 +261,20 @@ async fn a_route_without_a_decision_of_its_own_is_open() {
     }
 }
 
-// Paths.
-
-#[tokio::test]
-async fn parameters_of_the_path_reach_the_decision_and_the_handler() {
-    for house in HOUSES {
-        let server = Server::builder().build();
-        let param = async |request: UpgradeRequest| {
-            let params = request.params().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
-            Ok(Accept::with(params.join("&")))
-        };
-        for path in ["/rooms/{room}", "/rooms/lobby", "/rooms/{room}/user-{user}", "/files/{*rest}"] {
-            server.at(path).authorize(param).on_connection(move |ws, handshake| {
-                let again = handshake.params().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
-                assert_eq!(again.join("&"), handshake.value);
-                assert_eq!(handshake.param("none"), None);
-                ws.send(format!("{path} {}", handshake.value)).unwrap();
-            });
-        }
-        server.on_connection(|ws, handshake| ws.send(format!("default {}", handshake.path())).unwrap());
-        let door = house.open(&server).await;
-        for (asked, served) in [
-            ("/rooms/7", "/rooms/{room} room=7"),
-            ("/rooms/7?room=8", "/rooms/{room} room=7"),
-            ("/rooms/a%2Fb%20%C3%A4+%25", "/rooms/{room} room=a/b ä+%"),
-            ("/rooms/..%2f", "/rooms/{room} room=../"),
-            ("/rooms/lobby", "/rooms/lobby "),
-            ("/rooms/7/user-anna", "/rooms/{room}/user-{user} room=7&user=anna"),
-            ("/files/a/b/c", "/files/{*rest} rest=a/b/c"),
-            ("/rooms/", "default /rooms/"),
-            ("/rooms", "default /rooms"),
-            ("/Rooms/7", "default /Rooms/7"),
-            ("/rooms/7/", "default /rooms/7/"),
-            ("/", "default /"),
-        ] {
-            let (mut ws, _) = door.connect(&Client::new(), asked).await.unwrap();
-            assert_eq!(heard(&mut ws).await, served, "{house:?} {asked}");
-        }
-        let (response, body) = door.ask(&request("").replace("/chat", "/rooms/%ff")).await;
-        assert_eq!(response.status(), 400, "{house:?}");
-        assert!(body.contains("\"room\"") && body.contains("RFC 3986"), "{house:?} {body}");
-    }
-}
-
-#[test]
-fn paths_that_cannot_be_told_apart_are_refused_when_they_are_registered() {
-    let server = Server::builder().path("/default/{name}").build();
-    server.at("/rooms/{room}").handle_with(Log::default());
-    for (path, says) in [
-        ("/rooms/{name}", "\"/rooms/{room}\""),
-        ("/default/{other}", "\"/default/{name}\""),
-        ("rooms", "slash"),
-        ("", "slash"),
-        ("/{a}-{b}", "between two slashes"),
-        ("/{", "brace"),
-        ("/{}", "name"),
-        ("/{*rest}/more", "end"),
-    ] {
-        let error = server.try_at(path).expect_err(path);
-        assert_eq!(error.path(), path);
-        assert!(error.to_string().contains(says), "{path}: {error}");
-    }
-    // The same path again replaces what was there, and is no conflict.
-    server.try_at("/rooms/{room}").unwrap().handle_with(Log::default());
-    server.try_at("/default/{name}").unwrap().handle_with(Log::default());
-}
-
-#[test]
-#[should_panic(expected = "nothing tells it from \"/rooms/{room}\"")]
-fn at_panics_over_a_path_that_cannot_be_told_from_another() {
-    let server = Server::builder().build();
-    server.at("/rooms/{room}").handle_with(Log::default());
-    server.at("/rooms/{name}").handle_with(Log::default());
-}
-
-#[test]
-#[should_panic(expected = "does not begin with a slash")]
-fn a_builder_panics_over_a_path_that_is_none() {
-    drop(Server::builder().path("ws"));
-}
-
-#[tokio::test]
-async fn a_route_has_subprotocols_origins_and_limits_of_its_own() {
-    for house in HOUSES {
-        let server = Server::builder().subprotocols(["v1"]).build();
-        server.handle_with(Log::default());
-        let own = server.at("/own").subprotocols(["v2"]).allow_origins(["https://app.test"]);
-        own.max_payload(5).per_message_deflate(deflate::Options::default()).handle_with(Log::default());
-        server.at("/any").subprotocols(["v9"]).any_subprotocol(true).allow_any_origin().handle_with(Log::default());
-        server.at("/below").allow_origin_if(|origin| origin.is_within("app.test")).handle_with(Log::default());
-        let door = house.open(&server).await;
-        for (path, origin, expected) in [
-            ("/chat", "http://server.example.com", Some("v1")),
-            ("/chat", "https://app.test", None),
-            ("/own", "https://app.test", Some("v2")),
-            ("/own", "http://server.example.com", None),
-            ("/any", "https://evil.test", Some("v3")),
-            ("/below", "https://a.app.test", Some("v1")),
-            ("/below", "https://evilapp.test", None),
-        ] {
-            let headers = format!("Origin: {origin}\r\nSec-WebSocket-Protocol: v3, v2, v1\r\n");
-            let request = request(&headers).replace("/chat", path);
-            let Some(agreed) = expected else {
-                assert_eq!(door.ask(&request).await.0.status(), 403, "{house:?} {path} {origin}");
-                continue;
-            };
-            let response = head(&mut door.send(&request).await).await;
-            assert_eq!(response.status(), 101, "{house:?} {path} {origin}");
-            assert_eq!(response.headers()["sec-websocket-protocol"], agreed, "{house:?} {path}");
-        }
-        let (mut ws, handshake) = door.connect(&Client::new(), "/own").await.unwrap();
-        assert!(handshake.response.headers().contains_key("sec-websocket-extensions"), "{house:?}");
-        ws.send("sixsix").await.unwrap();
-        assert_eq!(code(&mut ws).await, 1009, "{house:?}");
-    }
-}
-
 // The end of waiting.
+
+/// A timeout that is waited for, yet leaves a stalled machine the time to read a request.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// For tests that wait for a timeout.
+async fn in_all_houses_at_once<F: Future<Output = ()> + Send + 'static>(test: fn(House) -> F) {
+    HOUSES.iter().map(|house| test(*house)).collect::<JoinSet<_>>().join_all().await;
+}
 
 #[tokio::test]
 async fn a_decision_that_takes_too_long_is_a_503_and_given_up() {
-    for house in HOUSES {
-        let server = Server::builder().handshake_timeout(Duration::from_millis(200)).build();
+    in_all_houses_at_once(|house| async move {
+        let server = Server::builder().handshake_timeout(SHORT).build();
         let desk = Desk::default();
         server.authorize(desk.authorize()).handle_with(Log::default());
         let (response, body) = house.open(&server).await.ask(&request("")).await;
@@ -490,7 +282,8 @@ async fn a_decision_that_takes_too_long_is_a_503_and_given_up() {
         assert_eq!(response.headers()["retry-after"], "5", "{house:?}");
         assert!(body.contains("did not decide") && body.contains("RFC "), "{house:?} {body}");
         assert_eq!((desk.0.asked.load(SeqCst), desk.0.over.load(SeqCst)), (1, 1), "{house:?}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -515,8 +308,8 @@ async fn a_client_that_goes_away_takes_its_decision_with_it() {
 /// hyper does not see it go: it reads no further than the byte.
 #[tokio::test]
 async fn a_client_that_leaves_a_byte_behind_its_request_holds_its_decision_for_the_timeout_at_most() {
-    for house in HOUSES {
-        let server = Server::builder().max_connections(1).handshake_timeout(Duration::from_millis(200)).build();
+    in_all_houses_at_once(|house| async move {
+        let server = Server::builder().max_connections(1).handshake_timeout(SHORT).build();
         let desk = Desk::default();
         server.authorize(desk.authorize()).handle_with(Log::default());
         let door = house.open(&server).await;
@@ -528,7 +321,8 @@ async fn a_client_that_leaves_a_byte_behind_its_request_holds_its_decision_for_t
         // Its place is another's.
         let _io = door.send(&request("")).await;
         desk.until_asked(2).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -543,7 +337,7 @@ async fn a_shutdown_refuses_those_who_wait_for_a_decision() {
         let (response, _) = rest(io).await;
         assert_eq!(response.status(), 503, "{house:?}");
         assert_eq!(response.headers()["retry-after"], "5", "{house:?}");
-        tokio::time::timeout(PATIENCE, shutdown).await.expect("the shutdown ends").unwrap();
+        within("the end of the shutdown", shutdown).await.unwrap();
         assert_eq!(desk.0.over.load(SeqCst), 1, "{house:?}");
     }
 }
@@ -619,7 +413,7 @@ async fn many_decisions_that_wait_keep_nobody_else_waiting() {
         io.write_all(&text("echo").encode()).await.unwrap();
         let expected = Frame::new(TEXT, "echo").encode();
         let mut echo = vec![0; expected.len()];
-        tokio::time::timeout(PATIENCE, io.read_exact(&mut echo)).await.expect("an echo").unwrap();
+        within("an echo", io.read_exact(&mut echo)).await.unwrap();
         assert_eq!(echo, expected, "{house:?}");
         desk.0.go.add_permits(many);
         for io in &mut waiting {
@@ -642,11 +436,11 @@ async fn those_who_wait_for_a_decision_take_places_of_max_handshakes() {
     // The third is asked about only once one of the two is done.
     desk.0.go.add_permits(1);
     desk.until_asked(3).await;
-    assert!(desk.0.over.load(SeqCst) >= 1);
     desk.0.go.add_permits(2);
     for io in &mut clients {
         assert_eq!(head(io).await.status(), 101);
     }
+    assert_eq!(desk.0.most.load(SeqCst), 2);
 }
 
 #[tokio::test]
@@ -687,10 +481,7 @@ async fn what_middleware_attaches_reaches_the_decision_and_the_handler() {
         request.extensions_mut().insert(Tenant(7));
         next.run(request).await
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let app = axum::Router::new().layer(server.layer()).layer(attach);
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let addr = super::houses::serve_app(axum::Router::new().layer(server.layer()).layer(attach)).await;
     let mut ws = ropeway::connect(&format!("ws://{addr}/")).await.unwrap();
     assert_eq!(heard(&mut ws).await, "Some(Tenant(7))");
 }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::eventually::within;
 use super::script::Log;
 use super::tls::{client_config, server_config};
 use super::wire::{settle, wire};
@@ -74,8 +75,7 @@ async fn talk(connecting: Connecting<'_>, way: Use) -> (Vec<String>, Option<Stat
 
 /// Checks one cell of the table.
 async fn check(connecting: Connecting<'_>, way: Use, name: &str) {
-    let told = tokio::time::timeout(Duration::from_secs(60), talk(connecting, way)).await;
-    let (texts, status) = told.unwrap_or_else(|_| panic!("{name}, {way:?}: not done within a minute"));
+    let (texts, status) = within(&format!("the talk of {name}, {way:?}"), talk(connecting, way)).await;
     assert_eq!(texts, ["hello"], "{name}, {way:?}");
     let is_told = matches!(way, Use::PullWithHandshake | Use::Listeners);
     assert_eq!(status, is_told.then_some(StatusCode::SWITCHING_PROTOCOLS), "{name}, {way:?}");
@@ -213,7 +213,7 @@ async fn both_ends_are_told_whether_messages_are_compressed() {
         let (_ws, handshake) = connecting.with_handshake().await.unwrap();
         let ours = handshake.deflate().copied();
         assert_eq!(ours.map(|params| params.server_max_window_bits), bits);
-        let theirs = tokio::time::timeout(Duration::from_secs(60), told.recv()).await.expect("the server is told");
+        let theirs = within("the server is told", told.recv()).await;
         assert_eq!(theirs, Some(ours));
     }
 }

@@ -5,15 +5,12 @@ use std::time::Duration;
 use ropeway::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
 
+use super::eventually::within;
 use super::script::{Log, request};
 
 /// A handshake may take longer than these tests, so that no client is dropped because of the time.
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// A limit for things that take milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server with this many places, on two ports.
 fn serve(places: usize) -> [std::net::SocketAddr; 2] {
@@ -35,7 +32,7 @@ async fn connect(addr: std::net::SocketAddr) -> TcpStream {
 
 /// Waits until the server has dropped a client without an answer.
 async fn is_dropped(tcp: &mut TcpStream) {
-    let read = timeout(PATIENCE, tcp.read_u8()).await.expect("the server drops the oldest that has sent nothing");
+    let read = within("the server drops the oldest that has sent nothing", tcp.read_u8()).await;
     assert!(read.is_err(), "nothing is said to it");
 }
 
@@ -44,7 +41,7 @@ async fn open(tcp: &mut TcpStream) {
     tcp.write_all(request("").as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let read = timeout(PATIENCE, tcp.read_u8()).await.expect("the server answers");
+        let read = within("an answer", tcp.read_u8()).await;
         head.push(read.expect("the server answers"));
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "));
@@ -66,7 +63,7 @@ async fn silent_clients_make_room_for_others_on_all_ports_of_a_server() {
     is_dropped(&mut third).await;
     let rest = request("");
     fourth.write_all(&rest.as_bytes()[4..]).await.unwrap();
-    assert_eq!(timeout(PATIENCE, fourth.read_u8()).await.expect("an answer").unwrap(), b'H');
+    assert_eq!(within("an answer", fourth.read_u8()).await.unwrap(), b'H');
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lets tasks run until the condition holds. Time is measured by the system's clock, since a paused clock of tokio's
 /// does not advance while tasks run.
@@ -13,4 +13,11 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "{PATIENCE:?} have passed without this: {what}");
         tokio::task::yield_now().await;
     }
+}
+
+/// Waits for something on the real clock. A paused clock would advance at once.
+pub(crate) async fn within<F: Future>(what: &str, work: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| panic!("{PATIENCE:?} have passed without this: {what}"))
 }

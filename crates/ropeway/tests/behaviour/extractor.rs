@@ -1,6 +1,5 @@
 //! The extractor for axum's handlers: whose settings count, what its handler may choose, and how it gets on with others.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,25 +14,10 @@ use ropeway::{Client, CloseCode, Connection, Handler, Handshake, MessageRef, Ref
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::eventually::eventually;
+use super::eventually::{eventually, within};
 use super::handshake_rows::read_response;
+use super::houses::{ask, serve_app};
 use super::script::request;
-
-async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    addr
-}
-
-/// All that is answered to a request until the server ends the connection.
-async fn ask(addr: SocketAddr, request: &str) -> (http::Response<()>, String) {
-    let mut tcp = TcpStream::connect(addr).await.unwrap();
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).await.unwrap();
-    read_response(&answer)
-}
 
 /// A request for a WebSocket at this path, with more headers.
 fn ask_for(path: &str, headers: &str) -> String {
@@ -49,8 +33,8 @@ async fn echo(mut ws: WebSocket) {
 
 /// The first message of a client at a URL.
 async fn first(url: &str) -> String {
-    let mut ws = ropeway::connect(url).await.unwrap();
-    ws.recv().await.unwrap().expect("a message").as_text().unwrap().to_owned()
+    let mut ws = within("a connection", ropeway::connect(url)).await.unwrap();
+    within("a message", ws.recv()).await.unwrap().expect("a message").as_text().unwrap().to_owned()
 }
 
 /// An extractor of the app's own.
@@ -89,7 +73,7 @@ async fn it_stands_beside_other_extractors_in_any_place_and_its_closure_owns_wha
     let app = Router::new()
         .nest("/api", rooms.with_state(Arc::new(App { greeting: "welcome".into() })))
         .layer(server.layer());
-    let addr = serve(app).await;
+    let addr = serve_app(app).await;
     let client = Client::new().header("x-user", "mia");
     let mut ws = client.connect(&format!("ws://{addr}/api/rooms/7")).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("welcome mia to 7 at /api/rooms/7".into()));
@@ -123,7 +107,7 @@ async fn a_handler_handles_its_connection() {
     let server = Server::builder().build();
     let app = Router::new()
         .route("/{from}", any(|Path(from): Path<u64>, ws: Upgrade| async move { ws.handle_with(Count(from)) }));
-    let addr = serve(app.layer(server.layer())).await;
+    let addr = serve_app(app.layer(server.layer())).await;
     for from in [0, 10] {
         let mut ws = ropeway::connect(&format!("ws://{addr}/{from}")).await.unwrap();
         ws.send("one").await.unwrap();
@@ -150,7 +134,7 @@ async fn the_handler_chooses_subprotocol_headers_and_limits_for_its_connection()
         .route("/none", any(async |ws: Upgrade| ws.subprotocols(["other"]).on_upgrade(|ws, _| echo(ws))))
         .route("/servers", any(async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws))))
         .route("/wrong", any(async |ws: Upgrade| ws.subprotocol("not offered").on_upgrade(|ws, _| echo(ws))));
-    let addr = serve(app.layer(server.layer())).await;
+    let addr = serve_app(app.layer(server.layer())).await;
     let offered = "Sec-WebSocket-Protocol: chat.v1, chat.v2, chat.v3\r\n";
     for (path, expected) in [("/chosen", Some("chat.v2")), ("/none", None), ("/servers", Some("chat.v1"))] {
         let mut tcp = TcpStream::connect(addr).await.unwrap();
@@ -207,7 +191,7 @@ async fn requests_that_break_a_rule_are_refused_before_the_handler_runs() {
                 None => "page".into_response(),
             }),
         );
-    let addr = serve(app.layer(server.layer())).await;
+    let addr = serve_app(app.layer(server.layer())).await;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let evil = "Origin: https://evil.example\r\n";
     for (request, status, text) in [
@@ -238,7 +222,7 @@ async fn a_refusal_is_an_answer_of_axums() {
         Ok(ws.on_upgrade(|ws, _| echo(ws)))
     }
     let server = Server::builder().build();
-    let addr = serve(Router::new().route("/ws", any(guarded)).layer(server.layer())).await;
+    let addr = serve_app(Router::new().route("/ws", any(guarded)).layer(server.layer())).await;
     let (response, body) = ask(addr, &ask_for("/ws", "")).await;
     assert_eq!((response.status().as_u16(), body.as_str()), (401, "{}"));
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
@@ -272,7 +256,7 @@ async fn the_innermost_server_counts_and_an_extension_is_one() {
         .merge(Router::new().route("/inner", handler()).layer(inner.layer()))
         .merge(Router::new().route("/open", handler()).layer(Extension(open.clone())))
         .layer(outer.layer());
-    let addr = serve(app).await;
+    let addr = serve_app(app).await;
     let clients = || [&outer, &inner, &open].map(|server| server.clients().len());
     let _one = ropeway::connect(&format!("ws://{addr}/outer")).await.unwrap();
     eventually("the outer has one", || clients() == [1, 0, 0]).await;
@@ -293,7 +277,7 @@ async fn routes_of_a_server_and_extractors_share_an_app() {
     let server = Server::builder().path("/route").build();
     server.on_connection(|ws, _| ws.send("route").unwrap());
     let handler = async |ws: Upgrade| ws.on_connection(|ws, _| ws.send("extractor").unwrap());
-    let addr = serve(Router::new().route("/extractor", any(handler)).layer(server.layer())).await;
+    let addr = serve_app(Router::new().route("/extractor", any(handler)).layer(server.layer())).await;
     for name in ["route", "extractor"] {
         assert_eq!(first(&format!("ws://{addr}/{name}")).await, name);
     }
@@ -302,7 +286,7 @@ async fn routes_of_a_server_and_extractors_share_an_app() {
 #[tokio::test]
 async fn without_a_server_it_works_with_the_default_settings() {
     let handler = async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws));
-    let addr = serve(Router::new().route("/ws", any(handler))).await;
+    let addr = serve_app(Router::new().route("/ws", any(handler))).await;
     let mut ws = ropeway::connect(&format!("ws://{addr}/ws")).await.unwrap();
     ws.send("hello").await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
@@ -314,7 +298,7 @@ async fn without_a_server_it_works_with_the_default_settings() {
 async fn a_check_of_the_origin_that_panics_is_a_500_there_too() {
     let server = Server::builder().max_connections(1).allow_origin_if(|_| panic!("a check that fails")).build();
     let app = Router::new().route("/ws", any(async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws))));
-    let addr = serve(app.layer(server.layer())).await;
+    let addr = serve_app(app.layer(server.layer())).await;
     let (response, body) = ask(addr, &ask_for("/ws", "Origin: https://page.example\r\n")).await;
     assert_eq!(response.status(), 500);
     assert!(body.contains("RFC 9110 section 15.6.1") && !body.contains("panic"), "{body}");
@@ -334,7 +318,7 @@ async fn axums_own_extractor_serves_other_routes_of_the_same_router() {
     }
     let server = Server::builder().build();
     let app = Router::new().route("/theirs", any(theirs)).route("/ours", any(ours)).layer(server.layer());
-    let addr = serve(app).await;
+    let addr = serve_app(app).await;
     for name in ["theirs", "ours", "theirs"] {
         assert_eq!(first(&format!("ws://{addr}/{name}")).await, name);
     }
@@ -345,7 +329,8 @@ async fn axums_own_extractor_serves_other_routes_of_the_same_router() {
 #[tokio::test]
 async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobody_in() {
     let server = Server::builder().build();
-    let (done, go) = (Arc::new(Mutex::new(0)), Arc::new(tokio::sync::Notify::new()));
+    let done = Arc::new(Mutex::new(0));
+    let [entered, go] = [(); 2].map(|()| Arc::new(tokio::sync::Notify::new()));
     let app = Router::new()
         .route(
             "/pull",
@@ -354,6 +339,8 @@ async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobod
                 async move |ws: Upgrade| {
                     ws.on_upgrade(async move |ws, _| {
                         echo(ws).await;
+                        // Long enough that a shutdown that does not wait has returned by then. One that waits passes
+                        // however long this is.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         *done.lock().unwrap() += 1;
                     })
@@ -364,30 +351,31 @@ async fn a_shutdown_closes_its_connections_waits_for_its_handlers_and_lets_nobod
         .route(
             "/slow",
             any({
-                let go = Arc::clone(&go);
+                let (entered, go) = (Arc::clone(&entered), Arc::clone(&go));
                 async move |ws: Upgrade| {
+                    entered.notify_one();
                     // As if it asked a database.
                     go.notified().await;
                     ws.on_upgrade(|ws, _| echo(ws))
                 }
             }),
         );
-    let addr = serve(app.layer(server.layer())).await;
+    let addr = serve_app(app.layer(server.layer())).await;
     let mut clients = Vec::new();
     for path in ["/pull", "/listen"] {
         clients.push(ropeway::connect(&format!("ws://{addr}{path}")).await.unwrap());
     }
     eventually("both are open", || server.clients().len() == 2).await;
     let slow = tokio::spawn(async move { ask(addr, &ask_for("/slow", "")).await });
-    // It has a place once it is extracted, and none is told of that but by the place.
+    within("its handler is entered, so that it has a place", entered.notified()).await;
     let shutdown = tokio::spawn(server.shutdown().code(1012, "restart").into_future());
     for client in &mut clients {
-        assert_eq!(client.recv().await.unwrap(), None);
-        assert_eq!(client.closed().await.code.as_u16(), 1012);
+        assert_eq!(within("a close frame", client.recv()).await.unwrap(), None);
+        assert_eq!(within("the end", client.closed()).await.code.as_u16(), 1012);
     }
     go.notify_one();
     assert_eq!(slow.await.unwrap().0.status(), 503);
-    assert!(shutdown.await.unwrap().is_none());
+    assert!(within("the end of the shutdown", shutdown).await.unwrap().is_none());
     assert_eq!(*done.lock().unwrap(), 1);
     assert_eq!(ask(addr, &ask_for("/pull", "Connection: close\r\n")).await.0.status(), 503);
 }
@@ -399,7 +387,7 @@ async fn a_handler_that_answers_something_else_costs_no_place() {
     let app = Router::new()
         .route("/no", any(async |_ws: Upgrade| "no"))
         .route("/ws", any(async |ws: Upgrade| ws.on_upgrade(|ws, _| echo(ws))));
-    let addr = serve(app.layer(server.layer())).await;
+    let addr = serve_app(app.layer(server.layer())).await;
     for _ in 0..3 {
         let request = ask_for("/no", "").replace("Connection: Upgrade", "Connection: Upgrade, close");
         assert_eq!(ask(addr, &request).await.1, "no");

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::eventually::eventually;
+use super::eventually::{eventually, within};
 use super::receiving::{pull, try_recv};
 use super::script::{binary, close, codes, open, request, text};
 use super::wire::{pass, settle};
@@ -59,7 +59,7 @@ async fn ask_and_end(mut stream: impl AsyncRead + AsyncWrite + Unpin, closes: bo
         }
     };
     let both = async { tokio::join!(asking, listening).1 };
-    let answers = timeout(60 * SECOND, both).await.expect("the server ends the connection");
+    let answers = within("the end of the connection", both).await;
     let (frames, rest) = decode_all(&answers).unwrap();
     assert!(rest.is_empty(), "the last of the answers is cut: {} bytes behind {} frames", rest.len(), frames.len());
     frames

@@ -2,20 +2,16 @@
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
 
 use http::Response;
 use ropeway::{Accept, Bytes, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::eventually::PATIENCE;
 use super::script::{Log, request};
 
-/// Far longer than any of this takes. A deadlock would block its thread for ever, so each test has a thread of its own,
-/// which is then given up.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Runs `work` on a thread and a runtime of its own.
+/// Runs `work` on a thread and a runtime of its own. A deadlock would block the thread for ever; it is then given up.
 fn within<F: Future<Output = ()>>(waited_for: &str, work: impl FnOnce() -> F + Send + 'static) {
     let (done, wait) = channel();
     let thread = thread::spawn(move || {

@@ -213,13 +213,20 @@ async fn bridge_passes_messages_and_ends_both_ways() {
     // And the other way.
     let mut ws = connect(&url).await;
     assert_eq!(ask(&mut ws, "hello").await, Message::from("hello"));
+    // The connections before this one have been counted off.
+    within("one client at the upstream", async {
+        while upstream.clients().len() != 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let upstream_end = upstream.clients()[0].clone();
     within("the bridge's close frame", ws.close(4001, "from the client")).await.unwrap();
     let closed = within("the upstream's end", upstream_end.closed()).await;
     assert_eq!((closed.code, &*closed.reason), (CloseCode::from(4001), "from the client"));
 
-    upstream.shutdown().await;
-    serving.await.unwrap().unwrap();
+    within("the upstream's shutdown", upstream.shutdown()).await;
+    within("the end of serving", serving).await.unwrap().unwrap();
     let error = ropeway::connect(&url).await.unwrap_err();
     assert_eq!(error.response().expect("a refusal").status(), 502);
     bridge.end().await;

@@ -1,6 +1,5 @@
 //! A client's side of a conversation. Nothing waits without a bound.
 
-use std::future::Future;
 use std::time::Duration;
 
 use ropeway::{CloseCode, Message, WebSocket};
@@ -11,12 +10,12 @@ use tokio::time::timeout;
 /// Nothing here takes a second on an idle machine. A test that waits this long has found a hang.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
+pub(crate) async fn within<F: IntoFuture>(what: &str, future: F) -> F::Output {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
 }
 
 pub(crate) async fn connect(url: &str) -> WebSocket {
-    ropeway::connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+    within("a connection", ropeway::connect(url)).await.unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
 pub(crate) async fn send(ws: &WebSocket, message: impl Into<Message>) {
