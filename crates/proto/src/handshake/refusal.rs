@@ -286,8 +286,8 @@ fn application_text(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         Fault::NotHandedOver => f.write_str(
             "the HTTP server that this request came to offers no way to take its connection over (RFC 9110 section 7.8); the \
-             server's operator must serve it over HTTP/1.1 with upgrades, as axum::serve does and hyper does after \
-             with_upgrades, and nothing in front of the WebSocket server may take the request's upgrade",
+             server's operator must serve it over HTTP/1.1, as axum::serve and hyper do, and nothing in front of the \
+             WebSocket server may take the connection, such as a second extractor or a middleware",
         ),
         Fault::DecisionTimeout => f.write_str(
             "the server's application did not decide about the request in time (RFC 9110 section 15.6.4); try again after \
