@@ -8,8 +8,8 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request};
 
 use super::authority::host_and_port;
+use super::fault::Fault;
 use super::fields::{self, Field};
-use super::refusal::Fault;
 
 /// The host that a request is for, and the scheme of its URL if that is known.
 ///
