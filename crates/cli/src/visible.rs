@@ -33,7 +33,7 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
             before = Some(c);
         } else {
             let number = u32::from(c);
-            // Writing to a string cannot fail. Control characters end at U+009F.
+            // Writing to a string cannot fail. Two digits are enough for a control character: the last one is U+009F.
             let _ = if c.is_control() { write!(shown, "\\x{number:02x}") } else { write!(shown, "\\u{{{number:x}}}") };
             before = None;
         }
@@ -58,7 +58,8 @@ pub(crate) fn is_hidden(c: char) -> bool {
 fn is_spelling(before: Option<char>, c: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     match c {
-        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. Between ASCII letters they have no use but to hide.
+        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. Beside an ASCII character, on either side, they have no
+        // use but to hide.
         '\u{200c}' | '\u{200d}' => {
             !before.is_ascii() && after.is_some_and(|after| !after.is_ascii() && !is_hidden(after))
         }

@@ -37,7 +37,8 @@ struct Deflate {
     job: Option<Box<Job>>,
 }
 
-/// The most output of compressed input before [`Connection::handle_input`] stops in the middle of it.
+/// [`Connection::handle_input`] stops in the middle of compressed input once it has inflated this many bytes. A few
+/// bytes can inflate to many, and would hold up the caller. The check is made after each part of a frame.
 const INFLATED_A_CALL: usize = 256 * 1024;
 
 /// One end of a WebSocket connection, driven by hand: see the [crate's documentation](crate) for the loop.

@@ -134,7 +134,7 @@ fn imports(modules: &Modules) -> Vec<Import> {
     imports
 }
 
-/// Whether a module has to be read together with the item that it mentions.
+/// Whether a person has to read the item that a module mentions, to understand the module.
 fn needs(modules: &Modules, module: ModuleId, mention: &Mention, target: &Target) -> bool {
     match &mention.kind {
         // The names that a glob brings are counted by the words in the code.

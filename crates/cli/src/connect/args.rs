@@ -127,7 +127,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_history: bool,
 
-    /// Show the opening handshake, pings, pongs, the close and the whole of long messages; in a pipe, on stderr
+    /// Show the opening handshake, pings, pongs and the close, in a pipe on stderr; at a terminal also long messages in
+    /// full
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

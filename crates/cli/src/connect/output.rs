@@ -166,8 +166,10 @@ fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the error, unless it is only that the output would block; then waits. A program that shares the other end
-/// may have made it non-blocking, which then holds for this end too.
+/// If the output would block, waits until it accepts more. If a signal interrupted the call, returns at once: the caller
+/// tries again in both cases. Returns all other errors.
+///
+/// An output is non-blocking if a program that shares it with this one has made it so.
 #[cfg(unix)]
 fn wait_out(error: io::Error) -> io::Result<()> {
     use std::os::fd::AsFd;

@@ -100,8 +100,8 @@ impl Fault {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Head(HeadError::HttpVersion) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            // RFC 9110 section 15.6.6: 505 is for a major version that the server does not support. 1.0 has the same
-            // major version as 1.1.
+            // RFC 9110 section 15.6.6: 505 is for a major version that the server does not support. HTTP/1.0 has the
+            // same major version as HTTP/1.1, so it gets the 400 below.
             Self::HttpVersion(version) if *version > Version::HTTP_11 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6455 section 4.2.2: "an appropriate HTTP error code (such as 426 Upgrade Required) and a

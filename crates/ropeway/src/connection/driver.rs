@@ -53,7 +53,8 @@ pub(crate) struct Driver<H: Handler<T>, S: Stream, T = ()> {
     /// paused.
     leftover: Option<Box<BytesMut>>,
     pub(super) writing: Writing,
-    /// Whether nothing was read for a time because this side did not want to. The core is told when that is over.
+    /// Whether reading has stopped because this side did not want to read. When reading goes on, the core is told, so
+    /// that the peer's silence in between does not count.
     was_unread: bool,
     /// Whether the last deadline that was returned holds until it comes, see [`Driver::is_due_sooner`].
     is_timed: bool,
@@ -93,7 +94,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         &mut self.stream
     }
 
-    /// Does all there is to do. If `is_due`, also does what its deadline asks for.
+    /// Runs commands, writes and reads, until nothing is left to do or the bytes of one turn are used up. If `is_due`,
+    /// the connection's deadline has come, and is acted on first.
     pub(crate) fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn {
         scratch::with_spare(|spare| {
             self.core.lend(spare);
@@ -111,14 +113,14 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         self.core.buffered_amount().max(usize::from(self.writing == Writing::Unflushed))
     }
 
-    /// Whether [`next_deadline`](Driver::next_deadline) is to be asked again. At rest every byte that comes only moves the deadline later,
-    /// so the old one is kept until it fires.
+    /// Whether [`next_deadline`](Driver::next_deadline) is to be asked again. At rest every byte that comes only moves
+    /// the deadline later, so the old one is kept until it fires.
     #[cfg(unix)]
     pub(crate) fn is_due_sooner(&self) -> bool {
         !(self.is_timed && self.core.is_at_rest())
     }
 
-    /// Returns when it needs a turn even if nothing comes.
+    /// Returns the time at which the connection needs a turn even if nothing comes.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         self.is_timed = self.core.is_at_rest() && !self.is_unread();
         self.deadline()
@@ -425,16 +427,16 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         self.writing == Writing::Ended || self.stream.is_broken()
     }
 
-    /// Whether this side does not want to read: the user has paused, or has not taken the messages that were delivered,
-    /// or publishes faster than others can send (see [`ahead`]). The peer's silence means nothing then. Input that
-    /// would be thrown away is read all the same: a closing connection has to see the transport's end.
+    /// Whether this side does not want to read: the user has paused, has not taken the messages that were delivered, or
+    /// has published faster than the subscribers are sent to (see [`ahead`]). The peer's silence means nothing then. If
+    /// no more messages may come, reading goes on all the same: the end of the transport has to be seen.
     fn is_unread(&self) -> bool {
         let waits = self.link.is_paused() || self.link.is_ahead() || (self.link.is_held() && !self.is_broken());
         waits && self.core.is_receiving()
     }
 
-    /// Whether the peer does not read what is queued. Then it is not read from either, so that each reply finds room. A
-    /// closing connection sends no replies. It reads on, or it would never see the peer's close frame.
+    /// Whether `max_buffered` bytes wait for the peer. Nothing is read from it then, so that each reply finds room. A
+    /// closing connection is never full: it sends no replies, and must read on to see the peer's close frame.
     fn is_full(&self) -> bool {
         self.core.is_receiving()
             && self.core.ready_state() == ReadyState::Open

@@ -27,20 +27,21 @@ const MOST_BYTES: usize = 64 << 20;
 pub(crate) trait Drive: Send {
     /// Registers the socket with the loop's poller.
     fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
-    /// Tells it that the loop of this mailbox drives it, under this key.
+    /// Tells the entry that the loop of this mailbox drives it, under this key.
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
     /// Notes that the socket has become ready.
     fn note(&mut self, readiness: Readiness);
-    /// Does all there is to do. If `is_due`, also does what its deadline asks for.
+    /// Runs commands, reads and writes, until nothing is left to do or the entry has done as much as one turn may. In the
+    /// second case it returns [`Turn::Again`]. If `is_due`, the entry's deadline has come, and is acted on first.
     fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>>;
     /// Sends a subscriber the messages of a topic that are for it.
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant);
     /// Called when the runtime ends. Runs the commands that wait and writes, without waiting for the socket. Returns
-    /// whether to call it again when the socket is ready. It ends its own work at the deadline.
+    /// whether to call it again when the socket is ready. Work such as compression stops at the deadline.
     fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool;
     /// Whether the deadline may be sooner than the last one that it returned.
     fn is_due_sooner(&self) -> bool;
-    /// Returns when it needs a turn even if nothing comes.
+    /// Returns the time at which the entry needs a turn even if nothing comes.
     fn next_deadline(&mut self) -> Option<Instant>;
 }
 

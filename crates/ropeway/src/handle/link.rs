@@ -337,7 +337,8 @@ impl Link {
     }
 
     fn push_close(&self, mut shared: MutexGuard<'_, Shared>, frame: Option<CloseFrame>) {
-        // The connection knows whether its closing handshake has started. From here a broken transport looks the same.
+        // CLOSING may mean that the closing handshake has started, or only that the transport broke. The connection can
+        // tell them apart, so it gets the command in both cases.
         if shared.state != ReadyState::Closed {
             shared.state = ReadyState::Closing;
             self.push(shared, Command::Close(frame));

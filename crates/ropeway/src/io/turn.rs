@@ -8,13 +8,13 @@ use std::task::Context;
 /// The result of a turn of a connection, or of a client whose handshake is not done yet: what has to happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn<T = Infallible> {
-    /// Nothing, until the stream is ready, the deadline comes or a command does.
+    /// Nothing, until the stream is ready, the deadline has come, or there is a command.
     Parked,
     /// It has work left, and gets its next turn after the others.
     Again,
     /// It is over: drop it.
     Over,
-    /// Its stream is continued by this.
+    /// This takes over its stream.
     Become(T),
 }
 

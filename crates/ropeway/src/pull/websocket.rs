@@ -79,9 +79,9 @@ impl WebSocket {
     /// Queues a message as soon as there is room.
     ///
     /// The message is written in the background, even if the `WebSocket` is dropped next. If the runtime ends right
-    /// then, it is still written as far as the peer reads it within a second; over TLS, as far as the socket accepts it
-    /// at once. To be certain, await [`flush`](WebSocket::flush) or [`close`](WebSocket::close). Nothing helps against
-    /// `std::process::exit`.
+    /// then, the peer still gets what it reads within a second. Over TLS only those bytes are written that the socket
+    /// accepts at once. To know that all of the message was written, await [`flush`](WebSocket::flush) or
+    /// [`close`](WebSocket::close). Nothing helps against `std::process::exit`.
     ///
     /// Cancel safe: if this is dropped before it is done, the message is not sent at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {

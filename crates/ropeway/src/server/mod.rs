@@ -210,7 +210,7 @@ impl Server {
     }
 
     /// Stops the server: it accepts no more clients, closes its connections, and waits for them and for their pull
-    /// handlers. [`Shutdown`] has the settings, and says what happens after its time.
+    /// handlers. [`Shutdown`] has the settings, and says what happens to those that are left after its timeout.
     ///
     /// ```no_run
     /// # async fn stop(server: ropeway::Server) {

@@ -1,5 +1,6 @@
-//! Two endpoints that connections with a closure of their own share: one for each style. Such a closure is called once. After that
-//! the connection costs no more than others.
+//! Endpoints for connections that bring a closure of their own, as those of axum's extractor do. All connections with
+//! the pull API share one endpoint, and all with listeners share another. A closure is called once and dropped, so after
+//! that its connection costs no more than others.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::handshake::Handshake;
 use crate::listen::{Listen, Listeners};
 use crate::pull::{Pull, WebSocket};
 
-/// Serves one connection in the pull style. It comes to the endpoint as the value of the handshake.
+/// Serves one connection with the pull API. It comes to the endpoint as the value of the handshake.
 pub(super) type Serve = Box<dyn FnOnce(WebSocket, Handshake) + Send>;
 
 /// Puts listeners on one connection. It too is the value of the handshake.

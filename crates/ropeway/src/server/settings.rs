@@ -24,13 +24,14 @@ pub(super) struct Settings {
 /// The settings that each route may change for itself.
 #[derive(Clone, Debug)]
 pub(super) struct RouteSettings {
-    /// The options that a request is judged by. Compression is in `connection`.
+    /// The options that a request is judged by. Their `deflate` is not used: [`judged_by`](Self::judged_by) replaces it
+    /// with that of `connection`.
     pub(super) options: ServerOptions,
     pub(super) connection: ConnectionSettings,
 }
 
 impl RouteSettings {
-    /// The options that a request is judged by, with the compression of the connection.
+    /// Returns the options that a request is judged by, with the compression of `connection`.
     pub(super) fn judged_by(&self) -> Arc<ServerOptions> {
         let mut options = self.options.clone();
         options.deflate.clone_from(&self.connection.deflate);
