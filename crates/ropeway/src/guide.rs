@@ -1,7 +1,7 @@
 // Pages link to items of the feature `axum`.
 #![cfg_attr(not(feature = "axum"), allow(rustdoc::broken_intra_doc_links))]
-// The definitions by which rustdoc finds other pages. They are put before each page, and the first definition of a link counts
-// (CommonMark section 4.7). Each page has definitions of its own at its end, for readers of the files.
+// The definitions by which rustdoc finds other pages. They are put before each page, and the first definition of a link
+// counts (CommonMark section 4.7). Each page has definitions of its own at its end, for readers of the files.
 #![cfg_attr(not(doctest), doc = include_str!("../guide/rustdoc.links"))]
 #![doc = include_str!("../guide/README.md")]
 

@@ -1,7 +1,7 @@
-//! WebSockets for tokio: a server that shares your HTTP server's port, and a client.
+//! WebSockets for tokio: a server, on a port of its own or on that of your HTTP server, and a client.
 //!
-//! The [guide] has short pages: choosing an API, axum, authentication, slow readers, testing, shutdown, and moving from
-//! other libraries. The shortest way in is below.
+//! The [guide] has short pages: a start, axum, authentication, slow readers, testing, shutdown, moving from other
+//! libraries, and more.
 //!
 //! # A server
 //!
@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! [`Server::builder`] has the settings. It can also make a server without a port of its own, which shares axum's or
-//! hyper's (features `axum` and `hyper`).
+//! [`Server::builder`] has the settings. It can also make a server without a port of its own, which shares the port of
+//! axum or hyper (features `axum` and `hyper`).
 //!
 //! # A client
 //!
@@ -39,23 +39,26 @@
 //!
 //! # Two ways to use a connection
 //!
-//! **Events.** A [`Handler`], or listeners on a [`Listeners`], are called with each message as it comes. The message is
-//! lent from the buffer that it was read into, and all messages that are sent during a read leave in one write. This is
-//! the fast way.
+//! **Events.** ropeway calls your code for each event of a connection: it has opened, a message has come, it is closed.
+//! Your code is a [`Handler`], which is a type with a method for each event, or closures that you put on [`Listeners`].
+//! A message is lent from the buffer that it was read into. All messages that are sent during a read leave in one
+//! write.
 //!
-//! **Pull.** The user asks a [`WebSocket`] for its messages. They are owned, and wait in order. A user who asks slowly
-//! makes the peer wait.
+//! **Pull.** Your code asks a [`WebSocket`] for the next message, and awaits it. Messages are owned, and wait in order.
+//! If your code asks slowly, the peer has to wait.
 //!
-//! In both cases a connection is driven in the background: it reads, writes, answers pings and keeps its deadlines.
-//! Connections over plain TCP share an event loop; others, such as those over TLS, are tasks. A connection may have any
-//! number of [`Handle`]s that send from anywhere.
+//! Events are faster, and pull is simpler: [the guide](guide::events_and_pull) compares them. In both cases ropeway
+//! reads, writes, answers pings and keeps deadlines in the background. Connections over plain TCP share an event loop,
+//! which is one task for many connections. Others, such as those over TLS, have a task each.
 //!
 //! # Four views of a connection
 //!
-//! A [`Connection`] is lent to a handler or a listener while one of its events is handled. [`Listeners`] are lent once,
-//! when the connection opens, for putting listeners on it. A [`Handle`] can be cloned and kept, on any thread. A
-//! [`WebSocket`] is the user's end of a connection in the pull style. If several of them have a method, it means the
-//! same in each:
+//! - A [`Connection`] is lent to a handler or a listener while an event is handled.
+//! - [`Listeners`] are lent once, when the connection opens, so that you can put listeners on it.
+//! - A [`Handle`] can be cloned and kept, on any thread. A connection may have any number of them.
+//! - A [`WebSocket`] is a connection with the pull API.
+//!
+//! If several of them have a method of the same name, it means the same in each:
 //!
 //! | | [`Connection`] | [`Listeners`] | [`Handle`] | [`WebSocket`] |
 //! |---|---|---|---|---|
@@ -66,7 +69,7 @@
 //! | ping | `ping`; the answer is `on_pong` | `ping`, `.await` for the round-trip time | `ping`, `.await` for the round-trip time | `ping`, `.await` for the round-trip time |
 //! | pong | `pong` | `pong` | `pong` | `pong` |
 //! | close | `close`, `close_without_code` | `close`, `close_without_code` | `close`, `close_without_code` | `close().await`, `close_without_code().await` wait for the end |
-//! | give up | `terminate` | `terminate` | `terminate` | `terminate` |
+//! | end at once | `terminate` | `terminate` | `terminate` | `terminate` |
 //! | how it ended | `on_close` | `on_close` | `closed().await`, `outcome` | `closed().await`, `outcome` |
 //! | topics | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` |
 //! | make the peer wait | `pause` | `pause`, `resume` | `pause`, `resume` | by not asking |
@@ -78,16 +81,17 @@
 //!
 //! # What is bounded
 //!
-//! A message is bounded by `max_payload`. The bytes that wait to be written are bounded by `max_buffered` plus one
-//! message. While a peer does not read what is queued for it, nothing more is read from it, so a reply always finds
-//! room. The [`Overflow`] policy decides about messages that are sent through a [`Handle`]. [`Config`] has every limit
-//! and time, each with its reason.
+//! A received message has at most `max_payload` bytes. The messages that wait to be written have at most `max_buffered`
+//! bytes, and one message more. While `max_buffered` bytes wait for a peer, nothing is read from it, so a reply always
+//! finds room. The [`Overflow`] policy decides what happens to a message for which there is no room. [`Config`] has
+//! every limit and time, each with its reason.
 //!
 //! # Features
 //!
-//! `tls` (default): `wss://`, and TLS on a server's own port, by rustls. `url`: a client reads URLs as a browser does,
-//! such as `ws://bücher.example/`; without it they must be ASCII and percent-encoded. `hyper`, `axum`: sharing the
-//! ports of these servers.
+//! - `tls` (default): `wss://`, and TLS on a server's own port, by rustls.
+//! - `hyper`, `axum`: sharing the ports of these servers.
+//! - `url`: a client reads URLs as a browser does, such as `ws://bücher.example/`. Without it, a URL must be ASCII and
+//!   percent-encoded.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -154,7 +158,7 @@ pub use tokio_rustls::rustls;
 #[cfg(doc)]
 pub mod guide;
 
-/// permessage-deflate (RFC 7692): how it is offered and negotiated, and what may be wrong with an answer.
+/// permessage-deflate (RFC 7692): how it is offered and negotiated, and the faults of an answer.
 pub mod deflate {
     pub use ropeway_proto::deflate::{ExtensionError, Options, Params};
 }
@@ -164,7 +168,7 @@ pub mod deflate {
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// The same for that of the package.
+/// The same for the README of the package.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct PackageReadme;

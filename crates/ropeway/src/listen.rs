@@ -18,15 +18,15 @@ type OnClose = Box<dyn FnOnce(&mut Connection<'_>, &Closed) + Send>;
 /// A connection that has just opened, for putting listeners on it. [`handle`](Listeners::handle) returns a handle to
 /// keep.
 ///
-/// Listeners are called one at a time, where the connection is driven. They must not block. They miss no message:
-/// delivery starts after they are set.
+/// Listeners are called one at a time. They must not block, because many connections share a thread. They miss no
+/// message: delivery starts after they are set.
 pub struct Listeners {
     handle: Handle,
     listeners: Callbacks,
 }
 
 impl Listeners {
-    /// Calls `listener` with each message. It is lent; [`MessageRef::into_owned`] makes a copy to keep.
+    /// Calls `listener` with each message. The message is lent; to keep it, call [`MessageRef::into_owned`].
     pub fn on_message(
         &mut self,
         listener: impl FnMut(&mut Connection<'_>, MessageRef<'_>) + Send + 'static,
@@ -60,7 +60,7 @@ impl Listeners {
     }
 }
 
-/// The same methods as those of its [`Handle`].
+/// Methods of a [`Handle`].
 impl Listeners {
     shared_methods!();
 

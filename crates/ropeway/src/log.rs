@@ -1,5 +1,5 @@
-//! Logging: a subscriber that panics ends nothing else, and lines that peers can cause have a bounded rate. The texts
-//! are at the places that log.
+//! Logging. If a subscriber of `tracing` panics, nothing else ends. Lines that peers can cause have a bounded rate. The
+//! texts are at the places that log.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,8 +17,8 @@ pub(crate) fn guarded(log: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
-/// Logs a line about a connection. All such lines have its number and its peer's address as fields, before their own. `$link`
-/// has `id()` and `remote_addr()`.
+/// Logs a line about a connection. All such lines have its number and its peer's address as fields, before their own.
+/// `$link` has `id()` and `remote_addr()`.
 macro_rules! of_connection {
     ($level:ident, $link:expr, $($line:tt)+) => {{
         let link = &$link;

@@ -1,5 +1,5 @@
 //! The behaviour tests on event loops. In `tests/behaviour` connections are tasks. This module builds the same files
-//! into this crate, where an event loop carries every stream.
+//! into this crate, where an event loop drives every stream.
 
 // Times of tests are constants, and the larger one comes first.
 #![allow(clippy::unchecked_time_subtraction)]

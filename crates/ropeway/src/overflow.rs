@@ -9,8 +9,8 @@ use ropeway_proto::{CloseCode, CloseFrame};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Sending it fails with [`SendError::Full`], and the caller decides. The default. For a message of a
-    /// [`Topic`](crate::Topic) there is no caller to tell, so there this means the same as [`Overflow::Close`].
+    /// Sending it fails with [`SendError::Full`], and the caller decides. This is the default. A message of a
+    /// [`Topic`](crate::Topic) has no caller that could decide, so there this means the same as [`Overflow::Close`].
     #[default]
     Refuse,
     /// It is dropped and [counted](crate::Handle::dropped), and the first is logged. Sending it succeeds. This is right

@@ -31,8 +31,8 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     })
 }
 
-/// A new masking key. RFC 6455 section 10.3: clients must choose each key by an algorithm "that cannot be predicted by end
-/// applications that provide data".
+/// A new masking key. RFC 6455 section 10.3: clients must choose each key by an algorithm "that cannot be predicted by
+/// end applications that provide data".
 pub(crate) fn mask() -> [u8; 4] {
     bytes()
 }

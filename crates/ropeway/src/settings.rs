@@ -54,10 +54,11 @@ fn for_handlers(config: Config) -> Arc<Config> {
 }
 
 /// The setters of a connection's settings, for a type with a method
-/// `change(self, change: impl FnOnce(&mut ConnectionSettings) + Send + 'static) -> Self`, which makes the change or keeps it for later.
+/// `change(self, change: impl FnOnce(&mut ConnectionSettings) + Send + 'static) -> Self`, which makes the change or
+/// keeps it for later.
 ///
-/// This is the one list of them. A macro writes the methods into each type, since a trait would have to be imported by users,
-/// and methods by hand would be the same text in each.
+/// This is the one list of them. A macro writes the methods into each type, since a trait would have to be imported by
+/// users, and methods by hand would be the same text in each.
 macro_rules! connection_setters {
     () => {
         /// How messages are compressed (permessage-deflate); `None` for no compression. A client offers it by default,
@@ -93,8 +94,8 @@ macro_rules! connection_setters {
             self.change(move |settings| settings.config_mut().message_timeout = timeout)
         }
 
-        /// The unwritten bytes from which on there is no room for another message; [`overflow`](Self::overflow) then
-        /// decides about it. 1 MiB by default.
+        /// If at least this many bytes wait to be written, there is no room for another message.
+        /// [`overflow`](Self::overflow) then decides what happens to it. 1 MiB by default.
         pub fn max_buffered(self, bytes: usize) -> Self {
             self.change(move |settings| settings.config_mut().max_buffered = bytes)
         }
@@ -126,8 +127,9 @@ macro_rules! connection_setters {
             self.change(move |settings| settings.config_mut().auto_pong = on)
         }
 
-        /// Sets all limits and times at once, and replaces those that were set before. Its `auto_close` is ignored: the
-        /// [handler](crate::Handler::on_peer_close) decides. `auto_fail` and `check_utf8` are always on.
+        /// Sets all limits and times at once, and replaces those that were set before. Three fields of `config` are
+        /// ignored: instead of `auto_close` the [handler](crate::Handler::on_peer_close) decides, and `auto_fail` and
+        /// `check_utf8` are always on.
         pub fn config(self, config: ropeway_proto::Config) -> Self {
             self.change(move |settings| settings.set_config(config))
         }

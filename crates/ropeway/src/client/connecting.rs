@@ -55,18 +55,18 @@ impl Client {
 
 /// A connection to be made, from [`Client::connect`].
 ///
-/// First comes the source of the stream: the URL's host is dialled, unless a stream is given with [`over`](Self::over)
-/// or [`over_secured`](Self::over_secured). The last call says how the connection is used, and connects:
+/// The client dials the URL's host, unless you pass a stream with [`over`](Self::over) or
+/// [`over_secured`](Self::over_secured). The last call chooses how you use the connection, and connects:
 ///
-/// | | the connection is | |
+/// | call | use | result |
 /// |---|---|---|
-/// | `.await` | asked for its messages | [`WebSocket`] |
-/// | [`.with_handshake().await`](Self::with_handshake) | the same, and the opening handshake is returned too | [`WebSocket`], [`Handshake`] |
-/// | [`.on_connection(…).await`](Self::on_connection) | listened to | [`Handle`] |
-/// | [`.handle_with(…).await`](Self::handle_with) | given to a [`Handler`] | [`Handle`] |
+/// | `.await` | the pull API | [`WebSocket`] |
+/// | [`.with_handshake().await`](Self::with_handshake) | the pull API | [`WebSocket`], [`Handshake`] |
+/// | [`.on_connection(…).await`](Self::on_connection) | listeners | [`Handle`] |
+/// | [`.handle_with(…).await`](Self::handle_with) | a [`Handler`] | [`Handle`] |
 ///
-/// A mistake of the caller, such as an invalid URL, is an error before anything is dialled or written. Each call fails
-/// after the [handshake timeout](Client::handshake_timeout). It can be dropped at any time to give up, which closes the
+/// A mistake of the caller, such as an invalid URL, is an error before anything is dialled or written. Each of these
+/// calls fails after the [handshake timeout](Client::handshake_timeout). Dropping the future gives up, and closes the
 /// stream.
 ///
 /// ```no_run
@@ -96,7 +96,7 @@ pub struct Connecting<'a> {
 /// The way to the server.
 impl Connecting<'_> {
     /// Connects over a stream that leads to the server of the URL, such as a proxy's or a Unix socket's. For `wss://`,
-    /// TLS with the client's settings is done over it.
+    /// the client does TLS over it, with its own settings.
     pub fn over(mut self, stream: impl Into<Transport>) -> Self {
         self.route = Route::Over(stream.into());
         self
@@ -133,8 +133,8 @@ impl Connecting<'_> {
         take.await.map_err(|_| Error::Connect(io::Error::other("the runtime of the connection has ended")))
     }
 
-    /// Connects for listeners. `listen` is called once, when the connection is open, to put listeners on it; they miss
-    /// no message.
+    /// Connects for listeners. `listen` is called once, when the connection is open, to put listeners on it. The
+    /// listeners miss no message.
     pub async fn on_connection<F>(self, listen: F) -> Result<Handle, Error>
     where
         F: FnOnce(&mut Listeners, Handshake) + Send + 'static,

@@ -27,7 +27,7 @@ use crate::settings::{ConnectionSettings, connection_setters};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Compression is in `connection`.
+    /// Their `deflate` is not used: that of `connection` replaces it.
     options: ClientOptions,
     /// The first setting that is invalid. Each connection fails with it.
     mistake: Option<ClientError>,
@@ -126,9 +126,9 @@ impl Client {
     /// The function may hold state. All connections of this client and of its clones share it, and call it from their
     /// own threads.
     ///
-    /// If it panics, the connection ends at once, without a close frame: the end is an error, and its cause is
-    /// [`Cause::Abandoned`](crate::Cause::Abandoned). If a handler is sending, the panic counts as the handler's: the connection is closed with 1011, if there is a key for that
-    /// frame.
+    /// If it panics, the connection ends at once, without a close frame. The end is an error, and its cause is
+    /// [`Cause::Abandoned`](crate::Cause::Abandoned). If a handler is sending, the panic counts as the handler's. The
+    /// connection is then closed with 1011, if there is a key for that frame.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -143,8 +143,8 @@ impl Client {
         self
     }
 
-    /// The TLS settings for `wss://`, such as a client certificate. To trust other roots, use [`trust`](Client::trust) or
-    /// [`trust_also`](Client::trust_also). By default Mozilla's roots are trusted.
+    /// The TLS settings for `wss://`, such as a client certificate. To trust other roots, use [`trust`](Client::trust)
+    /// or [`trust_also`](Client::trust_also). By default Mozilla's roots are trusted.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.tls = Some(config);

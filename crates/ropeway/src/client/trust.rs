@@ -18,9 +18,10 @@ impl Client {
     /// Trusts these certificates for `wss://`, instead of Mozilla's roots and of [`tls`](Client::tls).
     /// [`trust_also`](Client::trust_also) keeps Mozilla's.
     ///
-    /// Each is trusted as an authority, and as a server's own certificate; so one that `openssl req -x509` made can be
-    /// given itself. In both cases the server must prove that it has the key. Its certificate must name the host in its
-    /// subjectAltName, and must not have expired. Fails if there is no certificate, or if one cannot be read.
+    /// Each certificate is trusted as an authority, and as a server's own certificate. So you can pass a certificate
+    /// that `openssl req -x509` made. In both cases the server must prove that it has the key. The server's certificate
+    /// must name the host in its subjectAltName, and must not have expired. Fails if there is no certificate, or if one
+    /// cannot be read.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,8 +36,8 @@ impl Client {
         self.trust_given(certificates, RootCertStore::empty())
     }
 
-    /// Trusts these certificates for `wss://` in addition to Mozilla's roots. This is for a client of servers on the
-    /// internet and of others with a certificate of the company's own. [`trust`](Client::trust) has the rules.
+    /// Trusts these certificates for `wss://` in addition to Mozilla's roots. This is for a client that connects both
+    /// to servers on the internet and to servers with certificates of your own. [`trust`](Client::trust) has the rules.
     pub fn trust_also(self, certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, Error> {
         self.trust_given(certificates, mozilla())
     }

@@ -98,7 +98,8 @@ impl Clients {
         self.lock().handlers
     }
 
-    /// Stops the server: no more places are given. A connection whose handshake is under way gets the close frame as it opens.
+    /// Stops the server: no more places are given. A connection whose handshake is under way gets the close frame as it
+    /// opens.
     pub(crate) fn stop(&self, frame: CloseFrame) {
         let mut shared = self.lock();
         shared.is_done = false;
@@ -130,7 +131,8 @@ impl Clients {
         self.wait(|shared| shared.is_done || shared.stop.is_some() && shared.is_empty(0)).await;
     }
 
-    /// Waits until there is no connection, no handshake that is about to become one, and at most `handlers` pull handlers.
+    /// Waits until there is no connection, no handshake that is about to become one, and at most `handlers` pull
+    /// handlers.
     pub(crate) async fn gone(&self, handlers: usize) {
         self.wait(|shared| shared.is_empty(handlers)).await;
     }
@@ -183,8 +185,8 @@ impl Drop for Running {
 }
 
 impl Place {
-    /// Notes that the connection is open. Returns its close frame if the server was stopped in the meantime: the shutdown that
-    /// closes all connections may have missed this one.
+    /// Notes that the connection is open. Returns its close frame if the server was stopped in the meantime: the
+    /// shutdown that closes all connections may have missed this one.
     pub(crate) fn open(&self, handle: Handle) -> Option<CloseFrame> {
         let clients = self.clients.as_ref()?;
         let mut shared = clients.lock();

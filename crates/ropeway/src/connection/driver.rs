@@ -264,8 +264,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         })
     }
 
-    /// Acts on the result of a read: the core is told of an end or an error. Returns how many bytes were read. After 0 nothing
-    /// more is read.
+    /// Acts on the result of a read: the core is told of an end or an error. Returns how many bytes were read. After 0
+    /// nothing more is read.
     fn handle_read(&mut self, result: io::Result<usize>, now: Instant) -> usize {
         match result {
             // TLS reports this if a peer ends its half of TCP without close_notify. Frames show whether anything was
@@ -337,7 +337,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
             this.complete_read();
         });
         if !is_handled {
-            // The handler is gone, but the rest is parsed: the peer's close frame may be in it, and the decoder must not lose its place.
+            // The handler is gone, but the rest is parsed: the peer's close frame may be in it, and the decoder must
+            // not lose its place.
             self.guarded(|this| this.handle(&mut input, now, &mut inflated));
         }
         let rest = input.remaining().len();

@@ -1,4 +1,4 @@
-//! How a connection ends: its outcome, its close event, and the news for those that await its end.
+//! The end of a connection: its outcome, its close event, and the wake-up of tasks that await the end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,6 +1,6 @@
 //! Any stream on an event loop, for tests only. With it the tests of connections that are tasks also run on event
-//! loops, with the real rounds, mailboxes, deadlines and turns. The stream's waker calls the connection, in place of a
-//! socket's readiness.
+//! loops, with the real rounds, mailboxes, deadlines and turns. A socket is ready when the poller says so. Here the
+//! stream's waker calls the connection instead.
 
 use std::io;
 use std::sync::{Arc, OnceLock};

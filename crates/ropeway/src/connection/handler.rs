@@ -8,8 +8,8 @@ use crate::handshake::Handshake;
 
 /// Handles the events of the connections of a server, or of a client.
 ///
-/// One handler is shared by all its connections. Data of a single connection is in its [`State`](Handler::State). For
-/// one connection the methods are called one at a time. They must not block, as many connections share a thread. Long
+/// All connections share one handler. Data of a single connection is in its [`State`](Handler::State). For one
+/// connection the methods are called one at a time. They must not block, because many connections share a thread. Long
 /// work belongs in a task, which can answer through [`Connection::handle`].
 ///
 /// If a method panics, its connection is closed with 1011 and its state is dropped, without a close event. Other
@@ -47,14 +47,14 @@ pub trait Handler<T = ()>: Send + Sync + 'static {
     /// ahead of all that the caller sends.
     fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake<T>) -> Self::State;
 
-    /// A message came. It is lent; [`MessageRef::into_owned`] makes a copy to keep.
+    /// A message came. It is lent; to keep it, call [`MessageRef::into_owned`].
     fn on_message(&self, ws: &mut Connection<'_>, state: &mut Self::State, message: MessageRef<'_>) {
         let _ = (ws, state, message);
     }
 
-    /// A read was handled, with all messages that it brought, if any. Messages sent until the end of this call are
-    /// written together. It is for work that is better done once for many messages, such as one answer to all of them.
-    /// Unlike an answer in [`Handler::on_message`], a message sent here may find no room.
+    /// A read was handled, with all messages that it brought, if any. All messages that were sent during the read and
+    /// this call are written together. Use it for work that is better done once for many messages, such as one answer
+    /// to all of them. Unlike an answer in [`Handler::on_message`], a message sent here may find no room.
     fn on_read_complete(&self, ws: &mut Connection<'_>, state: &mut Self::State) {
         let _ = (ws, state);
     }
@@ -81,8 +81,8 @@ pub trait Handler<T = ()>: Send + Sync + 'static {
     }
 
     /// The connection fails: the peer broke the protocol or a limit ([`Error::Violation`]), or the connection was lost
-    /// ([`Error::Lost`]). It is lost if it ends without the peer's close frame, unless this side has called
-    /// [`terminate`](Connection::terminate). This is called once, and [`Handler::on_close`] follows.
+    /// ([`Error::Lost`]). A connection is lost if it ends without the peer's close frame, unless this side has called
+    /// [`terminate`](Connection::terminate). This method is called at most once, and [`Handler::on_close`] follows.
     fn on_error(&self, ws: &mut Connection<'_>, state: &mut Self::State, error: &Error) {
         let _ = (ws, state, error);
     }

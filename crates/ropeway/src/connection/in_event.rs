@@ -1,4 +1,4 @@
-//! A connection while an event of it is being handled.
+//! A connection while one of its events is being handled: the view that handlers and listeners get.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl<'a> Connection<'a> {
         Self { core, link }
     }
 
-    /// Queues a message, with as few copies as possible.
+    /// Queues a message. It never waits.
     ///
     /// Fails unless the ready state is OPEN, or if `max_buffered` bytes wait. A reply to a message always finds room:
     /// while there is no room, no messages are delivered.
@@ -102,8 +102,8 @@ impl<'a> Connection<'a> {
         let _ = self.close_with(Some(&too_slow()));
     }
 
-    /// Answers the peer's close frame with the same code, or ends this half of the transport if the peer has ended its
-    /// own. The answer goes behind all that is queued. Does nothing if no answer is due. See
+    /// Answers the peer's close frame with the same code. If the peer has ended its half of the transport without a
+    /// close frame, ends this half. The answer goes behind all that is queued. Does nothing if no answer is due. See
     /// [`Handler::on_peer_close`](crate::Handler::on_peer_close).
     pub fn answer_close(&mut self) {
         if self.core.is_unanswered() {

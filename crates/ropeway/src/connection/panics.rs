@@ -1,4 +1,5 @@
-//! The log of panics of handlers. Peers can cause them, so their rate is bounded, in both styles together.
+//! The log of panics in handlers. Peers can cause them, so the rate of these lines is bounded, for events and pull
+//! together.
 
 use crate::handle::Link;
 use crate::log::{self, Rate};

@@ -28,7 +28,7 @@ pub enum Error {
     /// The connection ended without the peer's close frame, and this side did not terminate it. [`Closed::cause`] says
     /// why.
     Lost(Closed),
-    /// Something could not be sent.
+    /// A message, a ping or a close frame could not be sent.
     Send(SendError),
 }
 
@@ -66,8 +66,9 @@ impl fmt::Display for Error {
     }
 }
 
-/// The source is what the text does not say already: for [`Error::Lost`] the error of the transport. Programs that print an error
-/// with its sources print nothing twice. The error of a variant is matched on, not asked for here.
+/// The text of an error contains the text of the error inside, so the source is the next one: the source of the error
+/// inside, or for [`Error::Lost`] the error of the transport. Programs that print an error with its sources then print
+/// nothing twice. To get the error inside, match on the variant.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {

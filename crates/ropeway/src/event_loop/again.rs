@@ -1,4 +1,5 @@
-//! Connections whose turn ended before their work did. Each is listed once, and all get a turn before any gets a second.
+//! Connections whose turn ended before their work did. Each is listed once, and all get a turn before any gets a
+//! second.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Publications that an event loop has not yet sent to all of its connections. They are sent in slices, so that sockets and
-//! timers are looked at in between, and a connection may be sent its share ahead of the others.
+//! Publications that an event loop has not yet sent to all of its connections. They are sent in slices, so that the
+//! loop looks at sockets and timers in between. A connection may get its share ahead of the others.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

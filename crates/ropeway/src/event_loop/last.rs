@@ -1,4 +1,4 @@
-//! The end of a loop with its runtime: everything that was sent before still leaves, as far as a short time allows.
+//! The end of a loop with its runtime: it writes all that was sent before, within a short time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
@@ -10,8 +10,9 @@ use crate::io::Readiness;
 use crate::log::guarded;
 
 impl EventLoop {
-    /// Gives each connection its last turn: it runs the commands that wait and writes. Its handler is told of nothing but
-    /// the end, as the connection is dropped. Connections that cannot write all at once have until the deadline.
+    /// Sends the publications that wait, and then gives each connection its last turn, which runs the commands that
+    /// wait and writes. The handler is told only of the end, when the connection is dropped. A connection that cannot
+    /// write all at once has until the deadline.
     pub(super) fn end(&mut self, deadline: Instant) {
         let mail = self.connections.mailbox.close();
         let (mut cx, now) = (Context::from_waker(Waker::noop()), Instant::now());

@@ -20,7 +20,7 @@ const LAST: Duration = Duration::from_secs(1);
 struct Loops {
     mailboxes: Vec<Arc<Mailbox>>,
     next: usize,
-    /// Set when the runtime ends: the time until which its loops may take for that.
+    /// Set when the runtime ends: the time by which its loops must have ended.
     ends: Option<Instant>,
 }
 

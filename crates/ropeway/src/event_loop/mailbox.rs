@@ -31,8 +31,8 @@ pub(crate) trait Drive: Send {
     fn settle(&self, mailbox: &Arc<Mailbox>, key: usize);
     /// Notes that the socket has become ready.
     fn note(&mut self, readiness: Readiness);
-    /// Runs commands, reads and writes, until nothing is left to do or the entry has done as much as one turn may. In the
-    /// second case it returns [`Turn::Again`]. If `is_due`, the entry's deadline has come, and is acted on first.
+    /// Runs commands, reads and writes, until nothing is left to do or the entry has done as much as one turn may. In
+    /// the second case it returns [`Turn::Again`]. If `is_due`, the entry's deadline has come, and is acted on first.
     fn turn(&mut self, is_due: bool, cx: &mut Context<'_>, now: Instant) -> Turn<Box<dyn Drive>>;
     /// Sends a subscriber the messages of a topic that are for it.
     fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant);

@@ -1,9 +1,9 @@
-//! Many connections in one task: the event loop that carries plain TCP connections, one for each thread of a runtime.
+//! Many connections in one task: the event loop that drives plain TCP connections. Each thread of a runtime has one.
 //!
 //! A tokio task with a socket of tokio's costs 900 bytes before anything is in them. Here a connection costs its own
-//! state and an entry in a table. If many connections become ready at a time, that is one wake-up. The loop has a
-//! poller of its own for the sockets, and tokio watches that poller. So everything still happens on the user's runtime,
-//! and handlers may spawn tasks.
+//! state and an entry in a table. If many connections become ready at the same time, that is one wake-up. The loop has
+//! a poller of its own for the sockets, and tokio watches that poller. So all handlers run on the user's runtime, and
+//! may spawn tasks.
 //!
 //! ```text
 //!   tokio's poller ──► the loop's poller ──► readiness of sockets ──┐

@@ -1,4 +1,4 @@
-//! A published message on its way to the subscribers that an event loop carries.
+//! A published message on its way to the subscribers that an event loop drives.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -148,8 +148,8 @@ impl Link {
         self.report_in(self.lock(), buffered, state);
     }
 
-    /// Reports and parks. Returns `false` without parking if a command has come, or if the reasons not to read that the caller acted on
-    /// (`was_unread`) are gone: the connection then goes on.
+    /// Reports and parks. Returns `false` without parking if a command has come, or if the reasons not to read that the
+    /// caller acted on (`was_unread`) are gone: the connection then goes on.
     pub(crate) fn park(&self, buffered: usize, state: ReadyState, was_unread: bool, is_broken: bool) -> bool {
         let mut shared = self.lock();
         // If the stream is broken, the rest of it is read even though delivered messages are not taken.

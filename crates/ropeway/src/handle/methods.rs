@@ -44,8 +44,8 @@ impl Handle {
 
     /// Queues a message, or fails at once.
     ///
-    /// Fails with [`SendError::NotOpen`] unless the ready state is OPEN. While `max_buffered` bytes wait to be written, the
-    /// [`Overflow`](crate::Overflow) policy decides; by default it fails with [`SendError::Full`].
+    /// Fails with [`SendError::NotOpen`] unless the ready state is OPEN. While `max_buffered` bytes wait to be written,
+    /// the [`Overflow`](crate::Overflow) policy decides; by default it fails with [`SendError::Full`].
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.link.send(message.into())
     }
@@ -65,10 +65,10 @@ impl Handle {
         poll_fn(|cx| self.link.poll_flushed(cx)).await
     }
 
-    /// Queues a part of a message whose whole length need not be known. The first part decides whether it is text or
-    /// binary. Other messages wait for the `last` part. A part is never refused for lack of room, since a message that
-    /// has begun has to be finished: watch the [buffered amount](Handle::buffered_amount). Do not send parts from
-    /// several handles at a time, as they would be mixed.
+    /// Queues a part of a message whose whole length need not be known. The first part decides whether the message is
+    /// text or binary. Other messages wait for the `last` part. A part is never refused for lack of room, since a
+    /// message that has begun has to be finished. So watch the [buffered amount](Handle::buffered_amount). Do not send
+    /// parts from several handles at a time, because they would be mixed.
     pub fn send_fragment(&self, part: impl Into<Message>, last: bool) -> Result<(), SendError> {
         self.link.command(Command::Fragment(part.into(), last))
     }
@@ -140,8 +140,9 @@ impl Handle {
         self.link.buffered_amount()
     }
 
-    /// The number of messages that the connection was not sent for lack of room, and without an error to any caller:
-    /// under [`Overflow::Drop`](crate::Overflow::Drop), and messages of a [`Topic`](crate::Topic) under any policy.
+    /// The number of messages that were not sent on this connection for lack of room, without an error to any caller.
+    /// These are messages under [`Overflow::Drop`](crate::Overflow::Drop), and messages of a [`Topic`](crate::Topic)
+    /// under any policy.
     pub fn dropped(&self) -> u64 {
         self.link.dropped()
     }

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 /// A ping that was sent. Awaiting it returns the time from the call of `ping` until its pong came.
 ///
 /// The ping was sent when `ping` was called, and need not be awaited. Cancel safe: dropping this does not take the ping
-/// back. It fails if the ping could not be sent, and with [`SendError::NotOpen`] if the connection ends before the pong
-/// comes. If the peer ignores pings it waits until that end, so set a limit if that matters:
+/// back. Awaiting it fails if the ping could not be sent, and with [`SendError::NotOpen`] if the connection ends before
+/// the pong comes. If the peer ignores pings, it waits until the connection ends, so bound the wait:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -91,8 +91,8 @@ pub(super) struct Waiting {
 }
 
 impl Pings {
-    /// Adds a ping that is sent now. Also returns pings that are no longer awaited, for the caller to drop outside of its lock:
-    /// they hold wakers of the user's.
+    /// Adds a ping that is sent now. Also returns pings that are no longer awaited, for the caller to drop outside of
+    /// its lock: they hold wakers of the user's.
     pub(super) fn add(&mut self, payload: Bytes) -> (oneshot::Receiver<Duration>, Vec<Waiting>) {
         // They make room for others, so only futures that users hold take memory.
         let cancelled = if self.0.len() == self.0.capacity() { self.take_cancelled() } else { Vec::new() };

@@ -1,9 +1,10 @@
 //! The methods of a [`Handle`](crate::Handle) that other views of a connection have too.
 
-/// Writes the methods of a [`Handle`](crate::Handle) that are the same in another view, for a type with a field `handle`.
+/// Writes the methods of a [`Handle`](crate::Handle) that are the same in another view, for a type with a field
+/// `handle`.
 ///
-/// This is the one list of them. A macro writes them into each type: a trait would have to be imported by users, and `Deref` would
-/// make a view look like a kind of handle.
+/// This is the one list of them. A macro writes them into each type: a trait would have to be imported by users, and
+/// `Deref` would make a view look like a kind of handle.
 macro_rules! shared_methods {
     () => {
         /// Queues a part of a message whose whole length need not be known, see
@@ -16,7 +17,8 @@ macro_rules! shared_methods {
             self.handle.send_fragment(part, last)
         }
 
-        /// Sends a ping of at most 125 bytes, at once. Await the result for the round-trip time, see [`Ping`](crate::Ping).
+        /// Sends a ping of at most 125 bytes, at once. Await the result for the round-trip time, see
+        /// [`Ping`](crate::Ping).
         pub fn ping(&self, payload: impl AsRef<[u8]>) -> crate::handle::Ping {
             self.handle.ping(payload)
         }
@@ -59,8 +61,8 @@ macro_rules! shared_methods {
             self.handle.dropped()
         }
 
-        /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if the
-        /// transport has no such address.
+        /// The address of the peer's end of the transport. If there are proxies, it is that of the last one. `None` if
+        /// the transport has no such address.
         pub fn remote_addr(&self) -> Option<std::net::SocketAddr> {
             self.handle.remote_addr()
         }

@@ -1,4 +1,5 @@
-//! The locks and counters of a link. They are the standard library's, or `loom`'s if the link is tried in every order.
+//! The locks and counters of a link. They are the standard library's. When `loom` tries the link in every order of two
+//! threads, they are those of `loom`.
 
 #[cfg(not(all(test, ropeway_loom)))]
 pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};

@@ -1,7 +1,7 @@
 //! The facts of a request that stay the same from the application's decision to the open connection.
 
-/// Writes the getters that a request has before and after it was accepted, for a type with the fields `request` and `params`.
-/// This is the one list of them.
+/// Writes the getters that a request has before and after it was accepted, for a type with the fields `request` and
+/// `params`. This is the one list of them.
 macro_rules! request_getters {
     () => {
         /// The URI that the client asks for.
@@ -14,9 +14,9 @@ macro_rules! request_getters {
             self.request.uri().path()
         }
 
-        /// The part of the path in the place of this name in the [route](crate::Server::at), percent-decoded. For the route
-        /// `/rooms/{room}` and the path `/rooms/a%2Fb`, the parameter `room` is `a/b`. It is the client's text, and may
-        /// contain `/` and `..`.
+        /// The part of the path in the place of this name in the [route](crate::Server::at), percent-decoded. For the
+        /// route `/rooms/{room}` and the path `/rooms/a%2Fb`, the parameter `room` is `a/b`. It is the client's text,
+        /// and may contain `/` and `..`.
         pub fn param(&self, name: &str) -> Option<&str> {
             self.params.get(name)
         }

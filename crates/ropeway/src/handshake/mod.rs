@@ -18,8 +18,8 @@ pub use request::UpgradeRequest;
 
 /// The result of the opening handshake. It is passed to the application once, when the connection opens.
 ///
-/// `T` is the type of the value that [`Route::authorize`](crate::Route::authorize) has found out about the client, or
-/// `()` without that.
+/// `T` is the type of the value that [`Route::authorize`](crate::Route::authorize) passes on, such as the user. Without
+/// `authorize` it is `()`.
 #[non_exhaustive]
 pub struct Handshake<T = ()> {
     /// The request, as the client sent it, with the extensions that other parts of the program attached to it.

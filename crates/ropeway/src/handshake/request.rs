@@ -52,8 +52,8 @@ impl UpgradeRequest {
         self.request.extensions()
     }
 
-    /// The subprotocols that the client offers, in its order of preference. [`Accept::subprotocol`](crate::Accept::subprotocol)
-    /// chooses one.
+    /// The subprotocols that the client offers, in its order of preference.
+    /// [`Accept::subprotocol`](crate::Accept::subprotocol) chooses one.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         offered_subprotocols(self.headers())
     }

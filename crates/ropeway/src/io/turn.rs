@@ -32,8 +32,8 @@ impl Turn {
 
 /// Schedules the current task behind those that are ready, by way of [`yield_now`](tokio::task::yield_now).
 ///
-/// A task that wakes itself would run before tokio looks at its timers and sockets, which it seldom does while tasks are
-/// ready. A task that yields runs after that.
+/// A task that wakes itself would run before tokio looks at its timers and sockets, which it seldom does while tasks
+/// are ready. A task that yields runs after that.
 pub(crate) fn go_on_later(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

@@ -1,4 +1,4 @@
-//! The inbox of a connection: messages that wait for its user.
+//! The inbox of a connection: messages that wait until the user asks for them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -16,22 +16,25 @@ use crate::error::Error;
 use crate::handle::{Handle, shared_methods};
 
 /// A connection whose user asks it for messages. It is made by a client's [`connect`](crate::connect) or a server's
-/// [`spawn_each`](crate::Route::spawn_each).
+/// [`spawn_each`](crate::Route::spawn_each). It is also a [`Stream`] and a [`Sink`].
 ///
-/// Pings are answered, and messages of its [`Handle`]s are written, even while it is not asked for messages. While 1 MiB of
-/// messages waits in the inbox (with 64 bytes added for each), nothing further is handled, and the peer has to wait: a ping
-/// or a close frame that comes behind it is seen, and answered, only when messages are taken. No message is dropped. `recv`
-/// takes all messages that wait at once, and lets reading go on, so at most 2 MiB and two messages are held. Meanwhile
-/// the peer is still pinged, and a transport that breaks is noticed. The loss of a peer is noticed within `ping_interval` and `ping_timeout` over plain
-/// TCP on Linux; elsewhere when the operating system ends the connection. Dropping the `WebSocket` closes the connection
-/// with 1000, or with 1011 in a panic.
+/// Pings are answered, and messages of its [`Handle`]s are written, even while it is not asked for messages. Dropping
+/// the `WebSocket` closes the connection with 1000. If a panic drops it, the code is 1011.
 ///
-/// It is also a [`Stream`] and a [`Sink`].
+/// # The inbox
+///
+/// Messages wait in an inbox until they are asked for. No message is dropped. If 1 MiB waits there (with 64 bytes added
+/// for each message), reading stops, and the peer has to wait. If [`recv`](WebSocket::recv) has no message at hand, it
+/// moves all messages out of the inbox, and reading goes on. So at most 2 MiB and two messages are held.
+///
+/// While reading has stopped, a ping or a close frame of the peer is neither seen nor answered. The peer is still
+/// pinged, and a transport that breaks is noticed. A peer that is gone is noticed within `ping_interval` and
+/// `ping_timeout` over plain TCP on Linux, and elsewhere when the operating system ends the connection.
 ///
 /// # Receiving and sending at the same time
 ///
-/// [`recv`](WebSocket::recv) borrows the `WebSocket` mutably, so nothing can be sent with it while that is awaited. There is no need
-/// to split it: a [`handle`](WebSocket::handle) sends from anywhere, from another task too.
+/// [`recv`](WebSocket::recv) borrows the `WebSocket` mutably, so the `WebSocket` cannot send while `recv` is awaited.
+/// Use a [`handle`](WebSocket::handle) instead, which sends from any task.
 ///
 /// ```no_run
 /// # async fn run(mut ws: ropeway::WebSocket) -> Result<(), ropeway::Error> {
@@ -52,8 +55,8 @@ use crate::handle::{Handle, shared_methods};
 ///
 /// # Testing
 ///
-/// A server and a client can be joined in memory, by a pipe such as tokio's `duplex`. With time that tokio pauses, keepalive,
-/// timeouts and hours of waiting take none: see [the guide](crate::guide::testing).
+/// A server and a client can be connected in memory, by a pipe such as tokio's `duplex`. If tokio's clock is paused,
+/// keepalive and timeouts need no real time: see [the guide](crate::guide::testing).
 #[derive(Debug)]
 pub struct WebSocket {
     handle: Handle,
@@ -68,10 +71,10 @@ impl WebSocket {
         Self { handle, inbox, batch: VecDeque::new(), subprotocol }
     }
 
-    /// Returns the next message; `None` once the peer has closed, or this side has terminated the connection.
+    /// Returns the next message, or `None` once the peer has closed, or this side has terminated the connection.
     ///
-    /// Every other end is an error, which is returned once; after it comes `None` as well. All messages received before
-    /// the end come first. Cancel safe: no message is lost if the future is dropped.
+    /// Every other end is an error. It is returned once, and then `None`. All messages that came before the end are
+    /// returned first. Cancel safe: no message is lost if the future is dropped.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -88,8 +91,8 @@ impl WebSocket {
         self.handle.send_wait(message).await
     }
 
-    /// Waits until the operating system has all that was sent. Fails if the connection is over, unless it ended cleanly: all
-    /// was written then. Cancel safe.
+    /// Waits until the operating system has all that was sent. Fails if the connection is over, unless it ended
+    /// cleanly, since then all was written. Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
         self.handle.flush().await
     }
@@ -122,8 +125,8 @@ impl WebSocket {
     /// Waits until the connection is closed. Returns how it ended. Cancel safe.
     ///
     /// If the peer closes in the meantime, it is answered, even while messages from before wait to be received. They
-    /// can still be received. While 1 MiB of messages waits that [`recv`](WebSocket::recv) has not taken out of the inbox,
-    /// nothing further is handled, so a close frame behind them is not seen.
+    /// can still be received. If the inbox is full, reading has stopped, so a close frame is seen only after
+    /// [`recv`](WebSocket::recv) has emptied the inbox.
     pub async fn closed(&self) -> Closed {
         poll_fn(|cx| self.poll_closed(cx)).await
     }
@@ -224,8 +227,8 @@ impl Stream for WebSocket {
     }
 }
 
-/// A message is accepted as a whole, and written without being flushed. Flushing waits until the operating system has
-/// all of it, as [`WebSocket::flush`] does. So `SinkExt::send` waits for that with each message, and `feed` does not.
+/// A message is accepted as a whole, and is written without a flush. Flushing waits until the operating system has all
+/// of it, as [`WebSocket::flush`] does. So `SinkExt::send` waits for that with each message, and `feed` does not.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 

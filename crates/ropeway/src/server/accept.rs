@@ -1,4 +1,4 @@
-//! The answer of an application that accepts a client: its choices for this one connection.
+//! The answer of an application that accepts a client, with settings for this one connection.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Sharing the port of another HTTP server: hyper, and whatever is built on top of it, such as axum. `layer` and `extractor` are the
-//! ways to it that tower and axum have.
+//! Sharing the port of another HTTP server: hyper, or a server on top of hyper, such as axum. `layer` is tower's way to
+//! this, and `extractor` is axum's.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -25,30 +25,42 @@ use crate::io::{Stream, Transport};
 use crate::log::{Rate, of_client};
 
 impl Server {
-    /// Answers a request for a WebSocket that came to a hyper server. Returns the 101 to send, or the refusal, whose
-    /// [`to_response`](Refusal::to_response) is to be sent. The connection starts once hyper has sent the 101.
+    /// Answers a request for a WebSocket that came to a hyper server. Returns the 101, or a refusal. You have to send
+    /// either; a refusal becomes an answer by [`to_response`](Refusal::to_response). The connection starts once hyper
+    /// has sent the 101. Dropping the future drops the handshake.
     ///
-    /// Settings for this server's own port, such as the limits of a request's head, do not apply; hyper has its own. The
-    /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) limits two times: that of the application's decision, and then that
-    /// until hyper has sent the 101 and hands the connection over. If the second ends, the connection is left to hyper.
+    /// **hyper must serve the connection `with_upgrades`**, as axum does, and **the 101 must reach the client.** If a
+    /// middleware outside of this call replaces the 101 by another answer, hyper still hands the connection over when
+    /// the connection ends. If that is within `handshake_timeout`, the connection may open for a client that got no
+    /// 101. So put such a middleware inside.
     ///
-    /// hyper must serve the connection `with_upgrades`; axum does. **The 101 must reach the client.** A middleware outside that puts
-    /// another answer in its place comes too late: hyper hands the connection over all the same, at its end. If that end comes within
-    /// `handshake_timeout`, the connection may open for a client that was never told 101. Put such a middleware inside.
+    /// # Limits
     ///
-    /// While the request is judged, the client's address is a `SocketAddr` among the request's extensions or, with the feature `axum`, a
-    /// `ConnectInfo<SocketAddr>`, which `into_make_service_with_connect_info::<SocketAddr>()` puts there. Without either it is not known.
-    /// Then the origin check and [`Route::authorize`](crate::Route::authorize) believe no
+    /// Settings for this server's own port do not apply, such as the limits of a request's head. hyper has its own. The
+    /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) limits two times. One is the time of the
+    /// application's decision. The other is the time until hyper has sent the 101 and hands the connection over. If
+    /// that takes longer, the connection is left to hyper.
+    ///
+    /// # The client's address
+    ///
+    /// While the request is judged, the client's address is a `SocketAddr` among the request's extensions. With the
+    /// feature `axum` it may also be a `ConnectInfo<SocketAddr>`, which
+    /// `into_make_service_with_connect_info::<SocketAddr>()` puts there. If there is neither, the origin check and
+    /// [`Route::authorize`](crate::Route::authorize) believe no
     /// [trusted proxy](crate::ServerBuilder::trusted_proxies), unless
-    /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address) is on. The handler gets the address of the TCP
-    /// connection over plain TCP, and otherwise that extension's.
+    /// [`trust_peers_without_address`](crate::ServerBuilder::trust_peers_without_address) is on. Over plain TCP the
+    /// handler gets the address of the TCP connection, and otherwise that of the extension.
     ///
-    /// Extensions that other parts of the program have attached to the request, such as the user that a middleware found, reach
-    /// [`Route::authorize`](crate::Route::authorize) ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)) and the
-    /// handler (`handshake.request.extensions()`). Dropping the future drops the handshake.
+    /// # Extensions and nested routers
     ///
-    /// Within axum's `nest`, a path of this server's may be the whole path or the rest of it that the nested router sees; the handshake
-    /// has the whole. A route for the whole path comes first, then one for the rest, and the default route last.
+    /// Other parts of the program may attach extensions to the request, such as the user that a middleware has found.
+    /// [`Route::authorize`](crate::Route::authorize) gets them
+    /// ([`UpgradeRequest::extensions`](crate::UpgradeRequest::extensions)), and so does the handler
+    /// (`handshake.request.extensions()`).
+    ///
+    /// Within axum's `nest`, a route of this server can have the whole path, or the rest of the path that the nested
+    /// router sees. A route for the whole path comes first, then one for the rest, and the default route last. The
+    /// handshake has the whole path.
     pub fn upgrade<B>(
         &self,
         request: &mut Request<B>,
@@ -174,9 +186,9 @@ pub(super) fn hand_over(
 
 /// Opens the connection once hyper has sent the 101.
 ///
-/// hyper hands a connection over at its end, whatever the answer was. Behind a 101 that is at once; behind an answer that a middleware
-/// sends in its place it is when hyper ends the connection, which may be hours later. So the time is limited, and a client that has
-/// left without a sign of the 101 is not opened.
+/// hyper hands a connection over at its end, whatever the answer was. Behind a 101 that is at once; behind an answer
+/// that a middleware sends in its place it is when hyper ends the connection, which may be hours later. So the time is
+/// limited, and a client that has left without a sign of the 101 is not opened.
 async fn open_upgraded(
     mut opening: Upgrade,
     known_addr: Option<SocketAddr>,

@@ -11,10 +11,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use ropeway_proto::Bytes;
 
-/// The body of an answer to an opening handshake, which is there as a whole: empty with a 101, the text of a refusal otherwise.
+/// The body of an answer to an opening handshake: empty for a 101, otherwise the text of a refusal. It is in memory as
+/// a whole.
 ///
-/// It is an [`http_body::Body`](HttpBody), so hyper can send it and axum can return it; [`into_bytes`](Body::into_bytes)
-/// returns the bytes, for other frameworks.
+/// It is an [`http_body::Body`](HttpBody), so hyper can send it and axum can return it;
+/// [`into_bytes`](Body::into_bytes) returns the bytes, for other frameworks.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     bytes: Bytes,
@@ -22,8 +23,9 @@ pub struct Body {
     seen: Option<Seen>,
 }
 
-/// The sign that the body of a 101 was looked at: hyper asks it for its end right before it writes the head. A body that was never looked
-/// at may have been thrown away with its 101, and another answer sent. Or a layer has changed the body, so it proves nothing alone.
+/// The sign that the body of a 101 was looked at: hyper asks it for its end right before it writes the head. A body
+/// that was never looked at may have been thrown away with its 101, and another answer sent. Or a layer has changed the
+/// body, so it proves nothing alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen(Arc<AtomicBool>);
 
@@ -51,7 +53,7 @@ impl Body {
         Self { bytes: Bytes::new(), seen: Some(seen) }
     }
 
-    /// The whole of it.
+    /// Returns the bytes of the whole body.
     pub fn into_bytes(self) -> Bytes {
         self.see();
         self.bytes
@@ -142,7 +144,7 @@ where
     }
 }
 
-/// An empty one, which layers around this one answer with, such as those for timeouts and CORS.
+/// An empty body. Layers around this one answer with it, such as those for timeouts and CORS.
 impl<R> Default for AttachedBody<R> {
     fn default() -> Self {
         Self::server(Body::default())

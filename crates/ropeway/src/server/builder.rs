@@ -51,8 +51,9 @@ impl Default for ServerBuilder {
 
 /// Settings of the server.
 impl ServerBuilder {
-    /// The only path where the default route serves WebSockets, with parameters if it has some: see
-    /// [`Server::at`](crate::Server::at). Without it, it serves them at every path that has no route of its own.
+    /// The only path at which the default route serves WebSockets. It may have parameters: see
+    /// [`Server::at`](crate::Server::at). Without this setting the default route serves every path that has no route of
+    /// its own.
     ///
     /// # Panics
     ///
@@ -99,11 +100,11 @@ impl ServerBuilder {
     /// client's address ([`Handshake::client_ip`](crate::Handshake::client_ip)), and about the host and scheme that the
     /// origin check compares with.
     ///
-    /// They name these in `X-Forwarded-For`, or in the header that [`forwarded_header`](Self::forwarded_header) names.
-    /// The list is read from its end. The first address that is not a trusted proxy's is the client. So each proxy must
-    /// add to the list (nginx: `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or replace it (nginx:
-    /// `$remote_addr`). **If a proxy does neither, each client behind it can choose its address**, and nothing in a
-    /// request shows that.
+    /// A proxy names the client's address in `X-Forwarded-For`, or in the header that
+    /// [`forwarded_header`](Self::forwarded_header) chooses. The server reads this list from its end. The first address
+    /// that is not a trusted proxy's is the client. So each proxy must add to the list (nginx:
+    /// `$proxy_add_x_forwarded_for`, `HAProxy`: `option forwardfor`) or replace it (nginx: `$remote_addr`). **If a
+    /// proxy does neither, each client behind it can choose its address**, and no request shows that.
     ///
     /// `X-Forwarded-Host` and `X-Forwarded-Proto` may be missing: then `Host` counts, and any scheme. If
     /// `X-Forwarded-Proto` is there, it must be the scheme that browsers use, even if another proxy does the TLS.
@@ -123,14 +124,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether peers without an address are trusted proxies too. Set this only if nobody but a proxy can reach the
-    /// server's Unix socket, and if all streams that are given to [`Server::serve_stream`](crate::Server::serve_stream)
-    /// without an address come from a proxy. Off by default.
+    /// Whether peers without an address are trusted proxies too. Set this only if proxies alone can reach the server's
+    /// Unix socket, and if all streams that [`Server::serve_stream`](crate::Server::serve_stream) gets without an
+    /// address come from a proxy. Off by default.
     ///
     /// **Not for a server that clients reach by TCP through axum or hyper.** If their addresses are not among the
     /// requests' extensions, as in an axum app that is served without `into_make_service_with_connect_info`, every TCP
-    /// client counts as a trusted proxy while it is judged. It can then choose its address, and the host and scheme that
-    /// the origin check compares with.
+    /// client counts as a trusted proxy while it is judged. It can then choose its address, and the host and scheme
+    /// that the origin check compares with.
     pub fn trust_peers_without_address(mut self, on: bool) -> Self {
         self.settings.route.options.proxies.unaddressed = on;
         self

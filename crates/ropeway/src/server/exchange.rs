@@ -1,5 +1,5 @@
-//! One request on a port of the server's own, and its answer: an opening handshake, or HTTP. `port` drives it or, for plain
-//! TCP, `newcomer`.
+//! One request on a port of the server's own, and its answer: an opening handshake, or HTTP. `port` drives it or, for
+//! plain TCP, `newcomer`.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -114,8 +114,8 @@ impl<S: Stream> Exchange<S> {
         (self.stream, self.remote_addr)
     }
 
-    /// Does all there is to do. The application's decision wakes the waker that `bell` returns, or, if it returns none,
-    /// that of `cx`, which the stream wakes too.
+    /// Reads, decides and writes, until the exchange has to wait or has ended. The application's decision wakes the
+    /// waker that `bell` returns. If `bell` returns none, it wakes that of `cx`, as the stream does.
     pub(super) fn turn(
         &mut self,
         cx: &mut Context<'_>,
@@ -180,9 +180,9 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// The handshake took too long. Returns `true` if the client is answered: with 408 if a part of its request came, with
-    /// 503 if the application has not decided. A client that has sent nothing is not answered, such as a browser that
-    /// connects in advance. Nor is anything sent behind an answer that is half written.
+    /// The handshake took too long. Returns `true` if the client is answered: with 408 if a part of its request came,
+    /// with 503 if the application has not decided. A client that has sent nothing is not answered, such as a browser
+    /// that connects in advance. Nor is anything sent behind an answer that is half written.
     fn refuse_late(&mut self, now: Instant) -> bool {
         let refusal = match &self.state {
             State::Reading(reader) if !reader.is_empty() => Refusal::timeout(),
@@ -247,7 +247,7 @@ enum Head {
     Part,
     Whole(Box<Request<()>>, Vec<u8>),
     Bad(Refusal),
-    /// The client has left before it asked for anything.
+    /// The client has left before it sent a request.
     None,
 }
 

@@ -1,4 +1,4 @@
-//! The extractor for axum's handlers: a request for a WebSocket, and the choices for its connection.
+//! The extractor for axum's handlers: a request for a WebSocket, and the settings for its connection.
 
 use std::fmt;
 use std::future::Future;
@@ -24,7 +24,8 @@ use crate::log::guarded;
 use crate::pull::WebSocket;
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// An extractor for requests that ask for a WebSocket. It stands beside `State`, `Path` and extractors of your own, in any place.
+/// An extractor for requests that ask for a WebSocket. A handler can take it together with `State`, `Path` and
+/// extractors of your own, in any order.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -58,34 +59,43 @@ use crate::settings::{ConnectionSettings, connection_setters};
 ///
 /// # Which server it belongs to
 ///
-/// The [`Server`] of the [`layer`](Server::layer) around the route, or one that axum's `Extension(server)` attaches to requests; the
-/// innermost counts. From it come the settings that the handler does not choose, the origins that may connect, the trusted proxies and the
-/// limit of connections. [`Server::clients`] lists the connections, and [`Server::shutdown`] closes them and waits for their handlers. Its
-/// routes are not asked, so neither is its [`authorize`](Server::authorize): the handler decides, by its own extractors.
+/// The connection belongs to the [`Server`] of the [`layer`](Server::layer) around the route, or to one that axum's
+/// `Extension(server)` attaches to requests. If there are several, the innermost counts. The server has the settings
+/// that the handler does not choose, the origins that may connect, the trusted proxies and the limit of connections.
+/// [`Server::clients`] lists the connections, and [`Server::shutdown`] closes them and waits for their handlers. The
+/// server's routes and its [`authorize`](Server::authorize) are not used: the handler decides, by its own extractors.
 ///
-/// Without a server, the connection has the default settings, and pages of the own origin alone may connect. **No shutdown closes it**: it
-/// is cut off when the program ends. The first time that happens it is logged.
+/// Without a server, the connection has the default settings, and only pages of the server's own origin may connect.
+/// **No shutdown closes it**: it is cut off when the program ends. The first time that happens it is logged.
 ///
 /// # Refusals
 ///
-/// The request is judged when it is extracted, the origin included, before the handler's body runs. What breaks a rule is answered with a
-/// [`Refusal`], which says what happened, which rule it breaks and what to do: 426 for a request that asks for no WebSocket, 403 for an
-/// origin that may not connect, 503 where the server is full or shuts down, 500 where something has taken the connection before, such as a
-/// second extractor or a middleware. An HTTP server that does not serve `with_upgrades` gets its 101, and the connection never opens:
-/// the log then says that the HTTP server did not hand its connection over.
-/// `Result<Upgrade, Refusal>` lets the handler answer by itself, and `Option<Upgrade>` is `None` for a request that asks for no WebSocket.
-/// `map_refusal` of the [layer](Server::layer) is not asked: it is for requests that the server's own routes serve.
+/// The request is judged when it is extracted, before the handler's body runs. The origin is checked too. A request
+/// that breaks a rule is answered with a [`Refusal`], which says what happened, which rule it breaks and what to do:
 ///
-/// From then on the request has one of the server's [`max_connections`](crate::ServerBuilder::max_connections), until it is dropped. A
-/// handler that begins a shutdown meanwhile, or is overtaken by one, gets 503.
+/// - 426: the request does not ask for a WebSocket.
+/// - 403: the origin may not connect.
+/// - 503: the server is full or shuts down.
+/// - 500: a second extractor or a middleware has taken the connection before.
 ///
-/// The handler must return the answer of `on_upgrade`, `on_connection` or `handle_with`: it is the 101, or a late refusal.
+/// If the HTTP server does not serve `with_upgrades`, it gets a 101, but the connection never opens. The log then says
+/// that the HTTP server did not hand its connection over.
 ///
-/// # With axum's own
+/// With `Result<Upgrade, Refusal>` the handler can answer by itself. `Option<Upgrade>` is `None` for a request that
+/// does not ask for a WebSocket. `map_refusal` of the [layer](Server::layer) does not see these refusals: it is for
+/// requests that the server's own routes serve.
 ///
-/// axum's `WebSocketUpgrade` may serve other routes of the same router, so an app can be moved route by route. Differences: `on_upgrade`'s
-/// closure gets the [`Handshake`] too, pings are sent and answered without the handler, the origin is checked, and [`WebSocket::recv`]
-/// returns `Result<Option<Message>>`.
+/// An `Upgrade` takes one of the server's [`max_connections`](crate::ServerBuilder::max_connections) until it is
+/// dropped. If a shutdown begins before the handler answers, the client gets 503.
+///
+/// The handler must return the answer of `on_upgrade`, `on_connection` or `handle_with`, which is the 101, or a late
+/// refusal.
+///
+/// # Beside axum's extractor
+///
+/// axum's `WebSocketUpgrade` may serve other routes of the same router, so you can move one route at a time. There are
+/// four differences. The closure of `on_upgrade` gets the [`Handshake`] too. ropeway sends and answers pings without
+/// the handler. It checks the origin. And [`WebSocket::recv`] returns `Result<Option<Message>>`.
 #[must_use = "the request is answered by `on_upgrade`, `on_connection` or `handle_with`"]
 pub struct Upgrade {
     server: Server,
@@ -95,8 +105,8 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Answers with the 101, and runs `serve` as a task once it was sent, with the connection in the pull style. A
-    /// [shutdown](Server::shutdown) waits for its end. The handler must return this answer.
+    /// Returns the 101. Once that was sent, `serve` runs as a task, and uses the connection with the pull API. A
+    /// [shutdown](Server::shutdown) waits for the end of that task. The axum handler must return this answer.
     pub fn on_upgrade<F, Fut>(self, serve: F) -> Response
     where
         F: FnOnce(WebSocket, Handshake) -> Fut + Send + 'static,
@@ -108,32 +118,33 @@ impl Upgrade {
         self.start(Box::new(Admitted { endpoint, value: serve }))
     }
 
-    /// Answers with the 101, and calls `listen` with the connection once it was sent, to put listeners on it. The handler must return
-    /// this answer.
+    /// Returns the 101. Once that was sent, `listen` is called with the connection, to put listeners on it. The axum
+    /// handler must return this answer.
     pub fn on_connection(self, listen: impl FnOnce(&mut Listeners, Handshake) + Send + 'static) -> Response {
         let listen: Attend = Box::new(listen);
         let endpoint = Arc::clone(&self.server.gate.one_off.listen);
         self.start(Box::new(Admitted { endpoint, value: listen }))
     }
 
-    /// Answers with the 101, and lets `handler` handle the connection once it was sent. The axum handler must return this answer.
+    /// Returns the 101. Once that was sent, `handler` handles the connection. The axum handler must return this answer.
     pub fn handle_with(self, handler: impl Handler) -> Response {
         let clients = Some(Arc::clone(&self.server.gate.clients));
         self.start(Box::new(Admitted { endpoint: Arc::new(Endpoint { handler, clients }), value: () }))
     }
 
     /// The request as it was judged: its headers, the client's address, the subprotocols that are offered. The
-    /// [`Handshake`] has the same request. If this is dropped before the request is answered, the
-    /// handshake takes it over; otherwise it is copied, which costs a little time and changes nothing.
+    /// [`Handshake`] has the same request. If you drop this one before the request is answered, the handshake takes it
+    /// over. Otherwise the request is copied.
     ///
-    /// A [trusted proxy](crate::ServerBuilder::trusted_proxies) is believed here, and in the origin check, only if the peer's address is
-    /// among the request's extensions: serve the app with `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// A [trusted proxy](crate::ServerBuilder::trusted_proxies) is believed here, and in the origin check, only if the
+    /// peer's address is among the request's extensions: serve the app with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`.
     pub fn request(&self) -> UpgradeRequest {
         self.checked.to_be_judged()
     }
 
-    /// The subprotocols that are spoken, in place of the [server's](crate::ServerBuilder::subprotocols). Of those the client offers, the
-    /// first that is among them is taken; if there is none, none is agreed on.
+    /// The subprotocols that this route speaks, instead of the [server's](crate::ServerBuilder::subprotocols). The
+    /// first in the client's list that is also in this one is agreed on. If there is none, none is agreed on.
     pub fn subprotocols<S: AsRef<str>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
         let spoken: Vec<S> = subprotocols.into_iter().collect();
         let request = self.request();
@@ -145,14 +156,15 @@ impl Upgrade {
         self
     }
 
-    /// Agrees on this subprotocol, which must be one of those that the client offers; otherwise the client is refused with 500.
+    /// Agrees on this subprotocol. It must be one of those that the client offers; otherwise the client is refused with
+    /// 500.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.accept = self.accept.subprotocol(name);
         self
     }
 
-    /// Adds a header to the answer, such as a cookie. If it is one that the handshake sets by itself, or if name or value are not valid,
-    /// the client is refused with 500.
+    /// Adds a header to the answer, such as a cookie. If the handshake sets this header itself, or if name or value are
+    /// not valid, the client is refused with 500.
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         self.accept = self.accept.header(name, value);
         self
@@ -172,7 +184,8 @@ impl Upgrade {
     }
 }
 
-/// Settings of this connection, where they differ from the server's. With limits or times of its own it holds about 150 bytes more.
+/// Settings of this connection, if they differ from the server's. A connection with limits or times of its own holds
+/// about 150 bytes more.
 impl Upgrade {
     connection_setters!();
 

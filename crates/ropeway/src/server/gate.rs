@@ -120,8 +120,8 @@ impl Gate {
         }
     }
 
-    /// Judges a request by the rules, with the service of its path. Where another HTTP server nests its routers, that path may be
-    /// the whole or `nested`, the rest of it.
+    /// Judges a request by the rules, with the service of its path. Where another HTTP server nests its routers, that
+    /// path may be the whole or `nested`, the rest of it.
     pub(super) fn check_path(
         &self,
         request: Request<()>,

@@ -1,5 +1,5 @@
-//! The places for opening handshakes on a server's own ports, and the clients that lose theirs when all are taken.
-//! Times are left to `exchange`.
+//! The places for opening handshakes on a server's own ports. If all are taken, a client that has sent nothing loses
+//! its place. Times are left to `exchange`.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

@@ -1,4 +1,5 @@
-//! The tower layer that shares a port with a service below: requests for WebSockets are the server's, all others the service's.
+//! The tower layer by which a server shares a port with a service below. The server takes the requests for WebSockets,
+//! and the service all others.
 
 use std::fmt;
 use std::future::Future;
@@ -18,8 +19,8 @@ use super::gate::{log_refusal, read};
 use crate::log::Rate;
 
 impl Server {
-    /// A tower layer that takes the requests for WebSockets at the paths that this server serves, and leaves all others to the service
-    /// below. It also tells `ropeway::axum::Upgrade` which server its connections belong to.
+    /// Returns a tower layer. It takes the requests for WebSockets at the paths that this server serves, and leaves all
+    /// others to the service below. It also tells `ropeway::axum::Upgrade` which server its connections belong to.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] fn example() {
@@ -35,17 +36,19 @@ impl Server {
     /// # }
     /// ```
     ///
-    /// **A layer takes what reaches it.** `Router::layer` on the outermost router sees every request. These do not, and no layer can
-    /// tell, as it is never called:
+    /// **The layer must see the request.** `Router::layer` on the outermost router sees every request. Two other places
+    /// do not:
     ///
-    /// - `Router::route_layer` sees requests for paths that have a route; others get the router's 404.
-    /// - A layer of a router that is nested sees requests for paths that have a route in there; others go to the fallback of the
-    ///   outermost router.
+    /// - `Router::route_layer` sees only requests for paths that have a route. Others get the router's 404.
+    /// - A layer of a nested router sees only requests for paths that have a route in that router. Others go to the
+    ///   fallback of the outermost router.
     ///
-    /// There, give the path a route: [`Server::answer`] is a handler for it, and `ropeway::axum::Upgrade` an extractor. A request for a
-    /// WebSocket that reaches the layer, and is for no path of the server's, is logged at the level `debug`.
+    /// In these places, give the path a route, with [`Server::answer`] as its handler, or with a handler that takes
+    /// `ropeway::axum::Upgrade`. If a request for a WebSocket reaches the layer, and the server has no route for its
+    /// path, that is logged at `debug`.
     ///
-    /// Bodies of the answers are of the type [`AttachedBody`], which stands between other layers, whatever bodies these have.
+    /// The type of the answers' bodies is [`AttachedBody`], so the layer can stand between layers with any type of
+    /// body.
     pub fn layer(&self) -> Layer {
         Layer { server: self.clone(), map: None }
     }
@@ -69,9 +72,9 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Answers refusals in a way of your own, such as in JSON. `map` may begin with [`Refusal::to_response`], which has headers that some
-    /// statuses need. The connection is closed behind the answer, whatever its headers say. Only refusals of the server's own routes
-    /// come here; those of an `Upgrade` below the layer do not.
+    /// Lets `map` make the answers to refused requests, such as in JSON. It may begin with [`Refusal::to_response`],
+    /// which has headers that some statuses need. The connection is closed after the answer, whatever its headers say.
+    /// `map` gets only refusals of the server's own routes, and not those of an `Upgrade` below the layer.
     ///
     /// ```
     /// use ropeway::http::{HeaderValue, header::CONTENT_TYPE};

@@ -56,7 +56,7 @@ pub use routes::RouteError;
 use routes::{Routes, Spot};
 pub use shutdown::{Remaining, Shutdown};
 
-/// A WebSocket server. Cloning it gives another handle to the same server.
+/// A WebSocket server. A clone is another handle to the same server.
 ///
 /// With a port of its own:
 ///
@@ -75,7 +75,8 @@ pub use shutdown::{Remaining, Shutdown};
 /// # }
 /// ```
 ///
-/// On the port of another HTTP server: [`Server::builder`], then `layer` or `upgrade` (features `hyper` and `axum`).
+/// To share the port of another HTTP server, make one with [`Server::builder`]. Then call `layer`, `answer` or
+/// `upgrade` (features `hyper` and `axum`).
 #[derive(Clone)]
 pub struct Server {
     gate: Arc<Gate>,
@@ -84,7 +85,7 @@ pub struct Server {
 
 /// The server's own port, if it has one.
 struct OwnPort {
-    /// Its listener, until [`Server::run`] takes it.
+    /// The listener of the server's own port, until [`Server::run`] takes it.
     listener: Mutex<Option<TcpListener>>,
     local_addr: Option<SocketAddr>,
 }
@@ -100,7 +101,8 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// The address of the server's own port: the one that the system chose, if it was bound to port 0. Fails if the server has none.
+    /// The address of the server's own port. If it was bound to port 0, this has the port that the system chose. Fails
+    /// if the server has no port of its own.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.port.local_addr.ok_or_else(|| {
             let why =
@@ -109,7 +111,8 @@ impl Server {
         })
     }
 
-    /// Adds a path to serve besides the default one. The result is to be given a handler.
+    /// Adds a path to serve besides the default route. Give the result a handler, such as with
+    /// [`on_connection`](Route::on_connection).
     ///
     /// A part of the path may be a parameter, which matches any text without a slash: `/rooms/{room}`, or
     /// `/user-{name}` after fixed text. At the end, `{*rest}` matches all that is left, with slashes, but at least one
@@ -134,8 +137,8 @@ impl Server {
         Ok(Route::new(&self.gate, spot))
     }
 
-    /// Decides about each client of the default route: see [`Route::authorize`]. Give the handler to the route that
-    /// this returns. Routes from [`at`](Server::at) have a decision of their own.
+    /// Lets `decide` accept or refuse each client of the default route: see [`Route::authorize`]. Give the handler to
+    /// the route that this returns. Routes from [`at`](Server::at) are not affected.
     pub fn authorize<T, F, Fut>(&self, decide: F) -> Route<'_, T>
     where
         T: Send + 'static,
@@ -150,7 +153,7 @@ impl Server {
         self.default_route().on_connection(listen);
     }
 
-    /// Spawns `serve` as a task for each connection of the default route, which asks its [`WebSocket`] for messages. A
+    /// Spawns `serve` as a task for each connection of the default route, with the pull API. A
     /// [shutdown](Server::shutdown) waits for the end of these tasks.
     pub fn spawn_each<F, Fut>(&self, serve: F)
     where

@@ -19,7 +19,7 @@ pub(super) struct Newcomer {
     exchange: Option<Exchange<Socket>>,
     /// One of `max_handshakes`.
     place: Handshaking,
-    /// The loop that carries it, and its key there.
+    /// The loop that drives it, and its key in that loop.
     home: OnceCell<(Arc<Mailbox>, usize)>,
     /// The waker for the application's decision.
     bell: OnceCell<Waker>,

@@ -1,6 +1,6 @@
 //! Endpoints for connections that bring a closure of their own, as those of axum's extractor do. All connections with
-//! the pull API share one endpoint, and all with listeners share another. A closure is called once and dropped, so after
-//! that its connection costs no more than others.
+//! the pull API share one endpoint, and all with listeners share another. A closure is called once and dropped, so
+//! after that its connection costs no more than others.
 
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ use crate::listen::{Listen, Listeners};
 use crate::pull::{Pull, WebSocket};
 use crate::settings::{ConnectionSettings, connection_setters};
 
-/// A path of a [`Server`](crate::Server), to be given a handler. If the path had one before, the new one replaces it.
+/// A path of a [`Server`](crate::Server), which needs a handler. If the path had a handler before, the new one replaces
+/// it.
 ///
 /// `T` is the type of the value that [`authorize`](Route::authorize) passes to the handler. Without `authorize` all
 /// clients are accepted that obey the rules of the handshake, and `T` is `()`.
@@ -61,19 +62,21 @@ impl<'s> Route<'s> {
 }
 
 impl<'s, T: Send + 'static> Route<'s, T> {
-    /// Decides about each client of this path: this is the place for authentication. `decide` may wait, such as for a
-    /// database. It accepts with its choices for this connection, or refuses with the answer for the client.
+    /// Lets `decide` accept or refuse each client of this path: this is the place for authentication. `decide` may
+    /// wait, such as for a database. It accepts with settings and a value for this connection, or refuses with the
+    /// answer for the client.
     ///
-    /// It is called once the request has passed all rules of the handshake and the origin check. Other routes are not
-    /// affected: each has a decision of its own, and a path without one is open to all clients. If it is set twice, the
-    /// last one counts.
+    /// `decide` is called once the request has passed all rules of the handshake and the origin check. Other routes are
+    /// not affected. A path without `authorize` is open to all clients. If it is set twice, the last one counts.
     ///
-    /// While it waits, the client takes one of [`max_handshakes`](crate::ServerBuilder::max_handshakes) on a port of
-    /// the server's own, and one of [`max_connections`](crate::ServerBuilder::max_connections). If the
+    /// While `decide` waits, the client takes one of [`max_connections`](crate::ServerBuilder::max_connections), and on
+    /// a port of the server's own one of [`max_handshakes`](crate::ServerBuilder::max_handshakes). If the
     /// [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) ends before the decision, the client is refused
-    /// with 503. It is also refused with 503 if the server shuts down, and with 500 if `decide` panics. If the client
-    /// leaves, or ends its half of the connection, the future is dropped. hyper and axum notice that only if nothing waits
-    /// behind the request: with a byte there, the future runs on until it decides or the time is over.
+    /// with 503. The client is also refused with 503 if the server shuts down, and with 500 if `decide` panics.
+    ///
+    /// If the client leaves, or ends its half of the connection, the future is dropped. hyper and axum notice that only
+    /// if the client has sent nothing after the request. Otherwise the future runs on until it decides or the time is
+    /// over.
     ///
     /// `decide` is shared by all clients, so an async closure cannot borrow the values that it captures. Clone them in
     /// a closure and move the clones into an async block, as in `move |request| { let db = db.clone(); async move { … }
@@ -94,8 +97,8 @@ impl<'s, T: Send + 'static> Route<'s, T> {
         self.handle_with(Listen(listen));
     }
 
-    /// Spawns `serve` as a task for each connection, which asks its [`WebSocket`] for messages. A
-    /// [shutdown](crate::Server::shutdown) waits for the end of these tasks.
+    /// Spawns `serve` as a task for each connection, with the pull API. A [shutdown](crate::Server::shutdown) waits for
+    /// the end of these tasks.
     pub fn spawn_each<F, Fut>(self, serve: F)
     where
         F: Fn(WebSocket, Handshake<T>) -> Fut + Send + Sync + 'static,

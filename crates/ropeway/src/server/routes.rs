@@ -96,9 +96,9 @@ pub(super) enum Spot {
 }
 
 impl Routes {
-    /// The service of a path, with the values of the path's parameters. Where another HTTP server nests its routers, `nested` is
-    /// the rest of the path. The default route comes last: if it were found by one of the two, it would hide the other's route, which
-    /// may be guarded.
+    /// The service of a path, with the values of the path's parameters. Where another HTTP server nests its routers,
+    /// `nested` is the rest of the path. The default route comes last: if it were found by one of the two, it would
+    /// hide the other's route, which may be guarded.
     pub(super) fn find(&self, whole: &str, nested: Option<&str>) -> Option<Result<(Service, Params), Refusal>> {
         let found = self.at(whole).or_else(|| nested.and_then(|path| self.at(path)));
         let Some((service, found)) = found else {

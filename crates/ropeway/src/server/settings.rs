@@ -45,9 +45,9 @@ macro_rules! request_setters {
     () => {
         /// The subprotocols that the server speaks. The first in a client's list that is also in this one is agreed on.
         ///
-        /// If there is none, none is agreed on (RFC 6455 section 4.2.2). If a page has offered some, its browser then
-        /// fails the connection; the first time this happens it is logged. npm `ws` agrees on the first that is
-        /// offered, and so does [`any_subprotocol`](Self::any_subprotocol).
+        /// If no subprotocol is in both, none is agreed on (RFC 6455 section 4.2.2). If a page has offered some, its
+        /// browser then fails the connection. The first time this happens it is logged. npm `ws` agrees on the first
+        /// that is offered; [`any_subprotocol`](Self::any_subprotocol) does the same.
         pub fn subprotocols<S: Into<String>>(mut self, subprotocols: impl IntoIterator<Item = S>) -> Self {
             self.options().subprotocols = subprotocols.into_iter().map(Into::into).collect();
             self
@@ -70,9 +70,10 @@ macro_rules! request_setters {
             self
         }
 
-        /// Lets web pages connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`, and no
-        /// others. The check must not block. If it panics, the client is refused with 500. To decide by more than the origin, or to wait, use
-        /// [`allow_any_origin`](Self::allow_any_origin) and [`Route::authorize`](crate::Route::authorize).
+        /// Lets web pages connect whose origin passes this check, such as `|origin| origin.is_within("example.com")`,
+        /// and no others. The check must not block. If it panics, the client is refused with 500. To decide by more
+        /// than the origin, or to wait, use [`allow_any_origin`](Self::allow_any_origin) and
+        /// [`Route::authorize`](crate::Route::authorize).
         pub fn allow_origin_if(
             mut self,
             check: impl Fn(&ropeway_proto::handshake::Origin<'_>) -> bool + Send + Sync + 'static,
@@ -81,7 +82,8 @@ macro_rules! request_setters {
             self
         }
 
-        /// Lets every web page connect. Right only if nothing depends on cookies, or on where a request comes from.
+        /// Lets every web page connect. This is right only if the server decides nothing by cookies, or by the address
+        /// of the client.
         pub fn allow_any_origin(mut self) -> Self {
             self.options().origins = ropeway_proto::handshake::OriginPolicy::Any;
             self

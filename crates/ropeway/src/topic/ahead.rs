@@ -1,6 +1,6 @@
-//! Publishers that are ahead: if a connection's handler publishes faster than the subscribers can be sent the messages,
-//! that connection is not read from until they have caught up. This module passes the news from a publication to the
-//! connection in whose event it was made.
+//! Publishers that are ahead: if a connection's handler publishes faster than the messages can be sent to the
+//! subscribers, nothing is read from that connection until they are sent. A publication finds out that its receiver is
+//! behind; this module tells the connection in whose event the publication was made.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

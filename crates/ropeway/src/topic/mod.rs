@@ -19,27 +19,27 @@ pub(crate) use subscription::{Subscription, Subscriptions};
 pub use table::PublishError;
 pub(crate) use table::Table;
 
-/// A topic, to which connections subscribe to get the messages that are published there. Cloning it gives another
-/// handle to the same topic.
+/// A topic: connections subscribe to it, and get the messages that are published to it. A clone is another handle to
+/// the same topic.
 ///
 /// Messages of one topic reach a subscriber in the order in which they were published. A subscriber also sees the
 /// actions of one thread or task in order: messages that it publishes, messages that it sends to the subscriber alone,
 /// and its close. A task may await in between, and continue on another thread. A subscription ends with its connection.
 ///
-/// **Slow subscribers.** Publishing never waits for a subscriber. When `max_buffered` bytes wait for one, there is no
-/// room for a message, and no caller to tell, unlike with [`Handle::send`](crate::Handle::send). So by default the
-/// subscriber is closed with 1013, try again later. With [`Topic::with_overflow`], or with the policy of the route or
-/// the server, such messages can be dropped instead. Dropped messages are counted
+/// **Slow subscribers.** Publishing never waits for a subscriber. If `max_buffered` bytes wait for a subscriber, there
+/// is no room for the message. Unlike [`Handle::send`](crate::Handle::send), `publish` cannot report that to a caller.
+/// So by default the subscriber is closed with 1013, try again later. With [`Topic::with_overflow`], or with the policy
+/// of the route or the server, such messages can be dropped instead. Dropped messages are counted
 /// ([`Handle::dropped`](crate::Handle::dropped)), and the first is logged.
 ///
-/// **Fast publishers.** Published messages wait until the event loops have sent them. While a loop is behind, a
-/// connection whose handler publishes is not read from, as if its peer did not read. Elsewhere [`Topic::publish`] fails
-/// if too much waits, and [`Topic::publish_wait`] waits.
+/// **Fast publishers.** Published messages wait until the event loops have sent them. If a handler publishes while a
+/// loop is behind, nothing more is read from the handler's connection until the loop has caught up. Elsewhere
+/// [`Topic::publish`] fails if too much waits, and [`Topic::publish_wait`] waits.
 ///
-/// A message is compressed once for all subscribers that have agreed to permessage-deflate, or once for each size of
-/// window among them. So it cannot point back into earlier messages to one subscriber, even with context takeover, and
-/// a short message comes out longer than if it were sent to that subscriber alone. A message of more than 64 KiB is not
-/// compressed.
+/// **Compression.** A message is compressed once for all subscribers that have agreed to permessage-deflate, or once
+/// for each size of window among them. So it cannot refer to earlier messages of one subscriber, even with context
+/// takeover. A short message is then longer than if it were sent to that subscriber alone. A message of more than 64
+/// KiB is not compressed.
 ///
 /// ```
 /// use ropeway::{Server, Topic};
@@ -66,13 +66,14 @@ impl Topic {
     }
 
     /// A topic with a policy of its own for subscribers that have no room for a message. [`Overflow::Refuse`] closes
-    /// them, since there is no caller to tell.
+    /// them, since `publish` cannot report them to a caller.
     pub fn with_overflow(overflow: Overflow) -> Self {
         Self { table: Arc::new(Table::new(Some(overflow))) }
     }
 
-    /// Sends a message to all subscribers. Returns the number of subscribers, not of deliveries: one without room misses
-    /// the message, see [`Topic`]. To send the same message to several topics, publish clones of one [`Prepared`].
+    /// Sends a message to all subscribers. Returns the number of subscribers. That includes subscribers without room,
+    /// which miss the message, see [`Topic`]. To send the same message to several topics, publish clones of one
+    /// [`Prepared`].
     ///
     /// It never waits. While an event of a connection is being handled, it succeeds unless 64 MiB of messages wait for
     /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
