@@ -4,13 +4,13 @@
 //! [[case]]
 //! name = "ping_inside_fragmented_message_is_answered_at_once"  # the behaviour; unique over all files
 //! rfc = "6455 5.4"                                             # the rule
-//! role = "server"                                              # who we are; the peer is the other
-//! config = { max_payload = 1024 }                              # where it isn't the default
+//! role = "server"                                              # our role; the peer has the other
+//! config = { max_payload = 1024 }                              # settings that are not the defaults
 //! input = ["text fragment 'Hel'", "ping 'x'", "continuation 'lo'"]
 //! events = ["ping 'x'", "text 'Hello'"]                        # what the user is told
 //! sent = ["pong 'x'"]                                          # all that we put on the wire
 //! state = "open"                                               # optional: the ready state in the end
-//! closed = "1000 'bye' clean"                                  # how it ended; absent where it has not
+//! closed = "1000 'bye' clean"                                  # how it ended; absent if it has not ended
 //! ```
 //! Frames, in `input` and in `sent`, are in the shorthand of `shorthand.rs`; clients mask with the key
 //! [`wire::KEY`]. Besides frames of the peer, `input` has
@@ -18,13 +18,13 @@
 //! - `eof`: the peer ends its half of the transport; `reset`: the transport is broken;
 //! - `we text 'x'`, `we binary …`, `we ping …`, `we pong …`, `we close 1000 'x'`: the user sends; in fragments with
 //!   `we text fragment 'x'`, `we continuation fragment 'y'`, `we continuation 'z'`; `we uncompressed text 'x'` is not
-//!   compressed; `we answer` answers what the peer said last, where `auto_close` is off, or its violation, where `auto_fail` is;
-//!   `we terminate` gives up;
+//!   compressed; `we answer` answers the peer's close or end if `auto_close` is off, or its violation if `auto_fail` is
+//!   off; `we terminate` ends it at once;
 //! - `stall`, `drain 3`, `drain`: the transport takes nothing from us, three bytes, all again;
 //! - `wait 500ms`: time passes.
 //!
 //! `events` has `text`, `binary`, `ping` and `pong` with a payload, `close` with the content of the peer's close frame,
-//! `unchecked_text` and `unchecked_close 1000` with a payload where `check_utf8` is off,
+//! `unchecked_text` and `unchecked_close 1000` with a payload if `check_utf8` is off,
 //! `violation NAME` with the name of a `ropeway_proto::Violation`, and `refused NAME` with the name of the
 //! `ropeway_proto::SendError` that the user got. In `sent`, `close 1002 *` leaves the reason open, `compressed` asks
 //! for a compressed message in any form, and a last `eof` says that we end our half of the transport. `closed` is a

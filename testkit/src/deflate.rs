@@ -45,8 +45,8 @@ impl Deflater {
             let step = miniz_oxide::deflate::stream::deflate(&mut self.0, part, &mut chunk, MZFlush::Sync);
             payload.extend(&chunk[..step.bytes_written]);
             part = &part[step.bytes_consumed..];
-            // A full chunk may hide more output, so the encoder is asked again. Room that it left shows that the flush is
-            // done. If the output ends with the chunk exactly, the next call writes nothing.
+            // A full chunk may hide more output, so the encoder is asked again. Room that it left shows that the flush
+            // is done. If the output ends with the chunk exactly, the next call writes nothing.
             if part.is_empty() && step.bytes_written < chunk.len() {
                 break;
             }

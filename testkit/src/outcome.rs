@@ -46,8 +46,8 @@ pub struct Outcome {
 }
 
 impl Case {
-    /// Whether only a driver of the core can run this: it turns off what the crate `ropeway` has always on, or leaves to the
-    /// handler, or sends in a way that the crate has not.
+    /// Whether only a driver of the core can run this: it turns off what the crate `ropeway` has always on, or leaves
+    /// to the handler, or sends in a way that the crate has not.
     pub fn needs_the_core(&self) -> bool {
         let Config { auto_close, auto_fail, check_utf8, .. } = self.config;
         let uncompressed =

@@ -21,7 +21,7 @@ pub(crate) fn page() -> Step {
     })
 }
 
-/// The examples that have a page: a chat, and two axum apps, one with listeners and one in the pull style.
+/// The examples that have a page: a chat, and two axum apps, one with listeners and one with the pull API.
 pub(crate) fn examples() -> Step {
     Step::new("browser examples", "the examples with a page in headless Chromium", |workspace| {
         let tests = in_browser(workspace, &["examples.test.mjs"])?;

@@ -1,5 +1,5 @@
-//! The public API against that of the last release, by cargo-semver-checks: a change that breaks users comes with a new minor version
-//! before 1.0, and with a new major version after.
+//! The public API against that of the last release, by cargo-semver-checks: a change that breaks users comes with a new
+//! minor version before 1.0, and with a new major version after.
 
 use std::path::Path;
 
@@ -30,8 +30,8 @@ pub(crate) fn step(revision: Option<&str>) -> Step {
     })
 }
 
-/// The tag of the newest release before this commit. It is an error if git is missing or fails: that there is no release
-/// is only known from git.
+/// The tag of the newest release before this commit. It is an error if git is missing or fails: that there is no
+/// release is only known from git.
 fn newest_release(directory: &Path) -> Result<Option<String>> {
     let git = Program::new("git").args(["tag", "--list", "v[0-9]*", "--merged", "HEAD", "--sort=-version:refname"]);
     Ok(git.dir(directory).output()?.lines().next().map(str::to_owned))

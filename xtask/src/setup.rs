@@ -1,7 +1,7 @@
-//! The tools that have to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx, `HAProxy`
-//! and Caddy, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of packages is
-//! stamped with the list that it was made from, so that it is made only once. Toolchains and interpreters are left to
-//! the user.
+//! The tools that have to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx,
+//! `HAProxy` and Caddy, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of
+//! packages is stamped with the list that it was made from, so that it is made only once. Toolchains and interpreters
+//! are left to the user.
 
 use std::path::{Path, PathBuf};
 

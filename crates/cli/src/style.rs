@@ -13,7 +13,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// The style of minor remarks.
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
-/// Prints a line on stderr. If that fails there is nobody to tell.
+/// Prints a line on stderr. If that fails, the failure cannot be reported anywhere.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }

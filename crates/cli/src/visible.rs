@@ -58,8 +58,8 @@ pub(crate) fn is_hidden(c: char) -> bool {
 fn is_spelling(before: Option<char>, c: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     match c {
-        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. Beside an ASCII character, on either side, they have no
-        // use but to hide.
+        // Unicode chapter 23.2, ZERO WIDTH NON-JOINER and JOINER. Beside an ASCII character, on either side, they have
+        // no use but to hide.
         '\u{200c}' | '\u{200d}' => {
             !before.is_ascii() && after.is_some_and(|after| !after.is_ascii() && !is_hidden(after))
         }

@@ -6,8 +6,8 @@ use crate::code::CloseCode;
 use crate::error::{MAX_REASON, SendError, Violation};
 use crate::message::Payload;
 
-/// The content of a close frame: a code, and a reason of at most 123 bytes. RFC 6455 section 5.5.1 defines both and leaves room
-/// for nothing else, so a pattern may name both fields.
+/// The content of a close frame: a code, and a reason of at most 123 bytes. RFC 6455 section 5.5.1 defines both and
+/// leaves room for nothing else, so a pattern may name both fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
     /// Why the sender closes.
@@ -25,7 +25,7 @@ impl CloseFrame {
         Self { code: code.into(), reason: reason.into() }
     }
 
-    /// Returns an error unless a close frame may carry this code, and the reason is short enough.
+    /// Returns an error if a close frame must not have this code, or if the reason is too long.
     pub fn check(&self) -> Result<(), SendError> {
         if !self.code.is_sendable() {
             return Err(SendError::InvalidCloseCode(self.code));
@@ -49,7 +49,8 @@ impl CloseFrame {
         Ok(Some(Self { code, reason: reason.into() }))
     }
 
-    /// The same where the reason need not be UTF-8: U+FFFD replaces what is not, and the reason is cut to its longest length.
+    /// The same where the reason need not be UTF-8: U+FFFD replaces what is not, and the reason is cut to its longest
+    /// length.
     pub(crate) fn parse_lossy(payload: &[u8]) -> Result<Option<Self>, Violation> {
         let Some((code, reason)) = parse_code(payload)? else { return Ok(None) };
         let mut reason = String::from_utf8_lossy(reason).into_owned();

@@ -19,21 +19,21 @@ use crate::buffers::Buffers;
 #[non_exhaustive]
 pub struct Config {
     /// The most bytes that a received message may have, inflated. A longer one is answered with close code 1009, as
-    /// soon as a header announces it. The default of a server is 16 MiB: enough for any message that is not really a
+    /// soon as a header announces it. The default of a server is 16 MiB: enough for any message that is not a whole
     /// file, and so little that one client cannot fill a machine's memory. A client has chosen its server and accepts
-    /// 128 MiB: npm's ws accepts 100 MiB, and messages that reach its users should reach ours.
+    /// 128 MiB, because npm's ws accepts 100 MiB, and a message that ws accepts should not fail here.
     pub max_payload: usize,
     /// The most frames that a message may be cut into. More are answered with close code 1008. Only the payload of a
-    /// fragment is kept, so this bounds work, not memory, and is generous: 65,536 for a server; 2^20 for a client,
-    /// which is its largest message in pieces of 128 bytes.
+    /// fragment is kept, so this limit bounds work, not memory, and can be large: 65,536 for a server, and 2^20 for a
+    /// client, which is its largest message in pieces of 128 bytes.
     pub max_fragments: u32,
     /// The most control frames that a peer may send within a second. More are answered with close code 1008. No honest
-    /// peer comes near the default of 1,000. Pongs that answer the pings of a pause are not counted, since they come
-    /// all at once.
+    /// peer comes near the default of 1,000. If nothing was read for a time, the pongs for the pings of that time come
+    /// all at once, so they are not counted.
     pub max_control_rate: u32,
     /// Messages are refused while at least this many bytes wait to be written. While fewer wait, one more message is
-    /// accepted, whatever its size. So a slow reader holds at most this and one message. 1 MiB: a second of a fast
-    /// mobile link.
+    /// accepted, whatever its size. So at most this number of bytes and one message wait for a slow reader. The default
+    /// is 1 MiB, which a fast mobile link carries in a second.
     pub max_buffered: usize,
     /// The time that a message may take from its first byte to its last. `None`, the default, sets no limit of time: a
     /// large message over a slow link is not an attack.
@@ -44,13 +44,13 @@ pub struct Config {
     /// The time after such a ping until the peer counts as gone, unless anything is heard from it. 20 s is longer than
     /// a phone's change of network.
     pub ping_timeout: Duration,
-    /// The time limit for the closing handshake, including the queue before it and, if the connection failed, the wait
-    /// for the transport's end. 10 s. `None` sets no limit: this is for a driver with a limit of its own, which then
-    /// [terminates](crate::Connection::terminate) the connection.
+    /// The time limit for the closing handshake: 10 s by default. It includes the time to write the queue before it. If
+    /// the connection failed, it also includes the wait for the transport's end. `None` sets no limit, for a driver
+    /// that has a limit of its own and then [terminates](crate::Connection::terminate) the connection.
     pub close_timeout: Option<Duration>,
     /// The time that a client waits after the closing handshake for the server to end the transport, before it does so
-    /// itself. A server does not wait (RFC 6455 section 7.1.1). 1 s: some round trips, and no longer than a program
-    /// that ends may keep its user waiting.
+    /// itself. A server does not wait (RFC 6455 section 7.1.1). The default is 1 s: enough for some round trips, and
+    /// short enough for the user of a program that ends.
     pub end_timeout: Duration,
     /// Whether pings are answered automatically. `true` by default. If it is `false`, the user answers with
     /// [`pong`](crate::Connection::pong).
@@ -69,11 +69,13 @@ pub struct Config {
     /// If it is `false`, they come as unchecked bytes: [`Event::UncheckedText`](crate::Event::UncheckedText) and
     /// [`Event::UncheckedClose`](crate::Event::UncheckedClose). In the crate `ropeway` it is always on.
     pub check_utf8: bool,
-    /// The most memory that is reserved for a message before its bytes come, if a header announces that many. 1 KiB by
-    /// default: an announcement costs the peer nothing. After that, memory grows with the bytes that come, to at most
-    /// twice their number. A driver that trusts its peers, or has few, may set this to the length of its usual large
-    /// messages, which are then not moved: a message of 1 MiB that is read 64 KiB at a time is otherwise moved three
-    /// times, 1.4 MiB in all. It is not needed with `buffers`, since a buffer that was used before has room.
+    /// The most memory that is reserved for a message before its bytes come, if a header announces that many. The
+    /// default is only 1 KiB, because an announcement costs the peer nothing. After that, memory grows with the bytes
+    /// that come, to at most twice their number.
+    ///
+    /// A driver that trusts its peers, or has few, may set this to the length of its usual large messages. They are
+    /// then not moved in memory while they grow. Otherwise a message of 1 MiB that is read 64 KiB at a time is moved
+    /// three times, 1.4 MiB in all. With `buffers` this is not needed, since a buffer that was used before has room.
     pub reserve_ahead: usize,
     /// The set that buffers of large messages are taken from, instead of the allocator. All connections that share the
     /// set reuse its buffers. A server has one by default, a client none.
@@ -177,7 +179,8 @@ impl Config {
         self
     }
 
-    /// Whether the peer's close frame, or the end of its half of the transport, is answered at once: see the field [`auto_close`](Self#structfield.auto_close).
+    /// Whether the peer's close frame, or the end of its half of the transport, is answered at once: see the field
+    /// [`auto_close`](Self#structfield.auto_close).
     pub fn auto_close(mut self, on: bool) -> Self {
         self.auto_close = on;
         self

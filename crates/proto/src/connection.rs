@@ -76,7 +76,7 @@ impl Connection {
         }
     }
 
-    /// The same, with permessage-deflate as the handshake negotiated it from `options`.
+    /// Turns on permessage-deflate, as the handshake negotiated it from `options`.
     #[must_use]
     pub fn with_deflate(mut self, params: &deflate::Params, options: &deflate::Options) -> Self {
         let side = deflate::Side::from(self.role());
@@ -91,12 +91,12 @@ impl Connection {
 
 /// Getters.
 impl Connection {
-    /// The end of the connection that this is.
+    /// The role of this end of the connection.
     pub const fn role(&self) -> &Role {
         self.encoder.role()
     }
 
-    /// Its limits and times.
+    /// The limits and times of the connection.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -125,8 +125,8 @@ impl Connection {
         self.life.is_unanswered()
     }
 
-    /// Whether the connection is open, in the middle of no message, and not waiting for a pong. Then only the peer's
-    /// silence can last too long, and each read moves the time that [`Connection::poll_timeout`] returns: see there.
+    /// Whether the connection is open, receives no message at the moment, and does not wait for a pong. Then the only
+    /// deadline is for the peer's silence, and each read moves it later: see [`Connection::poll_timeout`].
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.life.is_plainly_open() && self.assembler.is_at_rest() && !self.keepalive.is_unanswered()
@@ -163,8 +163,8 @@ impl Connection {
 impl Connection {
     /// Takes bytes that were read, up to the next event. Call it until it returns `None`: then the input is used up.
     ///
-    /// It also returns `None` after about 256 KiB have been inflated, and leaves the rest of the input. Other
-    /// connections can get their turn before it is called with that rest.
+    /// It also returns `None` after about 256 KiB have been inflated, and leaves the rest of the input. Let other
+    /// connections have their turn, and then call it again with that rest.
     ///
     /// The event borrows the input, or owns its payload. It never borrows the connection.
     #[expect(clippy::inline_always, reason = "else the event is copied twice: 5 % of a small message's instructions")]
@@ -297,8 +297,8 @@ impl Connection {
         self.assembler.restart_clock(now);
     }
 
-    /// Tells the connection that the transport was full and has accepted more. So the peer is there, though our ping
-    /// may wait behind the bytes that it reads.
+    /// Tells the connection that the transport was full and has accepted more. So the peer is alive, even if it has not
+    /// read our ping yet.
     pub fn handle_taken(&mut self, now: Instant) {
         self.keepalive.heard(now);
     }
@@ -318,14 +318,14 @@ impl Connection {
         if self.outcome().is_some() { 0 } else { self.queue.slices(slices) }
     }
 
-    /// Lends memory for outgoing frames, before there is something to do.
+    /// Lends memory for outgoing frames. Call it at the beginning of a turn.
     #[inline]
     pub fn lend(&mut self, spare: &mut Spare) {
         self.queue.lend(spare);
     }
 
-    /// Takes back the memory that was lent, when there is nothing more to do. If bytes wait to be written, the
-    /// connection keeps it.
+    /// Takes back the memory that was lent. Call it at the end of a turn. If bytes wait to be written, the connection
+    /// keeps the memory.
     #[inline]
     pub fn reclaim(&mut self, spare: &mut Spare) {
         self.queue.reclaim(spare);
@@ -352,26 +352,27 @@ impl Connection {
         self.count_control(now)?;
         Ok(match opcode {
             Opcode::Ping => {
-                // RFC 6455 section 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it
-                // already received a Close frame." Behind our own close frame nothing is sent either (section 5.5.1); the peer
-                // has heard that we are alive. Section 5.5.3: the pong "must have identical "Application data"".
+                // RFC 6455 section 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+                // response, unless it already received a Close frame." Behind our own close frame nothing is sent
+                // either (section 5.5.1); the peer has heard that we are alive. Section 5.5.3: the pong "must have
+                // identical "Application data"".
                 if self.config.auto_pong && self.life.is_open() {
                     self.encoder.control(Opcode::Pong, &payload, &mut self.queue);
                 }
                 Event::Ping(payload)
             }
             Opcode::Pong => {
-                // RFC 6455 section 5.5.3: "A Pong frame MAY be sent unsolicited", so one that answers no ping of ours is no fault,
-                // and "a response to an unsolicited Pong frame is not expected".
+                // RFC 6455 section 5.5.3: "A Pong frame MAY be sent unsolicited", so one that answers no ping of ours
+                // is no fault, and "a response to an unsolicited Pong frame is not expected".
                 self.keepalive.pong(&payload, now);
                 Event::Pong(payload)
             }
             _ => {
-                // RFC 6455 section 5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
-                // endpoint MUST send a Close frame in response." If both start the closing handshake at once, which section 1.4
-                // calls safe, each frame is the other's answer. Section 7.1.2: "Once an endpoint has both sent and received a
-                // Close control frame, that endpoint SHOULD _Close the WebSocket Connection_". Section 1.4: after receiving one
-                // "a peer discards any further data received".
+                // RFC 6455 section 5.5.1: "If an endpoint receives a Close frame and did not previously send a Close
+                // frame, the endpoint MUST send a Close frame in response." If both start the closing handshake at
+                // once, which section 1.4 calls safe, each frame is the other's answer. Section 7.1.2: "Once an
+                // endpoint has both sent and received a Close control frame, that endpoint SHOULD _Close the WebSocket
+                // Connection_". Section 1.4: after receiving one "a peer discards any further data received".
                 return self.receive_close(payload, now);
             }
         })

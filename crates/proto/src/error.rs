@@ -13,7 +13,8 @@ pub(crate) const MAX_REASON: usize = 123;
 /// How the peer broke the protocol, or a limit of this endpoint.
 ///
 /// When a violation is reported, the close frame with its [`Violation::close_code`] is already queued, unless
-/// [`auto_fail`](crate::Config::auto_fail) is off, and all messages that were received whole before it have been delivered.
+/// [`auto_fail`](crate::Config::auto_fail) is off, and all messages that were received whole before it have been
+/// delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -25,7 +26,8 @@ pub enum Violation {
     ReservedOpcode(u8),
     /// A control frame without FIN.
     FragmentedControl,
-    /// A control frame of more than 125 bytes. The 7 bits of its length are given: 126 announces a length of 16 bits, 127 one of 64.
+    /// A control frame of more than 125 bytes. The 7 bits of its length are given: 126 announces a length of 16 bits,
+    /// 127 one of 64.
     ControlTooLong(u8),
     /// A client's frame without a mask.
     MaskMissing,
@@ -69,8 +71,8 @@ const _: () = assert!(size_of::<Violation>() <= 16);
 pub struct TooBig {
     /// The value of `max_payload`.
     pub limit: usize,
-    /// The payload length in the header of the frame that made the message too big. `None` if inflating it did: then its
-    /// length is not known.
+    /// The payload length in the header of the frame that made the message too big. `None` if inflating it did: then
+    /// its length is not known.
     pub announced: Option<u64>,
 }
 

@@ -5,9 +5,9 @@ use crate::error::Violation;
 use crate::message::{MessageRef, Payload};
 
 /// An event of a connection, to be passed on to the user.
-// Each variant has one field, which is aligned to a word, so that the discriminant is a word too. If a variant had a code
-// of two bytes beside its payload, the code would lie in the discriminant's word, and every event would be moved in more
-// pieces: 2 % of a small message's instructions.
+// Each variant has one field, which is aligned to a word, so that the discriminant is a word too. If a variant had a
+// code of two bytes beside its payload, the code would lie in the discriminant's word, and every event would be moved
+// in more pieces: 2 % of a small message's instructions.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -24,8 +24,8 @@ pub enum Event<'a> {
     /// connection is closed only when [`outcome`](crate::Connection::outcome) returns something.
     Close(Option<CloseFrame>),
     /// The peer's close frame, with a code and a reason that was not checked to be UTF-8. It comes instead of
-    /// [`Close`](Event::Close) if [`check_utf8`](crate::Config::check_utf8) is off. A close frame without a code is still
-    /// a `Close(None)`.
+    /// [`Close`](Event::Close) if [`check_utf8`](crate::Config::check_utf8) is off. A close frame without a code is
+    /// still a `Close(None)`.
     UncheckedClose(UncheckedClose<'a>),
     /// The peer broke the protocol or a limit. A close frame with the violation's code is queued, unless
     /// [`auto_fail`](crate::Config::auto_fail) is off, and nothing more will be received.

@@ -12,17 +12,17 @@
 //!
 //! 0. If permessage-deflate was negotiated and the connection [has work](Connection::has_work), call
 //!    [`handle_work`](Connection::handle_work) once a turn, and tell it whether it may take a codec.
-//! 1. Write the slices of [`poll_transmit`](Connection::poll_transmit) in one `writev`, and report how many bytes were written with
-//!    [`handle_transmitted`](Connection::handle_transmitted). Repeat that until there are no slices.
-//! 2. If [`poll_shutdown`](Connection::poll_shutdown) returns `true`, end the writing half of the transport, and report that with
-//!    [`handle_shutdown`](Connection::handle_shutdown).
+//! 1. Write the slices of [`poll_transmit`](Connection::poll_transmit) in one `writev`, and report how many bytes were
+//!    written with [`handle_transmitted`](Connection::handle_transmitted). Repeat that until there are no slices.
+//! 2. If [`poll_shutdown`](Connection::poll_shutdown) returns `true`, end the writing half of the transport, and report
+//!    that with [`handle_shutdown`](Connection::handle_shutdown).
 //! 3. If there is an [`outcome`](Connection::outcome), drop the transport: the connection is closed.
-//! 4. Wait until there is something to read, if the connection still [reads](Connection::is_reading); or until bytes that wait can
-//!    be written; or until [`poll_timeout`](Connection::poll_timeout).
-//! 5. Lend the bytes that were read to [`handle_input`](Connection::handle_input), repeatedly until it returns no event. If some of
-//!    the input is left then, lend that again later. If the peer ends its half of the transport, call
-//!    [`handle_eof`](Connection::handle_eof). If the transport breaks, call [`handle_reset`](Connection::handle_reset). When the time
-//!    of step 4 has come, call [`handle_timeout`](Connection::handle_timeout).
+//! 4. Wait until there is something to read, if the connection still [reads](Connection::is_reading); or until bytes
+//!    that wait can be written; or until [`poll_timeout`](Connection::poll_timeout).
+//! 5. Lend the bytes that were read to [`handle_input`](Connection::handle_input), repeatedly until it returns no
+//!    event. If some of the input is left then, lend that again later. If the peer ends its half of the transport, call
+//!    [`handle_eof`](Connection::handle_eof). If the transport breaks, call [`handle_reset`](Connection::handle_reset).
+//!    When the time of step 4 has come, call [`handle_timeout`](Connection::handle_timeout).
 //!
 //! ```
 //! use std::io::IoSlice;

@@ -36,8 +36,8 @@ pub(crate) struct Life(Option<Box<State>>);
 ///   any ── end(); timeout() in CloseSent ──► Closed ◄── shutdown_done(), eof(), timeout() ── Lingering
 /// ```
 ///
-/// If `auto_close` is on, [`close_received`](Life::close_received) and [`eof`](Life::eof) go through `Unanswered` at once, and so
-/// does [`fail`](Life::fail) if `auto_fail` is on.
+/// If `auto_close` is on, [`close_received`](Life::close_received) and [`eof`](Life::eof) go through `Unanswered` at
+/// once, and so does [`fail`](Life::fail) if `auto_fail` is on.
 #[derive(Debug)]
 enum State {
     /// Messages go both ways.
@@ -375,9 +375,9 @@ impl Unanswered {
         Self { outcome, deadline: terms.close_deadline(), is_ended, left: LEFT, fragments }
     }
 
-    /// The close frame that answers the peer's, if one came, or that tells the violation. RFC 6455 section 5.5.1: the answer
-    /// "typically echos the status code it received". A code of [`NONE`](crate::CloseCode::NONE) cannot be sent and is
-    /// answered with no code.
+    /// The close frame that answers the peer's, if one came, or that tells the violation. RFC 6455 section 5.5.1: the
+    /// answer "typically echos the status code it received". A code of [`NONE`](crate::CloseCode::NONE) cannot be sent
+    /// and is answered with no code.
     fn answer(&self) -> Option<CloseFrame> {
         if let Cause::Violation(violation) = &self.outcome.cause {
             return Some(CloseFrame::new(violation.close_code(), violation.reason()));

@@ -32,7 +32,8 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Whether the connection was lost: it ended without the peer's close frame, and not because this side terminated it.
+    /// Whether the connection was lost: it ended without the peer's close frame, and not because this side terminated
+    /// it.
     pub fn is_lost(&self) -> bool {
         !self.clean && self.cause != Cause::Terminated
     }

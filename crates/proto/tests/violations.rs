@@ -1,4 +1,5 @@
-//! The data that violations carry about the bytes that caused them. The rows of `testdata/` say which bytes cause which.
+//! The data that violations carry about the bytes that caused them. The rows of `testdata/` say which bytes cause
+//! which.
 
 #![expect(clippy::disallowed_methods, reason = "a driver has a clock")]
 

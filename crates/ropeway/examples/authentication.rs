@@ -1,10 +1,12 @@
-//! Authentication before the connection opens, by a bearer token or a cookie. The handler gets the user as a value of its type.
+//! Authentication before the connection opens, by a bearer token or a cookie. The handler gets the user as a value of
+//! its type.
 //!
 //! ```text
 //! cargo run -p ropeway --example authentication
 //! ```
 //!
-//! The tokens are `ada-1815` and `grace-1906`, in `Authorization: Bearer …` from a program or `Cookie: session=…` from a page.
+//! The tokens are `ada-1815` and `grace-1906`, in `Authorization: Bearer …` from a program or `Cookie: session=…` from
+//! a page.
 
 use std::collections::HashMap;
 use std::env;

@@ -1,4 +1,4 @@
-//! An axum handler that upgrades to a WebSocket, in the pull style. The extractor stands beside `State` and `Path`.
+//! An axum handler that upgrades to a WebSocket, with the pull API. The extractor stands beside `State` and `Path`.
 //!
 //! ```text
 //! cargo run -p ropeway --example axum_pull --features axum

@@ -1,4 +1,5 @@
-//! An axum app that shuts down on Ctrl-C or SIGTERM: its WebSockets are closed with 1012, one after the other, and then axum ends.
+//! An axum app that shuts down on Ctrl-C or SIGTERM: its WebSockets are closed with 1012, one after the other, and then
+//! axum ends.
 //!
 //! ```text
 //! cargo run -p ropeway --example axum_shutdown --features axum
@@ -41,8 +42,8 @@ async fn talk(mut ws: WebSocket) {
     println!("saved");
 }
 
-/// Resolves at Ctrl-C, or at the SIGTERM by which systemd, Docker and Kubernetes end a program. From this call on, neither ends the
-/// program by itself.
+/// Resolves at Ctrl-C, or at the SIGTERM by which systemd, Docker and Kubernetes end a program. From this call on,
+/// neither ends the program by itself.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,5 +1,5 @@
-//! A bridge: each client is connected to another WebSocket server, and messages and ends are passed on in both directions.
-//! Start the example `echo` first.
+//! A bridge: each client is connected to another WebSocket server, and messages and ends are passed on in both
+//! directions. Start the example `echo` first.
 //!
 //! ```text
 //! cargo run -p ropeway --example bridge -- 127.0.0.1:8006 ws://127.0.0.1:8005/

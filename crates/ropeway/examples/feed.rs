@@ -1,4 +1,4 @@
-//! A feed for many, in which a slow reader misses messages and slows nobody down.
+//! A feed for many clients. A slow reader misses messages, and does not delay the others.
 //!
 //! ```text
 //! cargo run -p ropeway --example feed
@@ -13,7 +13,8 @@ use ropeway::{Overflow, Server, Topic};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8005".to_owned());
-    // 64 KiB may wait for a client. By default a subscriber with more than that is closed with 1013. Here it misses messages.
+    // 64 KiB may wait for a client. By default a subscriber with more than that is closed with 1013. Here it misses
+    // messages.
     let server = Server::builder().max_buffered(64 * 1024).bind(addr).await?;
     let prices = Topic::with_overflow(Overflow::Drop);
 

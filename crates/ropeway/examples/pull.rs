@@ -1,4 +1,4 @@
-//! A server in the pull style: one async function talks to one client from beginning to end.
+//! A server with the pull API: one async function talks to one client from beginning to end.
 //!
 //! ```text
 //! cargo run -p ropeway --example pull

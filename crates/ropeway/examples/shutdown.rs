@@ -1,4 +1,5 @@
-//! A server that shuts down on Ctrl-C or SIGTERM: clients are closed with 1012, one after the other, and handlers finish.
+//! A server that shuts down on Ctrl-C or SIGTERM: clients are closed with 1012, one after the other, and handlers
+//! finish.
 //!
 //! ```text
 //! cargo run -p ropeway --example shutdown
@@ -47,8 +48,8 @@ async fn talk(mut ws: WebSocket) {
     println!("saved");
 }
 
-/// Resolves at Ctrl-C, or at the SIGTERM by which systemd, Docker and Kubernetes end a program. From this call on, neither ends the
-/// program by itself.
+/// Resolves at Ctrl-C, or at the SIGTERM by which systemd, Docker and Kubernetes end a program. From this call on,
+/// neither ends the program by itself.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,10 +1,12 @@
-//! A server with TLS on its own port (`wss://`), with a certificate that it makes for itself. The example `tls_client` trusts it.
+//! A server with TLS on its own port (`wss://`), with a certificate that it makes for itself. The example `tls_client`
+//! trusts it.
 //!
 //! ```text
 //! cargo run -p ropeway --example tls_server
 //! ```
 //!
-//! The second argument is the file to which the certificate is written, `ropeway-example.pem` among the temporary files by default.
+//! The second argument is the file to which the certificate is written, `ropeway-example.pem` among the temporary files
+//! by default.
 
 use std::env;
 use std::error::Error;
@@ -22,7 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8005".to_owned());
     let file = env::args_os().nth(2).map_or_else(|| env::temp_dir().join("ropeway-example.pem"), PathBuf::from);
 
-    // A real server reads its certificate and key from files, with `from_pem_file` of `rustls::pki_types::pem::PemObject`.
+    // A real server reads its certificate and key from files, with `from_pem_file` of
+    // `rustls::pki_types::pem::PemObject`.
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
     fs::write(&file, cert.pem())?;
     let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());

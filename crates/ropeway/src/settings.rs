@@ -48,7 +48,7 @@ impl ConnectionSettings {
 }
 
 /// Sets the fields that are not the user's to set. The handler decides whether the peer's close frame is answered at
-/// once. Violations are answered before the handler is told of them, and a handler's text is always UTF-8.
+/// once. Violations are answered before the handler gets them, and a handler's text is always UTF-8.
 fn for_handlers(config: Config) -> Arc<Config> {
     Arc::new(config.auto_close(false).auto_fail(true).check_utf8(true))
 }

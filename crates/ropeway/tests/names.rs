@@ -1,5 +1,6 @@
-//! Each type in a public signature can be named with this crate alone. The compiler's lint `unnameable_types` sees to it for the
-//! crate's own types; these are the protocol's, which it re-exports. The closures are to compile: their types are the test.
+//! Each type in a public signature can be named with this crate alone. The compiler's lint `unnameable_types` sees to
+//! it for the crate's own types; these are the protocol's, which it re-exports. The closures are to compile: their
+//! types are the test.
 
 use ropeway::http::header::{HeaderMap, HeaderName};
 use ropeway::http::uri::{Authority, Scheme};

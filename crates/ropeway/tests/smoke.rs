@@ -1,4 +1,4 @@
-//! A user's first steps: a server and a client, each in both styles.
+//! A user's first steps: a server and a client, each with events and with pull.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The floors of our crates, `cargo xtask layers`: a room imports only rooms below its own, and no files need each other in a
-//! circle. The floors are data, in `xtask/layers.toml`.
+//! The floors of our crates, `cargo xtask layers`: a room imports only rooms below its own, and no files need each
+//! other in a circle. The floors are data, in `xtask/layers.toml`.
 
 mod circle;
 mod fault;

@@ -166,8 +166,8 @@ fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// If the output would block, waits until it accepts more. If a signal interrupted the call, returns at once: the caller
-/// tries again in both cases. Returns all other errors.
+/// If the output would block, waits until it accepts more. If a signal interrupted the call, returns at once: the
+/// caller tries again in both cases. Returns all other errors.
 ///
 /// An output is non-blocking if a program that shares it with this one has made it so.
 #[cfg(unix)]

@@ -64,7 +64,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
-    /// A name by which web pages may reach this server, besides its addresses and localhost; can be given more than once
+    /// A name by which web pages may reach this server, besides its addresses and localhost; can be given more than
+    /// once
     #[arg(long, value_name = "NAME", value_parser = names::name)]
     allow_host: Vec<String>,
 

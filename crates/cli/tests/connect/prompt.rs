@@ -306,8 +306,8 @@ async fn only_the_beginning_of_a_long_message_is_shown_by_default() {
     .await;
 }
 
-/// A terminal that becomes wider joins the two rows of the line. The editor then clears two rows, counted from the lower
-/// one up. So there must be another row below, or a row of other text would be cleared.
+/// A terminal that becomes wider joins the two rows of the line. The editor then clears two rows, counted from the
+/// lower one up. So there must be another row below, or a row of other text would be cleared.
 #[tokio::test]
 async fn a_terminal_that_is_widened_keeps_what_is_above_the_line() {
     let url = echo().await;

@@ -1,5 +1,5 @@
-//! Sending: the user's messages, pings and pongs, and their order. Messages wait while one is sent in fragments, and while a large
-//! one is compressed. Making frames of them is left to the encoder.
+//! Sending: the user's messages, pings and pongs, and their order. Messages wait while one is sent in fragments, and
+//! while a large one is compressed. Making frames of them is left to the encoder.
 
 use super::Connection;
 use crate::deflate::SLICE;

@@ -69,8 +69,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `token | quoted-string`: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
-    /// conform to the 'token' ABNF."
+    /// `token | quoted-string`: "When using the quoted-string syntax variant, the value after quoted-string unescaping
+    /// MUST conform to the 'token' ABNF."
     fn value(&mut self) -> Result<Cow<'a, str>, ExtensionError> {
         self.skip_whitespace();
         if !self.eat(b'"') {
@@ -101,8 +101,8 @@ impl<'a> Reader<'a> {
         Ok(&rest[..length])
     }
 
-    /// RFC 6455 section 2.1 takes its grammar from RFC 2616, whose section 2.1 allows white space between any two words, and
-    /// between words and separators: so around `=` too, though RFC 9110 no longer has it.
+    /// RFC 6455 section 2.1 takes its grammar from RFC 2616, whose section 2.1 allows white space between any two
+    /// words, and between words and separators: so around `=` too, though RFC 9110 no longer has it.
     fn skip_whitespace(&mut self) {
         while self.eat(b' ') || self.eat(b'\t') {}
     }

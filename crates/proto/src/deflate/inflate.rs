@@ -1,4 +1,5 @@
-//! From the payload of a compressed message back to the message (RFC 7692 section 7.2.2), as it arrives and up to a limit.
+//! From the payload of a compressed message back to the message (RFC 7692 section 7.2.2), as it arrives and up to a
+//! limit.
 
 use std::fmt;
 use std::mem;

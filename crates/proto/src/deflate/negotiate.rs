@@ -1,4 +1,5 @@
-//! Agreeing on parameters: the client's offer, the server's answer, and the client's check of it (RFC 7692 section 7.1).
+//! Agreeing on parameters: the client's offer, the server's answer, and the client's check of it (RFC 7692 section
+//! 7.1).
 
 use std::mem;
 
@@ -71,8 +72,8 @@ pub fn check_answer<'a>(
 /// Returns what the server answers to a valid offer.
 fn answer(offer: &Stated, options: &Options) -> Stated {
     Stated {
-        // Section 7.1.1.1: the server accepts an offer that has this "by including" it in the answer, and may include it
-        // unasked.
+        // Section 7.1.1.1: the server accepts an offer that has this "by including" it in the answer, and may include
+        // it unasked.
         server_no_context_takeover: offer.server_no_context_takeover || options.server_no_context_takeover,
         // Section 7.1.1.2: the same holds here. The offer is a hint that the client will reset its window anyway, and
         // if it is agreed to, this side need not keep the window.

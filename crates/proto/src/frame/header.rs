@@ -138,8 +138,8 @@ impl Header {
             }
             short => (u64::from(short), 2),
         };
-        // RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length", and of the 64-bit form "the
-        // most significant bit MUST be 0".
+        // RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length", and of the 64-bit form
+        // "the most significant bit MUST be 0".
         if length >> 63 != 0 {
             return Err(Violation::LengthTopBit);
         }

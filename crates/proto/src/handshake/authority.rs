@@ -31,8 +31,8 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whether the host is an IPv6 address in brackets. `None` if something else is in brackets, or a bracket has no other: `http`
-/// takes the two of `[@]` for a pair, although userinfo ends between them.
+/// Whether the host is an IPv6 address in brackets. `None` if something else is in brackets, or a bracket has no other:
+/// `http` takes the two of `[@]` for a pair, although userinfo ends between them.
 fn is_bracketed_ipv6(host: &str) -> Option<bool> {
     match host.strip_prefix('[') {
         None => host.bytes().all(|byte| byte != b'[' && byte != b']').then_some(false),

@@ -14,47 +14,47 @@ use crate::deflate::ExtensionError;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The caller's: the URL cannot be connected to.
+    /// The caller's fault: the URL cannot be connected to.
     Target(TargetError),
-    /// The caller's: a header that the handshake itself sets.
+    /// The caller's fault: a header that the handshake itself sets.
     ReservedHeader(HeaderName),
-    /// The caller's: a header name that is not a token. For drivers that take headers as text.
+    /// The caller's fault: a header name that is not a token. For drivers that take headers as text.
     InvalidHeaderName,
-    /// The caller's: a value of this header with characters that it must not have. It is not shown, as it may be a secret.
+    /// The caller's fault: a value of this header with characters that it must not have. The value is not shown,
+    /// because it may be a secret.
     InvalidHeaderValue(HeaderName),
-    /// The caller's: an origin that cannot be a header value.
+    /// The caller's fault: an origin that cannot be a header value.
     InvalidOrigin,
-    /// The caller's: a subprotocol that is not a token.
+    /// The caller's fault: a subprotocol that is not a token.
     InvalidSubprotocol(String),
-    /// The caller's: a subprotocol that is listed twice.
+    /// The caller's fault: a subprotocol that is listed twice.
     RepeatedSubprotocol(String),
-    /// The server refused, or redirected the client. Holds its answer, with as much of the body as came, 64 KiB at
-    /// most.
+    /// The server refused, or redirected the client. This has the server's answer, with at most 64 KiB of its body.
     Refused(Box<Response<Vec<u8>>>),
-    /// The server's: its answer is not an HTTP/1.1 head within the limits.
+    /// The server's fault: its answer is not an HTTP/1.1 head within the limits.
     Head(HeadError),
-    /// The server's: too many interim answers (1xx).
+    /// The server's fault: too many interim answers (1xx).
     TooManyInterim,
-    /// The server's: a 101 in a version of HTTP other than 1.1.
+    /// The server's fault: a 101 in a version of HTTP other than 1.1.
     HttpVersion(Version),
-    /// The server's: a 101 whose `Upgrade` is not websocket.
+    /// The server's fault: a 101 whose `Upgrade` is not websocket.
     Upgrade,
-    /// The server's: a 101 whose `Connection` does not name upgrade.
+    /// The server's fault: a 101 whose `Connection` does not name upgrade.
     Connection,
-    /// The server's: a 101 without a `Sec-WebSocket-Accept`, or with several.
+    /// The server's fault: a 101 without a `Sec-WebSocket-Accept`, or with several.
     AcceptMissing,
-    /// The server's: a 101 whose `Sec-WebSocket-Accept` does not answer the key.
+    /// The server's fault: a 101 whose `Sec-WebSocket-Accept` does not answer the key.
     AcceptWrong,
-    /// The server's: a subprotocol that was not offered, or several.
+    /// The server's fault: a subprotocol that was not offered, or several.
     Subprotocol(String),
-    /// The server's: an extension that was not offered, or with parameters that do not fit the offer.
+    /// The server's fault: an extension that was not offered, or with parameters that do not fit the offer.
     Extensions(ExtensionError),
-    /// The transport's: it ended before the server's answer was whole.
+    /// The transport ended before the server's answer was whole.
     Closed {
         /// Whether a part of an answer had come.
         has_begun: bool,
     },
-    /// The transport's: no whole answer came in time.
+    /// No whole answer came in time.
     Timeout,
 }
 

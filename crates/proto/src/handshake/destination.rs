@@ -23,19 +23,19 @@ use super::fields::{self, Field};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// A host with an optional port, no userinfo. [`valid`] has checked it, so whatever is behind the host's colon is a port.
+    /// A host with an optional port, no userinfo. [`valid`] has checked it, so whatever is behind the host's colon is a
+    /// port.
     authority: Authority,
     /// `http` or `https`.
     scheme: Option<Scheme>,
 }
 
 impl Destination {
-    /// Returns where this request is sent. If a server has left its finding among the request's extensions, that is
-    /// returned; otherwise the host of an absolute target; otherwise `Host`. `None` if the request names no valid host,
-    /// or two.
+    /// Returns the destination of this request. If its extensions have a `Destination`, that is returned; otherwise the
+    /// host of an absolute target; otherwise `Host`. Returns `None` if the request names no valid host, or two.
     ///
-    /// A server of the crate `ropeway` leaves its finding there before it asks `authorize`. The finding includes what
-    /// trusted proxies say.
+    /// A server of the crate `ropeway` puts a `Destination` there before it calls `authorize`, with the host and scheme
+    /// that trusted proxies name.
     pub fn of<B>(request: &Request<B>) -> Option<Self> {
         request.extensions().get().cloned().or_else(|| Self::stated(request).ok())
     }

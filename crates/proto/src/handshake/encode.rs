@@ -31,8 +31,8 @@ pub fn encode_response_to_head<B: AsRef<[u8]>>(response: &Response<B>) -> Vec<u8
 
 /// Says in an answer that the connection ends behind it.
 pub fn announce_close(headers: &mut HeaderMap) {
-    // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it. RFC 9110 section 7.8: "A sender
-    // of Upgrade MUST also send an 'Upgrade' connection option".
+    // RFC 9112 section 9.6: a server that ends the connection behind an answer says so in it. RFC 9110 section 7.8: "A
+    // sender of Upgrade MUST also send an 'Upgrade' connection option".
     let connection = if headers.contains_key(UPGRADE) { "close, Upgrade" } else { "close" };
     headers.insert(CONNECTION, HeaderValue::from_static(connection));
 }

@@ -1,5 +1,5 @@
-//! The reasons for which a request does not become a WebSocket, each with its status and its text. `server` and the driver
-//! find them.
+//! The reasons for which a request does not become a WebSocket, each with its status and its text. `server` and the
+//! driver find them.
 
 use std::fmt;
 

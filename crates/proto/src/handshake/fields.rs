@@ -28,8 +28,8 @@ pub(super) fn is_secret(name: &HeaderName) -> bool {
     [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
 }
 
-/// Marks the values of `Cookie`, `Set-Cookie`, `Authorization` and `Proxy-Authorization` as sensitive, so that `Debug` does not
-/// print them. A head that a [`HeadReader`](super::HeadReader) read is marked already.
+/// Marks the values of `Cookie`, `Set-Cookie`, `Authorization` and `Proxy-Authorization` as sensitive, so that `Debug`
+/// does not print them. A head that a [`HeadReader`](super::HeadReader) read is marked already.
 pub fn hide_secrets(headers: &mut HeaderMap) {
     for (name, value) in headers.iter_mut() {
         hide_secret(name, value);
@@ -43,8 +43,8 @@ pub(super) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     }
 }
 
-/// Makes a header of this name and value, and marks the value as sensitive if it is secret. Fails with the name if the value is not
-/// valid, and with `None` if the name is not.
+/// Makes a header of this name and value, and marks the value as sensitive if it is secret. Fails with the name if the
+/// value is not valid, and with `None` if the name is not.
 pub fn header(
     name: impl TryInto<HeaderName>,
     value: impl TryInto<HeaderValue>,

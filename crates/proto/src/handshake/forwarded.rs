@@ -40,7 +40,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Proxies {
     /// The addresses of trusted proxies.
     pub trusted: Vec<Cidr>,
-    /// Whether a peer without an address is a trusted proxy. Set this only if nobody but a proxy can reach the server's
+    /// Whether a peer without an address is a trusted proxy. Set this only if proxies alone can reach the server's
     /// Unix socket, or if all streams that are handed over without an address come from one.
     pub unaddressed: bool,
     /// The header that these proxies write. The other one is ignored, since they pass on what a client wrote there.

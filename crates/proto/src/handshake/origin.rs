@@ -25,8 +25,8 @@ pub enum OriginPolicy {
     /// proxy](super::Proxies) says which one the browser used; otherwise it is not known. The default.
     #[default]
     SameOrigin,
-    /// Every page. Right only if nothing depends on cookies, on client certificates, or on an address that only some
-    /// can reach, such as localhost.
+    /// Every page. This is right only if the server decides nothing by cookies or client certificates, and is open to
+    /// everyone, unlike a server on localhost.
     Any,
     /// Pages of these origins and no others. Each is written as a browser writes it: `https://example.com`, with its
     /// port unless that is the default. `null` stands for pages that have no origin, such as files and sandboxed

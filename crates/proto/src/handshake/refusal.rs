@@ -1,4 +1,5 @@
-//! The answer of a server that does not upgrade: its status and text come from the fault, other headers from the application.
+//! The answer of a server that does not upgrade: its status and text come from the fault, other headers from the
+//! application.
 
 use std::fmt;
 
@@ -34,9 +35,9 @@ impl Refusal {
     /// [`Content-Type`](Self::header) is set.
     ///
     /// An interim status (1xx) would leave the client waiting for an answer, or make it believe that it is connected.
-    /// 500 is sent instead, and also for a number that is no status. Headers are added that a status comes with, unless they
-    /// are set: `Allow` for 405, `Upgrade` and `Sec-WebSocket-Version` for 426, `Retry-After` for 503. A 401 must say how to
-    /// log in, which only the caller knows: set `WWW-Authenticate` (RFC 9110 section 15.5.2).
+    /// 500 is sent instead, and also for a number that is no status. Headers are added that a status comes with, unless
+    /// they are set: `Allow` for 405, `Upgrade` and `Sec-WebSocket-Version` for 426, `Retry-After` for 503. A 401 must
+    /// say how to log in, which only the caller knows: set `WWW-Authenticate` (RFC 9110 section 15.5.2).
     pub fn new(status: impl TryInto<StatusCode>, body: impl Into<Bytes>) -> Self {
         let status = status.try_into().ok().filter(|status| !status.is_informational());
         Fault::Rejected { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body: body.into() }.into()
@@ -92,8 +93,8 @@ impl Refusal {
         self.fault.status()
     }
 
-    /// The body of the answer: plain text that says what happened, which rule it breaks, and what to do, or what the application
-    /// gave.
+    /// The body of the answer: plain text that says what happened, which rule it breaks, and what to do, or what the
+    /// application gave.
     pub fn body(&self) -> Bytes {
         match &self.fault {
             Fault::Rejected { body, .. } => body.clone(),

@@ -29,8 +29,8 @@ pub struct ServerOptions {
     /// so the client's preference counts. If there is none, none is agreed on. Empty by default.
     pub subprotocols: Vec<String>,
     /// Whether to agree on the first subprotocol that a client offers, if none of `subprotocols` is offered. Off by
-    /// default, because it promises to speak a protocol that nobody has looked at. But if a page offers some and none
-    /// is agreed on, its browser fails the connection. Only tokens are accepted, and the agreed text is still the
+    /// default, because it promises to speak a protocol that the server may not know. But if a page offers some and
+    /// none is agreed on, its browser fails the connection. Only tokens are accepted, and the agreed text is still the
     /// client's.
     pub any_subprotocol: bool,
     /// The options that permessage-deflate is negotiated with. `None`, the default, declines it: compression costs
@@ -101,8 +101,8 @@ impl Accepted {
             self.negotiated.subprotocol = None;
             return Ok(());
         };
-        // Section 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting one of
-        // the values from the |Sec-WebSocket-Protocol| field".
+        // Section 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting one
+        // of the values from the |Sec-WebSocket-Protocol| field".
         if !offered_subprotocols(request.headers()).any(|offered| offered == name) {
             return Err(Fault::SubprotocolNotOffered(name.to_owned()).into());
         }
@@ -111,8 +111,8 @@ impl Accepted {
         Ok(())
     }
 
-    /// Negotiates compression for the request that was accepted by these options, or declines it, whatever was negotiated
-    /// before.
+    /// Negotiates compression for the request that was accepted by these options, or declines it, whatever was
+    /// negotiated before.
     pub fn choose_deflate<B>(
         &mut self,
         request: &Request<B>,
@@ -123,8 +123,8 @@ impl Accepted {
         Ok(())
     }
 
-    /// Adds a header of the application's to the 101, such as a cookie. Fails with [`Fault::HandshakeHeader`] for one that the
-    /// handshake sets by itself.
+    /// Adds a header of the application's to the 101, such as a cookie. Fails with [`Fault::HandshakeHeader`] for one
+    /// that the handshake sets by itself.
     pub fn add_header(&mut self, name: HeaderName, mut value: HeaderValue) -> Result<(), Refusal> {
         // RFC 9110 section 8.6 and RFC 9112 section 6.1 forbid the last two in a 1xx.
         let is_own = [UPGRADE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name);
@@ -137,8 +137,8 @@ impl Accepted {
     }
 }
 
-/// The subprotocols that a client offers, in its order of preference. Elements that are no tokens are left out; [`accept`] refuses
-/// a request that has such.
+/// The subprotocols that a client offers, in its order of preference. Elements that are no tokens are left out;
+/// [`accept`] refuses a request that has such.
 pub fn offered_subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     fields::elements(headers, &SEC_WEBSOCKET_PROTOCOL).filter_map(fields::token)
 }

@@ -48,8 +48,8 @@ pub(crate) struct Lingering {
 /// The progress of ending our half of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shutdown {
-    /// The peer ends its half first. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be
-    /// closed first by the server", so a client waits for that, unless the connection failed.
+    /// The peer ends its half first. RFC 6455 section 7.1.1: "The underlying TCP connection, in most normal cases,
+    /// SHOULD be closed first by the server", so a client waits for that, unless the connection failed.
     Awaiting,
     /// The queue is being written.
     Writing,
@@ -85,8 +85,8 @@ impl Lingering {
         }
     }
 
-    /// The connection has failed: this side ends its half as soon as all is written, and lets the peer read it. `is_ended` says
-    /// whether the peer has ended its half.
+    /// The connection has failed: this side ends its half as soon as all is written, and lets the peer read it.
+    /// `is_ended` says whether the peer has ended its half.
     pub(super) fn failed(outcome: Closed, is_ended: bool, terms: Terms) -> Self {
         let peer = if is_ended { Peer::Ended } else { Peer::Awaited };
         Self::new(outcome, Shutdown::Writing, peer, terms)

@@ -14,9 +14,9 @@ use crate::config::Config;
 /// twice the time.
 const PAGE: usize = 4 * 1024;
 
-/// The bytes of a message that have come. Its memory is at most twice as large, or [`Config::reserve_ahead`] larger, plus the
-/// offset of up to a page that a large message starts at. A buffer that was used before may be larger; a server keeps
-/// only a few of those.
+/// The bytes of a message that have come. Its memory is at most twice as large, or [`Config::reserve_ahead`] larger,
+/// plus the offset of up to a page that a large message starts at. A buffer that was used before may be larger; a
+/// server keeps only a few of those.
 #[derive(Debug, Default)]
 pub(super) struct Storage {
     /// All of it is initialised. Only the bytes in `start..end` have a meaning.

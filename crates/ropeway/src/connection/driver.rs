@@ -191,7 +191,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         }
     }
 
-    /// Writes all that waits, as far as the transport accepts it.
+    /// Writes the bytes that wait, until the transport accepts no more.
     pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
         // If the transport does not accept all, it wakes the connection later. Nothing is waited for here.
         if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.core, cx, now) {

@@ -8,12 +8,12 @@ use super::handler::Handler;
 use super::writing::Writing;
 use crate::io::{Stream, scratch};
 
-/// The most bytes that a peer gets for certain after a write, even if the socket is dropped: the amount that TCP sends
+/// The most bytes that surely reach a peer after a write, even if the socket is dropped: the amount that TCP sends
 /// before the peer has acknowledged anything (RFC 6928: ten segments).
 const ON_ITS_WAY: usize = 14 * 1024;
 
 impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
-    /// Called when the runtime ends. Runs the commands that wait and writes, as far as the stream accepts it at once.
+    /// Called when the runtime ends. Runs the commands that wait, and writes the bytes that the stream accepts at once.
     /// The handler is not called. Returns whether to wait and call this again: while bytes are left, and then
     /// until the peer has ended its half, which shows that it has read them.
     ///

@@ -14,7 +14,7 @@ use crate::event_loop::{Drive, Mailbox, Publication, Subscriber};
 use crate::io::{Readiness, Socket, Stream, Turn, scratch};
 
 impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
-    /// Sends messages of a topic, and writes them at once as far as the transport takes them.
+    /// Sends messages of a topic, and writes at once the bytes that the transport accepts.
     pub(super) fn publish(&mut self, publications: &[Publication], to: Subscriber, cx: &mut Context<'_>, now: Instant) {
         scratch::with_spare(|spare| {
             self.core.lend(spare);

@@ -20,8 +20,8 @@ thread_local! {
     static MESSAGES: Cell<Option<Batch>> = const { Cell::new(None) };
 }
 
-/// The time that a peer that has closed waits for a user who does not ask for messages. A user who answers each message
-/// asks sooner. It is less than peers wait for a closing handshake: ours 10 s, npm's ws 30 s.
+/// The time after which a peer that has closed is answered, if the user asks for no message. Most users ask sooner.
+/// Peers wait longer than this for a closing handshake: ours 10 s, npm's ws 30 s.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Puts messages into the inbox of a [`WebSocket`]. `F` gets the `WebSocket` once the connection is open.

@@ -95,7 +95,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
 /// A request of another HTTP server, for the gate to judge, and the way to its connection.
 pub(super) struct Taken {
     pub(super) request: Request<()>,
-    /// The path that a nested router sees, where it is not the whole path.
+    /// The path that a nested router sees, if it is not the whole path.
     pub(super) nested: Option<Uri>,
     pub(super) remote_addr: Option<SocketAddr>,
     /// The way to the connection; `None` if the HTTP server left none, or something else took it.
@@ -142,7 +142,7 @@ fn remote_addr_of(extensions: &Extensions) -> Option<SocketAddr> {
     known
 }
 
-/// The URI that the client asked for, where the HTTP server shows a part of it.
+/// The URI that the client asked for, even if the HTTP server shows only a part of it.
 #[cfg(feature = "axum")]
 pub(super) fn whole_uri(extensions: &Extensions) -> Option<&Uri> {
     extensions.get().map(|OriginalUri(uri)| uri)

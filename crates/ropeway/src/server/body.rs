@@ -19,7 +19,7 @@ use ropeway_proto::Bytes;
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     bytes: Bytes,
-    /// Set where this is the body of a 101.
+    /// Set if this is the body of a 101.
     seen: Option<Seen>,
 }
 

@@ -48,7 +48,8 @@ impl<F> Caught<F> {
     }
 }
 
-/// It is given up. A second panic, while the first one unwinds, would end the program.
+/// The future is dropped here, and its panics are caught. A second panic, while the first one unwinds, would end the
+/// program.
 impl<F> Drop for Caught<F> {
     fn drop(&mut self) {
         // The panic hook has reported it.

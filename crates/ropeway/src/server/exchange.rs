@@ -43,7 +43,7 @@ pub(super) struct Exchange<S> {
 /// ```text
 ///                                 ┌── decided ──┐
 ///   Reading ── a good handshake ──► Judging       ▼
-///      │ │ └── nobody is asked ──────────────► Accepting ── written ──► Upgrade
+///      │ │ └── no `authorize` ───────────────► Accepting ── written ──► Upgrade
 ///      │ └──── anything else, or a part and no more ──► Answering ── written ──► Lingering ── end, late, or too much ──► over
 ///      └────── end, or late and nothing came ──► over
 ///   Judging ── refused, late, or shutdown ──► Answering

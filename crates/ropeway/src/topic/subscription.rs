@@ -7,7 +7,7 @@ use super::table::{Place, Table};
 #[cfg(unix)]
 use crate::event_loop::{Mailbox, Publication};
 
-/// A subscription. It does not keep the topic alive: if nobody has a handle to publish with, no message can come.
+/// A subscription. It does not keep the topic alive: if no handle to publish with is left, no message can come.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     id: u64,

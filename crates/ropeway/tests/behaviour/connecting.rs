@@ -27,7 +27,8 @@ enum Use {
 
 const USES: [Use; 4] = [Use::Pull, Use::PullWithHandshake, Use::Listeners, Use::Handler];
 
-/// Connects, says hello to an echo server, and closes. Returns the messages that came, and the answer's status if it is known.
+/// Connects, says hello to an echo server, and closes. Returns the messages that came, and the answer's status if it is
+/// known.
 async fn talk(connecting: Connecting<'_>, way: Use) -> (Vec<String>, Option<StatusCode>) {
     match way {
         Use::Pull => {

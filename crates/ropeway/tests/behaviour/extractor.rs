@@ -1,4 +1,5 @@
-//! The extractor for axum's handlers: whose settings count, what its handler may choose, and how it gets on with others.
+//! The extractor for axum's handlers: whose settings count, what its handler may choose, and how it gets on with
+//! others.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

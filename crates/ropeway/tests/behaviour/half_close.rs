@@ -1,5 +1,5 @@
 //! Peers that have sent everything and wait for the answers. The end of the reading half is not the end of the writing
-//! half, and messages before a close frame can be answered in both styles.
+//! half, and messages before a close frame can be answered with events and with pull.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -49,14 +49,15 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// All tests of this program share the limit of 100 lines of a kind a second, so a line may be left out. Another connection in another
-/// second has it.
+/// All tests of this program share the limit of 100 lines of a kind a second, so a line may be left out. Another
+/// connection in another second has it.
 #[tokio::test(start_paused = true)]
 async fn all_lines_about_a_connection_have_its_number_and_its_address() {
     let all = Lines::default();
     let mut missing = vec!["\"/chat\"", "open", "dropped", "UTF-8", "broke", "closed: 1006"];
     for _ in 0..60 {
-        // Set anew each time, so that `tracing` asks again which lines are wanted: another thread may have been told that none is.
+        // Set anew each time, so that `tracing` asks again which lines are wanted: another thread may have been told
+        // that none is.
         let _here = tracing::subscriber::set_default(all.clone());
         let (about, lines) = of_a_connection(&all).await;
         missing.retain(|word| !lines.iter().any(|line| line.contains(word)));

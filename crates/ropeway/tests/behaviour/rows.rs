@@ -3,8 +3,9 @@
 //!
 //! Both APIs report the same facts in another form than the core. So a row is read as follows.
 //!
-//! - The peer's close frame is not an event of its own. It is reported with the end, once the transport is over. So `close` is not
-//!   expected among the events. When all is done the transport is ended, and the end has to have the same code and reason.
+//! - The peer's close frame is not an event of its own. It is reported with the end, once the transport is over. So
+//!   `close` is not expected among the events. When all is done the transport is ended, and the end has to have the
+//!   same code and reason.
 //! - The pull API answers pings without an event, and reports a violation with the end, too.
 //! - Rows that turn off a switch that this crate has always on, or leaves to the handler, are for the core alone: see
 //!   [`Case::needs_the_core`]. The pull API answers when it is asked for more, and it is asked after each step.

@@ -1,4 +1,5 @@
-//! Each example is started as a program and spoken to. `cargo test` builds the examples, and `cargo test --test examples` does not.
+//! Each example is started as a program and spoken to. `cargo test` builds the examples, and
+//! `cargo test --test examples` does not.
 
 mod listed;
 mod program;

@@ -7,8 +7,8 @@
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     begin: u64,
-    /// Nanoseconds from one message to the next. A float is exact enough: after a day the time at which a message is due
-    /// is off by some picoseconds.
+    /// Nanoseconds from one message to the next. A float is exact enough: after a day the time at which a message is
+    /// due is off by some picoseconds.
     interval: f64,
 }
 
@@ -18,8 +18,8 @@ impl Schedule {
         Self { begin, interval: 1e9 / per_second }
     }
 
-    /// Returns when a message is due. That time does not depend on earlier messages: a message that is delayed is late by
-    /// its whole delay, and so are the messages behind it.
+    /// Returns when a message is due. That time does not depend on earlier messages: a message that is delayed is late
+    /// by its whole delay, and so are the messages behind it.
     #[inline]
     #[expect(clippy::cast_sign_loss, reason = "numbers stay below 2^53, times above 0")]
     pub(crate) fn due(&self, number: u64) -> u64 {

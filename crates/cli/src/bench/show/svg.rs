@@ -288,7 +288,8 @@ mod tests {
         text(&mut marked, "name", 0.0, 0.0, ODD).unwrap();
         assert!(Document::parse(&marked).is_ok(), "{marked}");
         let odd = document.descendants().filter(|node| node.is_text() && node.text().unwrap().contains(ODD)).count();
-        // Four texts contain it: the document's title, the line at the top, the line of the settings, and the unit of the rate.
+        // Four texts contain it: the document's title, the line at the top, the line of the settings, and the unit of
+        // the rate.
         assert_eq!(odd, 4, "{svg}");
     }
 
