@@ -1,5 +1,5 @@
 //! Takes the time of each benchmark: `cargo bench -p bench --bench time [NAME]`. The times are not compared with
-//! anything, since on a machine that does other things too they say little.
+//! anything, because they change with the other work of the machine.
 
 fn main() {
     divan::main();

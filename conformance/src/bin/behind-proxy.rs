@@ -1,5 +1,5 @@
-//! The server behind the proxies of `conformance/proxies`: it tells each client which address it believes the client to
-//! have.
+//! The server behind the proxies of `conformance/proxies`. It sends each client the address that it takes for the
+//! client's.
 //!
 //! `behind-proxy [--forwarded]` listens on a free port and trusts proxies at 127.0.0.1. `behind-proxy --unix PATH`
 //! listens on that socket and trusts every peer there. `--forwarded` reads `Forwarded` instead of `X-Forwarded-For`.

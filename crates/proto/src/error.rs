@@ -202,11 +202,11 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Why something was not queued for sending. If there is an error, no part of it was queued.
+/// Why a message, a ping, a pong or a close frame was not queued. If there is an error, no part of it was queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection is not open. Holds its ready state.
+    /// The connection is not open. This has its ready state.
     NotOpen(ReadyState),
     /// The peer reads too slowly: `max_buffered` bytes wait to be written.
     Full {

@@ -64,7 +64,8 @@ impl fmt::Display for Message {
 }
 
 /// A message whose payload is lent or owned. A message that was received whole in one frame is lent from the read
-/// buffer. One that was put together or inflated is owned, and [`MessageRef::into_owned`] returns it without a copy.
+/// buffer. A message that was put together or inflated is owned, and [`MessageRef::into_owned`] returns it without a
+/// copy.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MessageRef<'a> {
     /// UTF-8 text.

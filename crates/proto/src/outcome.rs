@@ -38,13 +38,15 @@ impl Closed {
         !self.clean && self.cause != Cause::Terminated
     }
 
-    /// The closing handshake was done: the peer's close frame carried `frame`, or nothing.
+    /// The end of a connection by a closing handshake. `frame` is the content of the peer's close frame, or `None` if
+    /// that frame was empty.
     pub fn clean(frame: impl Into<Option<CloseFrame>>) -> Self {
         let frame = frame.into().unwrap_or_else(|| CloseFrame::new(CloseCode::NONE, ""));
         Self { code: frame.code, reason: frame.reason, clean: true, cause: Cause::Handshake }
     }
 
-    /// No close frame came from the peer, for this cause (RFC 6455 section 7.1.5: such an end counts as 1006).
+    /// The end of a connection without a close frame from the peer, for this cause. Its code is 1006 (RFC 6455 section
+    /// 7.1.5).
     pub fn abnormal(cause: Cause) -> Self {
         Self { code: CloseCode::ABNORMAL, reason: ByteString::new(), clean: false, cause }
     }
@@ -77,7 +79,7 @@ pub enum Cause {
     KeepaliveTimeout,
     /// The peer did not finish the closing handshake in time.
     CloseTimeout,
-    /// This side gave the connection up without a closing handshake.
+    /// This side ended the connection with `terminate`, without a closing handshake.
     Terminated,
     /// The runtime ended before the connection did, or the connection's task ended by a panic outside of the handlers.
     Abandoned,

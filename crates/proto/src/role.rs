@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The end of the connection that this is.
+/// The role of one end of a connection.
 #[derive(Clone, Debug)]
 pub enum Role {
     /// The end that accepted the connection. It never masks.

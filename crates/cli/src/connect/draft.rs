@@ -1,5 +1,5 @@
-//! The unfinished line at the prompt, as far as others than the editor need it: the text that would be lost if the
-//! session ended, and the position of its rows after a change of the terminal's width.
+//! The unfinished line at the prompt. Files other than the editor need two facts of it: the text, which would be lost
+//! if the session ended, and the position of its rows after a change of the terminal's width.
 
 use std::cell::Cell;
 use std::io::{Write, stdout};

@@ -66,9 +66,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers the peer, behind all that is queued: a close frame with the same code, a violation with its code and
-    /// reason, the end of the peer's half of the transport with the end of this one. Does nothing unless an answer [is
-    /// due](Connection::is_unanswered).
+    /// Answers the peer, behind all that is queued. A close frame is answered with the same code, and a violation with
+    /// its code and reason. If the peer has ended its half of the transport, this half ends too. Does nothing unless an
+    /// answer [is due](Connection::is_unanswered).
     pub fn answer_close(&mut self, now: Instant) {
         let answer = self.life.answer(self.terms(now));
         self.follow(answer);
@@ -79,8 +79,8 @@ impl Connection {
         self.end(Cause::Terminated);
     }
 
-    /// No driver will drive the connection any more, so it ends now. If a closing handshake or a violation has decided
-    /// how it ends, that stays; otherwise it ends with [`Cause::Abandoned`].
+    /// Ends the connection because no driver will drive it any more. If a closing handshake or a violation has decided
+    /// the outcome, that stays. Otherwise the cause is [`Cause::Abandoned`].
     pub fn abandon(&mut self) {
         self.end(Cause::Abandoned);
     }
@@ -88,8 +88,8 @@ impl Connection {
 
 /// Work for the driver.
 impl Connection {
-    /// Whether to end the writing half of the transport now. Returns `true` once, when all is written and it is this
-    /// side's turn. Report it with [`Connection::handle_shutdown`].
+    /// Whether to end the writing half of the transport now. Returns `true` once, when all is written and this side has
+    /// to end its half. Report that with [`Connection::handle_shutdown`].
     pub fn poll_shutdown(&mut self) -> bool {
         !self.life.is_plainly_open() && !self.has_work() && self.life.begin_shutdown(self.queue.is_empty())
     }

@@ -30,7 +30,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that was promised room before. It is not refused for lack of room.
+    /// Queues a message that is never refused for lack of room. It is for messages that a driver has accepted earlier,
+    /// in a queue of its own.
     pub fn send_promised<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), SendError> {
         self.check_open()?;
         self.queue_message(message.into());
@@ -68,18 +69,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that other connections send too, and that was promised room before.
+    /// Queues a message that other connections send too, and that is never refused for lack of room: see
+    /// [`send_promised`](Connection::send_promised).
     pub fn send_prepared_promised(&mut self, message: &Prepared) -> Result<(), SendError> {
         self.check_open()?;
         self.queue_prepared(message);
         Ok(())
     }
 
-    /// Queues a part of a message whose whole length need not be known: a fragment. The first one decides whether it is
-    /// text or binary. Fragments are not compressed. Messages that are sent before the `last` part wait for it (RFC
-    /// 6455 section 5.4: fragments of different messages "MUST NOT be interleaved"). A part is never refused for lack
-    /// of room, since a message that has begun has to be finished: watch the [buffered
-    /// amount](Connection::buffered_amount).
+    /// Queues a part of a message whose whole length need not be known: a fragment. The first one decides whether the
+    /// message is text or binary. Fragments are not compressed. Messages that are sent before the `last` part wait for
+    /// it (RFC 6455 section 5.4: fragments of different messages "MUST NOT be interleaved"). A part is never refused
+    /// for lack of room, since a message that has begun has to be finished: watch the
+    /// [buffered amount](Connection::buffered_amount).
     pub fn send_fragment<'m>(&mut self, part: impl Into<MessageRef<'m>>, last: bool) -> Result<(), SendError> {
         self.check_open()?;
         let first = self.life.fragments().is_none();
@@ -126,9 +128,10 @@ impl Connection {
     /// pongs do not wait. A driver calls this once a turn while the connection [has work](Connection::has_work), and
     /// gives other connections their turn.
     ///
-    /// A message takes a codec of about 265 KiB with its first slice, and returns it with its last. `may_begin` is the
-    /// driver's decision whether another one may, by the number that is [in use](crate::deflate::codecs_in_use). If
-    /// not, a message that has not begun is sent uncompressed, which RFC 7692 section 6.1 leaves to the sender.
+    /// A message takes a codec of about 265 KiB with its first slice, and returns it with its last. The driver decides
+    /// by `may_begin` whether another message may take a codec. It can look at the number of codecs that are
+    /// [in use](crate::deflate::codecs_in_use). If `may_begin` is `false`, a message that has not begun is sent
+    /// uncompressed, which RFC 7692 section 6.1 leaves to the sender.
     pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
         let Some(mut job) = deflate.job.take() else { return };

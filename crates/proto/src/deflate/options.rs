@@ -15,9 +15,9 @@
 /// # What it costs
 /// Codecs are shared by all connections of a thread. Without context takeover a connection holds nothing between
 /// messages. With it, a connection holds the last bytes that it sent and received, up to the size of the two windows;
-/// that memory grows with the messages. Measured with 1,000 connections in turn and messages of JSON at level 6. `bits`
-/// are `window_bits` and the peer's agreed window. Time is for compressing and for inflating one message, on one core
-/// of a virtual machine:
+/// that memory grows with the messages. The table was measured with 1,000 connections in turn and messages of JSON at
+/// level 6. `bits` are `window_bits` and the peer's agreed window. The times are for compressing and for inflating one
+/// message, on one core of a virtual machine:
 ///
 /// | messages | mode | bytes held a connection | compressed to | µs |
 /// |---|---|---:|---:|---:|
@@ -129,14 +129,14 @@ impl Options {
     }
 
     /// The largest window that the server may compress with, in bits from 8 to 15 (RFC 7692 section 7.1.2.1). A server
-    /// keeps to it; a client demands it of the server.
+    /// that sets this obeys it; a client demands it of the server.
     pub fn server_max_window_bits(mut self, bits: u8) -> Self {
         self.server_max_window_bits = bits.clamp(8, 15);
         self
     }
 
     /// The largest window that the client may compress with, in bits from 8 to 15 (RFC 7692 section 7.1.2.2). A client
-    /// keeps to it; a server demands it of clients that offer to accept a limit.
+    /// that sets this obeys it; a server demands it of clients that offer to accept a limit.
     pub fn client_max_window_bits(mut self, bits: u8) -> Self {
         self.client_max_window_bits = bits.clamp(8, 15);
         self

@@ -77,7 +77,7 @@ pub enum Fault {
     SubprotocolNotOffered(String),
     /// The application set a header of the answer that the handshake sets by itself: 500.
     HandshakeHeader(HeaderName),
-    /// The application set a header of the answer whose value is none, or, for `None`, whose name is none: 500.
+    /// The application set a header of the answer whose value is not valid: 500. `None` if its name is not valid.
     HeaderInvalid(Option<HeaderName>),
     /// The application panicked over the request: 500.
     Panicked,

@@ -18,9 +18,9 @@ use super::fields;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most bytes of a head, its final empty line included. A server takes 16 KiB by default: browsers send a few
-    /// hundred bytes, and up to about 8 KiB where cookies and tokens have grown, which is also where most proxies stop.
-    /// A client takes 256 KiB, about what curl does.
+    /// The most bytes of a head, its final empty line included. A server accepts 16 KiB by default. Browsers send a few
+    /// hundred bytes, and up to about 8 KiB with large cookies and tokens. Most proxies accept no more than that. A
+    /// client accepts 256 KiB, about as much as curl.
     pub max_head: usize,
     /// The most header lines. A server takes 100 by default, as hyper does: a browser sends about 20. A client takes
     /// 2,000, as Node does. More than 24,576 are never taken: a [`HeaderMap`] holds no more.
@@ -71,8 +71,8 @@ const MOST_HEADERS: usize = 24_576;
 /// Every byte is looked at once in the search for the end, and once more when the whole head is parsed, however small
 /// the pieces are. Parsing again with every piece was the cause of CVE-2023-43669.
 ///
-/// The reader is strict: where leniency would let it and a proxy in front of it disagree about the end of a line or of
-/// the head, it refuses. Lines end with CRLF; RFC 9112 section 2.2 allows a recipient to accept a bare LF, but does not
+/// The reader is strict. If it and a proxy in front of it could disagree about the end of a line or of the head, it
+/// refuses the head. Lines end with CRLF; RFC 9112 section 2.2 allows a recipient to accept a bare LF, but does not
 /// ask for it. Folded lines and spaces before a colon are refused (sections 5.1 and 5.2).
 #[derive(Debug)]
 pub struct HeadReader {
@@ -94,7 +94,7 @@ impl HeadReader {
         Self { limits, buf: Vec::new(), scanned: 0, line_start: 0, lines: 0 }
     }
 
-    /// Whether nothing has come of the next head. A peer that leaves now has asked nothing.
+    /// Whether no byte of the next head has come. A peer that leaves now has sent no request.
     pub fn is_empty(&self) -> bool {
         self.buf.is_empty()
     }

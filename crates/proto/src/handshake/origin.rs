@@ -20,9 +20,10 @@ use super::fields::{self, Field};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginPolicy {
-    /// Pages of the host and port that the request is sent to. The origin's must be those of `Host`; if a port is left
-    /// out, the default of the origin's scheme is meant. The scheme itself is compared only if a [trusted
-    /// proxy](super::Proxies) says which one the browser used; otherwise it is not known. The default.
+    /// Pages of the host and port that the request is sent to. This is the default. The host and port of the origin
+    /// must be those of `Host`. If a port is left out, it is the default of the origin's scheme. The schemes are
+    /// compared only if a [trusted proxy](super::Proxies) names the one that the browser used; otherwise it is not
+    /// known.
     #[default]
     SameOrigin,
     /// Every page. This is right only if the server decides nothing by cookies or client certificates, and is open to
@@ -36,7 +37,7 @@ pub enum OriginPolicy {
     Check(OriginCheck),
 }
 
-/// A check of the application's for origins. Two are equal if they are the same one.
+/// A check of the application's for origins. Two of these are equal if they are clones of one.
 #[derive(Clone)]
 pub struct OriginCheck(Arc<dyn Fn(&Origin<'_>) -> bool + Send + Sync>);
 
@@ -66,7 +67,7 @@ struct Parts {
 }
 
 impl<'a> Origin<'a> {
-    /// The origin that a text says.
+    /// Reads an origin from a text, such as the value of an `Origin` header.
     pub fn new(text: &'a str) -> Self {
         Self { text, parts: split(text) }
     }

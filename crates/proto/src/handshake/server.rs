@@ -26,7 +26,7 @@ use crate::deflate;
 #[non_exhaustive]
 pub struct ServerOptions {
     /// The subprotocols that the server speaks. The first in the client's list that is also in this one is agreed on,
-    /// so the client's preference counts. If there is none, none is agreed on. Empty by default.
+    /// so the client's preference counts. If no subprotocol is in both, none is agreed on. Empty by default.
     pub subprotocols: Vec<String>,
     /// Whether to agree on the first subprotocol that a client offers, if none of `subprotocols` is offered. Off by
     /// default, because it promises to speak a protocol that the server may not know. But if a page offers some and
@@ -38,7 +38,7 @@ pub struct ServerOptions {
     pub deflate: Option<deflate::Options>,
     /// Which web pages may connect: by default those of the server's own origin.
     pub origins: OriginPolicy,
-    /// The proxies that are believed about the server's own origin. By default none, only the request itself.
+    /// The proxies that are believed about the host and scheme of the server's own pages. By default none is.
     pub proxies: Proxies,
 }
 
@@ -145,9 +145,9 @@ pub fn offered_subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// Whether the request asks for a WebSocket, so that [`accept`] should judge it. All others are ordinary HTTP.
 ///
-/// It does if `Upgrade` names websocket, even if other things are wrong with it. It also does if it has a
-/// `Sec-WebSocket-Key`. A browser sends that for nothing else, and it is what remains of a handshake if a proxy drops
-/// `Upgrade`. With a page as the answer instead of an error, such a client would never find out why it failed.
+/// It does if `Upgrade` names websocket, even if the request breaks other rules. It also does if it has a
+/// `Sec-WebSocket-Key`. A browser sends that header only for a WebSocket, and it is left if a proxy drops `Upgrade`. If
+/// such a client got a page instead of an error, it would never find out why it failed.
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     fields::lists(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
@@ -163,7 +163,8 @@ pub fn accept<B>(request: &Request<B>, options: &ServerOptions) -> Result<Accept
     accept_from(None, request, options)
 }
 
-/// The same for a request from a peer with this address, which [`ServerOptions::proxies`] may trust.
+/// Judges an opening handshake, as [`accept`] does, of a peer with this address. [`ServerOptions::proxies`] may trust
+/// the address.
 pub fn accept_from<B>(
     peer: Option<IpAddr>,
     request: &Request<B>,
