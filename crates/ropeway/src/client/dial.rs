@@ -12,11 +12,11 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-/// The time after which the next address is tried while the last one has not answered. RFC 8305 section 5: "One
+/// The time after which the next address is tried, if the last one has not answered. RFC 8305 section 5: "One
 /// recommended value for a default delay is 250 milliseconds."
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
-/// The addresses that were tried, with their errors. It outlives an attempt that is given up, so that the error can
+/// The addresses that were tried, with their errors. It outlives an attempt whose time is up, so that the error can
 /// list them.
 #[derive(Debug, Default)]
 pub(super) struct Tried(Vec<(SocketAddr, Option<io::Error>)>);

@@ -44,7 +44,7 @@ struct Running {
     clients: Arc<Clients>,
 }
 
-/// A place among a server's connections. It is given up when this is dropped.
+/// A place among a server's connections. Dropping this frees the place.
 #[derive(Debug)]
 pub(crate) struct Place {
     /// `None` once the connection has to leave by itself: see [`Place::keep`].

@@ -32,8 +32,9 @@ pub(super) enum Writing {
 }
 
 impl Writing {
-    /// Writes the queue, as far as the stream accepts it, and ends the half once the connection asks for that. If it is
-    /// pending, the stream wakes the connection later. An error is the stream's, and the half has then ended too.
+    /// Writes the queue until the stream accepts no more, and ends the half once the connection asks for that. If this
+    /// returns `Pending`, the stream wakes the connection later. If it returns an error of the stream, the half has
+    /// ended too.
     pub(super) fn poll_write(
         &mut self,
         stream: &mut impl Stream,

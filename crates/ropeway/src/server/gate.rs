@@ -54,7 +54,7 @@ pub(super) enum Judgement {
     Waits(Judging),
 }
 
-/// The application's decision, and the upgrade or refusal that follows. Dropping it gives up the request's place.
+/// The application's decision, and the upgrade or refusal that follows. Dropping this frees the request's place.
 pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Box<Upgrade>, Refusal>> + Send>>;
 
 /// A request that obeys all rules of the handshake.

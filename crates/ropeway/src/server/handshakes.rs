@@ -42,7 +42,7 @@ pub(super) enum Caller {
     Loop(Arc<Mailbox>, usize),
 }
 
-/// A client's place. It is given up when this is dropped.
+/// A client's place. Dropping this frees the place.
 #[derive(Debug)]
 pub(super) struct Handshaking {
     handshakes: Arc<Handshakes>,
@@ -171,7 +171,7 @@ mod tests {
         first.heard();
         let fourth = enter();
         assert_eq!([&first, &second, &third, &fourth].map(Handshaking::is_lost), [false, true, false, false]);
-        // A place that was lost is not given up a second time.
+        // A place that was lost is not freed a second time.
         drop(second);
         let mut fifth = enter();
         assert!(third.is_lost() && !fourth.is_lost());
@@ -197,7 +197,7 @@ mod tests {
         let mut places: Vec<_> = (0..4).map(|_| handshakes.try_enter().expect("a place")).collect();
         assert!(handshakes.try_enter().is_none(), "two of four are lost and not gone");
         assert!(places[1].is_lost());
-        // A client that has sent something in the meantime continues, and gives up no place that it does not have.
+        // A client that has sent something in the meantime continues without a place, so it has none to free.
         places[1].heard();
         assert!(!places[1].is_lost());
         places.truncate(2);

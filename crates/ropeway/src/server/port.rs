@@ -215,8 +215,8 @@ fn is_peers_fault(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A file descriptor in reserve for the time when there are none. It is given up so that one waiting client can be
-/// accepted and dropped; otherwise that client would wait in the system's queue and keep it full.
+/// A file descriptor in reserve for the time when none is left. It is closed, so that one waiting client can be
+/// accepted and dropped. Otherwise that client would stay in the system's queue and keep it full.
 struct Reserve {
     spare: Option<Spare>,
 }
@@ -227,7 +227,7 @@ impl Reserve {
     }
 
     /// Whether there is a reserve. Without it no client is kept: another thread may have taken the descriptor that was
-    /// given up, and if each thread kept its client there would soon be none to give up.
+    /// closed, and if each thread kept its client, there would soon be no reserve on any thread.
     fn is_there(&mut self, listener: &Listener) -> bool {
         if self.spare.is_none() {
             self.spare = listener.spare();
