@@ -6,7 +6,7 @@ use crate::deflate::SLICE;
 use crate::error::SendError;
 use crate::frame::Opcode;
 use crate::frame::header::MAX_CONTROL_PAYLOAD;
-use crate::message::MessageRef;
+use crate::message::{MessageRef, Payload};
 use crate::send::encoder::split;
 use crate::send::fragments::Held;
 use crate::send::job::{Behind, Done, Job};
@@ -101,7 +101,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started.
+    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started, unless
+    /// [`control_first`](crate::Config::control_first) is off.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Ping, payload)
     }
@@ -143,6 +144,7 @@ impl Connection {
                 Behind::Message(message) => self.queue_whole(message.into()),
                 Behind::Prepared(prepared) => self.queue_prepared_whole(&prepared),
                 Behind::Fragment { part, first, last } => self.queue_fragment(part.into(), first, last),
+                Behind::Control(opcode, payload) => self.queue_control(opcode, &payload),
                 Behind::Close(payload) => self.queue_close(&payload),
             }
             if let Some(job) = self.job_mut() {
@@ -263,7 +265,18 @@ impl Connection {
             return Err(SendError::ControlTooLong(payload.len()));
         }
         self.check_room()?;
-        self.encoder.control(opcode, payload, &mut self.queue);
+        self.queue_control(opcode, payload);
         Ok(())
+    }
+
+    /// Queues a ping or a pong, ahead of messages or in its turn.
+    pub(super) fn queue_control(&mut self, opcode: Opcode, payload: &[u8]) {
+        if self.config.control_first {
+            return self.encoder.control(opcode, payload, &mut self.queue);
+        }
+        match self.job_mut() {
+            Some(job) => job.push(Behind::Control(opcode, payload.to_vec())),
+            None => self.encoder.frame(opcode, true, false, Payload::Lent(payload), &mut self.queue),
+        }
     }
 }

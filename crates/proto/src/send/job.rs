@@ -42,7 +42,13 @@ pub(crate) struct Line {
 pub(crate) enum Behind {
     Message(Message),
     Prepared(Prepared),
-    Fragment { part: Message, first: bool, last: bool },
+    Fragment {
+        part: Message,
+        first: bool,
+        last: bool,
+    },
+    /// A ping or a pong, where these do not go ahead.
+    Control(Opcode, Vec<u8>),
     Close(Vec<u8>),
 }
 
@@ -115,7 +121,7 @@ impl Behind {
         let payload = match self {
             Self::Message(message) | Self::Fragment { part: message, .. } => message.len(),
             Self::Prepared(prepared) => prepared.message().len(),
-            Self::Close(payload) => payload.len(),
+            Self::Control(_, payload) | Self::Close(payload) => payload.len(),
         };
         payload + size_of::<Self>()
     }

@@ -1,0 +1,21 @@
+//! The addon of the npm package `ropeway`: connections of `ropeway-proto` for JavaScript, which keeps the sockets.
+//!
+//! ```text
+//!   JavaScript                         Rust
+//!   chunk ──────── feed ─────────────► Connection ──► rows: [id, kind, offset, length, value]
+//!   hub.js ◄────── reads the rows, makes views of the payloads
+//!   socket.write ◄─ take ───────────── Connection ◄── send, control
+//! ```
+//!
+//! `unsafe` is in the files alone that say so in their first lines.
+
+mod commands;
+mod hub;
+mod keys;
+mod napi;
+mod rows;
+mod settings;
+mod slab;
+mod socket;
+mod start;
+mod text;
