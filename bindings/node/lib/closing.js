@@ -1,0 +1,220 @@
+'use strict';
+
+// Closing: both close frames, the timer behind them, and how a connection ended.
+
+const { EMPTY } = require('./lane');
+const { kStatusCode, toError } = require('./violation');
+
+const OPEN = 1;
+const CLOSING = 2;
+
+// The socket goes down when our close frame is written and nothing more will be read. Either may come first, so the state is a set:
+//
+// ```text
+//                     our frame is written
+//        0 ─────────────────────────────────────────► SENT
+//        │                                              │
+//        │ the peer's frame came: RECEIVED              │ the peer's frame came, or it broke a rule
+//        │ the peer broke a rule: BROKEN, 'error'       │
+//        ▼                                              ▼
+//   RECEIVED or BROKEN ───── our frame is written ────► SENT and one of them: the socket is ended
+//
+//   from anywhere ──── the socket is closed: GONE ────► 'close', once all that was received is delivered
+// ```
+//
+// SENT and RECEIVED together are a clean end.
+const SENT = 1;
+const RECEIVED = 2;
+const BROKEN = 4;
+const GONE = 8;
+
+const kWebSocket = Symbol('websocket');
+
+// RFC 6455 section 5.5: control frames carry at most 125 bytes; the code takes two of them.
+const MAX_REASON = 123;
+
+/**
+ * The payload of a close frame (RFC 6455 section 5.5.1).
+ *
+ * @param {number} [code]
+ * @param {string|Uint8Array} [reason] Ignored without a code.
+ * @returns {Buffer} Memory of its own.
+ * @throws {TypeError|RangeError} If the code may not be sent, or the reason is too long or of another type.
+ */
+function closePayload(code, reason) {
+  if (code === undefined) return EMPTY;
+  if (typeof code !== 'number' || !isCloseCode(code)) {
+    throw new TypeError('First argument must be a valid error code number');
+  }
+  const isReason = reason !== undefined && reason !== null && reason.length > 0;
+  if (isReason && typeof reason !== 'string' && !(reason instanceof Uint8Array)) {
+    throw new TypeError('Second argument must be a string or a Uint8Array');
+  }
+  const length = isReason ? Buffer.byteLength(reason) : 0;
+  if (length > MAX_REASON) throw new RangeError('The message must not be greater than 123 bytes');
+
+  const payload = Buffer.alloc(2 + length);
+  payload.writeUInt16BE(code);
+  if (typeof reason === 'string') payload.write(reason, 2);
+  else if (isReason) payload.set(reason, 2);
+  return payload;
+}
+
+/**
+ * Begins the closing handshake, or answers the peer's.
+ *
+ * @param {import('./websocket')} websocket Its `readyState` is OPEN.
+ * @param {Buffer} payload What `closePayload` returned.
+ */
+function begin(websocket, payload) {
+  websocket._readyState = CLOSING;
+  websocket._sendControl(8, payload, undefined, (error) => {
+    if (!error) advance(websocket, SENT);
+  });
+  startTimer(websocket);
+}
+
+/**
+ * Ends the socket, if all is done.
+ *
+ * @param {import('./websocket')} websocket
+ * @param {number} [step] What has happened now.
+ */
+function advance(websocket, step = 0) {
+  websocket._closing |= step;
+  if (websocket._closing & SENT && websocket._closing & (RECEIVED | BROKEN)) endSocket(websocket);
+}
+
+/**
+ * The peer's close frame came.
+ *
+ * @param {import('./websocket')} websocket
+ * @param {number} code 1005 if the frame has none.
+ * @param {Buffer} reason
+ */
+function received(websocket, code, reason) {
+  websocket._closeCode = code;
+  websocket._closeMessage = reason.length === 0 ? EMPTY : reason;
+  advance(websocket, RECEIVED);
+  if (websocket._closing & GONE) return;
+  readOn(websocket);
+  if (websocket._readyState === OPEN) begin(websocket, closePayload(code === 1005 ? undefined : code, reason));
+}
+
+/**
+ * The peer broke a rule. The code that we send is not the one that the program sees: for it no close frame came, which is 1006.
+ *
+ * @param {import('./websocket')} websocket
+ * @param {number} kind
+ * @param {number} value
+ */
+function violated(websocket, kind, value) {
+  const error = toError(kind, value);
+  advance(websocket, BROKEN);
+  if (!(websocket._closing & GONE)) {
+    readOn(websocket);
+    if (websocket._readyState === OPEN) begin(websocket, closePayload(error[kStatusCode]));
+  }
+  emitError(websocket, error);
+}
+
+/**
+ * What was to be sent cannot be read. The peer cannot be told: its message may be half sent.
+ *
+ * @param {import('./websocket')} websocket
+ * @param {Error} error
+ */
+function sendFailed(websocket, error) {
+  if (websocket._readyState !== OPEN && websocket._readyState !== CLOSING) return;
+  if (websocket._readyState === OPEN) {
+    websocket._readyState = CLOSING;
+    startTimer(websocket);
+  }
+  endSocket(websocket);
+  emitError(websocket, error);
+}
+
+/**
+ * @param {import('./websocket')} websocket
+ * @returns {boolean} Whether both close frames were exchanged.
+ */
+function isClean(websocket) {
+  return (websocket._closing & (SENT | RECEIVED)) === (SENT | RECEIVED);
+}
+
+/**
+ * Follows what happens to the socket.
+ *
+ * @param {import('./websocket')} websocket
+ * @param {import('stream').Duplex} socket
+ */
+function watch(websocket, socket) {
+  socket[kWebSocket] = websocket;
+  socket.on('close', onClose);
+  socket.on('end', onEnd);
+  socket.on('error', onError);
+}
+
+function onClose() {
+  const websocket = this[kWebSocket];
+  this.removeListener('close', onClose);
+  this.removeListener('end', onEnd);
+  websocket._readyState = CLOSING;
+  websocket._closing |= GONE;
+  clearTimeout(websocket._closeTimer);
+  const lane = websocket._lane;
+  // What was received before the end is still delivered.
+  lane.end(() => {
+    const error = new Error('The socket was closed before the data was written');
+    error.code = 'ERR_STREAM_DESTROYED';
+    lane.detach(error);
+    websocket.emitClose();
+  });
+}
+
+// The peer sends no more. Without its close frame this is the end of the connection all the same.
+function onEnd() {
+  const websocket = this[kWebSocket];
+  websocket._readyState = CLOSING;
+  endSocket(websocket);
+}
+
+// Errors of the socket are no errors of the WebSocket: they only show in the code 1006.
+function onError() {
+  this[kWebSocket]._readyState = CLOSING;
+  this.destroy();
+}
+
+function endSocket(websocket) {
+  websocket._lane.flush();
+  websocket._socket.end();
+}
+
+// Nothing more is delivered, but the end of the stream has to be seen, even if the program has paused.
+function readOn(websocket) {
+  process.nextTick(resume, websocket._lane);
+}
+
+function resume(lane) {
+  lane.resume();
+}
+
+function startTimer(websocket) {
+  const socket = websocket._socket;
+  websocket._closeTimer = setTimeout(() => socket.destroy(), websocket._closeTimeout);
+}
+
+function emitError(websocket, error) {
+  if (websocket._errorEmitted) return;
+  websocket._errorEmitted = true;
+  websocket.emit('error', error);
+}
+
+// RFC 6455 section 7.4, and the registry of its section 11.7: 1012 to 1014 came later.
+function isCloseCode(code) {
+  return (
+    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999)
+  );
+}
+
+module.exports = { advance, begin, closePayload, isClean, received, sendFailed, violated, watch };

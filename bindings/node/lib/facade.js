@@ -1,0 +1,94 @@
+'use strict';
+
+// Facade: `_sender` and `_receiver` of a WebSocket, for programs that reach for them. The work is done by the lane.
+
+const EventEmitter = require('events');
+
+// The numbers of npm `ws`'s own states; its tests read them.
+const IDLE = 0;
+const DEFLATING = 1;
+const READING_BLOB = 2;
+const INFLATING = 5;
+
+/** `_sender`. engine.io calls `sendFrame`. */
+class SenderFacade {
+  constructor(websocket) {
+    this._websocket = websocket;
+  }
+
+  /**
+   * Sends a frame that the program has encoded, as `Sender.frame` does.
+   *
+   * @param {(Buffer|string)[]} list The header, and the payload.
+   * @param {Function} [callback]
+   */
+  sendFrame(list, callback) {
+    const buffers = list.map((part) => (typeof part === 'string' ? Buffer.from(part) : part));
+    this._websocket._sendRaw(buffers, callback);
+  }
+
+  get _bufferedBytes() {
+    const { _bufferedAmount, _outbox } = this._websocket;
+    return _bufferedAmount + (_outbox === null ? 0 : _outbox.bytes);
+  }
+
+  get _extensions() {
+    return this._websocket._extensions;
+  }
+
+  get _socket() {
+    return this._websocket._socket;
+  }
+
+  get _state() {
+    if (this._websocket._outbox !== null) return READING_BLOB;
+    return compresses(this._websocket) ? DEFLATING : IDLE;
+  }
+}
+
+/** `_receiver`. It emits `'conclude'` when the peer's close frame has come. */
+class ReceiverFacade extends EventEmitter {
+  constructor(websocket) {
+    super();
+    this._websocket = websocket;
+  }
+
+  get _binaryType() {
+    return this._websocket._binaryType;
+  }
+
+  get _extensions() {
+    return this._websocket._extensions;
+  }
+
+  get _isServer() {
+    return this._websocket._isServer;
+  }
+
+  get _maxBufferedChunks() {
+    return this._websocket._limits.maxBufferedChunks;
+  }
+
+  get _maxFragments() {
+    return this._websocket._limits.maxFragments;
+  }
+
+  get _maxPayload() {
+    return this._websocket._limits.maxPayload;
+  }
+
+  // A compressed message is inflated where it is parsed, so there is no moment at which this could be asked and be anything else.
+  get _state() {
+    return compresses(this._websocket) ? INFLATING : IDLE;
+  }
+
+  get _totalPayloadLength() {
+    return this._websocket._lane.received;
+  }
+}
+
+function compresses(websocket) {
+  return Object.keys(websocket._extensions).length > 0;
+}
+
+module.exports = { ReceiverFacade, SenderFacade };
