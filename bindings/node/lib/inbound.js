@@ -58,7 +58,9 @@ class Inbound {
     hub.enter();
     try {
       for (; at < end && !this.isOver; at += ROW) {
-        this.emit(rows[at + 1] & 0xff, rows[at + 4], rows[at + 3], hub.payload(chunk, at));
+        const kind = rows[at + 1] & 0xff;
+        // A violation has a number where others have a length.
+        this.emit(kind, rows[at + 4], rows[at + 3], kind > CLOSE ? hub.EMPTY : hub.payload(chunk, at));
       }
       at = end;
     } finally {

@@ -2,6 +2,7 @@
 // written is the lane's own matter: `flush`.
 'use strict';
 
+const { frame } = require('./frame');
 const hub = require('./hub');
 
 const { native } = hub;
@@ -70,11 +71,8 @@ class Outbound {
   }
 
   encode(data, opcode, fin, mask) {
-    const { Sender } = require('./sender');
     const payload = typeof data === 'string' ? Buffer.from(data) : data;
-    return Sender.frame(payload, {
-      fin, rsv1: false, opcode, mask, readOnly: true, generateMask: this.generateMask, maskBuffer: Buffer.alloc(4)
-    });
+    return frame(payload, { fin, rsv1: false, opcode, mask, readOnly: true, generateMask: this.generateMask });
   }
 
   /** A masking key of the user's, as a number. */

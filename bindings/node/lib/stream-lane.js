@@ -21,9 +21,10 @@ class StreamLane extends Outbound {
     this.onData = (chunk) => this.read(chunk);
     this.onDrain = () => owner._onDrain();
     this.wrap();
+    // Before there is a listener: a socket that flows would call it within `unshift`, and so before `attach` has returned.
+    if (head && head.length > 0) socket.unshift(head);
     socket.on('data', this.onData);
     socket.on('drain', this.onDrain);
-    if (head && head.length > 0) socket.unshift(head);
   }
 
   get received() {
