@@ -6,6 +6,7 @@ const { randomBytes } = require('crypto');
 const http = require('http');
 const https = require('https');
 const net = require('net');
+const { unescape } = require('querystring');
 const tls = require('tls');
 
 const extension = require('./extension');
@@ -55,10 +56,8 @@ class Opening {
     this.websocket = websocket;
     this.protocols = new Set(protocols);
     this.options = options;
-    // The names in lower case, so that a redirect can remove some whatever the program wrote. Only with redirects: else the names
-    // go out as they were written.
-    this.headers = options.followRedirects ? lowerCased(options.headers) : { ...options.headers };
-    this.auth = options.auth;
+    // Of requests after a redirect. The names are in lower case, so that some can be removed however the program wrote them.
+    this.headers = lowerCased(options.headers);
     // The first request's target; later ones are compared with it.
     this.first = null;
     this.key = '';
@@ -77,21 +76,26 @@ class Opening {
   // Sends a request. Errors in the address are thrown at the caller of `new WebSocket`; those of a redirect are emitted.
   request(address) {
     const { websocket } = this;
+    const isFirst = websocket._redirects === 0;
     let target;
     try {
-      target = new Target(address);
+      const url = toUrl(address);
+      websocket._url = url.href;
+      target = new Target(url);
     } catch (error) {
-      if (websocket._redirects === 0) throw error;
+      if (isFirst) throw error;
       this.end(error);
       return;
     }
-    websocket._url = target.url.href;
     if (this.hasInvalidProtocol) throw new SyntaxError('An invalid or duplicated subprotocol was specified');
 
-    const requestOptions = this.requestOptions(target);
-    if (websocket._redirects === 0) this.first = target;
+    const requestOptions = this.requestOptions(target, isFirst ? this.options.headers : this.headers);
+    if (isFirst) this.first = target;
     else if (websocket.listenerCount('redirect') === 0) this.dropSecrets(target, requestOptions);
-    this.keepAuthorization(requestOptions);
+    // The credentials of an address hold for the redirects after it, as in curl.
+    if (requestOptions.auth && !this.headers.authorization) {
+      this.headers.authorization = `Basic ${Buffer.from(requestOptions.auth).toString('base64')}`;
+    }
 
     const req = (target.isSecure ? https : http).request(requestOptions);
     this.req = websocket._req = req;
@@ -106,11 +110,11 @@ class Opening {
     else req.end();
   }
 
-  requestOptions(target) {
+  requestOptions(target, ownHeaders) {
     const { options, protocols } = this;
     this.key = randomBytes(16).toString('base64');
     const headers = {
-      ...this.headers,
+      ...ownHeaders,
       'Sec-WebSocket-Version': options.protocolVersion,
       'Sec-WebSocket-Key': this.key,
       Connection: 'Upgrade',
@@ -127,13 +131,13 @@ class Opening {
 
     return {
       ...options,
-      auth: target.userinfo === undefined ? this.auth : target.userinfo,
+      auth: target.userinfo === undefined ? options.auth : target.userinfo,
       createConnection: options.createConnection || (target.isSecure ? connectTls : connectTcp),
       defaultPort: options.defaultPort || target.defaultPort,
       headers,
       host: target.host,
       path: target.path,
-      port: target.url.port || target.defaultPort,
+      port: target.port,
       socketPath: target.socketPath
     };
   }
@@ -143,20 +147,11 @@ class Opening {
   dropSecrets(target, requestOptions) {
     const isSamePlace = target.place === this.first.place;
     if (isSamePlace && !(this.first.isSecure && !target.isSecure)) return;
-    for (const headers of [this.headers, requestOptions.headers]) {
-      delete headers.authorization;
-      delete headers.cookie;
-      if (!isSamePlace) delete headers.host;
-    }
-    this.auth = undefined;
+    const { headers } = requestOptions;
+    delete headers.authorization;
+    delete headers.cookie;
+    if (!isSamePlace) delete headers.host;
     requestOptions.auth = undefined;
-  }
-
-  // The credentials of the first address hold for all its redirects, as in curl.
-  keepAuthorization(requestOptions) {
-    if (!this.options.followRedirects || !requestOptions.auth || this.headers.authorization) return;
-    this.headers.authorization = `Basic ${Buffer.from(requestOptions.auth).toString('base64')}`;
-    requestOptions.headers.authorization = this.headers.authorization;
   }
 
   listen(req, address) {
@@ -295,22 +290,34 @@ class Opening {
   }
 }
 
-/** An address, taken apart. */
+/** An address that a connection can be made to, taken apart. */
 class Target {
-  constructor(address) {
-    this.url = toUrl(address);
-    const { protocol, hostname, username, password } = this.url;
+  constructor(url) {
+    const { protocol, hostname, username, password, pathname } = url;
+    if (!['ws:', 'wss:', 'ws+unix:'].includes(protocol)) {
+      throw new SyntaxError(
+        'The URL\'s protocol must be one of "ws:", "wss:", "http:", "https:", or "ws+unix:"'
+      );
+    }
+    const isIpc = protocol === 'ws+unix:';
+    if (isIpc && !pathname) throw new SyntaxError("The URL's pathname is empty");
+    // RFC 6455 section 3: "Fragment identifiers are meaningless in the context of WebSocket URIs".
+    if (url.hash) throw new SyntaxError('The URL contains a fragment identifier');
+
     this.isSecure = protocol === 'wss:';
     this.defaultPort = this.isSecure ? 443 : 80;
+    this.port = url.port || this.defaultPort;
     // IPv6 without the brackets that it has in an address.
     this.host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-    this.userinfo = username || password ? `${username}:${password}` : undefined;
-    this.path = this.url.pathname + this.url.search;
+    this.userinfo = username || password ? `${unescape(username)}:${unescape(password)}` : undefined;
+    this.path = pathname + url.search;
     this.socketPath = undefined;
     // Two targets of the same place get the same secrets.
-    this.place = `tcp ${this.url.host}`;
-    if (protocol === 'ws+unix:') {
-      [this.socketPath, this.path] = this.path.split(':');
+    this.place = `tcp ${url.host}`;
+    if (isIpc) {
+      const end = `${this.path}:`.indexOf(':');
+      this.socketPath = this.path.slice(0, end);
+      this.path = this.path.slice(end + 1);
       this.place = `ipc ${this.socketPath}`;
     }
   }
@@ -326,16 +333,6 @@ function toUrl(address) {
   }
   if (url.protocol === 'http:') url.protocol = 'ws:';
   else if (url.protocol === 'https:') url.protocol = 'wss:';
-
-  let problem;
-  if (!['ws:', 'wss:', 'ws+unix:'].includes(url.protocol)) {
-    problem = 'The URL\'s protocol must be one of "ws:", "wss:", "http:", "https:", or "ws+unix:"';
-  } else if (url.protocol === 'ws+unix:' && !url.pathname) {
-    problem = "The URL's pathname is empty";
-  } else if (url.hash) {
-    problem = 'The URL contains a fragment identifier';
-  }
-  if (problem !== undefined) throw new SyntaxError(problem);
   return url;
 }
 

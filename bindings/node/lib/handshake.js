@@ -138,16 +138,17 @@ function clientInfo(req) {
  * @param {Refusal} refusal
  */
 function refuse(socket, { status, message, headers }) {
-  const body = message || STATUS_CODES[status];
+  const reason = STATUS_CODES[status] || '';
+  const body = String(message || reason);
   const all = {
     Connection: 'close',
     'Content-Type': 'text/html',
-    'Content-Length': Buffer.byteLength(String(body)),
+    'Content-Length': Buffer.byteLength(body),
     ...headers
   };
   const lines = Object.keys(all).map((name) => `${name}: ${all[name]}\r\n`);
   socket.once('finish', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
+  socket.end(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}\r\n${body}`);
 }
 
 /**
