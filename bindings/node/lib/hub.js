@@ -15,6 +15,13 @@ const SLAB = 1;
 const EXTERNALS = 2;
 const OUT_SLOT = 3;
 const OUT_OFFSET = 4;
+const CURSOR = 5;
+const END = 6;
+const BATCH = 7;
+const RESTLESS = 8;
+
+/** The table's first row. */
+const FIRST = 16;
 
 /** The value of OUT_SLOT for the first external buffer. */
 const EXTERNAL = 0xffffffff;
@@ -28,6 +35,9 @@ const PING = 3;
 const PONG = 4;
 const CLOSE = 5;
 const VIOLATION = 6;
+/** Rows of a descriptor alone: the peer has ended its half; reading failed. */
+const ENDED = 7;
+const FAILED = 8;
 
 /** The class of a Buffer that is a view of memory which exists already. */
 const View = Buffer[Symbol.species];
@@ -80,23 +90,75 @@ function leave(start) {
   }
 }
 
-/** Whether handlers are being called for a batch of rows. */
+/** Whether handlers are being called for a batch of rows, or what they asked to be called behind them. */
 function isDelivering() {
-  return depth > 0;
+  return depth > 0 || rows[BATCH] !== 0;
 }
 
-/** The lanes whose `settle` is to be called on the next tick. */
+/** The lanes whose `settle` is to be called. */
 let restless = [];
 
-/** Calls `lane.settle()` on the next tick, once all that is running now has returned. */
+/** Whether a tick will do that. */
+let isTicking = false;
+
+/**
+ * Calls `lane.settle()` on the next tick, once all that is running now has returned; in a turn of the event loop when all ticks of
+ * the turn are done.
+ */
 function settleLater(lane) {
-  if (restless.push(lane) === 1) process.nextTick(settle);
+  restless.push(lane);
+  if (rows[BATCH] !== 0) {
+    rows[RESTLESS] = 1;
+  } else if (!isTicking) {
+    isTicking = true;
+    process.nextTick(tick);
+  }
 }
 
+function tick() {
+  isTicking = false;
+  settle();
+}
+
+/** The addon calls this at the end of a turn, if a lane waits for it. */
 function settle() {
-  const lanes = restless;
+  rows[BATCH] = 0;
+  rows[RESTLESS] = 0;
+  const waiting = restless;
   restless = [];
-  for (let i = 0; i < lanes.length; i++) lanes[i].settle();
+  for (let i = 0; i < waiting.length; i++) waiting[i].settle();
+}
+
+/** The lanes whose descriptors the addon reads, by the ids of their connections. */
+const lanes = [];
+
+/** The addon calls this in a turn of the event loop, and again if a handler threw: from the cursor on. */
+function deliver() {
+  const end = rows[END];
+  enter();
+  try {
+    for (let at = rows[CURSOR]; at < end;) {
+      const id = rows[at];
+      let next = at + ROW;
+      while (next < end && rows[next] === id) next += ROW;
+      rows[CURSOR] = next;
+      const lane = lanes[id];
+      if (lane !== undefined) lane.scope.runInAsyncScope(lane.deliver, lane, at, next);
+      at = next;
+    }
+  } finally {
+    if (rows[CURSOR] === end) leave(FIRST);
+    else depth--;
+  }
+}
+
+let isStarted = false;
+
+/** Lets the addon read descriptors. */
+function start() {
+  if (isStarted) return;
+  native.start(deliver, settle);
+  isStarted = true;
 }
 
 // What was sent and not written yet is written before the process ends, as far as the kernel takes it.
@@ -104,5 +166,5 @@ process.on('exit', settle);
 
 module.exports = {
   native, rows, payload, taken, enter, leave, isDelivering, settleLater, EMPTY, View,
-  TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, VIOLATION
+  lanes, start, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, VIOLATION, ENDED, FAILED
 };

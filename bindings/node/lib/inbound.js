@@ -42,20 +42,44 @@ class Inbound {
     while (from < chunk.length && !this.isOver) {
       const start = rows[TOP];
       from = native.feed(this.id, chunk, from);
-      if (rows[TOP] !== start) this.deliver(chunk, start, rows[TOP]);
+      try {
+        if (rows[TOP] !== start) this.deliver(chunk, start, rows[TOP]);
+      } catch (error) {
+        // The rest of the chunk is still to be taken: its events go behind those that wait.
+        if (from < chunk.length && !this.isOver) this.feedLater(chunk.subarray(from));
+        throw error;
+      }
+    }
+  }
+
+  /** Takes the rest of a chunk though a handler has thrown. Its events are delivered on the next tick. */
+  feedLater(rest) {
+    const { isFair } = this;
+    this.isFair = true;
+    try {
+      this.feed(rest);
+    } finally {
+      this.isFair = isFair;
+    }
+  }
+
+  /** Delivers the rows on top of the table, and takes them off. */
+  deliver(chunk, start, end) {
+    hub.enter();
+    try {
+      this.deliverBatch(chunk, start, end);
+    } finally {
+      hub.leave(start);
     }
   }
 
   /** Delivers rows. If a handler throws, those behind its row are delivered on the next tick. */
-  deliver(chunk, start, end) {
+  deliverBatch(chunk, start, end) {
     if (this.isFair || this.waiting.length > 0) {
       this.keep(chunk, start, end);
-      hub.enter();
-      hub.leave(start);
       return;
     }
     let at = start;
-    hub.enter();
     try {
       for (; at < end && !this.isOver; at += ROW) {
         const kind = rows[at + 1] & 0xff;
@@ -65,7 +89,6 @@ class Inbound {
       at = end;
     } finally {
       if (at !== end) this.keep(chunk, at + ROW, end);
-      hub.leave(start);
     }
   }
 
@@ -86,7 +109,7 @@ class Inbound {
     }
   }
 
-  /** Keeps the events of rows for later. */
+  /** Keeps the events of rows for later. Their views hold the memory. */
   keep(chunk, start, end) {
     for (let at = start; at < end; at += ROW) {
       const kind = rows[at + 1] & 0xff;

@@ -32,11 +32,13 @@
 'use strict';
 
 const hub = require('./hub');
+const { FdLane, suits } = require('./fd-lane');
 const { StreamLane } = require('./stream-lane');
 
 /** Takes a socket over. */
 function attach(socket, head, owner, settings) {
-  return new StreamLane(socket, head, owner, settings);
+  const Lane = suits(socket) ? FdLane : StreamLane;
+  return new Lane(socket, head, owner, settings);
 }
 
 module.exports = { attach, EMPTY: hub.EMPTY };

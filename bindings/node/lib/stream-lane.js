@@ -21,10 +21,15 @@ class StreamLane extends Outbound {
     this.onData = (chunk) => this.read(chunk);
     this.onDrain = () => owner._onDrain();
     this.wrap();
-    // Before there is a listener: a socket that flows would call it within `unshift`, and so before `attach` has returned.
-    if (head && head.length > 0) socket.unshift(head);
-    socket.on('data', this.onData);
     socket.on('drain', this.onDrain);
+    this.listen(head);
+  }
+
+  /** Begins to read. */
+  listen(head) {
+    // Before there is a listener: a socket that flows would call it within `unshift`, and so before `attach` has returned.
+    if (head && head.length > 0) this.socket.unshift(head);
+    this.socket.on('data', this.onData);
   }
 
   get received() {
@@ -46,10 +51,13 @@ class StreamLane extends Outbound {
       lane.flush();
       return end.apply(this, args);
     };
+    this.wrapped = { write: socket.write, end: socket.end };
   }
 
   unwrap() {
     for (const name of ['write', 'end']) {
+      // Node itself replaces `write` at the end of the peer's half, and others may have: theirs stays.
+      if (this.socket[name] !== this.wrapped[name]) continue;
       if (this.own[name] === undefined) delete this.socket[name];
       else Object.defineProperty(this.socket, name, this.own[name]);
     }

@@ -1,5 +1,8 @@
 //! The commands: the functions of the addon that JavaScript may call.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use ropeway_proto::{MessageRef, SendError};
 
 use crate::hub::Hub;
@@ -26,37 +29,38 @@ const KEY: u32 = 8;
 const STRING: u32 = 16;
 
 /// `open(flags, maxPayload, maxFragments, …)`, see [`Settings`]: makes a connection and returns its id.
-fn open(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
+fn open(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let settings = Settings::read(env, args)?;
-    env.integer(hub.open(&settings))
+    env.integer(hub.borrow_mut().open(&settings))
 }
 
 /// `close(id)`: forgets a connection.
-fn close(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
-    hub.close(env.to_integer(args.get(0))?)?;
+fn close(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    hub.borrow_mut().close(env.to_integer(args.get(0))?)?;
     Ok(UNDEFINED)
 }
 
 /// `feed(id, chunk, from)`: takes the bytes of a chunk from an offset on, unmasks them where they are, and appends rows.
 /// Returns the offset of the first byte that it left, as the table was full or much was inflated.
-fn feed(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
+fn feed(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let id = env.to_integer(args.get(0))?;
     let chunk = env.bytes(args.get(1))?;
     let from = (env.to_integer(args.get(2))? as usize).min(chunk.len());
-    env.integer(hub.feed(env, id, chunk, from)? as u32)
+    env.integer(hub.borrow_mut().feed(env, id, chunk, from)? as u32)
 }
 
 /// `take(id)`: moves what is to be written to where the table then says, and returns its length.
-fn take(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
-    let length = hub.take(env, env.to_integer(args.get(0))?)?;
+fn take(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let length = hub.borrow_mut().take(env, env.to_integer(args.get(0))?)?;
     env.number(length as f64)
 }
 
 /// `send(id, data, flags, key)`: queues a message, or a fragment of one. `key` is that of `generateMask`, as a number.
 /// Returns how many bytes wait, or -1 if a text in bytes is not UTF-8, which the core does not send.
-fn send(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
+fn send(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (id, flags) = (env.to_integer(args.get(0))?, env.to_integer(args.get(2))?);
     let is_on = |flag: u32| flags & flag != 0;
+    let mut hub = hub.borrow_mut();
     let how = How { is_last: is_on(LAST), may_compress: is_on(COMPRESS) };
     let key = if is_on(KEY) { Some(env.to_integer(args.get(3))?.to_be_bytes()) } else { None };
     let mut text = std::mem::take(&mut hub.text);
@@ -88,11 +92,12 @@ fn send(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
 const KEPT_TEXT: usize = 256 * 1024;
 
 /// `control(id, opcode, payload, flags, key)`: queues a control frame behind all that waits.
-fn control(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
+fn control(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (id, opcode) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))?);
     let payload = env.bytes(args.get(2))?;
     let has_key = env.to_integer(args.get(3))? & KEY != 0;
     let key = if has_key { Some(env.to_integer(args.get(4))?.to_be_bytes()) } else { None };
+    let mut hub = hub.borrow_mut();
     let now = hub.now;
     let socket = hub.socket(id)?;
     keys::with(key, || socket.control(opcode, payload, now)).map_err(|error| refused(&error))?;
@@ -100,9 +105,9 @@ fn control(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
 }
 
 /// `received(id)`: the length of the unfinished message so far.
-fn received(hub: &mut Hub, env: Env, args: &Args) -> Result<Value> {
-    let socket = hub.socket(env.to_integer(args.get(0))?)?;
-    env.number(socket.connection.received_amount() as f64)
+fn received(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let id = env.to_integer(args.get(0))?;
+    env.number(hub.borrow_mut().socket(id)?.connection.received_amount() as f64)
 }
 
 fn refused(error: &SendError) -> Error {

@@ -13,6 +13,8 @@ use crate::settings::{self, Settings};
 use crate::slab::Slab;
 use crate::socket::Socket;
 use crate::text;
+#[cfg(target_os = "linux")]
+use crate::turn::Sockets;
 
 /// Payloads of at least this size get a buffer of their own, shorter ones are copied into the slab: a buffer costs about as
 /// much as copying so many bytes.
@@ -27,6 +29,9 @@ pub(crate) struct Hub {
     /// The text of the message that is being sent.
     pub(crate) text: Vec<u8>,
     pub(crate) now: Instant,
+    /// What reads descriptors, once there is one.
+    #[cfg(target_os = "linux")]
+    pub(crate) descriptors: Option<Sockets>,
     client: Role,
     config: Arc<Config>,
 }
@@ -47,6 +52,8 @@ impl Hub {
             memory,
             text: Vec::new(),
             now: Instant::now(),
+            #[cfg(target_os = "linux")]
+            descriptors: None,
             client: keys::client(),
             config: Arc::new(settings::base()),
         }
@@ -71,6 +78,8 @@ impl Hub {
         if !self.sockets.contains(id as usize) || self.leaving.contains(&id) {
             return Err(gone());
         }
+        #[cfg(target_os = "linux")]
+        self.leave(id)?;
         self.leaving.push(id);
         if self.memory.rows.is_empty() {
             self.sweep();
@@ -83,6 +92,28 @@ impl Hub {
         for id in self.leaving.drain(..) {
             self.sockets.try_remove(id as usize);
         }
+    }
+
+    /// The environment ends.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end(&mut self) {
+        if let Some(sockets) = self.descriptors.take() {
+            sockets.close();
+        }
+        self.sockets.clear();
+        self.leaving.clear();
+    }
+
+    /// Takes the descriptor away from a connection, before Node closes it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn leave(&mut self, id: u32) -> Result<()> {
+        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let result = match &mut self.descriptors {
+            Some(sockets) => sockets.watch(id, socket, false),
+            None => Ok(()),
+        };
+        socket.descriptor = None;
+        result
     }
 
     /// Takes the bytes of a chunk from an offset on, up to a table full of rows. Returns the offset of the first that is left.
@@ -197,6 +228,6 @@ impl Memory {
     }
 }
 
-fn gone() -> Error {
+pub(crate) fn gone() -> Error {
     Error::new("ropeway: this connection is closed")
 }

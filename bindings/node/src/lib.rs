@@ -9,13 +9,25 @@
 //!
 //! `unsafe` is in the files alone that say so in their first lines.
 
+#[cfg(target_os = "linux")]
+mod callback;
 mod commands;
+#[cfg(target_os = "linux")]
+mod descriptor;
+#[cfg(target_os = "linux")]
+mod descriptor_commands;
 mod hub;
 mod keys;
 mod napi;
+#[cfg(target_os = "linux")]
+mod poller;
 mod rows;
 mod settings;
 mod slab;
 mod socket;
 mod start;
 mod text;
+#[cfg(target_os = "linux")]
+mod turn;
+#[cfg(target_os = "linux")]
+mod uv;

@@ -33,6 +33,11 @@ impl Error {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn message(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The most arguments that a function of the addon takes.
@@ -190,7 +195,13 @@ impl Env {
         Ok(value)
     }
 
-    fn check(self, status: sys::napi_status) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn raw(self) -> sys::napi_env {
+        self.0
+    }
+
+    #[expect(clippy::unused_self, reason = "only what an environment returned is a status")]
+    pub(crate) fn check(self, status: sys::napi_status) -> Result<()> {
         match status {
             sys::Status::napi_ok => Ok(()),
             sys::Status::napi_pending_exception => Err(Error::new("")),
@@ -211,30 +222,42 @@ impl Env {
 pub(crate) struct Reference(sys::napi_ref);
 
 /// A function of the addon: what it does with the state of its environment.
-pub(crate) type Run<S> = fn(&mut S, Env, &Args) -> Result<Value>;
+pub(crate) type Run<S> = fn(&Rc<RefCell<S>>, Env, &Args) -> Result<Value>;
 
 struct Function<S> {
     state: Rc<RefCell<S>>,
     run: Run<S>,
 }
 
-/// Puts functions on `exports`. They live as long as the process: an environment has few, and is not often made.
-pub(crate) fn export<S: 'static>(
+/// Puts functions on `exports`, and keeps the state until the environment ends.
+pub(crate) fn export<'a, S: 'static>(
     env: Env,
     exports: Value,
     state: &Rc<RefCell<S>>,
-    functions: &[(&str, Run<S>)],
+    functions: impl IntoIterator<Item = &'a (&'a str, Run<S>)>,
 ) -> Result<()> {
-    for &(name, run) in functions {
-        let function = Box::into_raw(Box::new(Function { state: Rc::clone(state), run }));
+    // Each is in a box of its own, so that its address stays.
+    let functions: Vec<(&str, Box<Function<S>>)> =
+        functions.into_iter().map(|&(name, run)| (name, Box::new(Function { state: Rc::clone(state), run }))).collect();
+    for (name, function) in &functions {
         let mut value = ptr::null_mut();
-        // SAFETY: `enter` gets the function as its data, and it is never freed.
+        let function = ptr::from_ref::<Function<S>>(function).cast_mut();
+        // SAFETY: `enter` gets the function as its data, which is freed when the environment ends and not before.
         env.check(unsafe {
             sys::napi_create_function(env.0, ptr::null(), 0, Some(enter::<S>), function.cast(), &raw mut value)
         })?;
         env.set_named(exports, name, value)?;
     }
-    Ok(())
+    let functions: Vec<_> = functions.into_iter().map(|(_, function)| function).collect();
+    let kept = Box::into_raw(Box::new(functions)).cast();
+    // SAFETY: Node calls the finalizer once with this data, when no JavaScript runs any more.
+    env.check(unsafe { sys::napi_set_instance_data(env.0, kept, Some(drop_functions::<S>), ptr::null_mut()) })
+}
+
+/// Frees the functions when the environment ends.
+unsafe extern "C" fn drop_functions<S: 'static>(_env: sys::napi_env, kept: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `export` passed this, and Node calls this once.
+    drop(unsafe { Box::from_raw(kept.cast::<Vec<Box<Function<S>>>>()) });
 }
 
 /// Runs the registration of the module, as Node calls it in each environment.
@@ -260,12 +283,9 @@ unsafe extern "C" fn enter<S: 'static>(env: sys::napi_env, info: sys::napi_callb
     unsafe {
         sys::napi_get_cb_info(env.0, info, &raw mut count, args.as_mut_ptr(), ptr::null_mut(), &raw mut data);
     }
-    // SAFETY: `export` made the function with this type, and it is never freed.
+    // SAFETY: `export` made the function with this type, and it lives as long as the environment.
     let function = unsafe { &*data.cast::<Function<S>>() };
-    let result = catch_unwind(AssertUnwindSafe(|| match function.state.try_borrow_mut() {
-        Ok(mut state) => (function.run)(&mut state, env, &Args(args)),
-        Err(_) => Err(Error::new("ropeway: the addon was called from within a call of the addon")),
-    }));
+    let result = catch_unwind(AssertUnwindSafe(|| (function.run)(&function.state, env, &Args(args))));
     finish(env, result)
 }
 

@@ -5,13 +5,13 @@
 use std::ptr::NonNull;
 
 /// The words before the first row.
-const HEADER: u32 = 8;
+const HEADER: u32 = 16;
 
 /// The words of a row: connection; kind, source and slot; offset; length; value.
 const ROW: u32 = 5;
 
-/// The most rows. A chunk of 64 KiB may have more frames than that: then it is taken in several goes.
-const MOST: u32 = 4096;
+/// The most rows: those of 64 KiB of empty messages, and some more. Pages that are never written to cost nothing.
+const MOST: u32 = 34_000;
 
 /// The bytes of the table.
 pub(crate) const BYTES: usize = ((HEADER + ROW * MOST) * 4) as usize;
@@ -29,6 +29,14 @@ pub(crate) enum Word {
     OutSlot = 3,
     /// Where they begin.
     OutOffset = 4,
+    /// The first row that is not delivered yet, in a turn of the event loop.
+    Cursor = 5,
+    /// The word behind the turn's last row.
+    End = 6,
+    /// Whether a turn is under way: what is sent then is written at its end.
+    Batch = 7,
+    /// Whether lanes wait for `settle`.
+    Restless = 8,
 }
 
 /// The value of [`Word::OutSlot`] for the first external buffer.
@@ -43,6 +51,10 @@ pub(crate) enum Kind {
     Pong = 4,
     Close = 5,
     Violation = 6,
+    /// The peer has ended its half of the transport.
+    End = 7,
+    /// Reading failed, with an error number of the operating system as the value.
+    Error = 8,
 }
 
 /// Where a payload lies.
@@ -96,6 +108,18 @@ impl Rows {
 
     pub(crate) fn has_room(&self) -> bool {
         self.get(Word::Top) < HEADER + ROW * MOST
+    }
+
+    /// How many more rows there is room for.
+    pub(crate) fn left(&self) -> usize {
+        ((HEADER + ROW * MOST).saturating_sub(self.get(Word::Top)) / ROW) as usize
+    }
+
+    /// All rows are those of a turn, and none is delivered yet.
+    pub(crate) fn begin_batch(&self) {
+        self.set(Word::Cursor, HEADER);
+        self.set(Word::End, self.get(Word::Top));
+        self.set(Word::Batch, 1);
     }
 
     /// Appends a row, for which there [is room](Self::has_room).

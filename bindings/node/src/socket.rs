@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use ropeway_proto::{CloseCode, CloseFrame, Config, Connection, MessageRef, SendError};
 
+#[cfg(target_os = "linux")]
+use crate::descriptor::Descriptor;
 use crate::settings::Settings;
 
 /// A connection.
@@ -13,6 +15,15 @@ pub(crate) struct Socket {
     pub(crate) connection: Connection,
     /// Whether a message is being sent in fragments.
     is_midway: bool,
+    /// The socket's descriptor, if this side reads and writes it itself.
+    #[cfg(target_os = "linux")]
+    pub(crate) descriptor: Option<Descriptor>,
+    /// Whether the poller watches the descriptor.
+    #[cfg(target_os = "linux")]
+    pub(crate) is_watched: bool,
+    /// Whether the socket keeps the process alive while it is watched.
+    #[cfg(target_os = "linux")]
+    pub(crate) is_referenced: bool,
 }
 
 /// How a message is sent.
@@ -28,7 +39,16 @@ impl Socket {
         if let Some((params, options)) = &settings.deflate {
             connection = connection.with_deflate(params, options);
         }
-        Self { connection, is_midway: false }
+        Self {
+            connection,
+            is_midway: false,
+            #[cfg(target_os = "linux")]
+            descriptor: None,
+            #[cfg(target_os = "linux")]
+            is_watched: false,
+            #[cfg(target_os = "linux")]
+            is_referenced: false,
+        }
     }
 
     pub(crate) fn send(&mut self, message: MessageRef<'_>, how: How) -> Result<(), SendError> {
@@ -80,6 +100,26 @@ impl Socket {
                 written += slice.len();
             }
             self.connection.handle_transmitted(written);
+        }
+    }
+
+    /// Writes to the descriptor what the kernel takes now, and returns whether that was all. An error counts as nothing taken:
+    /// Node writes the rest, and gets the same error.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn flush(&mut self) -> bool {
+        loop {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.connection.poll_transmit(&mut slices);
+            if count == 0 {
+                return true;
+            }
+            let Some(descriptor) = self.descriptor else { return false };
+            let length: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let written = descriptor.write(&slices[..count]).unwrap_or(0);
+            self.connection.handle_transmitted(written);
+            if written < length {
+                return false;
+            }
         }
     }
 }

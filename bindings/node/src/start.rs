@@ -35,5 +35,9 @@ fn start(env: Env, exports: Value) -> Result<()> {
     let externals = env.array()?;
     env.set_named(exports, "externals", externals)?;
     let hub = Hub::new(Memory::new(rows, slab, env.keep(externals)?));
-    napi::export(env, exports, &Rc::new(RefCell::new(hub)), commands::ALL)
+    #[cfg(target_os = "linux")]
+    let others = crate::descriptor_commands::ALL;
+    #[cfg(not(target_os = "linux"))]
+    let others = &[];
+    napi::export(env, exports, &Rc::new(RefCell::new(hub)), commands::ALL.iter().chain(others))
 }

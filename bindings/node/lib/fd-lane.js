@@ -1,0 +1,204 @@
+// The fd lane: a lane over a plain TCP socket, whose descriptor the addon reads and writes itself. Node keeps the socket: it opens
+// and closes it, and has the queue of what the kernel did not take.
+//
+// One mistake would be fatal here: to write to a descriptor that Node has closed, as its number may be another socket's by then.
+// Node closes it by `handle.close` or `handle.reset`, whatever was the reason; both are wrapped, and take the descriptor away first.
+'use strict';
+
+const { AsyncResource } = require('node:async_hooks');
+const net = require('node:net');
+const util = require('node:util');
+
+const hub = require('./hub');
+const { StreamLane } = require('./stream-lane');
+
+const { native, rows, lanes, ROW, ENDED, FAILED } = hub;
+
+/** `ROPEWAY_LANE=stream` lets all sockets have the stream lane. */
+const isAllowed = process.env.ROPEWAY_LANE !== 'stream' && typeof native.adopt === 'function' &&
+  process.versions.bun === undefined && process.versions.deno === undefined;
+
+/** Whether a socket can have this lane. */
+function suits(socket) {
+  if (!isAllowed || socket.constructor !== net.Socket || socket.destroyed || socket.connecting) return false;
+  const handle = socket._handle;
+  return Boolean(handle) && handle.constructor.name === 'TCP' && handle.fd >= 0 &&
+    typeof handle.readStop === 'function' && typeof handle.readStart === 'function' && typeof handle.reading === 'boolean' &&
+    socket.listenerCount('data') === 0 && socket.listenerCount('readable') === 0 && socket.readableEncoding === null &&
+    socket._readableState.ended === false;
+}
+
+class FdLane extends StreamLane {
+  constructor(socket, head, owner, settings) {
+    super(socket, head, owner, settings);
+    this.kind = 'fd';
+  }
+
+  /** Takes the descriptor over. Reading begins when the socket flows, as with a 'data' listener. */
+  listen(head) {
+    const { socket } = this;
+    const handle = socket._handle;
+    /** Whether the descriptor is this lane's. */
+    this.isHeld = true;
+    this.handle = handle;
+    /** The async scope of the socket, in which the owner is called. */
+    this.scope = new AsyncResource('ROPEWAYSOCKET');
+    /** What came before this lane reads: behind the handshake, and what Node has read and nobody has taken. */
+    this.early = [];
+    if (head && head.length > 0) this.early.push(head);
+    hub.start();
+    native.adopt(this.id, handle.fd);
+    lanes[this.id] = this;
+    this.wrapHandle();
+    handle.readStop();
+    // Node believes that it reads, and so does not begin to.
+    handle.reading = true;
+    this.onPause = () => this.watch(false);
+    this.onResume = () => { if (!socket.isPaused()) this.begin(); };
+    this.onListener = (event) => { if (event === 'data' || event === 'readable') this.toStream(); };
+    socket.on('pause', this.onPause);
+    socket.on('resume', this.onResume);
+    socket.on('newListener', this.onListener);
+    if (socket.readableLength > 0) this.early.push(socket.read());
+    if (socket.readableFlowing === true) process.nextTick(this.onResume);
+    else socket.resume();
+  }
+
+  /** Lets the addon know before Node closes the descriptor, and whether the socket keeps the process alive. */
+  wrapHandle() {
+    const { handle } = this;
+    const lane = this;
+    for (const name of ['close', 'reset']) {
+      handle[name] = function closeHandle(...args) {
+        lane.flush();
+        lane.leave();
+        return this[name](...args);
+      };
+    }
+    for (const [name, on] of [['ref', 1], ['unref', 0]]) {
+      handle[name] = function referHandle() {
+        native.keepAlive(lane.id, on);
+        return Object.getPrototypeOf(this)[name].call(this);
+      };
+    }
+    native.keepAlive(this.id, typeof handle.hasRef === 'function' && !handle.hasRef() ? 0 : 1);
+  }
+
+  /** The descriptor is not this lane's any more. */
+  leave() {
+    if (!this.isHeld) return;
+    this.isHeld = false;
+    native.leave(this.id);
+    lanes[this.id] = undefined;
+    for (const name of ['close', 'reset', 'ref', 'unref']) delete this.handle[name];
+    this.socket.removeListener('pause', this.onPause);
+    this.socket.removeListener('resume', this.onResume);
+    this.socket.removeListener('newListener', this.onListener);
+  }
+
+  /** Delivers what came before, then reads. */
+  begin() {
+    if (!this.isHeld) return;
+    const early = this.early.splice(0);
+    try {
+      while (early.length > 0 && !this.isDetached) this.read(early.shift());
+    } finally {
+      this.early.unshift(...early);
+      if (this.isHeld && !this.socket.isPaused()) this.watch(true);
+    }
+  }
+
+  watch(on) {
+    if (this.isHeld) native.watch(this.id, on ? 1 : 0);
+  }
+
+  /** Delivers the rows of a turn, from one word of the table to another. The hub calls this in the lane's scope. */
+  deliver(start, end) {
+    const { socket, inbound } = this;
+    if (socket.timeout > 0) socket._unrefTimer();
+    const last = end - ROW;
+    const kind = rows[last + 1] & 0xff;
+    const value = rows[last + 4];
+    const isOver = kind === ENDED || kind === FAILED;
+    const stop = isOver ? last : end;
+    try {
+      if (start < stop && !inbound.isOver) {
+        inbound.deliverBatch(hub.EMPTY, start, stop);
+        if (inbound.waiting.length > 0) this.hold();
+      }
+    } finally {
+      if (isOver) this.over(kind, value);
+    }
+  }
+
+  /** The peer has ended its half, or reading has failed. */
+  over(kind, value) {
+    const { socket } = this;
+    if (!this.isHeld || socket.destroyed) return;
+    if (kind === FAILED) return socket.destroy(systemError('read', value));
+    socket.push(null);
+    socket.read(0);
+  }
+
+  flush() {
+    if (!this.isHeld) return super.flush();
+    const { socket } = this;
+    // Node has bytes that the kernel did not take: these go first.
+    if (socket._writableState.length > 0) return super.flush();
+    const rest = native.flush(this.id);
+    if (socket.timeout > 0) socket._unrefTimer();
+    const callbacks = this.takeCallbacks();
+    if (rest > 0) this.write.call(socket, hub.taken(rest), callbacks);
+    else if (callbacks !== undefined) process.nextTick(callbacks, null);
+  }
+
+  /** The async scope is the socket's, so that callbacks see what its handlers see. */
+  settle() {
+    if (this.callbacks.length > 0 && this.isHeld) this.scope.runInAsyncScope(super.settle, this);
+    else super.settle();
+  }
+
+  /** Somebody else listens: Node reads again, and this lane goes on as a stream lane. */
+  toStream() {
+    if (!this.isHeld || this.isDetached) return;
+    const { socket, handle } = this;
+    this.flush();
+    this.leave();
+    this.kind = 'stream';
+    const early = this.early.splice(0);
+    super.listen(early.length > 0 ? Buffer.concat(early) : undefined);
+    handle.reading = true;
+    if (!socket.isPaused()) handle.readStart();
+    else handle.reading = false;
+  }
+
+  end(cb) {
+    while (this.early.length > 0 && !this.isDetached) this.read(this.early.shift());
+    super.end(cb);
+  }
+
+  detach(error) {
+    if (this.isDetached) return;
+    const isAlive = this.isHeld && !this.socket.destroyed;
+    if (isAlive) this.flush();
+    this.leave();
+    super.detach(error);
+    if (!isAlive) return;
+    // Node reads again when somebody wants it to.
+    this.handle.reading = false;
+    for (const chunk of this.early.splice(0).reverse()) this.socket.unshift(chunk);
+    if (this.socket.readableFlowing) this.socket.read(0);
+  }
+}
+
+/** An error of the operating system as Node's own sockets have it. */
+function systemError(syscall, number) {
+  const code = util.getSystemErrorName(-number);
+  const error = new Error(`${syscall} ${code}`);
+  error.errno = -number;
+  error.code = code;
+  error.syscall = syscall;
+  return error;
+}
+
+module.exports = { FdLane, suits };

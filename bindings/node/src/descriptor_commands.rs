@@ -1,0 +1,75 @@
+//! The commands for sockets whose descriptors the addon reads and writes itself.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::descriptor::Descriptor;
+use crate::hub::{Hub, gone};
+use crate::napi::{Args, Env, Error, Result, Run, UNDEFINED, Value};
+use crate::turn::Sockets;
+
+/// All of them with their names.
+pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
+    ("start", start),
+    ("adopt", adopt),
+    ("watch", watch),
+    ("keepAlive", keep_alive),
+    ("flush", flush),
+    ("leave", leave),
+];
+
+/// `start(deliver, settle)`: prepares for the first descriptor. `deliver` is called with the rows of a turn of the event loop,
+/// `settle` to write what was sent in it.
+fn start(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let (deliver, settle) = (env.keep(args.get(0))?, env.keep(args.get(1))?);
+    let sockets = Sockets::start(env, hub, deliver, settle)?;
+    hub.borrow_mut().descriptors = Some(sockets);
+    Ok(UNDEFINED)
+}
+
+/// `adopt(id, descriptor)`: the connection writes to this descriptor from now on.
+fn adopt(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let number = i32::try_from(env.to_integer(args.get(1))?).unwrap_or(-1);
+    let descriptor = Descriptor::new(number).ok_or_else(|| Error::new("ropeway: this is no descriptor"))?;
+    hub.borrow_mut().socket(env.to_integer(args.get(0))?)?.descriptor = Some(descriptor);
+    Ok(UNDEFINED)
+}
+
+/// `watch(id, on)`: begins or ends to read the descriptor.
+fn watch(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let (id, on) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))? != 0);
+    let hub = &mut *hub.borrow_mut();
+    let socket = hub.sockets.get_mut(id as usize).ok_or_else(gone)?;
+    if let Some(sockets) = &mut hub.descriptors {
+        sockets.watch(id, socket, on)?;
+    }
+    Ok(UNDEFINED)
+}
+
+/// `keepAlive(id, on)`: whether the process stays for this socket.
+fn keep_alive(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let (id, on) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))? != 0);
+    let hub = &mut *hub.borrow_mut();
+    let socket = hub.sockets.get_mut(id as usize).ok_or_else(gone)?;
+    if let Some(sockets) = &mut hub.descriptors {
+        sockets.keep_alive(socket, on);
+    }
+    Ok(UNDEFINED)
+}
+
+/// `flush(id)`: writes what the kernel takes. Returns 0 if that was all, else the rest is ready as after `take`, and its length
+/// is returned.
+fn flush(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let id = env.to_integer(args.get(0))?;
+    let hub = &mut *hub.borrow_mut();
+    if hub.socket(id)?.flush() {
+        return env.number(0.0);
+    }
+    env.number(hub.take(env, id)? as f64)
+}
+
+/// `leave(id)`: takes the descriptor away, before Node closes it or reads it again.
+fn leave(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    hub.borrow_mut().leave(env.to_integer(args.get(0))?)?;
+    Ok(UNDEFINED)
+}
