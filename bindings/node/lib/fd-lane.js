@@ -34,7 +34,10 @@ class FdLane extends StreamLane {
     this.kind = 'fd';
   }
 
-  /** Takes the descriptor over. Reading begins when the socket flows, as with a 'data' listener. */
+  /**
+   * Takes the descriptor over. The addon reads while the socket flows. What Node has read already, what came behind the handshake
+   * and what others push into the socket still comes as 'data', before all that the addon reads later.
+   */
   listen(head) {
     const { socket } = this;
     const handle = socket._handle;
@@ -43,9 +46,6 @@ class FdLane extends StreamLane {
     this.handle = handle;
     /** The async scope of the socket, in which the owner is called. */
     this.scope = new AsyncResource('ROPEWAYSOCKET');
-    /** What came before this lane reads: behind the handshake, and what Node has read and nobody has taken. */
-    this.early = [];
-    if (head && head.length > 0) this.early.push(head);
     hub.start();
     native.adopt(this.id, handle.fd);
     lanes[this.id] = this;
@@ -54,14 +54,13 @@ class FdLane extends StreamLane {
     // Node believes that it reads, and so does not begin to.
     handle.reading = true;
     this.onPause = () => this.watch(false);
-    this.onResume = () => { if (!socket.isPaused()) this.begin(); };
+    this.onResume = () => this.watch(!socket.isPaused());
     this.onListener = (event) => { if (event === 'data' || event === 'readable') this.toStream(); };
     socket.on('pause', this.onPause);
     socket.on('resume', this.onResume);
-    socket.on('newListener', this.onListener);
-    if (socket.readableLength > 0) this.early.push(socket.read());
     if (socket.readableFlowing === true) process.nextTick(this.onResume);
-    else socket.resume();
+    super.listen(head);
+    socket.on('newListener', this.onListener);
   }
 
   /** Lets the addon know before Node closes the descriptor, and whether the socket keeps the process alive. */
@@ -94,18 +93,6 @@ class FdLane extends StreamLane {
     this.socket.removeListener('pause', this.onPause);
     this.socket.removeListener('resume', this.onResume);
     this.socket.removeListener('newListener', this.onListener);
-  }
-
-  /** Delivers what came before, then reads. */
-  begin() {
-    if (!this.isHeld) return;
-    const early = this.early.splice(0);
-    try {
-      while (early.length > 0 && !this.isDetached) this.read(early.shift());
-    } finally {
-      this.early.unshift(...early);
-      if (this.isHeld && !this.socket.isPaused()) this.watch(true);
-    }
   }
 
   watch(on) {
@@ -165,16 +152,9 @@ class FdLane extends StreamLane {
     this.flush();
     this.leave();
     this.kind = 'stream';
-    const early = this.early.splice(0);
-    super.listen(early.length > 0 ? Buffer.concat(early) : undefined);
-    handle.reading = true;
-    if (!socket.isPaused()) handle.readStart();
-    else handle.reading = false;
-  }
-
-  end(cb) {
-    while (this.early.length > 0 && !this.isDetached) this.read(this.early.shift());
-    super.end(cb);
+    // The socket believes that it reads, so `read` would not begin to.
+    if (socket.isPaused()) handle.reading = false;
+    else handle.readStart();
   }
 
   detach(error) {
@@ -186,7 +166,6 @@ class FdLane extends StreamLane {
     if (!isAlive) return;
     // Node reads again when somebody wants it to.
     this.handle.reading = false;
-    for (const chunk of this.early.splice(0).reverse()) this.socket.unshift(chunk);
     if (this.socket.readableFlowing) this.socket.read(0);
   }
 }
