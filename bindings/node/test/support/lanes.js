@@ -29,7 +29,7 @@ class Owner {
   count(number, what = `${number} events`) {
     const isMet = () => this.events.length >= number;
     if (isMet()) return Promise.resolve();
-    return within(new Promise((resolve) => this.waiting.push({ isMet, resolve })), what);
+    return within(what, new Promise((resolve) => this.waiting.push({ isMet, resolve })));
   }
 
   _onMessage(data, isBinary) {
@@ -48,10 +48,10 @@ class Owner {
 async function sockets(t, options) {
   const server = net.createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
-  await within(once(server, 'listening'), 'the server to listen');
+  await within('the server to listen', once(server, 'listening'));
   const client = net.connect({ port: server.address().port, host: '127.0.0.1', ...options });
-  const [accepted] = await within(once(server, 'connection'), 'a connection');
-  if (client.connecting) await within(once(client, 'connect'), 'the client to connect');
+  const [accepted] = await within('a connection', once(server, 'connection'));
+  if (client.connecting) await within('the client to connect', once(client, 'connect'));
   for (const socket of [accepted, client]) socket.on('error', () => {});
   t.after(() => {
     client.destroy();
