@@ -56,22 +56,23 @@ function drain(server, timeout = DRAIN_TIMEOUT) {
   const clients = clientsOf(server);
   // `close` forgets it.
   const own = server.options.port == null ? null : server._server;
-  return new Promise((resolve) => {
-    let terminated = 0;
-    const timer = setTimeout(() => {
-      for (const client of clients) {
-        terminated++;
-        client.terminate();
-      }
-      // Connections that never asked for a WebSocket.
-      if (own) own.closeAllConnections();
-    }, timeout);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve(terminated);
-    });
-    for (const client of clients) client.close(GOING_AWAY);
-    if (own) own.closeIdleConnections();
+  let terminated = 0;
+  const timer = setTimeout(() => {
+    for (const client of clients) {
+      terminated++;
+      client.terminate();
+    }
+    // Connections that never asked for a WebSocket.
+    if (own) own.closeAllConnections();
+  }, timeout);
+
+  const ends = [...clients].map((client) => new Promise((resolve) => client.once('close', resolve)));
+  ends.push(new Promise((resolve) => server.close(resolve)));
+  for (const client of clients) client.close(GOING_AWAY);
+  if (own) own.closeIdleConnections();
+  return Promise.all(ends).then(() => {
+    clearTimeout(timer);
+    return terminated;
   });
 }
 
