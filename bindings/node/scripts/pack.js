@@ -1,4 +1,5 @@
 // Packs what is published: the package, and the package with the binary for this platform.
+// The manifest of the checkout is private, because it lacks the packages with the binaries, which there are none of before a release.
 //
 //   node scripts/pack.js FOLDER               both, as they are published
 //   node scripts/pack.js FOLDER --one         one package with the binary in it, to be tried without a registry
@@ -15,6 +16,11 @@ const { triple } = require('../lib/load');
 const root = path.join(__dirname, '..');
 const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
+// The platforms that there are binaries for.
+const TRIPLES = [
+  'darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl', 'win32-x64-msvc'
+];
+
 /**
  * Packs into a folder.
  *
@@ -22,13 +28,12 @@ const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'ut
  */
 function packAll(folder, { one = false, name = triple() } = {}) {
   fs.mkdirSync(folder, { recursive: true });
-  const { prepare, ...scripts } = manifest.scripts;
   const binary = `ropeway.${name}.node`;
-  if (one) {
-    const { optionalDependencies, ...rest } = manifest;
-    return [pack(folder, { ...rest, scripts, files: [...manifest.files, binary] })];
-  }
-  return [pack(folder, { ...manifest, scripts }), pack(folder, platform(name, binary))];
+  // Scripts are for a checkout: without them npm has nothing to ask about when it installs the package.
+  const { devDependencies, private: isPrivate, scripts, ...published } = manifest;
+  if (one) return [pack(folder, { ...published, files: [...published.files, binary] })];
+  const optionalDependencies = Object.fromEntries(TRIPLES.map((each) => [`@ropeway/${each}`, manifest.version]));
+  return [pack(folder, { ...published, optionalDependencies }), pack(folder, platform(name, binary))];
 }
 
 /** The manifest of the package with a platform's binary. npm installs it only where the three fields fit. */
@@ -88,4 +93,4 @@ if (require.main === module) {
   }
 }
 
-module.exports = { packAll };
+module.exports = { TRIPLES, packAll };

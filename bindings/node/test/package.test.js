@@ -9,7 +9,7 @@ const { after, before, describe, it } = require('node:test');
 
 const ropeway = require('..');
 const { triple } = require('../lib/load');
-const { packAll } = require('../scripts/pack');
+const { TRIPLES, packAll } = require('../scripts/pack');
 const { moduleTypes } = require('../scripts/types');
 
 const root = path.join(__dirname, '..');
@@ -46,6 +46,17 @@ describe('The package', { timeout: 300000 }, () => {
     assert.deepStrictEqual(main, files.map((file) => `package/${file}`).sort());
     const few = ['LICENSE-APACHE', 'LICENSE-MIT', 'package.json', `ropeway.${triple()}.node`];
     assert.deepStrictEqual(binary, few.map((file) => `package/${file}`).sort());
+  });
+
+  it('depends on the binaries of its own version, and runs nothing when it is installed', () => {
+    const [main, binary] = packAll(path.join(folder, 'archives')).map((archive) => {
+      return JSON.parse(run('tar', ['-xzOf', archive, 'package/package.json']));
+    });
+    assert.deepStrictEqual(Object.keys(main.optionalDependencies), TRIPLES.map((name) => `@ropeway/${name}`));
+    assert.deepStrictEqual([...new Set(Object.values(main.optionalDependencies))], [main.version]);
+    assert.deepStrictEqual([main.scripts, main.dependencies, main.private], [undefined, undefined, undefined]);
+    assert.deepStrictEqual([binary.name, binary.version, binary.main], [`@ropeway/${triple()}`, main.version, `ropeway.${triple()}.node`]);
+    assert.deepStrictEqual([binary.os, binary.cpu], [[process.platform], [process.arch]]);
   });
 
   it('says what is missing if there is no binary', () => {
