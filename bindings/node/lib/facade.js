@@ -66,15 +66,15 @@ class ReceiverFacade extends EventEmitter {
   }
 
   get _maxBufferedChunks() {
-    return this._websocket._limits.maxBufferedChunks;
+    return this._websocket._options.maxBufferedChunks | 0;
   }
 
   get _maxFragments() {
-    return this._websocket._limits.maxFragments;
+    return this._websocket._options.maxFragments | 0;
   }
 
   get _maxPayload() {
-    return this._websocket._limits.maxPayload;
+    return this._websocket._options.maxPayload | 0;
   }
 
   // A compressed message is inflated where it is parsed, so there is no moment at which this could be asked and be anything else.

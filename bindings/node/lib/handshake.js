@@ -83,21 +83,21 @@ function offeredSubprotocols(req) {
  *
  * @param {import('http').IncomingMessage} req
  * @param {Object} options The server's options.
- * @returns {Object<string, PerMessageDeflate>|Refusal} By name.
+ * @returns {Object<string, PerMessageDeflate>|Refusal|null} By name; null if there is none.
  */
 function agreedExtensions(req, options) {
   const header = req.headers['sec-websocket-extensions'];
-  const agreed = {};
-  if (header === undefined || !options.perMessageDeflate) return agreed;
+  if (header === undefined || !options.perMessageDeflate) return null;
   try {
     const offers = extension.parse(header)[negotiation.NAME];
-    if (offers !== undefined) {
-      const { maxPayload } = options;
-      const deflate = new PerMessageDeflate({ ...options.perMessageDeflate, isServer: true, maxPayload });
-      deflate.accept(offers);
-      agreed[negotiation.NAME] = deflate;
-    }
-    return agreed;
+    if (offers === undefined) return null;
+    const deflate = new PerMessageDeflate({
+      ...options.perMessageDeflate,
+      isServer: true,
+      maxPayload: options.maxPayload
+    });
+    deflate.accept(offers);
+    return { [negotiation.NAME]: deflate };
   } catch {
     return broken('Invalid or unacceptable Sec-WebSocket-Extensions header');
   }
@@ -156,7 +156,7 @@ function refuse(socket, { status, message, headers }) {
  *
  * @param {string} key The value of `Sec-WebSocket-Key`.
  * @param {string|false|undefined} protocol The chosen subprotocol.
- * @param {Object<string, PerMessageDeflate>} extensions The agreed extensions.
+ * @param {Object<string, PerMessageDeflate>|null} extensions The agreed extensions.
  * @returns {string[]}
  */
 function acceptLines(key, protocol, extensions) {
@@ -167,8 +167,8 @@ function acceptLines(key, protocol, extensions) {
     `Sec-WebSocket-Accept: ${acceptKey(key)}`
   ];
   if (protocol) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
-  const deflate = extensions[negotiation.NAME];
-  if (deflate !== undefined) {
+  if (extensions !== null) {
+    const deflate = extensions[negotiation.NAME];
     lines.push(`Sec-WebSocket-Extensions: ${extension.format({ [negotiation.NAME]: [deflate.params] })}`);
   }
   return lines;

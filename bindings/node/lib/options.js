@@ -7,7 +7,7 @@ const SHARED = {
   autoPong: true,
   closeTimeout: 30 * 1000,
   keepalive: null,
-  maxBuffered: 0,
+  maxBuffered: null,
   maxBufferedChunks: 256 * 1024,
   maxFragments: 16 * 1024,
   maxPayload: 100 * 1024 * 1024,
@@ -41,7 +41,7 @@ function forServer(options, WebSocket) {
     ...options
   };
   if (merged.perMessageDeflate === true) merged.perMessageDeflate = {};
-  checkAdditions(merged);
+  settleAdditions(merged);
   const { origins } = merged;
   if (origins && origins !== 'same' && !(Array.isArray(origins) && origins.every((one) => typeof one === 'string'))) {
     throw new TypeError('The "origins" option must be "same" or an array of strings such as "https://example.com"');
@@ -74,7 +74,7 @@ function forClient(options) {
     timeout: undefined
   };
   if (merged.perMessageDeflate === true) merged.perMessageDeflate = {};
-  checkAdditions(merged);
+  settleAdditions(merged);
   return merged;
 }
 
@@ -89,15 +89,21 @@ function limit(value) {
   return Math.max(value | 0, 0);
 }
 
-function checkAdditions({ keepalive, maxBuffered }) {
+// Checks the additions to the options of `ws`, and writes `maxBuffered` out.
+function settleAdditions(options) {
+  const { keepalive, maxBuffered } = options;
   if (keepalive && !(keepalive.interval > 0 && (keepalive.timeout === undefined || keepalive.timeout > 0))) {
     throw new TypeError('The "keepalive" option must be { interval, timeout } with positive numbers of milliseconds');
   }
-  if (typeof maxBuffered === 'object' && maxBuffered !== null) {
-    const { bytes, then = 'close' } = maxBuffered;
-    if (bytes >= 0 && (then === 'close' || then === 'drop')) return;
+  if (!maxBuffered) {
+    options.maxBuffered = null;
+    return;
+  }
+  const { bytes, then = 'close' } = typeof maxBuffered === 'object' ? maxBuffered : { bytes: maxBuffered };
+  if (!(bytes > 0) || !['close', 'drop'].includes(then)) {
     throw new TypeError('The "maxBuffered" option must be a number of bytes or { bytes, then } with "close" or "drop"');
   }
+  options.maxBuffered = { bytes, then };
 }
 
 module.exports = { forClient, forServer, limit };

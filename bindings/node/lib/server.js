@@ -175,7 +175,7 @@ class WebSocketServer extends EventEmitter {
     const websocket = new this.options.WebSocket(null, undefined, this.options);
     const protocol = this._chooseSubprotocol(protocols, req);
     if (protocol) websocket._protocol = protocol;
-    websocket._extensions = extensions;
+    if (extensions !== null) websocket._extensions = extensions;
 
     const lines = handshake.acceptLines(key, protocol, extensions);
     this.emit('headers', lines, req);

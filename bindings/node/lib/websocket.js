@@ -28,6 +28,9 @@ const PONG = 10;
 // RFC 6455 section 5.5.
 const MAX_CONTROL = 125;
 
+// Without extensions all connections have this object.
+const NONE = Object.freeze({});
+
 class WebSocket extends EventEmitter {
   /**
    * @param {string|URL|null} address The server's; null for a server's side of a connection.
@@ -42,23 +45,22 @@ class WebSocket extends EventEmitter {
     this._closeTimer = null;
     this._closing = 0;
     this._errorEmitted = false;
-    this._extensions = {};
+    this._extensions = NONE;
     this._paused = false;
     this._protocol = '';
     this._readyState = CONNECTING;
     this._socket = null;
     this._lane = null;
-    this._limits = null;
+    // Of the client, or of the server for all its connections.
+    this._options = null;
     this._outbox = null;
     this._keepalive = null;
     // Bytes that were to be sent when it was too late; `bufferedAmount` keeps them, as in browsers.
     this._bufferedAmount = 0;
     this._maxBuffered = 0;
-    this._overflow = 'close';
+    // The message whose fragments are being sent.
     this._fragment = null;
-    this._held = null;
     this._pendingPongs = 0;
-    this._maxPendingPongs = 0;
     this._autoPong = true;
     this._closeTimeout = 0;
     this._isServer = address === null;
@@ -127,9 +129,8 @@ class WebSocket extends EventEmitter {
    * @private
    */
   setSocket(socket, head, options) {
-    this._limits = toLimits(options);
-    this._maxPendingPongs = limit(options.maxPendingAutoPongs);
-    this._setMaxBuffered(options.maxBuffered);
+    this._options = options;
+    if (options.maxBuffered) this._maxBuffered = options.maxBuffered.bytes;
     this._socket = socket;
     if (socket.setTimeout) socket.setTimeout(0);
     if (socket.setNoDelay) socket.setNoDelay();
@@ -237,14 +238,15 @@ class WebSocket extends EventEmitter {
       isBinary = !!binary;
       if (!compress || !fin || !mask !== this._isServer) laneOptions = { compress: !!compress, fin: !!fin, mask: !!mask };
     }
-    if (this._fragment !== null || (laneOptions !== null && !laneOptions.fin)) {
-      [isBinary, laneOptions] = this._continue(isBinary, laneOptions);
-    }
     if (this._maxBuffered > 0 && this._overflows(callback)) return;
+    let held = null;
+    if (this._fragment !== null || (laneOptions !== null && !laneOptions.fin)) {
+      ({ held, isBinary, laneOptions } = this._continue(isBinary, laneOptions));
+    }
 
     if (this._outbox !== null || isBlob(data)) this._queue(data, isBinary, laneOptions, callback);
     else this._lane.send(typeof data === 'string' ? data : toBuffer(data || EMPTY), isBinary, laneOptions, callback);
-    if (this._held !== null && this._fragment === null) this._release();
+    if (held !== null) this._release(held);
   }
 
   get _sender() {
@@ -271,7 +273,8 @@ class WebSocket extends EventEmitter {
   _onPing(data) {
     if (this._keepalive !== null) this._keepalive.heard();
     if (this._autoPong && this._readyState === OPEN) {
-      if (this._maxPendingPongs > 0 && this._pendingPongs >= this._maxPendingPongs) this.terminate();
+      const max = limit(this._options.maxPendingAutoPongs);
+      if (max > 0 && this._pendingPongs >= max) this.terminate();
       else this._answer(data);
     }
     this.emit('ping', data);
@@ -311,13 +314,11 @@ class WebSocket extends EventEmitter {
   _sendPrepared(message) {
     if (this._maxBuffered > 0 && this._overflows()) return false;
     if (this._fragment === null) this._sendRaw([message.frameFor(this._extensions[negotiation.NAME])]);
-    else (this._held ??= []).push(message);
+    else this._fragment.held.push(message);
     return true;
   }
 
-  _release() {
-    const held = this._held;
-    this._held = null;
+  _release(held) {
     for (const message of held) this._sendPrepared(message);
   }
 
@@ -356,9 +357,10 @@ class WebSocket extends EventEmitter {
   // The first fragment decides about the whole message (RFC 6455 section 5.4, RFC 7692 section 6.1).
   _continue(isBinary, options) {
     const { compress = true, fin = true, mask = !this._isServer } = options || {};
-    const first = this._fragment || { isBinary, compress };
-    this._fragment = fin ? null : first;
-    return [first.isBinary, { compress: first.compress, fin, mask }];
+    const message = this._fragment || { isBinary, compress, held: [] };
+    this._fragment = fin ? null : message;
+    const held = fin && message.held.length > 0 ? message.held : null;
+    return { held, isBinary: message.isBinary, laneOptions: { compress: message.compress, fin, mask } };
   }
 
   _queue(data, isBinary, options, callback) {
@@ -391,25 +393,17 @@ class WebSocket extends EventEmitter {
     error.code = 'ROPEWAY_ERR_MAX_BUFFERED';
     if (callback) process.nextTick(callback, error);
     // A close frame would wait behind all the rest.
-    if (this._overflow === 'close') this.terminate();
+    if (this._options.maxBuffered.then === 'close') this.terminate();
     return true;
-  }
-
-  _setMaxBuffered(option) {
-    if (!option) return;
-    const { bytes, then = 'close' } = typeof option === 'object' ? option : { bytes: option };
-    this._maxBuffered = bytes;
-    this._overflow = then;
   }
 
   _laneSettings(options) {
     const deflate = this._extensions[negotiation.NAME];
-    const { maxBufferedChunks, maxFragments, maxPayload } = this._limits;
     return {
       isServer: this._isServer,
-      maxPayload: limit(maxPayload),
-      maxFragments: limit(maxFragments),
-      maxBufferedChunks: limit(maxBufferedChunks),
+      maxPayload: limit(options.maxPayload),
+      maxFragments: limit(options.maxFragments),
+      maxBufferedChunks: limit(options.maxBufferedChunks),
       skipUTF8Validation: !!options.skipUTF8Validation,
       allowSynchronousEvents: !!options.allowSynchronousEvents,
       generateMask: options.generateMask,
@@ -433,13 +427,5 @@ for (const name of ['binaryType', 'bufferedAmount', 'extensions', 'isPaused', 'p
 
 defineAttributes(WebSocket.prototype);
 Object.assign(WebSocket.prototype, eventTarget);
-
-function toLimits({ maxBufferedChunks, maxFragments, maxPayload }) {
-  return {
-    maxBufferedChunks: maxBufferedChunks | 0,
-    maxFragments: maxFragments | 0,
-    maxPayload: maxPayload | 0
-  };
-}
 
 module.exports = WebSocket;
