@@ -2,7 +2,7 @@
 
 // Handshake: a request to upgrade, judged in the order of npm's `ws`, and the answers to it, byte for byte (RFC 6455 section 4.2).
 
-const { createHash } = require('crypto');
+const { createHash, hash } = require('crypto');
 const { STATUS_CODES } = require('http');
 
 const extension = require('./extension');
@@ -23,6 +23,8 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
  * @returns {string} 28 characters.
  */
 function acceptKey(key) {
+  // In one call where Node has it (20.12): half the time of the three.
+  if (hash !== undefined) return hash('sha1', key + GUID, 'base64');
   return createHash('sha1').update(key + GUID).digest('base64');
 }
 
