@@ -6,7 +6,6 @@ const zlib = require('zlib');
 
 const { frame } = require('./frame');
 const { EMPTY } = require('./lane');
-const negotiation = require('./negotiation');
 const { toBuffer } = require('./payload');
 
 const OPEN = 1;
@@ -76,49 +75,46 @@ function drain(server, timeout = DRAIN_TIMEOUT) {
   });
 }
 
-/** A message that is encoded once, and compressed once for each size of window. */
+/** A message for many clients, compressed once for each size of window. */
 class Prepared {
   constructor(payload, isBinary, compress) {
     this.payload = payload;
-    this.opcode = isBinary ? BINARY : TEXT;
+    this.isBinary = isBinary;
     this.compress = compress;
-    this.plain = null;
-    this.compressed = new Map();
+    this.frames = new Map();
   }
 
   /**
-   * The frame for a client, unmasked.
+   * The compressed frame for a client; null if its frame is not compressed.
    *
    * A client whose messages build on each other (context takeover, the default of permessage-deflate) gets it uncompressed: its
    * compressor does not know of messages that others have compressed, and would refer to the wrong bytes afterwards.
    *
    * @param {Object|undefined} deflate The client's extension.
-   * @returns {Buffer}
+   * @returns {Buffer|null}
    */
-  frameFor(deflate) {
-    if (this.compress && deflate && deflate.params.server_no_context_takeover) {
-      const bits = deflate.params.server_max_window_bits || zlib.constants.Z_MAX_WINDOWBITS;
-      const { threshold } = negotiation.laneSettings(deflate._options, deflate.params, true);
-      if (bits >= MIN_WINDOW_BITS && this.payload.length >= threshold) return this.compressedFor(bits, deflate._options);
-    }
-    if (this.plain === null) this.plain = this.frame(this.payload, false);
-    return this.plain;
-  }
-
-  compressedFor(windowBits, { zlibDeflateOptions }) {
-    let done = this.compressed.get(windowBits);
+  compressedFor(deflate) {
+    if (!this.compress || !deflate || !deflate.params.server_no_context_takeover) return null;
+    const bits = deflate.params.server_max_window_bits || zlib.constants.Z_MAX_WINDOWBITS;
+    if (bits < MIN_WINDOW_BITS || this.payload.length < deflate._threshold) return null;
+    let done = this.frames.get(bits);
     if (done === undefined) {
-      const options = { ...zlibDeflateOptions, windowBits, finishFlush: zlib.constants.Z_SYNC_FLUSH };
-      const flushed = zlib.deflateRawSync(this.payload, options);
-      done = this.frame(flushed.subarray(0, flushed.length - TAIL), true);
-      this.compressed.set(windowBits, done);
+      done = this.encode(bits, deflate._options.zlibDeflateOptions);
+      this.frames.set(bits, done);
     }
     return done;
   }
 
   // In one piece, which many sockets share.
-  frame(payload, isCompressed) {
-    return Buffer.concat(frame(payload, { fin: true, rsv1: isCompressed, opcode: this.opcode, mask: false }));
+  encode(windowBits, options) {
+    const flushed = zlib.deflateRawSync(this.payload, {
+      ...options,
+      windowBits,
+      finishFlush: zlib.constants.Z_SYNC_FLUSH
+    });
+    const opcode = this.isBinary ? BINARY : TEXT;
+    const payload = flushed.subarray(0, flushed.length - TAIL);
+    return Buffer.concat(frame(payload, { fin: true, rsv1: true, opcode, mask: false }));
   }
 }
 

@@ -28,6 +28,9 @@ const PONG = 10;
 // RFC 6455 section 5.5.
 const MAX_CONTROL = 125;
 
+// Of a server.
+const UNCOMPRESSED = Object.freeze({ compress: false, fin: true, mask: false });
+
 // Without extensions all connections have this object.
 const NONE = Object.freeze({});
 
@@ -313,8 +316,20 @@ class WebSocket extends EventEmitter {
   // A message of `broadcast`. Between fragments of a message no other may be sent (RFC 6455 section 5.4): it is held until then.
   _sendPrepared(message) {
     if (this._maxBuffered > 0 && this._overflows()) return false;
-    if (this._fragment === null) this._sendRaw([message.frameFor(this._extensions[negotiation.NAME])]);
-    else this._fragment.held.push(message);
+    if (this._fragment !== null) {
+      this._fragment.held.push(message);
+      return true;
+    }
+    const deflate = this._extensions[negotiation.NAME];
+    const compressed = message.compressedFor(deflate);
+    if (compressed !== null) {
+      this._sendRaw([compressed]);
+      return true;
+    }
+    const { payload, isBinary } = message;
+    const options = deflate ? UNCOMPRESSED : null;
+    if (this._outbox === null) this._lane.send(payload, isBinary, options);
+    else this._outbox.add(payload.length, () => this._lane.send(payload, isBinary, options));
     return true;
   }
 
