@@ -56,7 +56,8 @@ function checkRequest(req) {
   // Node drops headers above `maxHeadersCount`, this one too: it may be missing although Node saw an upgrade.
   if (upgrade === undefined || upgrade.toLowerCase() !== 'websocket') return broken('Invalid Upgrade header');
   if (key === undefined || !KEY.test(key)) return broken('Missing or invalid Sec-WebSocket-Key header');
-  if (version !== '13' && version !== '8') {
+  // A number, since programs that make requests up give one (@fastify/websocket's `injectWS` does).
+  if (Number(version) !== 13 && Number(version) !== 8) {
     const headers = { 'Sec-WebSocket-Version': '13, 8' };
     return broken('Missing or invalid Sec-WebSocket-Version header', 400, headers);
   }
@@ -182,7 +183,7 @@ function broken(message, status = 400, headers = undefined) {
 
 // Version 8 of the protocol had a name of its own for the header.
 function originOf(req) {
-  return req.headers[req.headers['sec-websocket-version'] === '8' ? 'sec-websocket-origin' : 'origin'];
+  return req.headers[Number(req.headers['sec-websocket-version']) === 8 ? 'sec-websocket-origin' : 'origin'];
 }
 
 function isSecure(req) {
