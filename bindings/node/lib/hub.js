@@ -95,6 +95,11 @@ function isDelivering() {
   return depth > 0 || rows[BATCH] !== 0;
 }
 
+/** Whether a turn of the event loop is under way, at the end of which the addon calls `settle`. */
+function isInTurn() {
+  return rows[BATCH] !== 0;
+}
+
 /** The lanes whose `settle` is to be called. */
 let restless = [];
 
@@ -152,6 +157,15 @@ function deliver() {
   }
 }
 
+/** The lanes of which a message is being compressed in the background, by the ids of their connections. */
+const working = new Map();
+
+native.onCompressed((id) => {
+  const lane = working.get(id);
+  working.delete(id);
+  lane.worked();
+});
+
 let isStarted = false;
 
 /** Lets the addon read descriptors. */
@@ -162,9 +176,18 @@ function start() {
 }
 
 // What was sent and not written yet is written before the process ends, as far as the kernel takes it.
-process.on('exit', settle);
+let exits = false;
+process.on('exit', () => {
+  exits = true;
+  settle();
+});
+
+/** Whether the process ends, so that there is no time for another thread. */
+function isExiting() {
+  return exits;
+}
 
 module.exports = {
-  native, rows, payload, taken, enter, leave, isDelivering, settleLater, EMPTY, View,
-  lanes, start, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, VIOLATION, ENDED, FAILED
+  native, rows, payload, taken, enter, leave, isDelivering, isInTurn, isExiting, settleLater, EMPTY, View,
+  lanes, working, start, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, VIOLATION, ENDED, FAILED
 };

@@ -1,5 +1,8 @@
 // The sending side of a lane: frames are queued in the addon and written together, callbacks are called in order. How bytes are
 // written is the lane's own matter: `flush`.
+//
+// A message that will be compressed waits in a line until the end of the turn of the event loop, and all that is sent behind it waits
+// too. A short one is compressed then, a long one on another thread, which the line waits for.
 'use strict';
 
 const { frame } = require('./frame');
@@ -12,12 +15,19 @@ const LAST = 2;
 const COMPRESS = 4;
 const KEY = 8;
 const STRING = 16;
+const BACKGROUND = 32;
 
 /** Frames are written at once when so many bytes wait. */
 const FLUSH_FROM = 64 * 1024;
 
 /** What `native.send` returns for a text in bytes that is not UTF-8. */
 const NOT_UTF8 = -1;
+
+/** What it returns if the message is compressed in the background. */
+const WORKING = -2;
+
+/** Messages from this length on are compressed in the background: a shorter one takes less than a millisecond. */
+const BACKGROUND_FROM = 64 * 1024;
 
 class Outbound {
   constructor(inbound, settings) {
@@ -30,17 +40,45 @@ class Outbound {
     this.hasWritten = false;
     /** Whether `settle` will be called. */
     this.isRestless = false;
+    /** From which length on messages are compressed. */
+    this.threshold = settings.deflate ? settings.deflate.threshold : Infinity;
+    /** What waits for a message to be compressed: `{ length, cb, run }`. */
+    this.line = [];
+    /** The bytes of messages that wait in the line or are being compressed, as they were given. */
+    this.buffered = 0;
+    /** The length of the message that is compressed in the background, or -1. */
+    this.atWork = -1;
+    /** Whether the line will be looked after behind this turn of the event loop. */
+    this.isAwaited = false;
+    /** Whether a message is sent in fragments, which are not compressed. */
+    this.isMidway = false;
     /** Whether a message in fragments is sent that the addon does not know of. */
     this.isRawMidway = false;
     this.isDetached = false;
   }
 
-  get buffered() {
-    return 0;
+  send(data, isBinary, options, cb) {
+    if (this.threshold !== Infinity) {
+      const length = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+      if (this.line.length > 0 || this.atWork >= 0 || this.compresses(length, options)) {
+        const background = length >= BACKGROUND_FROM && this.compresses(length, options) ? BACKGROUND : 0;
+        if (options && options.fin === false) this.isMidway = true;
+        else this.isMidway = false;
+        return this.wait(length, cb, () => this.sendNow(data, isBinary, options, cb, hub.isExiting() ? 0 : background, length));
+      }
+      this.isMidway = Boolean(options) && options.fin === false;
+    }
+    this.sendNow(data, isBinary, options, cb, 0, 0);
   }
 
-  send(data, isBinary, options, cb) {
-    let flags = LAST | COMPRESS | (isBinary ? BINARY : 0) | (typeof data === 'string' ? STRING : 0);
+  /** Whether a message is compressed. */
+  compresses(length, options) {
+    if (length < this.threshold || this.isMidway || this.isRawMidway) return false;
+    return !options || (options.compress !== false && options.fin !== false && !isForeign(options.mask, this.isServer));
+  }
+
+  sendNow(data, isBinary, options, cb, background, length) {
+    let flags = background | LAST | COMPRESS | (isBinary ? BINARY : 0) | (typeof data === 'string' ? STRING : 0);
     if (options !== null && options !== undefined) {
       if (this.isRawMidway || isForeign(options.mask, this.isServer)) return this.sendRaw(data, isBinary, options, cb);
       if (options.fin === false) flags &= ~LAST;
@@ -51,11 +89,55 @@ class Outbound {
     const waiting = native.send(this.id, data, flags, key);
     // The core sends no such text; ws leaves that to the peer.
     if (waiting === NOT_UTF8) return this.sendRaw(data, isBinary, options || {}, cb);
+    if (waiting === WORKING) {
+      this.flush();
+      if (cb !== undefined) this.callbacks.push(cb);
+      this.atWork = length;
+      this.buffered += length;
+      hub.working.set(this.id, this);
+      return;
+    }
     this.queued(waiting, cb);
   }
 
+  /** Waits in the line. */
+  wait(length, cb, run) {
+    this.buffered += length;
+    this.line.push({ length, cb, run });
+    if (hub.isInTurn()) return this.rest();
+    if (this.isAwaited) return;
+    this.isAwaited = true;
+    setImmediate(advanceLater, this);
+  }
+
+  /** A message was compressed in the background, and is queued. */
+  worked() {
+    this.buffered -= this.atWork;
+    this.atWork = -1;
+    this.flush();
+    this.advance();
+    this.flush();
+  }
+
+  /** Sends what waits in the line, up to the next message that is compressed in the background. */
+  advance() {
+    // Behind a destroyed socket the line is dropped, by `end` or `detach`.
+    while (this.line.length > 0 && this.atWork < 0 && !this.socket.destroyed) {
+      const { length, run } = this.line.shift();
+      this.buffered -= length;
+      run();
+    }
+  }
+
   control(opcode, payload, options, cb) {
-    if (options && isForeign(options.mask, this.isServer)) return this.raw(this.encode(payload, opcode, true, options.mask), cb);
+    if (this.line.length > 0 || this.atWork >= 0) {
+      return this.wait(payload.length, cb, () => this.controlNow(opcode, payload, options, cb));
+    }
+    this.controlNow(opcode, payload, options, cb);
+  }
+
+  controlNow(opcode, payload, options, cb) {
+    if (options && isForeign(options.mask, this.isServer)) return this.rawNow(this.encode(payload, opcode, true, options.mask), cb);
     const key = this.generateMask === undefined ? 0 : this.makeKey();
     const waiting = native.control(this.id, opcode, payload, this.generateMask === undefined ? 0 : KEY, key);
     this.queued(waiting, cb);
@@ -63,11 +145,18 @@ class Outbound {
     if (opcode === 8) this.flush();
   }
 
+  raw(list, cb) {
+    if (this.line.length > 0 || this.atWork >= 0) {
+      return this.wait(list.reduce((sum, part) => sum + part.length, 0), cb, () => this.rawNow(list, cb));
+    }
+    this.rawNow(list, cb);
+  }
+
   /** Sends a data frame that the core does not make. It is not compressed. */
   sendRaw(data, isBinary, { fin = true, mask = !this.isServer }, cb) {
     const opcode = this.isRawMidway ? 0 : isBinary ? 2 : 1;
     this.isRawMidway = !fin;
-    this.raw(this.encode(data, opcode, fin, mask), cb);
+    this.rawNow(this.encode(data, opcode, fin, mask), cb);
   }
 
   encode(data, opcode, fin, mask) {
@@ -85,10 +174,7 @@ class Outbound {
   /** Decides when a frame that was queued is written: now, or with others at the end of the tick. */
   queued(waiting, cb) {
     if (cb !== undefined) this.callbacks.push(cb);
-    if (!this.isRestless) {
-      this.isRestless = true;
-      hub.settleLater(this);
-    }
+    this.rest();
     if (this.hasWritten || hub.isDelivering()) {
       if (waiting >= FLUSH_FROM) this.flush();
       return;
@@ -97,9 +183,24 @@ class Outbound {
     this.flush();
   }
 
+  /** Lets `settle` be called. */
+  rest() {
+    if (this.isRestless) return;
+    this.isRestless = true;
+    hub.settleLater(this);
+  }
+
   /** The end of a tick. */
   settle() {
     this.isRestless = false;
+    if (this.line.length === 0 || this.atWork >= 0) {
+      this.hasWritten = false;
+      this.flush();
+      return;
+    }
+    // All of the line is written together.
+    this.hasWritten = true;
+    if (!this.isDetached) this.advance();
     this.hasWritten = false;
     this.flush();
   }
@@ -112,11 +213,32 @@ class Outbound {
     return callbacks.length === 1 ? callbacks[0] : (error) => callAll(callbacks, 0, error);
   }
 
-  /** Tells the callbacks that wait that their frames will not be written. */
-  giveUp(error) {
-    const callback = this.takeCallbacks();
-    if (callback !== undefined) process.nextTick(callback, error);
+  /**
+   * Drops what waits in the line, and tells its callbacks so. Those before it are told first. `toError` makes the error: its stack
+   * costs as much as a handshake's hash, and as a rule nothing waits.
+   */
+  dropLine(toError) {
+    if (this.line.length === 0 && this.atWork < 0) return;
+    const isAtWork = this.atWork >= 0;
+    const before = isAtWork ? this.takeCallbacks() : undefined;
+    const callbacks = this.line.splice(0).map(({ cb }) => cb).filter((cb) => cb !== undefined);
+    if (before !== undefined) callbacks.unshift(before);
+    hub.working.delete(this.id);
+    this.atWork = -1;
+    this.buffered = 0;
+    callAll(callbacks, 0, toError());
   }
+
+  /** Tells the callbacks that wait that their frames will not be written. */
+  giveUp(toError) {
+    const callback = this.takeCallbacks();
+    if (callback !== undefined) process.nextTick(callback, toError());
+  }
+}
+
+function advanceLater(lane) {
+  lane.isAwaited = false;
+  lane.settle();
 }
 
 /** Whether a frame is masked otherwise than its role wants. */

@@ -95,7 +95,7 @@ class StreamLane extends Outbound {
     };
   }
 
-  raw(list, cb) {
+  rawNow(list, cb) {
     this.flush();
     const { socket } = this;
     socket.cork();
@@ -124,6 +124,7 @@ class StreamLane extends Outbound {
 
   end(cb) {
     const { socket } = this;
+    this.dropLine(compressionCut);
     if (!this.isDetached && !socket.readableEnded && socket.readableLength > 0) {
       socket.removeListener('data', this.onData);
       const chunk = socket.read(socket.readableLength);
@@ -132,16 +133,21 @@ class StreamLane extends Outbound {
     this.whenIdle(cb);
   }
 
-  detach(error) {
+  detach(toError) {
     if (this.isDetached) return;
     if (!this.socket.destroyed) this.flush();
     this.isDetached = true;
-    this.giveUp(error);
+    this.dropLine(toError);
+    this.giveUp(toError);
     this.unwrap();
     this.socket.removeListener('data', this.onData);
     this.socket.removeListener('drain', this.onDrain);
     this.inbound.free();
   }
+}
+
+function compressionCut() {
+  return new Error('The socket was closed while data was being compressed');
 }
 
 /** A property that the object itself has. */

@@ -89,6 +89,15 @@ impl Env {
         }
     }
 
+    /// Calls a function with one argument, from within a call by Node.
+    pub(crate) fn invoke(self, function: Value, argument: Value) -> Result<()> {
+        let this = self.global()?;
+        // SAFETY: the values belong to this call.
+        self.check(unsafe {
+            sys::napi_call_function(self.raw(), this, function, 1, &raw const argument, ptr::null_mut())
+        })
+    }
+
     fn global(self) -> Result<Value> {
         let mut value = ptr::null_mut();
         // SAFETY: as above.
@@ -96,7 +105,7 @@ impl Env {
         Ok(value)
     }
 
-    fn string(self, text: &str) -> Result<Value> {
+    pub(crate) fn string(self, text: &str) -> Result<Value> {
         let mut value = ptr::null_mut();
         let length = isize::try_from(text.len()).map_err(|_| Error::new("ropeway: a text is too long"))?;
         // SAFETY: the text has so many bytes, and Node copies them.

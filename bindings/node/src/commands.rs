@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use ropeway_proto::{MessageRef, SendError};
 
+use crate::background;
 use crate::hub::Hub;
 use crate::keys;
 use crate::napi::{Args, Env, Error, Result, Run, UNDEFINED, Value};
@@ -20,6 +21,7 @@ pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
     ("send", send),
     ("control", control),
     ("received", received),
+    ("onCompressed", on_compressed),
 ];
 
 const BINARY: u32 = 1;
@@ -27,6 +29,10 @@ const LAST: u32 = 2;
 const COMPRESS: u32 = 4;
 const KEY: u32 = 8;
 const STRING: u32 = 16;
+const BACKGROUND: u32 = 32;
+
+/// What `send` returns when the message is compressed in the background.
+const WORKING: f64 = -2.0;
 
 /// `open(flags, maxPayload, maxFragments, …)`, see [`Settings`]: makes a connection and returns its id.
 fn open(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
@@ -56,12 +62,14 @@ fn take(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
 }
 
 /// `send(id, data, flags, key)`: queues a message, or a fragment of one. `key` is that of `generateMask`, as a number.
-/// Returns how many bytes wait, or -1 if a text in bytes is not UTF-8, which the core does not send.
+/// Returns how many bytes wait; -1 if a text in bytes is not UTF-8, which the core does not send; -2 if a large message is
+/// compressed in the background, until which nothing else may be sent.
 fn send(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (id, flags) = (env.to_integer(args.get(0))?, env.to_integer(args.get(2))?);
     let is_on = |flag: u32| flags & flag != 0;
+    let shared = hub;
     let mut hub = hub.borrow_mut();
-    let how = How { is_last: is_on(LAST), may_compress: is_on(COMPRESS) };
+    let how = How { is_last: is_on(LAST), may_compress: is_on(COMPRESS), leaves_work: is_on(BACKGROUND) };
     let key = if is_on(KEY) { Some(env.to_integer(args.get(3))?.to_be_bytes()) } else { None };
     let mut text = std::mem::take(&mut hub.text);
     text.clear();
@@ -82,10 +90,23 @@ fn send(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let socket = hub.socket(id)?;
     keys::with(key, || socket.send(message, how)).map_err(|error| refused(&error))?;
     let waiting = socket.connection.buffered_amount();
+    let work = if socket.connection.has_work() { socket.connection.take_work() } else { None };
+    let serial = socket.serial;
     if text.capacity() <= KEPT_TEXT {
         hub.text = text;
     }
+    drop(hub);
+    if let Some(work) = work {
+        background::start(env, shared, (id, serial), key, work)?;
+        return env.number(WORKING);
+    }
     env.number(waiting as f64)
+}
+
+/// `onCompressed(done)`: `done` is called with a connection's id when its message was compressed in the background.
+fn on_compressed(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    hub.borrow_mut().compressed = Some(env.keep(args.get(0))?);
+    Ok(UNDEFINED)
 }
 
 /// The most memory that is kept for the next text.

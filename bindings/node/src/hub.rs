@@ -32,6 +32,10 @@ pub(crate) struct Hub {
     /// What reads descriptors, once there is one.
     #[cfg(target_os = "linux")]
     pub(crate) descriptors: Option<Sockets>,
+    /// What is called when a message was compressed in the background.
+    pub(crate) compressed: Option<Reference>,
+    /// The number of connections that were made so far.
+    opened: u64,
     client: Role,
     config: Arc<Config>,
 }
@@ -54,6 +58,8 @@ impl Hub {
             now: Instant::now(),
             #[cfg(target_os = "linux")]
             descriptors: None,
+            compressed: None,
+            opened: 0,
             client: keys::client(),
             config: Arc::new(settings::base()),
         }
@@ -66,7 +72,8 @@ impl Hub {
         }
         let role = if settings.is_server { Role::Server } else { self.client.clone() };
         let config = settings.config(&mut self.config);
-        self.sockets.insert(Socket::new(settings, config, role, self.now)) as u32
+        self.opened += 1;
+        self.sockets.insert(Socket::new(settings, config, role, self.now, self.opened)) as u32
     }
 
     pub(crate) fn socket(&mut self, id: u32) -> Result<&mut Socket> {

@@ -9,7 +9,7 @@
 //!
 //! `unsafe` is in the files alone that say so in their first lines.
 
-#[cfg(target_os = "linux")]
+mod background;
 mod callback;
 mod commands;
 #[cfg(target_os = "linux")]

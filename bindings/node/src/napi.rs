@@ -34,7 +34,6 @@ impl Error {
         Self(message.into())
     }
 
-    #[cfg(target_os = "linux")]
     pub(crate) fn message(&self) -> &str {
         &self.0
     }
@@ -195,7 +194,6 @@ impl Env {
         Ok(value)
     }
 
-    #[cfg(target_os = "linux")]
     pub(crate) fn raw(self) -> sys::napi_env {
         self.0
     }

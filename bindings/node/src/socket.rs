@@ -13,6 +13,8 @@ use crate::settings::Settings;
 /// A connection.
 pub(crate) struct Socket {
     pub(crate) connection: Connection,
+    /// Which connection it is of all that the environment has had.
+    pub(crate) serial: u64,
     /// Whether a message is being sent in fragments.
     is_midway: bool,
     /// The socket's descriptor, if this side reads and writes it itself.
@@ -31,16 +33,19 @@ pub(crate) struct Socket {
 pub(crate) struct How {
     pub(crate) is_last: bool,
     pub(crate) may_compress: bool,
+    /// Whether a large message is left to be compressed elsewhere.
+    pub(crate) leaves_work: bool,
 }
 
 impl Socket {
-    pub(crate) fn new(settings: &Settings, config: Arc<Config>, role: ropeway_proto::Role, now: Instant) -> Self {
+    pub(crate) fn new(settings: &Settings, config: Arc<Config>, role: ropeway_proto::Role, now: Instant, serial: u64) -> Self {
         let mut connection = Connection::new(role, config, now);
         if let Some((params, options)) = &settings.deflate {
             connection = connection.with_deflate(params, options);
         }
         Self {
             connection,
+            serial,
             is_midway: false,
             #[cfg(target_os = "linux")]
             descriptor: None,
@@ -60,7 +65,7 @@ impl Socket {
             return self.connection.send_uncompressed(message);
         }
         self.connection.send(message)?;
-        while self.connection.has_work() {
+        while !how.leaves_work && self.connection.has_work() {
             self.connection.handle_work(true);
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::frame::header::MAX_CONTROL_PAYLOAD;
 use crate::message::{MessageRef, Payload};
 use crate::send::encoder::split;
 use crate::send::fragments::Held;
-use crate::send::job::{Behind, Done, Job};
+use crate::send::job::{Behind, Done, Job, Work};
 use crate::send::prepared::Prepared;
 
 /// Commands of the user.
@@ -116,10 +116,47 @@ impl Connection {
 
 /// Work for the driver.
 impl Connection {
-    /// Whether a large message is being compressed, so that [`Connection::handle_work`] has to be called.
+    /// Whether a large message is being compressed, so that [`Connection::handle_work`] has to be called. `false` while that
+    /// work [is done elsewhere](Connection::take_work).
     #[inline]
     pub fn has_work(&self) -> bool {
-        self.job().is_some()
+        self.job().is_some_and(|job| !job.is_away())
+    }
+
+    /// Takes the work away, to be done on another thread. The message keeps its place: what is sent behind it waits until
+    /// [`return_work`](Connection::return_work). It takes a codec now, see [`handle_work`](Connection::handle_work).
+    ///
+    /// ```
+    /// # use std::{sync::Arc, thread, time::Instant};
+    /// # use ropeway_proto::deflate::{Options, Params};
+    /// # use ropeway_proto::{Config, Connection, Role};
+    /// # let connection = Connection::new(Role::Server, Arc::new(Config::server()), Instant::now());
+    /// # let mut connection = connection.with_deflate(&Params::default(), &Options::default());
+    /// connection.send("it rains, ".repeat(10_000))?;
+    /// connection.send("a short one")?;
+    /// let mut work = connection.take_work().expect("a long message is to be compressed");
+    /// let work = thread::spawn(move || {
+    ///     work.run();
+    ///     work
+    /// });
+    /// connection.return_work(work.join().expect("compressing does not panic"));
+    /// assert!(connection.buffered_amount() < 2_000);
+    /// # Ok::<(), ropeway_proto::SendError>(())
+    /// ```
+    pub fn take_work(&mut self) -> Option<Work> {
+        let deflate = self.deflate.as_mut()?;
+        deflate.job.as_mut()?.take_work(&mut deflate.compressor)
+    }
+
+    /// Queues the message of which the work was [taken](Connection::take_work), and what waits behind it. If the work is not
+    /// [done](Work::run) yet, the rest of it is done here. Does nothing if the connection has been closed in the meantime.
+    pub fn return_work(&mut self, work: Work) {
+        let Some(job) = self.job_mut() else { return };
+        if job.put_back(work) {
+            while self.has_work() && self.job().is_some_and(Job::has_begun) {
+                self.handle_work(true);
+            }
+        }
     }
 
     /// Compresses the next 16 KiB of a large message, at most half a millisecond of work. The message, and messages
@@ -132,7 +169,7 @@ impl Connection {
     /// not, a message that has not begun is sent uncompressed, which RFC 7692 section 6.1 leaves to the sender.
     pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
-        let Some(mut job) = deflate.job.take() else { return };
+        let Some(mut job) = deflate.job.take_if(|job| !job.is_away()) else { return };
         if !job.step(&mut deflate.compressor, may_begin) {
             deflate.job = Some(job);
             return;
