@@ -157,12 +157,12 @@ class FdLane extends StreamLane {
     else handle.readStart();
   }
 
-  detach(error) {
+  detach(toError) {
     if (this.isDetached) return;
     const isAlive = this.isHeld && !this.socket.destroyed;
     if (isAlive) this.flush();
     this.leave();
-    super.detach(error);
+    super.detach(toError);
     if (!isAlive) return;
     // Node reads again when somebody wants it to.
     this.handle.reading = false;

@@ -24,7 +24,7 @@
 //   received             bytes of the unfinished message that have come
 //   flush()              writes what waits, now
 //   end(cb)              for the socket's 'close': delivers what Node still holds and what waits, then calls cb
-//   detach(error)        the socket is Node's again; callbacks that wait get the error
+//   detach(toError)      the socket is Node's again; callbacks that wait get the error that the function makes
 //   kind                 'fd' or 'stream'
 // Frames are written in the order of the calls. A callback is called, in order, once its frame was passed to the kernel or the
 // socket failed. Where a handler is running, or for all but the first frame of a tick, frames are written together at the end of

@@ -79,7 +79,8 @@ fn send(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     } else {
         env.bytes(args.get(1))?
     };
-    let message = if is_on(BINARY) {
+    // A continuation frame does not say whether it is text, and may begin or end within a character.
+    let message = if is_on(BINARY) || hub.socket(id)?.is_midway() {
         MessageRef::from(data)
     } else {
         match simdutf8::basic::from_utf8(data) {

@@ -56,6 +56,11 @@ impl Socket {
         }
     }
 
+    /// Whether a message is being sent in fragments.
+    pub(crate) fn is_midway(&self) -> bool {
+        self.is_midway
+    }
+
     pub(crate) fn send(&mut self, message: MessageRef<'_>, how: How) -> Result<(), SendError> {
         if self.is_midway || !how.is_last {
             self.is_midway = !how.is_last;
