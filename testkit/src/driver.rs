@@ -196,7 +196,9 @@ impl From<proto::Event<'_>> for Event {
                 Self::Close(frame.map(|frame| (frame.code.as_u16(), frame.reason.to_string())))
             }
             proto::Event::UncheckedText(payload) => Self::UncheckedText(payload.to_vec()),
-            proto::Event::UncheckedClose { code, reason } => Self::UncheckedClose(code.as_u16(), reason.to_vec()),
+            proto::Event::UncheckedClose(proto::UncheckedClose { code, reason }) => {
+                Self::UncheckedClose(code.as_u16(), reason.to_vec())
+            }
             proto::Event::Violation(violation) => Self::Violation(variant(&violation)),
             other => unreachable!("{other:?} is an event that the cases can't tell"),
         }

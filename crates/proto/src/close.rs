@@ -4,6 +4,7 @@ use bytestring::ByteString;
 
 use crate::code::CloseCode;
 use crate::error::{MAX_REASON, SendError, Violation};
+use crate::message::Payload;
 
 /// The content of a close frame: a code, and a reason of at most 123 bytes. RFC 6455 section 5.5.1 defines both and leaves room
 /// for nothing else, so a pattern may name both fields.
@@ -57,6 +58,15 @@ impl CloseFrame {
         }
         Ok(Some(Self { code, reason: reason.into() }))
     }
+}
+
+/// The content of a close frame whose reason was not checked to be UTF-8.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UncheckedClose<'a> {
+    /// Why the sender closes.
+    pub code: CloseCode,
+    /// The reason in words, for people and logs. At most [`CloseFrame::MAX_REASON`] bytes.
+    pub reason: Payload<'a>,
 }
 
 /// Splits the payload of a peer's close frame into its code and the bytes of its reason.

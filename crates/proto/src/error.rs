@@ -232,8 +232,8 @@ impl fmt::Display for SendError {
                 write!(f, "a ping or pong carries at most 125 bytes, not {length} (RFC 6455 section 5.5)")
             }
             Self::InvalidCloseCode(CloseCode::NONE) => f.write_str(
-                "close code 1005 cannot be sent: it stands for a close frame without a code (RFC 6455 section 7.4.1), which \
-                 `close_without_code` sends, or `close(None, …)` of the core",
+                "close code 1005 cannot be sent: it stands for a close frame without a code (RFC 6455 section 7.4.1); close \
+                 without a code instead",
             ),
             Self::InvalidCloseCode(code) => write!(
                 f,

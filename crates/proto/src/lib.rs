@@ -89,7 +89,7 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
 pub use buffers::Buffers;
-pub use close::CloseFrame;
+pub use close::{CloseFrame, UncheckedClose};
 pub use code::CloseCode;
 pub use config::Config;
 pub use connection::Connection;

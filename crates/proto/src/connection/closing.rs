@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::Connection;
-use crate::close::CloseFrame;
+use crate::close::{CloseFrame, UncheckedClose};
 use crate::error::{SendError, Violation};
 use crate::event::Event;
 use crate::life::Terms;
@@ -104,7 +104,9 @@ impl Connection {
         let answer = self.life.close_received(frame.clone(), self.terms(now));
         self.follow(answer);
         Ok(match frame {
-            Some(CloseFrame { code, .. }) if !is_checked => Event::UncheckedClose { code, reason: payload.skip(2) },
+            Some(CloseFrame { code, .. }) if !is_checked => {
+                Event::UncheckedClose(UncheckedClose { code, reason: payload.skip(2) })
+            }
             frame => Event::Close(frame),
         })
     }

@@ -35,7 +35,7 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
 /// takes the two of `[@]` for a pair, although userinfo ends between them.
 fn is_bracketed_ipv6(host: &str) -> Option<bool> {
     match host.strip_prefix('[') {
-        None => (!host.contains(['[', ']'])).then_some(false),
+        None => host.bytes().all(|byte| byte != b'[' && byte != b']').then_some(false),
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|_| true),
     }
 }

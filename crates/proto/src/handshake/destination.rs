@@ -8,8 +8,8 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request};
 
 use super::authority::host_and_port;
+use super::fault::Fault;
 use super::fields::{self, Field};
-use super::refusal::Fault;
 
 /// The host that a request is for, and the scheme of its URL if that is known.
 ///
@@ -23,7 +23,7 @@ use super::refusal::Fault;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// A host with an optional port, no userinfo.
+    /// A host with an optional port, no userinfo. [`valid`] has checked it, so whatever is behind the host's colon is a port.
     authority: Authority,
     /// `http` or `https`.
     scheme: Option<Scheme>,
@@ -47,7 +47,7 @@ impl Destination {
 
     /// The port, if the client named one. Clients leave out the default port of the scheme.
     pub fn port(&self) -> Option<u16> {
-        host_and_port(&self.authority).and_then(|(_, port)| port)
+        self.authority.port_u16()
     }
 
     /// Host and port as the client wrote them.
@@ -125,6 +125,22 @@ mod tests {
         let proxied = Destination { authority: "c.test".parse().unwrap(), scheme: Some(Scheme::HTTPS) };
         found.extensions_mut().insert(proxied.clone());
         assert_eq!(Destination::of(&found), Some(proxied));
+    }
+
+    #[test]
+    fn the_port_is_the_one_that_the_client_named() {
+        for (host, port) in [
+            ("a.test", None),
+            ("a.test:", None),
+            ("a.test:80", Some(80)),
+            ("[::1]", None),
+            ("[::80]", None),
+            ("[::1]:", None),
+            ("[::1]:80", Some(80)),
+        ] {
+            let request = Request::get("/").header(HOST, host).body(()).unwrap();
+            assert_eq!(Destination::of(&request).expect(host).port(), port, "{host}");
+        }
     }
 
     #[test]

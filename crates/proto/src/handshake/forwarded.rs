@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, Request};
 
 use super::cidr::Cidr;
 use super::destination::Destination;
+use super::fault::Fault;
 use super::fields::{self, RightToLeft};
-use super::refusal::Fault;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

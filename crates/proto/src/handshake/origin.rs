@@ -9,8 +9,8 @@ use http::{HeaderMap, Uri};
 
 use super::authority::{default_port, host_and_port};
 use super::destination::Destination;
+use super::fault::Fault;
 use super::fields::{self, Field};
-use super::refusal::Fault;
 
 /// Which web pages may open a WebSocket here (RFC 6455 section 10.2).
 ///

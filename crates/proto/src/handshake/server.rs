@@ -12,12 +12,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::destination::Destination;
 use super::encode::encode_head;
+use super::fault::Fault;
 use super::fields::{self, Field, own_value};
 use super::forwarded::Proxies;
 use super::key;
 use super::negotiated::Negotiated;
 use super::origin::OriginPolicy;
-use super::refusal::{Fault, Refusal};
+use super::refusal::Refusal;
 use crate::deflate;
 
 /// The terms that a server agrees to.

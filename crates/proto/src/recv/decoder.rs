@@ -116,7 +116,7 @@ impl Decoder {
                 let before = usize::from(*held);
                 let more = input.remaining().len().min(MAX_HEADER - before);
                 stash[before..before + more].copy_from_slice(&input.remaining()[..more]);
-                let Some((header, size)) = Header::parse(&stash[..before + more], rules)? else {
+                let Some((header, size)) = Header::parse_outlined(&stash[..before + more], rules)? else {
                     *held += more as u8;
                     input.take(more);
                     return Ok(None);

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertS
 
 use super::settings::Client;
 use super::tls::{builder, mozilla};
-use crate::error::certificate::is_about_issuer;
+use crate::error::tls::is_about_issuer;
 
 /// Settings.
 impl Client {
@@ -47,6 +47,13 @@ impl Client {
         roots: RootCertStore,
     ) -> Result<Self, Error> {
         let certificates: Vec<_> = certificates.into_iter().collect();
+        if certificates.is_empty() && roots.is_empty() {
+            return Err(Error::General(
+                "no certificate to trust was given; CertificateDer::from_pem_file reads one, and a client without this setting \
+                 trusts Mozilla's roots"
+                    .into(),
+            ));
+        }
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(Given::new(certificates, roots, &provider)?);
         // rustls calls every verifier "dangerous" that is not its own. This one uses rustls's own to decide.
@@ -77,8 +84,13 @@ impl Given {
 
 /// Roots, and these certificates as roots too.
 fn with(mut roots: RootCertStore, certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
-    for certificate in certificates {
-        roots.add(certificate.clone())?;
+    for (index, certificate) in certificates.iter().enumerate() {
+        roots.add(certificate.clone()).map_err(|error| {
+            Error::General(format!(
+                "the certificate at index {index} of those to trust cannot be read ({error}); it must be DER (RFC 5280 section \
+                 4.1), which CertificateDer::from_pem_file makes of a PEM file"
+            ))
+        })?;
     }
     Ok(roots)
 }
@@ -148,5 +160,17 @@ mod tests {
         let count = |roots| with(roots, std::slice::from_ref(&authority)).unwrap().len();
         assert_eq!(count(RootCertStore::empty()), 1);
         assert_eq!(count(mozilla()), webpki_roots::TLS_SERVER_ROOTS.len() + 1);
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_refused_with_what_to_do() {
+        let authority = CertificateDer::from_pem_slice(AUTHORITY).unwrap();
+        let refusal = Client::new().trust([]).unwrap_err().to_string();
+        assert!(refusal.contains("no certificate to trust was given; CertificateDer::from_pem_file"), "{refusal}");
+        let given = [authority, CertificateDer::from(b"-----BEGIN CERTIFICATE-----".to_vec())];
+        for refused in [Client::new().trust(given.clone()), Client::new().trust_also(given)] {
+            let refusal = refused.unwrap_err().to_string();
+            assert!(refusal.contains("index 1 of those to trust") && refusal.contains("must be DER"), "{refusal}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The errors of a connection, sorted by who caused them.
 
 #[cfg(feature = "tls")]
-pub(crate) mod certificate;
+pub(crate) mod tls;
 
 use std::{fmt, io};
 
@@ -10,7 +10,7 @@ use ropeway_proto::handshake::ClientError;
 use ropeway_proto::{Cause, Closed, SendError, Violation};
 
 #[cfg(feature = "tls")]
-use certificate::complaint;
+use tls::complaint;
 
 /// An error of a connection, or of opening one.
 #[derive(Debug)]

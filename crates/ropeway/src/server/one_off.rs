@@ -17,11 +17,15 @@ pub(super) type Serve = Box<dyn FnOnce(WebSocket, Handshake) + Send>;
 /// Puts listeners on one connection. It too is the value of the handshake.
 pub(super) type Attend = Box<dyn FnOnce(&mut Listeners, Handshake) + Send>;
 
+/// The handlers of the two endpoints.
+type PullOnce = Pull<fn(WebSocket, Handshake<Serve>)>;
+type ListenOnce = Listen<fn(&mut Listeners, Handshake<Attend>)>;
+
 /// The endpoints, and the options that a request is judged by before its closure is known.
 pub(super) struct OneOff {
     pub(super) options: Arc<ServerOptions>,
-    pub(super) pull: Arc<Endpoint<Pull<fn(WebSocket, Handshake<Serve>)>>>,
-    pub(super) listen: Arc<Endpoint<Listen<fn(&mut Listeners, Handshake<Attend>)>>>,
+    pub(super) pull: Arc<Endpoint<PullOnce>>,
+    pub(super) listen: Arc<Endpoint<ListenOnce>>,
 }
 
 impl OneOff {

@@ -163,6 +163,23 @@ async fn a_client_without_tls_does_not_hang_on_a_port_with_it_nor_the_other_way_
     tokio::spawn(async move { plain.run().await });
     let error = Client::new().tls(client_config()).connect(&url).await.unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{error:?}");
+    assert!(error.to_string().contains("is not TLS") && error.to_string().contains("connect with ws://"), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_that_ends_the_connection_at_the_first_bytes_of_tls_may_be_one_without_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}/", listener.local_addr().unwrap());
+    let serving = async {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.read_u8().await.unwrap();
+        tcp.shutdown().await.unwrap();
+        // A socket that is dropped with unread bytes is reset.
+        tcp.read_to_end(&mut Vec::new()).await.unwrap();
+    };
+    let connecting = async { ropeway::connect(&url).await.unwrap_err() };
+    let (error, ()) = within("the client's failure", async { tokio::join!(connecting, serving) }).await;
+    assert!(error.to_string().contains("connect with ws://"), "{error}");
 }
 
 #[tokio::test]

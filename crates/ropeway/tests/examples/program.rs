@@ -87,7 +87,8 @@ fn built(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("this program has a file");
     let profile = tests.ancestors().nth(2).expect("it is in target/<profile>/deps");
     let program = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let how = "`cargo test -p ropeway --all-features` builds it, with `--test examples` alone it is not built";
+    let how =
+        "`cargo test -p ropeway --all-features` builds it; with `--test examples` or a test's name cargo does not";
     // Cargo lists the files that a program was made of behind a colon. A blank in a name has a backslash before it.
     let made_of =
         fs::read_to_string(program.with_extension("d")).unwrap_or_else(|_| panic!("{name} is not built: {how}"));

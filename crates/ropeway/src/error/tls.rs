@@ -1,16 +1,23 @@
-//! Texts for faults of a server's certificate.
+//! Texts for failures of the TLS handshake: faults of the server's certificate, and servers that do not speak TLS.
 
 use std::io;
 
 use tokio_rustls::rustls::{CertificateError, Error};
 
-/// The fault of the certificate that a TLS handshake failed over. `None` if it failed for another reason.
+/// The reason that a TLS handshake failed for, if it is a fault of the certificate, or if the server may not speak TLS.
 pub(crate) fn complaint(error: &io::Error) -> Option<String> {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(Error::InvalidCertificate(error)) => Some(explain(error)),
+        // RFC 8446 section 5.1: each record begins with its type. An answer in HTTP begins with another byte.
+        Some(Error::InvalidMessage(_)) => Some(format!("the server's answer is not TLS ({error}); {PLAIN}")),
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Some(format!("the server ended the connection instead of answering; {PLAIN}"))
+        }
         _ => None,
     }
 }
+
+const PLAIN: &str = "if it serves without TLS, connect with ws:// in place of wss://";
 
 /// Whether the fault concerns the signer of a certificate: it is unknown, it is another one than the certificate names,
 /// or the certificate is an authority's own, which needs no signer.
