@@ -237,7 +237,13 @@ class WebSocket extends EventEmitter {
     let isBinary = typeof data !== 'string';
     let laneOptions = null;
     if (options) {
-      const { binary, compress, fin, mask } = { binary: isBinary, compress: true, fin: true, mask: !this._isServer, ...options };
+      // An option that is there counts, even if it is undefined: then it is false, as in `ws`. The names are written out because a
+      // loop over them takes five times as long.
+      let { binary, compress, fin, mask } = options;
+      if (binary === undefined && !('binary' in options)) binary = isBinary;
+      if (compress === undefined && !('compress' in options)) compress = true;
+      if (fin === undefined && !('fin' in options)) fin = true;
+      if (mask === undefined && !('mask' in options)) mask = !this._isServer;
       isBinary = !!binary;
       if (!compress || !fin || !mask !== this._isServer) laneOptions = { compress: !!compress, fin: !!fin, mask: !!mask };
     }
@@ -247,8 +253,9 @@ class WebSocket extends EventEmitter {
       ({ held, isBinary, laneOptions } = this._continue(isBinary, laneOptions));
     }
 
-    if (this._outbox !== null || isBlob(data)) this._queue(data, isBinary, laneOptions, callback);
-    else this._lane.send(typeof data === 'string' ? data : toBuffer(data || EMPTY), isBinary, laneOptions, callback);
+    const isPlain = typeof data === 'string' || Buffer.isBuffer(data);
+    if (this._outbox !== null || (!isPlain && isBlob(data))) this._queue(data, isBinary, laneOptions, callback);
+    else this._lane.send(isPlain ? data : toBuffer(data || EMPTY), isBinary, laneOptions, callback);
     if (held !== null) this._release(held);
   }
 
