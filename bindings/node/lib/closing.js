@@ -165,11 +165,15 @@ function onClose() {
   const lane = websocket._lane;
   // What was received before the end is still delivered.
   lane.end(() => {
-    const error = new Error('The socket was closed before the data was written');
-    error.code = 'ERR_STREAM_DESTROYED';
-    lane.detach(error);
+    lane.detach(notWritten);
     websocket.emitClose();
   });
+}
+
+function notWritten() {
+  const error = new Error('The socket was closed before the data was written');
+  error.code = 'ERR_STREAM_DESTROYED';
+  return error;
 }
 
 // The peer sends no more. Without its close frame this is the end of the connection all the same.
