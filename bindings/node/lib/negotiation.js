@@ -41,6 +41,18 @@ function accept(options, isServer, configurations) {
 }
 
 /**
+ * Refuses options that no compressor can have, when they are set and not when somebody connects.
+ *
+ * @param {Object} options The option `perMessageDeflate` as an object.
+ * @throws {RangeError} If the level or the memory level is none of zlib's.
+ */
+function check(options) {
+  const { level = DEFAULT_LEVEL, memLevel = DEFAULT_MEMORY_LEVEL } = options.zlibDeflateOptions || {};
+  within(level, -1, 9, 'level');
+  within(memLevel, 1, 9, 'memLevel');
+}
+
+/**
  * How the two halves of a connection code, once the parameters are agreed: `settings.deflate` of a lane.
  *
  * @param {Object} options The option `perMessageDeflate` as an object.
@@ -58,8 +70,9 @@ function laneSettings(options, parameters, isServer) {
     serverMaxWindowBits: windowBits(parameters.server_max_window_bits),
     clientMaxWindowBits: windowBits(parameters.client_max_window_bits),
     threshold: forgets ? threshold(options) : 0,
-    level: within(level === -1 ? DEFAULT_LEVEL : level, 0, 9, 'level'),
-    memLevel: within(memLevel, 1, 9, 'memLevel')
+    // zlib's -1 is its default too.
+    level: level === -1 ? DEFAULT_LEVEL : level,
+    memLevel
   };
 }
 
@@ -153,4 +166,4 @@ function within(number, least, most, name) {
   throw new RangeError(`zlibDeflateOptions.${name} must be an integer from ${least} to ${most}, not ${number}`);
 }
 
-module.exports = { NAME, accept, laneSettings, offer, threshold };
+module.exports = { NAME, accept, check, laneSettings, offer, threshold };

@@ -2,6 +2,8 @@
 
 // Options: what holds if a program says nothing. The defaults are those of npm's `ws` since 8.21.1.
 
+const negotiation = require('./negotiation');
+
 const SHARED = {
   allowSynchronousEvents: true,
   autoPong: true,
@@ -41,6 +43,7 @@ function forServer(options, WebSocket) {
     ...options
   };
   if (merged.perMessageDeflate === true) merged.perMessageDeflate = {};
+  if (merged.perMessageDeflate) negotiation.check(merged.perMessageDeflate);
   settleAdditions(merged);
   const { origins } = merged;
   if (origins && origins !== 'same' && !(Array.isArray(origins) && origins.every((one) => typeof one === 'string'))) {
@@ -74,6 +77,7 @@ function forClient(options) {
     timeout: undefined
   };
   if (merged.perMessageDeflate === true) merged.perMessageDeflate = {};
+  if (merged.perMessageDeflate) negotiation.check(merged.perMessageDeflate);
   settleAdditions(merged);
   return merged;
 }

@@ -142,11 +142,20 @@ describe('negotiation.laneSettings', () => {
     assert.strictEqual(negotiation.laneSettings({ zlibDeflateOptions: { level: -1 } }, {}, true).level, 6);
   });
 
+});
+
+describe('negotiation.check', () => {
+  it('takes what zlib takes', () => {
+    for (const zlibDeflateOptions of [undefined, {}, { level: -1, memLevel: 1 }, { level: 0, memLevel: 9, chunkSize: 1 }]) {
+      negotiation.check({ zlibDeflateOptions });
+    }
+  });
+
   it('refuses a level that zlib does not have', () => {
-    assert.throws(() => negotiation.laneSettings({ zlibDeflateOptions: { level: 10 } }, {}, true), {
-      name: 'RangeError', message: 'zlibDeflateOptions.level must be an integer from 0 to 9, not 10'
+    assert.throws(() => negotiation.check({ zlibDeflateOptions: { level: 10 } }), {
+      name: 'RangeError', message: 'zlibDeflateOptions.level must be an integer from -1 to 9, not 10'
     });
-    assert.throws(() => negotiation.laneSettings({ zlibDeflateOptions: { memLevel: 0 } }, {}, true), {
+    assert.throws(() => negotiation.check({ zlibDeflateOptions: { memLevel: 0 } }), {
       name: 'RangeError', message: 'zlibDeflateOptions.memLevel must be an integer from 1 to 9, not 0'
     });
   });
