@@ -196,7 +196,7 @@ impl Memory {
             Event::Close(Some(frame)) => {
                 (Kind::Close, Payload::Owned(frame.reason.into_bytes()), u32::from(frame.code.as_u16()))
             }
-            Event::UncheckedClose { code, reason } => (Kind::Close, reason, u32::from(code.as_u16())),
+            Event::UncheckedClose(close) => (Kind::Close, close.reason, u32::from(close.code.as_u16())),
             Event::Violation(violation) => {
                 let (value, length) = text::number(&violation);
                 let place = Place::Chunk(0);
