@@ -21,6 +21,13 @@ test('invalid UTF-8 is refused in the fragment that has it, and not when the mes
   assert.strictEqual(await code, 'WS_ERR_INVALID_UTF8');
 });
 
+test('of two rules that one frame breaks the mask is named first', { skip: !isOurs }, async (t) => {
+  const { raw, websocket } = await openRaw(t, await serve(t));
+  const code = error(websocket);
+  raw.write(Buffer.from([0x88, 0x01]));
+  assert.strictEqual(await code, 'WS_ERR_EXPECTED_MASK');
+});
+
 test('compressed data that stops inside a block is refused, the empty one too', { skip: !isOurs }, async (t) => {
   const whole = zlib.deflateRawSync('a text that is cut off', { finishFlush: zlib.constants.Z_SYNC_FLUSH });
   for (const payload of [Buffer.alloc(0), whole.subarray(0, 8)]) {
