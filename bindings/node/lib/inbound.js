@@ -15,13 +15,16 @@ const CLIENT_FORGETS = 16;
 /** The window in bits that messages are compressed with, if a larger one is agreed: see ropeway-proto's `Options`. */
 const WINDOW_BITS = 12;
 
+/** What is usually there. It is never written to. */
+const NONE = Object.freeze([]);
+
 class Inbound {
   /** The owner and the settings are those of lib/lane.js. */
   constructor(owner, settings) {
     this.owner = owner;
     this.id = open(settings);
     /** Events that wait for their turn: after a handler threw, or if each has a turn of the event loop. */
-    this.waiting = [];
+    this.waiting = NONE;
     this.isFair = settings.allowSynchronousEvents === false;
     /** Whether a close frame or a violation was delivered, or the connection is freed: nothing follows. */
     this.isOver = false;
@@ -111,6 +114,7 @@ class Inbound {
 
   /** Keeps the events of rows for later. Their views hold the memory. */
   keep(chunk, start, end) {
+    if (this.waiting === NONE) this.waiting = [];
     for (let at = start; at < end; at += ROW) {
       const kind = rows[at + 1] & 0xff;
       const data = kind > CLOSE ? hub.EMPTY : hub.payload(chunk, at);
@@ -137,7 +141,7 @@ class Inbound {
         // A close frame and a violation need no turn of their own.
       } while (!inbound.isFair || (inbound.waiting.length > 0 && inbound.waiting[0].kind >= CLOSE));
     } finally {
-      if (inbound.isOver) inbound.waiting.length = 0;
+      if (inbound.isOver) inbound.waiting = NONE;
       inbound.schedule();
       if (inbound.waiting.length === 0 && inbound.onIdle !== null) {
         const { onIdle } = inbound;
@@ -152,7 +156,7 @@ class Inbound {
     if (this.isFreed) return;
     this.isFreed = true;
     this.isOver = true;
-    this.waiting.length = 0;
+    this.waiting = NONE;
     native.close(this.id);
   }
 }

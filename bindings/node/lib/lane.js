@@ -11,7 +11,6 @@
 //   _onMessage(data, isBinary)     _onPing(data)     _onPong(data)
 //   _onCloseFrame(code, reason)    code 1005 if the frame had none
 //   _onViolation(kind, value)      numbers of lib/violation.js
-//   _onDrain()                     the socket's 'drain'
 // Payloads are Buffers, views of what was read; an empty one is `EMPTY`. After a close frame or a violation nothing is
 // delivered. The socket's 'close', 'end', 'error' and 'finish' are the owner's.
 //

@@ -29,21 +29,24 @@ const WORKING = -2;
 /** Messages from this length on are compressed in the background: a shorter one takes less than a millisecond. */
 const BACKGROUND_FROM = 64 * 1024;
 
+/** What is usually there. It is never written to. */
+const NONE = Object.freeze([]);
+
 class Outbound {
   constructor(inbound, settings) {
     this.id = inbound.id;
     this.isServer = settings.isServer;
     this.generateMask = settings.isServer ? undefined : settings.generateMask;
     /** The callbacks of frames that are queued in the addon. */
-    this.callbacks = [];
+    this.callbacks = NONE;
     /** Whether this tick has written a frame, so that further ones wait for its end. */
     this.hasWritten = false;
     /** Whether `settle` will be called. */
     this.isRestless = false;
-    /** From which length on messages are compressed. */
-    this.threshold = settings.deflate ? settings.deflate.threshold : Infinity;
+    /** From which length on messages are compressed; -1 if none is. */
+    this.threshold = settings.deflate ? settings.deflate.threshold : -1;
     /** What waits for a message to be compressed: `{ length, cb, run }`. */
-    this.line = [];
+    this.line = NONE;
     /** The bytes of messages that wait in the line or are being compressed, as they were given. */
     this.buffered = 0;
     /** The length of the message that is compressed in the background, or -1. */
@@ -58,7 +61,7 @@ class Outbound {
   }
 
   send(data, isBinary, options, cb) {
-    if (this.threshold !== Infinity) {
+    if (this.threshold >= 0) {
       const length = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
       if (this.line.length > 0 || this.atWork >= 0 || this.compresses(length, options)) {
         const background = length >= BACKGROUND_FROM && this.compresses(length, options) ? BACKGROUND : 0;
@@ -91,7 +94,7 @@ class Outbound {
     if (waiting === NOT_UTF8) return this.sendRaw(data, isBinary, options || {}, cb);
     if (waiting === WORKING) {
       this.flush();
-      if (cb !== undefined) this.callbacks.push(cb);
+      this.remember(cb);
       this.atWork = length;
       this.buffered += length;
       hub.working.set(this.id, this);
@@ -103,6 +106,7 @@ class Outbound {
   /** Waits in the line. */
   wait(length, cb, run) {
     this.buffered += length;
+    if (this.line === NONE) this.line = [];
     this.line.push({ length, cb, run });
     if (hub.isInTurn()) return this.rest();
     if (this.isAwaited) return;
@@ -173,7 +177,7 @@ class Outbound {
 
   /** Decides when a frame that was queued is written: now, or with others at the end of the tick. */
   queued(waiting, cb) {
-    if (cb !== undefined) this.callbacks.push(cb);
+    this.remember(cb);
     this.rest();
     if (this.hasWritten || hub.isDelivering()) {
       if (waiting >= FLUSH_FROM) this.flush();
@@ -205,11 +209,17 @@ class Outbound {
     this.flush();
   }
 
+  remember(cb) {
+    if (cb === undefined) return;
+    if (this.callbacks === NONE) this.callbacks = [cb];
+    else this.callbacks.push(cb);
+  }
+
   /** Takes the callbacks of all that is queued, as one. */
   takeCallbacks() {
     if (this.callbacks.length === 0) return undefined;
     const callbacks = this.callbacks;
-    this.callbacks = [];
+    this.callbacks = NONE;
     return callbacks.length === 1 ? callbacks[0] : (error) => callAll(callbacks, 0, error);
   }
 
@@ -221,7 +231,8 @@ class Outbound {
     if (this.line.length === 0 && this.atWork < 0) return;
     const isAtWork = this.atWork >= 0;
     const before = isAtWork ? this.takeCallbacks() : undefined;
-    const callbacks = this.line.splice(0).map(({ cb }) => cb).filter((cb) => cb !== undefined);
+    const callbacks = this.line.map(({ cb }) => cb).filter((cb) => cb !== undefined);
+    this.line = NONE;
     if (before !== undefined) callbacks.unshift(before);
     hub.working.delete(this.id);
     this.atWork = -1;

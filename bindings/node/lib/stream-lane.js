@@ -8,59 +8,48 @@ const { Outbound } = require('./outbound');
 
 const { native } = hub;
 
+/** The lane of a socket, and of its handle. */
+const kLane = Symbol('lane');
+
 class StreamLane extends Outbound {
   constructor(socket, head, owner, settings) {
     const inbound = new Inbound(owner, settings);
     super(inbound, settings);
-    this.kind = 'stream';
     this.socket = socket;
     this.inbound = inbound;
     this.isPaused = false;
     /** Whether reading waits until the events that wait are delivered. */
     this.isHolding = false;
-    this.onData = (chunk) => this.read(chunk);
-    this.onDrain = () => owner._onDrain();
-    this.wrap();
-    socket.on('drain', this.onDrain);
+    // The methods of the socket: others may have replaced them.
+    this.write = socket.write;
+    this.endSocket = socket.end;
+    socket[kLane] = this;
+    // Frames that wait go before what others write to the socket.
+    socket.write = flushAndWrite;
+    socket.end = flushAndEnd;
     this.listen(head);
+  }
+
+  get kind() {
+    return 'stream';
   }
 
   /** Begins to read. */
   listen(head) {
     // Before there is a listener: a socket that flows would call it within `unshift`, and so before `attach` has returned.
     if (head && head.length > 0) this.socket.unshift(head);
-    this.socket.on('data', this.onData);
+    this.socket.on('data', onData);
   }
 
   get received() {
     return this.inbound.received;
   }
 
-  /** Lets frames that wait go before what others write to the socket. */
-  wrap() {
-    const { socket } = this;
-    this.own = { write: own(socket, 'write'), end: own(socket, 'end') };
-    this.write = socket.write;
-    const { end } = socket;
-    const lane = this;
-    socket.write = function write(...args) {
-      lane.flush();
-      return lane.write.apply(this, args);
-    };
-    socket.end = function endSocket(...args) {
-      lane.flush();
-      return end.apply(this, args);
-    };
-    this.wrapped = { write: socket.write, end: socket.end };
-  }
-
   unwrap() {
-    for (const name of ['write', 'end']) {
-      // Node itself replaces `write` at the end of the peer's half, and others may have: theirs stays.
-      if (this.socket[name] !== this.wrapped[name]) continue;
-      if (this.own[name] === undefined) delete this.socket[name];
-      else Object.defineProperty(this.socket, name, this.own[name]);
-    }
+    const { socket } = this;
+    // Node itself replaces `write` at the end of the peer's half, and others may have: theirs stays.
+    if (socket.write === flushAndWrite) socket.write = this.write;
+    if (socket.end === flushAndEnd) socket.end = this.endSocket;
   }
 
   read(chunk) {
@@ -126,7 +115,7 @@ class StreamLane extends Outbound {
     const { socket } = this;
     this.dropLine(compressionCut);
     if (!this.isDetached && !socket.readableEnded && socket.readableLength > 0) {
-      socket.removeListener('data', this.onData);
+      socket.removeListener('data', onData);
       const chunk = socket.read(socket.readableLength);
       if (chunk !== null) this.read(chunk);
     }
@@ -140,8 +129,7 @@ class StreamLane extends Outbound {
     this.dropLine(toError);
     this.giveUp(toError);
     this.unwrap();
-    this.socket.removeListener('data', this.onData);
-    this.socket.removeListener('drain', this.onDrain);
+    this.socket.removeListener('data', onData);
     this.inbound.free();
   }
 }
@@ -150,9 +138,22 @@ function compressionCut() {
   return new Error('The socket was closed while data was being compressed');
 }
 
-/** A property that the object itself has. */
-function own(object, name) {
-  return Object.getOwnPropertyDescriptor(object, name);
+// These are one function for all sockets: a closure for each would be a fifth of what a connection holds.
+
+function onData(chunk) {
+  this[kLane].read(chunk);
 }
 
-module.exports = { StreamLane };
+function flushAndWrite(chunk, encoding, cb) {
+  const lane = this[kLane];
+  lane.flush();
+  return lane.write.call(this, chunk, encoding, cb);
+}
+
+function flushAndEnd(chunk, encoding, cb) {
+  const lane = this[kLane];
+  lane.flush();
+  return lane.endSocket.call(this, chunk, encoding, cb);
+}
+
+module.exports = { StreamLane, kLane };

@@ -305,8 +305,6 @@ class WebSocket extends EventEmitter {
     closing.violated(this, kind, value);
   }
 
-  _onDrain() {}
-
   // In the order of the other sends. The shell of a control frame is whole: `payload` has at most 125 bytes.
   _sendControl(opcode, payload, mask, callback) {
     const options = mask === undefined || !mask === this._isServer ? null : { mask: !!mask };
