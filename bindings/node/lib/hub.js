@@ -61,7 +61,7 @@ function payload(chunk, at) {
   }
 }
 
-/** What `native.take` has just made ready to be written. */
+/** The bytes that `native.take` has just made ready to be written. */
 function taken(length) {
   const slot = rows[OUT_SLOT];
   if (slot !== EXTERNAL) return new View(slabs[slot], rows[OUT_OFFSET], length);
@@ -175,7 +175,7 @@ function start() {
   isStarted = true;
 }
 
-// What was sent and not written yet is written before the process ends, as far as the kernel takes it.
+// Frames that wait are written before the process ends, as far as the kernel takes them.
 let exits = false;
 process.on('exit', () => {
   exits = true;

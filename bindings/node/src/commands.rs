@@ -31,7 +31,7 @@ const KEY: u32 = 8;
 const STRING: u32 = 16;
 const BACKGROUND: u32 = 32;
 
-/// What `send` returns when the message is compressed in the background.
+/// The result of `send` when the message is compressed in the background.
 const WORKING: f64 = -2.0;
 
 /// `open(flags, maxPayload, maxFragments, …)`, see [`Settings`]: makes a connection and returns its id.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::descriptor::Descriptor;
 use crate::hub::{Hub, gone};
 use crate::napi::{Args, Env, Error, Result, Run, UNDEFINED, Value};
-use crate::turn::Sockets;
+use crate::turn;
 
 /// All of them with their names.
 pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
@@ -22,7 +22,7 @@ pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
 /// `settle` to write what was sent in it.
 fn start(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (deliver, settle) = (env.keep(args.get(0))?, env.keep(args.get(1))?);
-    let sockets = Sockets::start(env, hub, deliver, settle)?;
+    let sockets = turn::start(env, hub, deliver, settle)?;
     hub.borrow_mut().descriptors = Some(sockets);
     Ok(UNDEFINED)
 }

@@ -3,22 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ropeway_proto::{Bytes, Config, Event, Input, MessageRef, Payload, Role, Text};
+use ropeway_proto::{Config, Input, Role};
 use slab::Slab as Table;
 
 use crate::keys;
+use crate::memory::{self, Memory};
 use crate::napi::{Env, Error, Reference, Result};
-use crate::rows::{EXTERNAL, Kind, Place, Row, Rows, Word};
+use crate::rows::{Place, Word};
 use crate::settings::{self, Settings};
 use crate::slab::Slab;
 use crate::socket::Socket;
-use crate::text;
 #[cfg(target_os = "linux")]
-use crate::turn::Sockets;
-
-/// Payloads of at least this size get a buffer of their own, shorter ones are copied into the slab: a buffer costs about as
-/// much as copying so many bytes.
-const EXTERNAL_FROM: usize = 16 * 1024;
+use crate::sockets::Sockets;
 
 /// All that belongs to one environment.
 pub(crate) struct Hub {
@@ -29,23 +25,15 @@ pub(crate) struct Hub {
     /// The text of the message that is being sent.
     pub(crate) text: Vec<u8>,
     pub(crate) now: Instant,
-    /// What reads descriptors, once there is one.
+    /// The reading of descriptors, once there is one.
     #[cfg(target_os = "linux")]
     pub(crate) descriptors: Option<Sockets>,
-    /// What is called when a message was compressed in the background.
+    /// The function that is called when a message was compressed in the background.
     pub(crate) compressed: Option<Reference>,
     /// The number of connections that were made so far.
     opened: u64,
     client: Role,
     config: Arc<Config>,
-}
-
-/// The memory that JavaScript sees.
-pub(crate) struct Memory {
-    pub(crate) rows: Rows,
-    pub(crate) slab: Slab,
-    /// The JavaScript array of external buffers.
-    externals: Reference,
 }
 
 impl Hub {
@@ -148,7 +136,7 @@ impl Hub {
         if length == 0 {
             return Ok(0);
         }
-        if length < EXTERNAL_FROM {
+        if length < memory::EXTERNAL_FROM {
             let rows = &self.memory.rows;
             let (offset, free) = self.memory.slab.free(env, rows, length)?;
             let mut at = 0;
@@ -164,74 +152,8 @@ impl Hub {
         let mut out = Vec::with_capacity(length);
         socket.write_all(|bytes| out.extend_from_slice(bytes));
         let length = out.len();
-        let value = env.external(out.into())?;
-        env.set(env.kept(&self.memory.externals)?, 0, value)?;
-        self.memory.rows.set(Word::OutSlot, EXTERNAL);
-        self.memory.rows.set(Word::OutOffset, 0);
+        self.memory.hand_out(env, out.into())?;
         Ok(length)
-    }
-}
-
-impl Memory {
-    pub(crate) fn new(rows: Rows, slab: Slab, externals: Reference) -> Self {
-        Self { rows, slab, externals }
-    }
-
-    /// Appends a row for an event. `lent` says where a payload lies that the event borrows from its input.
-    pub(crate) fn tell(
-        &mut self,
-        env: Env,
-        id: u32,
-        event: Event<'_>,
-        lent: impl FnOnce(&[u8]) -> Option<Place>,
-    ) -> Result<()> {
-        let (kind, payload, value) = match event {
-            Event::Message(MessageRef::Binary(payload)) => (Kind::Binary, payload, 0),
-            Event::Message(MessageRef::Text(Text::Lent(text))) => (Kind::Text, Payload::Lent(text.as_bytes()), 0),
-            Event::Message(MessageRef::Text(Text::Owned(text))) => (Kind::Text, Payload::Owned(text.into_bytes()), 0),
-            Event::UncheckedText(payload) => (Kind::Text, payload, 0),
-            Event::Ping(payload) => (Kind::Ping, payload, 0),
-            Event::Pong(payload) => (Kind::Pong, payload, 0),
-            Event::Close(None) => (Kind::Close, Payload::Lent(&[]), 1005),
-            Event::Close(Some(frame)) => {
-                (Kind::Close, Payload::Owned(frame.reason.into_bytes()), u32::from(frame.code.as_u16()))
-            }
-            Event::UncheckedClose(close) => (Kind::Close, close.reason, u32::from(close.code.as_u16())),
-            Event::Violation(violation) => {
-                let (value, length) = text::number(&violation);
-                let place = Place::Chunk(0);
-                self.rows.push(&Row { id, kind: Kind::Violation, place, length, value });
-                return Ok(());
-            }
-            _ => return Err(Error::new("ropeway: the addon does not know an event of the core")),
-        };
-        let length = payload.len() as u32;
-        let place = match payload {
-            Payload::Lent(bytes) => match if bytes.is_empty() { Some(Place::Chunk(0)) } else { lent(bytes) } {
-                Some(place) => place,
-                None => self.store(env, Bytes::copy_from_slice(bytes))?,
-            },
-            Payload::Owned(bytes) => self.store(env, bytes)?,
-        };
-        self.rows.push(&Row { id, kind, place, length, value });
-        Ok(())
-    }
-
-    /// Puts a payload where JavaScript sees it.
-    fn store(&mut self, env: Env, bytes: Bytes) -> Result<Place> {
-        if bytes.is_empty() {
-            return Ok(Place::Chunk(0));
-        }
-        if bytes.len() < EXTERNAL_FROM {
-            let (offset, free) = self.slab.free(env, &self.rows, bytes.len())?;
-            free[..bytes.len()].copy_from_slice(&bytes);
-            self.slab.take(bytes.len());
-            return Ok(Place::Slab(Slab::slot(&self.rows), offset));
-        }
-        let index = self.rows.get(Word::Externals);
-        env.set(env.kept(&self.externals)?, index, env.external(bytes)?)?;
-        self.rows.set(Word::Externals, index + 1);
-        Ok(Place::External(index))
     }
 }
 

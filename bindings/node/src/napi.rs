@@ -297,7 +297,7 @@ fn finish(env: Env, result: std::result::Result<Result<Value>, Box<dyn Any + Sen
     UNDEFINED
 }
 
-/// What an error says of a panic.
+/// The message of an error for a panic.
 pub(crate) fn describe(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("ropeway: the addon panicked, which is a fault of ropeway: {}", text.unwrap_or("without a message"))

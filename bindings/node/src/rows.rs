@@ -42,7 +42,7 @@ pub(crate) enum Word {
 /// The value of [`Word::OutSlot`] for the first external buffer.
 pub(crate) const EXTERNAL: u32 = u32::MAX;
 
-/// What a row tells. The numbers are those of `lib/hub.js`.
+/// The kind of a row. The numbers are those of `lib/hub.js`.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Text = 1,

@@ -20,7 +20,7 @@ const DEFLATE: u32 = 4;
 const SERVER_FORGETS: u32 = 8;
 const CLIENT_FORGETS: u32 = 16;
 
-/// What `open` is called with: flags, `maxPayload`, `maxFragments`, and for permessage-deflate both windows in bits, the
+/// The arguments of `open`: flags, `maxPayload`, `maxFragments`, and for permessage-deflate both windows in bits, the
 /// threshold, the level and the memory level.
 pub(crate) struct Settings {
     pub(crate) is_server: bool,

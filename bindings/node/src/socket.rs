@@ -38,7 +38,13 @@ pub(crate) struct How {
 }
 
 impl Socket {
-    pub(crate) fn new(settings: &Settings, config: Arc<Config>, role: ropeway_proto::Role, now: Instant, serial: u64) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        config: Arc<Config>,
+        role: ropeway_proto::Role,
+        now: Instant,
+        serial: u64,
+    ) -> Self {
         let mut connection = Connection::new(role, config, now);
         if let Some((params, options)) = &settings.deflate {
             connection = connection.with_deflate(params, options);

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::commands;
-use crate::hub::{Hub, Memory};
+use crate::hub::Hub;
+use crate::memory::Memory;
 use crate::napi::{self, Env, Result, Value};
 use crate::rows::{self, Rows};
 use crate::slab::Slab;

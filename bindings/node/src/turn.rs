@@ -11,12 +11,12 @@ use rustix::io::Errno;
 
 use crate::callback::{Called, Context};
 use crate::descriptor::Descriptor;
-use crate::hub::{Hub, Memory};
-use crate::napi::{Env, Error, Reference, Result, describe};
-use crate::poller::Poller;
+use crate::hub::Hub;
+use crate::memory::Memory;
+use crate::napi::{Env, Reference, Result, describe};
 use crate::rows::{Kind, Place, Row, Word};
 use crate::socket::Socket;
-use crate::uv::Watch;
+use crate::sockets::{Calls, Sockets};
 
 /// The most bytes that are read into a slab at once, as many as libuv reads.
 const READ: usize = 64 * 1024;
@@ -24,77 +24,18 @@ const READ: usize = 64 * 1024;
 /// The most that one socket is read in a turn, so that the others get theirs.
 const BUDGET: usize = 1 << 20;
 
-/// What all descriptors of an environment share.
-pub(crate) struct Sockets {
-    poller: Poller,
-    watch: Watch,
-    calls: Rc<Calls>,
-    /// The sockets that keep the process alive: those that are watched and not unref'd.
-    alive: usize,
-    /// The ids that can be read in this turn.
-    ready: Vec<u32>,
-}
-
-/// What is called in JavaScript.
-struct Calls {
-    context: Context,
-    /// Delivers the rows from [`Word::Cursor`] to [`Word::End`].
-    deliver: Reference,
-    /// Writes what was sent.
-    settle: Reference,
-}
-
-impl Sockets {
-    pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle: Reference) -> Result<Self> {
-        let poller = Poller::new().map_err(|error| failed("make a poller", error))?;
-        let (turning, ending) = (Rc::clone(hub), Rc::clone(hub));
-        let ready = Box::new(move || turn(env, &turning));
-        let end = Box::new(move || {
-            // Nothing of the hub is borrowed: the environment ends when no JavaScript runs.
-            if let Ok(mut hub) = ending.try_borrow_mut() {
-                hub.end();
-            }
-        });
-        let watch = Watch::start(env, poller.number(), ready, end)?;
-        let calls = Rc::new(Calls { context: Context::new(env, "ROPEWAY")?, deliver, settle });
-        Ok(Self { poller, watch, calls, alive: 0, ready: Vec::new() })
-    }
-
-    /// Ends the watch, and with it the poller.
-    pub(crate) fn close(self) {
-        self.watch.close();
-    }
-
-    /// Begins or ends to read a socket.
-    pub(crate) fn watch(&mut self, id: u32, socket: &mut Socket, on: bool) -> Result<()> {
-        let Some(descriptor) = socket.descriptor.filter(|_| socket.is_watched != on) else { return Ok(()) };
-        let result = if on { self.poller.add(descriptor, id) } else { self.poller.remove(descriptor) };
-        result.map_err(|error| failed("watch a socket", error))?;
-        self.change(socket, |socket| socket.is_watched = on);
-        Ok(())
-    }
-
-    /// Whether a socket keeps the process alive.
-    pub(crate) fn keep_alive(&mut self, socket: &mut Socket, on: bool) {
-        self.change(socket, |socket| socket.is_referenced = on);
-    }
-
-    fn change(&mut self, socket: &mut Socket, change: impl FnOnce(&mut Socket)) {
-        let before = socket.is_watched && socket.is_referenced;
-        change(socket);
-        let after = socket.is_watched && socket.is_referenced;
-        if before == after {
-            return;
+/// Prepares for the first descriptor of an environment.
+pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle: Reference) -> Result<Sockets> {
+    let (turning, ending) = (Rc::clone(hub), Rc::clone(hub));
+    let ready = Box::new(move || turn(env, &turning));
+    let end = Box::new(move || {
+        // Nothing of the hub is borrowed: the environment ends when no JavaScript runs.
+        if let Ok(mut hub) = ending.try_borrow_mut() {
+            hub.end();
         }
-        if after {
-            self.alive += 1;
-        } else {
-            self.alive -= 1;
-        }
-        if self.alive == usize::from(after) {
-            self.watch.keep_alive(after);
-        }
-    }
+    });
+    let calls = Calls { context: Context::new(env, "ROPEWAY")?, deliver, settle };
+    Sockets::start(env, calls, ready, end)
 }
 
 /// The turn, called by the loop.
@@ -118,7 +59,7 @@ fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
         }
         let Some(sockets) = &hub.descriptors else { return Ok(()) };
         rows.begin_batch();
-        Rc::clone(&sockets.calls)
+        sockets.calls()
     };
     let word = |word| hub.borrow().memory.rows.get(word);
     loop {
@@ -140,9 +81,7 @@ impl Hub {
     /// Reads all sockets that can be read, as far as there is room for their rows.
     fn read_ready(&mut self, env: Env) -> Result<()> {
         let Some(sockets) = &mut self.descriptors else { return Ok(()) };
-        let mut ready = std::mem::take(&mut sockets.ready);
-        ready.clear();
-        sockets.poller.ready(&mut ready).map_err(|error| failed("ask which sockets can be read", error))?;
+        let ready = sockets.ready()?;
         for &id in &ready {
             // The others are asked for in the next turn: they are still ready then.
             if self.memory.rows.left() * SHORTEST < READ / 8 {
@@ -151,7 +90,7 @@ impl Hub {
             self.read(env, id)?;
         }
         if let Some(sockets) = &mut self.descriptors {
-            sockets.ready = ready;
+            sockets.done(ready);
         }
         Ok(())
     }
@@ -215,7 +154,7 @@ fn read(
                 let (slot, offset) = filled.place();
                 let begin = filled.bytes().as_ptr().addr();
                 let mut is_lent = false;
-                // What comes behind a close frame is read and thrown away: a TCP connection that ends with unread bytes is
+                // Bytes behind a close frame are read and thrown away: a TCP connection that ends with unread bytes is
                 // reset.
                 if socket.connection.is_receiving() {
                     let mut input = Input::new(filled.bytes());
@@ -245,8 +184,4 @@ fn read(
             return Ok(Ended::NotYet);
         }
     }
-}
-
-fn failed(what: &str, error: Errno) -> Error {
-    Error::new(format!("ropeway: the operating system would not {what}: {error}"))
 }

@@ -60,7 +60,7 @@ impl Functions {
     }
 }
 
-/// What the loop calls when the descriptor can be read.
+/// The closure that the loop calls when the descriptor can be read.
 pub(crate) type Ready = Box<dyn Fn()>;
 
 /// The loop's watch over one descriptor. It does not keep the loop alive at first.
@@ -69,7 +69,7 @@ pub(crate) struct Watch {
     handle: Raw,
 }
 
-/// What belongs to a handle, until libuv has closed it.
+/// The data of a handle, until libuv has closed it.
 struct Owned {
     layout: Layout,
     ready: Ready,

@@ -98,7 +98,7 @@ for (const [name, end] of Object.entries(ways)) {
     await within(`the socket to close (${name})`, ended instanceof Promise ? ended : closed);
 
     const other = await reuse(others, number);
-    // What a careless owner may still do.
+    // A careless owner may still do all of this.
     const attempts = [
       () => lane.lane.send('after', false, null, () => {}),
       () => lane.lane.control(9, Buffer.from('after'), null, () => {}),
