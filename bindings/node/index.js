@@ -1,6 +1,6 @@
 'use strict';
 
-// What `require('ropeway')` gives: the class WebSocket, with all else as its properties, as in npm's `ws`.
+// The exports of the package: the class WebSocket, with all else as its properties, as in npm's `ws`.
 
 const createWebSocketStream = require('./lib/duplex');
 const extension = require('./lib/extension');

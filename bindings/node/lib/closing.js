@@ -119,7 +119,7 @@ function violated(websocket, kind, value) {
 }
 
 /**
- * What was to be sent cannot be read. The peer cannot be told: its message may be half sent.
+ * Data that was to be sent cannot be read. The peer cannot be told: its message may be half sent.
  *
  * @param {import('./websocket')} websocket
  * @param {Error} error
@@ -163,7 +163,7 @@ function onClose() {
   websocket._closing |= GONE;
   clearTimeout(websocket._closeTimer);
   const lane = websocket._lane;
-  // What was received before the end is still delivered.
+  // Messages that were received before the end are still delivered.
   lane.end(() => {
     lane.detach(notWritten);
     websocket.emitClose();

@@ -125,7 +125,7 @@ function isOriginAllowed(req, origins) {
 }
 
 /**
- * What the program's `verifyClient` is told.
+ * The facts that the program's `verifyClient` is given.
  *
  * @param {import('http').IncomingMessage} req
  * @returns {{ origin: string|undefined, secure: boolean, req: import('http').IncomingMessage }}

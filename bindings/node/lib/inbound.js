@@ -15,7 +15,7 @@ const CLIENT_FORGETS = 16;
 /** The window in bits that messages are compressed with, if a larger one is agreed: see ropeway-proto's `Options`. */
 const WINDOW_BITS = 12;
 
-/** What is usually there. It is never written to. */
+/** The list of nothing, shared by all. It is never written to. */
 const NONE = Object.freeze([]);
 
 class Inbound {

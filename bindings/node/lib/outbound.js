@@ -29,7 +29,7 @@ const WORKING = -2;
 /** Messages from this length on are compressed in the background: a shorter one takes less than a millisecond. */
 const BACKGROUND_FROM = 64 * 1024;
 
-/** What is usually there. It is never written to. */
+/** The list of nothing, shared by all. It is never written to. */
 const NONE = Object.freeze([]);
 
 class Outbound {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Outbox: what waits behind a Blob that is being read, so that everything is sent in the order of the calls.
+// Outbox: sends that wait behind a Blob that is being read, so that everything is sent in the order of the calls.
 
 const { sendFailed } = require('./closing');
 
@@ -9,7 +9,7 @@ class Outbox {
   constructor(websocket) {
     this.websocket = websocket;
     this.jobs = [];
-    // What waits, for `bufferedAmount`: without frames, as in `ws`.
+    // The bytes that wait, for `bufferedAmount`: without frames, as in `ws`.
     this.bytes = 0;
   }
 

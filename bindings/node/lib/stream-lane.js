@@ -53,7 +53,7 @@ class StreamLane extends Outbound {
   }
 
   read(chunk) {
-    // What comes behind a close frame is read and thrown away: a TCP connection that ends with unread bytes is reset.
+    // Bytes behind a close frame are read and thrown away: a TCP connection that ends with unread bytes is reset.
     if (this.inbound.isOver) return;
     try {
       this.inbound.feed(chunk);

@@ -173,7 +173,7 @@ class WebSocket extends EventEmitter {
       abandon(this);
     } else if (this._socket !== null) {
       this._readyState = CLOSING;
-      // What was sent in this tick is with the kernel in `ws`, which writes at once.
+      // Frames of this tick are with the kernel in `ws`, which writes at once.
       this._lane.flush();
       this._socket.destroy();
     }
@@ -271,7 +271,7 @@ class WebSocket extends EventEmitter {
     return closing.isClean(this);
   }
 
-  // What the lane calls, in the socket's async scope.
+  // The lane calls these, in the socket's async scope.
 
   _onMessage(data, isBinary) {
     if (this._keepalive !== null) this._keepalive.heard();

@@ -1,6 +1,6 @@
 'use strict';
 
-// What npm's ws does not have: broadcast, drain, keepalive, maxBuffered, origins. All of it is off by default.
+// Additions to npm's ws: broadcast, drain, keepalive, maxBuffered, origins. All of it is off by default.
 
 const assert = require('node:assert');
 const { test } = require('node:test');

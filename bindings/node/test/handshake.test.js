@@ -199,6 +199,12 @@ test('a socket that ended while verifyClient thought is destroyed without a conn
   assert.strictEqual((await raw.rest()).length, 0);
 });
 
+test('a request that was made up by a program may have its version as a number', async (t) => {
+  const server = await serve(t);
+  server._server.prependListener('upgrade', ({ headers }) => (headers['sec-websocket-version'] = 13));
+  assert.strictEqual((await openRaw(t, server)).answer, [...ANSWER, '', ''].join('\r\n'));
+});
+
 test('a message that came with the request is delivered after the connection', async (t) => {
   const server = await serve(t);
   const raw = await connectRaw(t, server);

@@ -276,7 +276,7 @@ test('a paused WebSocket delivers nothing until it is resumed', async (t) => {
   websocket.pause();
   assert.strictEqual(websocket.isPaused, true);
   raw.write(masked(0x81, 'a'), masked(0x88, closing(1000)));
-  // What the peer hears says that the loop has gone round, and that nothing was answered.
+  // The loop goes round meanwhile.
   const pong = new Promise((resolve) => websocket.ping('x', resolve));
   await within('the callback', pong);
   assert.deepStrictEqual(lines, []);

@@ -200,7 +200,7 @@ async function pair(t, serverOptions, clientOptions) {
   return { server, websocket, client };
 }
 
-/** What a WebSocket emits, as one line for each event. */
+/** The events of a WebSocket, a line for each. */
 function record(websocket, label = '') {
   const lines = [];
   const note = (text) => lines.push(label + text);
