@@ -83,7 +83,7 @@ unsafe extern "C" fn complete(_env: sys::napi_env, _status: sys::napi_status, ta
             }
         }
         Ok(Ok(None)) => {}
-        Ok(Err(error)) => env.fatal(error.message()),
+        Ok(Err(error)) => env.fatal(&error),
         Err(panic) => env.fatal(&crate::napi::describe(panic.as_ref())),
     }
 }

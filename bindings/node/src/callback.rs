@@ -77,16 +77,24 @@ impl Env {
         Called::Threw
     }
 
-    /// Ends in `uncaughtException` with this message: the fault is the addon's, and no caller can be told.
-    pub(crate) fn fatal(self, message: &str) {
-        let mut error = ptr::null_mut();
-        let Ok(message) = self.string(message) else { return };
-        // SAFETY: as in `report`.
-        unsafe {
-            if sys::napi_create_error(self.raw(), ptr::null_mut(), message, &raw mut error) == sys::Status::napi_ok {
-                sys::napi_fatal_exception(self.raw(), error);
-            }
+    /// Ends in `uncaughtException` with this error: the fault is the addon's, and no caller can be told. An error that Node
+    /// has thrown is not reported: that is how it refuses calls while the environment ends.
+    pub(crate) fn fatal(self, error: &Error) {
+        if error.message().is_empty() {
+            return;
         }
+        let _ = self.scoped(|| {
+            let mut exception = ptr::null_mut();
+            let Ok(message) = self.string(error.message()) else { return };
+            // SAFETY: as in `report`.
+            unsafe {
+                if sys::napi_create_error(self.raw(), ptr::null_mut(), message, &raw mut exception)
+                    == sys::Status::napi_ok
+                {
+                    sys::napi_fatal_exception(self.raw(), exception);
+                }
+            }
+        });
     }
 
     /// Calls a function with one argument, from within a call by Node.

@@ -23,7 +23,8 @@ pub(crate) const UNDEFINED: Value = ptr::null_mut();
 #[derive(Clone, Copy)]
 pub(crate) struct Env(sys::napi_env);
 
-/// A call that failed, with the message of the `Error` that JavaScript gets. It is empty if Node has thrown one already.
+/// A call that failed, with the message of the `Error` that JavaScript gets. It is empty if Node has thrown one already, or runs
+/// no JavaScript any more.
 #[derive(Debug)]
 pub(crate) struct Error(String);
 
@@ -202,7 +203,9 @@ impl Env {
     pub(crate) fn check(self, status: sys::napi_status) -> Result<()> {
         match status {
             sys::Status::napi_ok => Ok(()),
-            sys::Status::napi_pending_exception => Err(Error::new("")),
+            sys::Status::napi_pending_exception | sys::Status::napi_closing | sys::Status::napi_cannot_run_js => {
+                Err(Error::new(""))
+            }
             status => Err(Error::new(format!("ropeway: Node-API refused a call of the addon with status {status}"))),
         }
     }
@@ -292,15 +295,16 @@ fn finish(env: Env, result: std::result::Result<Result<Value>, Box<dyn Any + Sen
     match result {
         Ok(Ok(value)) => return value,
         Ok(Err(error)) => env.throw(&error),
-        Err(panic) => env.throw(&Error::new(describe(panic.as_ref()))),
+        Err(panic) => env.throw(&describe(panic.as_ref())),
     }
     UNDEFINED
 }
 
-/// The message of an error for a panic.
-pub(crate) fn describe(panic: &(dyn Any + Send)) -> String {
+/// The error for a panic.
+pub(crate) fn describe(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("ropeway: the addon panicked, which is a fault of ropeway: {}", text.unwrap_or("without a message"))
+    let text = text.unwrap_or("without a message");
+    Error::new(format!("ropeway: the addon panicked, which is a fault of ropeway: {text}"))
 }
 
 /// Frees the bytes of an [`Env::external`].

@@ -43,7 +43,7 @@ fn turn(env: Env, hub: &Rc<RefCell<Hub>>) {
     let result = catch_unwind(AssertUnwindSafe(|| env.scoped(|| run(env, hub))));
     match result {
         Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error)) | Err(error)) => env.fatal(error.message()),
+        Ok(Ok(Err(error)) | Err(error)) => env.fatal(&error),
         Err(panic) => env.fatal(&describe(panic.as_ref())),
     }
 }
