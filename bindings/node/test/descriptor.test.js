@@ -84,8 +84,13 @@ const ways = {
   }
 };
 
-for (const [name, end] of Object.entries(ways)) {
-  test(`nothing is written to a reused descriptor: ${name}`, { skip: !hasDescriptors && 'the addon has no descriptors here' }, async (t) => {
+test('plain TCP sockets have the lane of this platform', async (t) => {
+  const [accepted] = await sockets(t);
+  assert.strictEqual(open(accepted, true).lane.kind, hasDescriptors ? 'fd' : 'stream');
+});
+
+for (const [name, end] of hasDescriptors ? Object.entries(ways) : []) {
+  test(`nothing is written to a reused descriptor: ${name}`, async (t) => {
     const others = await sink(t);
     const [accepted, peer] = await sockets(t);
     const number = accepted._handle.fd;
