@@ -6,7 +6,7 @@
 //
 // The files are taken from the clone's history at one commit and stay out of this repository, as does mocha.
 // Tests that are known to fail are in expected.json, each with the reason. The run fails if another test fails,
-// and if one of these passes.
+// and if one of these passes. An entry with `since` holds for this major version of Node and later ones.
 //
 //   --lane    all sockets on one lane; without it plain TCP takes the fd lane where there is one
 //   --only    only the files whose name contains TEXT
@@ -106,7 +106,9 @@ function number(results, file) {
 }
 
 function applies(test, lane, files) {
-  return files.includes(test.test.slice(0, test.test.indexOf(':'))) && (!test.lane || test.lane === lane);
+  const isHere = files.includes(test.test.slice(0, test.test.indexOf(':')));
+  const major = Number(process.versions.node.split('.')[0]);
+  return isHere && (!test.lane || test.lane === lane) && (!test.since || major >= test.since);
 }
 
 function summarise(results, expected, lane) {
