@@ -11,7 +11,7 @@ const DEFAULT_LEVEL = 6;
 const DEFAULT_MEMORY_LEVEL = 8;
 
 /**
- * What a client offers.
+ * The parameters that a client offers.
  *
  * @param {Object} options The option `perMessageDeflate` as an object.
  * @returns {Object} Parameters, for `extension.format({ [NAME]: offer(options) })`.

@@ -43,7 +43,7 @@ class PerMessageDeflate {
     return negotiation.NAME;
   }
 
-  /** What a client offers. */
+  /** The parameters that a client offers. */
   offer() {
     return negotiation.offer(this._options);
   }

@@ -83,7 +83,7 @@ class Receiver extends Writable {
     dropped.register(this, this._inbound.id, this._inbound);
   }
 
-  // What the addon's side calls.
+  // These are called by the side of the addon.
 
   _onMessage(data, isBinary) {
     const cuts = this._walker.message();
@@ -100,7 +100,7 @@ class Receiver extends Writable {
 
   _onCloseFrame(code, reason) {
     this.emit('conclude', code, reason);
-    // What was written behind the close frame in the same go is dropped, and is no error.
+    // Bytes behind the close frame that were written in the same go are dropped, and are no error.
     process.nextTick(() => this.end());
   }
 

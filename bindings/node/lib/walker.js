@@ -3,7 +3,7 @@
 // Walker: where frames and messages end in a stream of chunks. It reads headers (RFC 6455, section 5.2) and judges nothing:
 // that is the core's work. The Receiver needs it for what the core does not tell.
 
-// What comes next.
+// The part of a frame that comes next.
 const HEADER = 0;
 const LENGTH = 1;
 const KEY = 2;

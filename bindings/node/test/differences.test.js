@@ -76,7 +76,7 @@ test('options of zlib other than level and memLevel change nothing', async (t) =
 
 test('messages are compressed with a window of 4 KiB', { skip: !isOurs }, async (t) => {
   const { raw, websocket } = await openRaw(t, await serve(t, { perMessageDeflate: true }), DEFLATE);
-  // What repeats is farther away than 4 KiB, and nearer than 32 KiB.
+  // The repetition is farther away than 4 KiB, and nearer than 32 KiB.
   const half = require('node:crypto').randomBytes(6000);
   const data = Buffer.concat([half, half]);
   assert.ok(zlib.deflateRawSync(data).length < 6500);
