@@ -18,6 +18,9 @@ const { isToken } = require('./token');
 
 const VERSIONS = [8, 13];
 
+// A WebSocket that connects has its opening under this symbol.
+const kOpening = Symbol('opening');
+
 const CONNECTING = 0;
 const CLOSING = 2;
 
@@ -41,7 +44,7 @@ function connect(websocket, address, protocols, options) {
  * @param {import('./websocket')} websocket
  */
 function abandon(websocket) {
-  websocket._opening.fail('WebSocket was closed before the connection was established');
+  websocket[kOpening].fail('WebSocket was closed before the connection was established');
 }
 
 /** One connection on its way to OPEN, with all its requests: the first one, and one for each redirect. */
@@ -68,7 +71,7 @@ class Opening {
 
     const areNames = protocols.every((protocol) => typeof protocol === 'string' && isToken(protocol));
     this.hasInvalidProtocol = !areNames || this.protocols.size !== protocols.length;
-    websocket._opening = this;
+    websocket[kOpening] = this;
     websocket._autoPong = options.autoPong;
     websocket._closeTimeout = options.closeTimeout;
   }
@@ -213,7 +216,7 @@ class Opening {
     if (res.headers['sec-websocket-extensions'] !== undefined) {
       websocket._extensions = { [negotiation.NAME]: this.deflate };
     }
-    websocket._opening = null;
+    websocket[kOpening] = null;
     websocket.setSocket(socket, head, options);
   }
 
@@ -350,7 +353,7 @@ function connectTls(options) {
 // The answer was an upgrade, but not to this protocol. The socket's 'error' and 'close' become those of the WebSocket.
 function failSocket(websocket, socket, message) {
   websocket._readyState = CLOSING;
-  websocket._opening = null;
+  websocket[kOpening] = null;
   websocket._errorEmitted = true;
   socket.once('error', (error) => websocket.emit('error', error));
   socket.once('close', () => websocket.emitClose());
@@ -359,7 +362,7 @@ function failSocket(websocket, socket, message) {
 
 function tell(websocket, error) {
   websocket._readyState = CLOSING;
-  websocket._opening = null;
+  websocket[kOpening] = null;
   websocket._errorEmitted = true;
   websocket.emit('error', error);
   websocket.emitClose();
@@ -371,4 +374,4 @@ function lowerCased(headers) {
   return copy;
 }
 
-module.exports = { abandon, connect };
+module.exports = { abandon, connect, kOpening };

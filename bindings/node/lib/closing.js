@@ -28,7 +28,8 @@ const RECEIVED = 2;
 const BROKEN = 4;
 const GONE = 8;
 
-const kWebSocket = Symbol('websocket');
+// A socket has its wire under this symbol.
+const kWire = Symbol('wire');
 
 // RFC 6455 section 5.5: control frames carry at most 125 bytes; the code takes two of them.
 const MAX_REASON = 123;
@@ -63,106 +64,111 @@ function closePayload(code, reason) {
 /**
  * Begins the closing handshake, or answers the peer's.
  *
- * @param {import('./websocket')} websocket Its `readyState` is OPEN.
+ * @param {import('./wire')} wire Its WebSocket is OPEN.
  * @param {Buffer} payload What `closePayload` returned.
  */
-function begin(websocket, payload) {
-  websocket._readyState = CLOSING;
-  websocket._sendControl(8, payload, undefined, (error) => {
-    if (!error) advance(websocket, SENT);
+function begin(wire, payload) {
+  wire.websocket._readyState = CLOSING;
+  wire.control(8, payload, undefined, (error) => {
+    if (!error) advance(wire, SENT);
   });
-  startTimer(websocket);
+  startTimer(wire);
 }
 
 /**
  * Ends the socket, if all is done.
  *
- * @param {import('./websocket')} websocket
+ * @param {import('./wire')} wire
  * @param {number} [step] What has happened now.
  */
-function advance(websocket, step = 0) {
-  websocket._closing |= step;
-  if (websocket._closing & SENT && websocket._closing & (RECEIVED | BROKEN)) endSocket(websocket);
+function advance(wire, step = 0) {
+  wire.closing |= step;
+  if (wire.closing & SENT && wire.closing & (RECEIVED | BROKEN)) endSocket(wire);
 }
 
 /**
  * The peer's close frame came.
  *
- * @param {import('./websocket')} websocket
+ * @param {import('./wire')} wire
  * @param {number} code 1005 if the frame has none.
  * @param {Buffer} reason
  */
-function received(websocket, code, reason) {
+function received(wire, code, reason) {
+  const { websocket } = wire;
   websocket._closeCode = code;
   websocket._closeMessage = reason.length === 0 ? EMPTY : reason;
-  advance(websocket, RECEIVED);
-  if (websocket._closing & GONE) return;
-  readOn(websocket);
-  if (websocket._readyState === OPEN) begin(websocket, closePayload(code === 1005 ? undefined : code, reason));
+  advance(wire, RECEIVED);
+  if (wire.closing & GONE) return;
+  readOn(wire);
+  if (websocket._readyState === OPEN) begin(wire, closePayload(code === 1005 ? undefined : code, reason));
 }
 
 /**
  * The peer broke a rule. The code that we send is not the one that the program sees: for it no close frame came, which is 1006.
  *
- * @param {import('./websocket')} websocket
+ * @param {import('./wire')} wire
  * @param {number} kind
  * @param {number} value
  */
-function violated(websocket, kind, value) {
+function violated(wire, kind, value) {
   const error = toError(kind, value);
-  advance(websocket, BROKEN);
-  if (!(websocket._closing & GONE)) {
-    readOn(websocket);
-    if (websocket._readyState === OPEN) begin(websocket, closePayload(error[kStatusCode]));
+  const { websocket } = wire;
+  advance(wire, BROKEN);
+  if (!(wire.closing & GONE)) {
+    readOn(wire);
+    if (websocket._readyState === OPEN) begin(wire, closePayload(error[kStatusCode]));
   }
-  emitError(websocket, error);
+  emitError(wire, error);
 }
 
 /**
  * Data that was to be sent cannot be read. The peer cannot be told: its message may be half sent.
  *
- * @param {import('./websocket')} websocket
+ * @param {import('./wire')} wire
  * @param {Error} error
  */
-function sendFailed(websocket, error) {
+function sendFailed(wire, error) {
+  const { websocket } = wire;
   if (websocket._readyState !== OPEN && websocket._readyState !== CLOSING) return;
   if (websocket._readyState === OPEN) {
     websocket._readyState = CLOSING;
-    startTimer(websocket);
+    startTimer(wire);
   }
-  endSocket(websocket);
-  emitError(websocket, error);
+  endSocket(wire);
+  emitError(wire, error);
 }
 
-/**
- * @param {import('./websocket')} websocket
- * @returns {boolean} Whether both close frames were exchanged.
- */
-function isClean(websocket) {
-  return (websocket._closing & (SENT | RECEIVED)) === (SENT | RECEIVED);
+/** Whether our close frame is written. */
+function isSent(wire) {
+  return (wire.closing & SENT) !== 0;
+}
+
+/** Whether the peer's close frame came. */
+function isReceived(wire) {
+  return (wire.closing & RECEIVED) !== 0;
 }
 
 /**
  * Follows what happens to the socket.
  *
- * @param {import('./websocket')} websocket
- * @param {import('stream').Duplex} socket
+ * @param {import('./wire')} wire
  */
-function watch(websocket, socket) {
-  socket[kWebSocket] = websocket;
+function watch(wire) {
+  const { socket } = wire;
+  socket[kWire] = wire;
   socket.on('close', onClose);
   socket.on('end', onEnd);
   socket.on('error', onError);
 }
 
 function onClose() {
-  const websocket = this[kWebSocket];
+  const wire = this[kWire];
+  const { lane, websocket } = wire;
   this.removeListener('close', onClose);
   this.removeListener('end', onEnd);
   websocket._readyState = CLOSING;
-  websocket._closing |= GONE;
+  wire.closing |= GONE;
   clearTimeout(websocket._closeTimer);
-  const lane = websocket._lane;
   // Messages that were received before the end are still delivered.
   lane.end(() => {
     lane.detach(notWritten);
@@ -178,37 +184,37 @@ function notWritten() {
 
 // The peer sends no more. Without its close frame this is the end of the connection all the same.
 function onEnd() {
-  const websocket = this[kWebSocket];
-  websocket._readyState = CLOSING;
-  endSocket(websocket);
+  const wire = this[kWire];
+  wire.websocket._readyState = CLOSING;
+  endSocket(wire);
 }
 
 // Errors of the socket are no errors of the WebSocket: they only show in the code 1006.
 function onError() {
-  this[kWebSocket]._readyState = CLOSING;
+  this[kWire].websocket._readyState = CLOSING;
   this.destroy();
 }
 
-function endSocket(websocket) {
-  websocket._lane.flush();
-  websocket._socket.end();
+function endSocket(wire) {
+  wire.lane.flush();
+  wire.socket.end();
 }
 
 // Nothing more is delivered, but the end of the stream has to be seen, even if the program has paused.
-function readOn(websocket) {
-  process.nextTick(resume, websocket._lane);
+function readOn(wire) {
+  process.nextTick(resume, wire.lane);
 }
 
 function resume(lane) {
   lane.resume();
 }
 
-function startTimer(websocket) {
-  const socket = websocket._socket;
+function startTimer(wire) {
+  const { socket, websocket } = wire;
   websocket._closeTimer = setTimeout(() => socket.destroy(), websocket._closeTimeout);
 }
 
-function emitError(websocket, error) {
+function emitError({ websocket }, error) {
   if (websocket._errorEmitted) return;
   websocket._errorEmitted = true;
   websocket.emit('error', error);
@@ -221,4 +227,4 @@ function isCloseCode(code) {
   );
 }
 
-module.exports = { advance, begin, closePayload, isClean, received, sendFailed, violated, watch };
+module.exports = { advance, begin, closePayload, isReceived, isSent, received, sendFailed, violated, watch };

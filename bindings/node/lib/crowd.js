@@ -7,6 +7,7 @@ const zlib = require('zlib');
 const { frame } = require('./frame');
 const { EMPTY } = require('./lane');
 const { toBuffer } = require('./payload');
+const { kWire } = require('./wire');
 
 const OPEN = 1;
 
@@ -39,7 +40,7 @@ function broadcast(server, data, { except, binary = typeof data !== 'string' && 
   let count = 0;
   for (const client of clientsOf(server)) {
     if (client.readyState !== OPEN || left.has(client)) continue;
-    if (client._sendPrepared(message)) count++;
+    if (client[kWire].broadcast(message)) count++;
   }
   return count;
 }

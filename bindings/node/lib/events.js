@@ -96,7 +96,7 @@ const FROM_EMITTER = {
   open: () => new Event('open'),
   message: (websocket, data, isBinary) => new MessageEvent('message', { data: isBinary ? data : data.toString() }),
   close: (websocket, code, reason) =>
-    new CloseEvent('close', { code, reason: reason.toString(), wasClean: websocket._closedCleanly }),
+    new CloseEvent('close', { code, reason: reason.toString(), wasClean: websocket._closeFrameSent && websocket._closeFrameReceived }),
   error: (websocket, error) => new ErrorEvent('error', { error, message: error.message })
 };
 
@@ -109,7 +109,7 @@ const eventTarget = {
    * @param {Function|{ handleEvent: Function }} handler The listener.
    * @param {{ once?: boolean }} [options]
    */
-  addEventListener(type, handler, options) {
+  addEventListener(type, handler, options = {}) {
     if (!Object.hasOwn(FROM_EMITTER, type)) return;
     if (this.listeners(type).some((listener) => isOf(listener, handler))) return;
     const listener = toListener(type, handler, false);

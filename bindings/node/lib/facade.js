@@ -12,8 +12,8 @@ const INFLATING = 5;
 
 /** `_sender`. engine.io calls `sendFrame`. */
 class SenderFacade {
-  constructor(websocket) {
-    this._websocket = websocket;
+  constructor(wire) {
+    this._wire = wire;
   }
 
   /**
@@ -24,70 +24,70 @@ class SenderFacade {
    */
   sendFrame(list, callback) {
     const buffers = list.map((part) => (typeof part === 'string' ? Buffer.from(part) : part));
-    this._websocket._sendRaw(buffers, callback);
+    this._wire.raw(buffers, callback);
   }
 
   get _bufferedBytes() {
-    const { _bufferedAmount, _outbox } = this._websocket;
-    return _bufferedAmount + (_outbox === null ? 0 : _outbox.bytes);
+    const { outbox, websocket } = this._wire;
+    return websocket._bufferedAmount + (outbox === null ? 0 : outbox.bytes);
   }
 
   get _extensions() {
-    return this._websocket._extensions;
+    return this._wire.websocket._extensions;
   }
 
   get _socket() {
-    return this._websocket._socket;
+    return this._wire.socket;
   }
 
   get _state() {
-    if (this._websocket._outbox !== null) return READING_BLOB;
-    return compresses(this._websocket) ? DEFLATING : IDLE;
+    if (this._wire.outbox !== null) return READING_BLOB;
+    return compresses(this._wire) ? DEFLATING : IDLE;
   }
 }
 
 /** `_receiver`. It emits `'conclude'` when the peer's close frame has come. */
 class ReceiverFacade extends EventEmitter {
-  constructor(websocket) {
+  constructor(wire) {
     super();
-    this._websocket = websocket;
+    this._wire = wire;
   }
 
   get _binaryType() {
-    return this._websocket._binaryType;
+    return this._wire.websocket._binaryType;
   }
 
   get _extensions() {
-    return this._websocket._extensions;
+    return this._wire.websocket._extensions;
   }
 
   get _isServer() {
-    return this._websocket._isServer;
+    return this._wire.websocket._isServer;
   }
 
   get _maxBufferedChunks() {
-    return this._websocket._options.maxBufferedChunks | 0;
+    return this._wire.options.maxBufferedChunks | 0;
   }
 
   get _maxFragments() {
-    return this._websocket._options.maxFragments | 0;
+    return this._wire.options.maxFragments | 0;
   }
 
   get _maxPayload() {
-    return this._websocket._options.maxPayload | 0;
+    return this._wire.options.maxPayload | 0;
   }
 
   // A compressed message is inflated where it is parsed, so there is no moment at which this could be asked and be anything else.
   get _state() {
-    return compresses(this._websocket) ? INFLATING : IDLE;
+    return compresses(this._wire) ? INFLATING : IDLE;
   }
 
   get _totalPayloadLength() {
-    return this._websocket._lane.received;
+    return this._wire.lane.received;
   }
 }
 
-function compresses(websocket) {
+function compresses({ websocket }) {
   return Object.keys(websocket._extensions).length > 0;
 }
 

@@ -2,7 +2,11 @@
 
 // Keepalive: pings a silent peer, and gives the connection up if there is no answer. An addition to what npm's `ws` has.
 
+const { EMPTY } = require('./lane');
+
 const OPEN = 1;
+
+const PING = 9;
 
 // ```text
 //            silent for `interval`: ping
@@ -12,11 +16,11 @@ const OPEN = 1;
 // ```
 class Keepalive {
   /**
-   * @param {import('./websocket')} websocket
+   * @param {import('./wire')} wire
    * @param {{ interval: number, timeout?: number }} options Milliseconds; the timeout is as long as the interval if it is left out.
    */
-  constructor(websocket, { interval, timeout = interval }) {
-    this.websocket = websocket;
+  constructor(wire, { interval, timeout = interval }) {
+    this.wire = wire;
     this.interval = interval;
     this.timeout = timeout;
     this.hasHeard = false;
@@ -48,9 +52,9 @@ class Keepalive {
   }
 
   tick() {
-    const { websocket } = this;
+    const { lane, websocket } = this.wire;
     if (websocket._readyState !== OPEN) return;
-    const { received } = websocket._lane;
+    const { received } = lane;
     const isReceiving = received !== this.received;
     this.received = received;
     // A paused program hears nothing, and its peer is not to blame for it.
@@ -61,7 +65,7 @@ class Keepalive {
       websocket.terminate();
     } else {
       this.isAsking = true;
-      websocket.ping();
+      this.wire.control(PING, EMPTY);
       this.wait(this.timeout);
     }
   }

@@ -5,9 +5,9 @@
 const { sendFailed } = require('./closing');
 
 class Outbox {
-  /** @param {import('./websocket')} websocket It has this outbox as long as something waits. */
-  constructor(websocket) {
-    this.websocket = websocket;
+  /** @param {import('./wire')} wire It has this outbox as long as something waits. */
+  constructor(wire) {
+    this.wire = wire;
     this.jobs = [];
     // The bytes that wait, for `bufferedAmount`: without frames, as in `ws`.
     this.bytes = 0;
@@ -47,7 +47,7 @@ class Outbox {
   }
 
   next(data) {
-    if (this.websocket._socket.destroyed) {
+    if (this.wire.socket.destroyed) {
       this.fail(new Error('The socket was closed while the blob was being read'), false);
       return;
     }
@@ -55,7 +55,7 @@ class Outbox {
     do {
       const job = this.jobs.shift();
       this.bytes -= job.bytes;
-      if (this.jobs.length === 0) this.websocket._outbox = null;
+      if (this.jobs.length === 0) this.wire.outbox = null;
       job.send(next);
       next = undefined;
     } while (this.jobs.length > 0 && this.jobs[0].blob === null);
@@ -63,12 +63,12 @@ class Outbox {
   }
 
   fail(error, isOurs) {
-    const { jobs, websocket } = this;
+    const { jobs, wire } = this;
     this.jobs = [];
     this.bytes = 0;
-    websocket._outbox = null;
+    wire.outbox = null;
     for (const { callback } of jobs) if (callback) callback(error);
-    if (isOurs) sendFailed(websocket, error);
+    if (isOurs) sendFailed(wire, error);
   }
 }
 

@@ -30,8 +30,8 @@ class WebSocketServer extends EventEmitter {
     super();
     this.options = forServer(options, WebSocket);
     this._server = undefined;
-    this._stopListening = null;
-    this._closesWithLastClient = false;
+    this._removeListeners = null;
+    this._shouldEmitClose = false;
     this._state = RUNNING;
 
     const { port, server, noServer, host, backlog, clientTracking } = this.options;
@@ -45,7 +45,7 @@ class WebSocketServer extends EventEmitter {
     } else if (server) {
       this._server = server;
     }
-    if (this._server) this._stopListening = listenTo(this);
+    if (this._server) this._removeListeners = listenTo(this);
   }
 
   /**
@@ -76,11 +76,11 @@ class WebSocketServer extends EventEmitter {
     this._state = CLOSING;
 
     const server = this._server;
-    if (this._stopListening) this._stopListening();
-    this._stopListening = null;
+    if (this._removeListeners) this._removeListeners();
+    this._removeListeners = null;
     this._server = null;
     if (this.options.port != null) server.close(() => closed(this));
-    else if (this.clients && this.clients.size > 0) this._closesWithLastClient = true;
+    else if (this.clients && this.clients.size > 0) this._shouldEmitClose = true;
     else process.nextTick(closed, this);
   }
 
@@ -129,23 +129,23 @@ class WebSocketServer extends EventEmitter {
   handleUpgrade(req, socket, head, callback) {
     socket.on('error', destroyBroken);
 
-    const refusal = this._judge(req);
+    const refusal = judge(this, req);
     if (refusal !== null) {
-      this._refuse(req, socket, refusal);
+      refuse(this, req, socket, refusal);
       return;
     }
     const protocols = handshake.offeredSubprotocols(req);
     if (protocols instanceof handshake.Refusal) {
-      this._refuse(req, socket, protocols);
+      refuse(this, req, socket, protocols);
       return;
     }
     const extensions = handshake.agreedExtensions(req, this.options);
     if (extensions instanceof handshake.Refusal) {
-      this._refuse(req, socket, extensions);
+      refuse(this, req, socket, extensions);
       return;
     }
-    this._verify(req, (refused) => {
-      if (refused) this._refuse(req, socket, refused);
+    verify(this, req, (refused) => {
+      if (refused) refuse(this, req, socket, refused);
       else this.completeUpgrade(extensions, req.headers['sec-websocket-key'], protocols, req, socket, head, callback);
     });
   }
@@ -167,13 +167,13 @@ class WebSocketServer extends EventEmitter {
       );
     }
     if (this._state !== RUNNING) {
-      this._refuse(req, socket, new handshake.Refusal(503));
+      refuse(this, req, socket, new handshake.Refusal(503));
       return;
     }
     socket[kTaken] = true;
 
     const websocket = new this.options.WebSocket(null, undefined, this.options);
-    const protocol = this._chooseSubprotocol(protocols, req);
+    const protocol = chooseSubprotocol(this, protocols, req);
     if (protocol) websocket._protocol = protocol;
     if (extensions !== null) websocket._extensions = extensions;
 
@@ -185,54 +185,52 @@ class WebSocketServer extends EventEmitter {
     websocket.setSocket(socket, head, this.options);
     if (this.clients) {
       this.clients.add(websocket);
-      websocket.on('close', () => this._forget(websocket));
+      websocket.on('close', () => forget(this, websocket));
     }
     callback(websocket, req);
   }
+}
 
-  _judge(req) {
-    const refusal = handshake.checkRequest(req);
-    if (refusal !== null) return refusal;
-    if (!this.shouldHandle(req)) return new handshake.Refusal(400);
-    return handshake.isOriginAllowed(req, this.options.origins) ? null : new handshake.Refusal(403);
-  }
+function judge(server, req) {
+  const refusal = handshake.checkRequest(req);
+  if (refusal !== null) return refusal;
+  if (!server.shouldHandle(req)) return new handshake.Refusal(400);
+  return handshake.isOriginAllowed(req, server.options.origins) ? null : new handshake.Refusal(403);
+}
 
-  // Asks the program, if it wants to be asked. `done` gets the refusal, or nothing.
-  _verify(req, done) {
-    const { verifyClient } = this.options;
-    if (!verifyClient) {
-      done();
-      return;
-    }
-    const info = handshake.clientInfo(req);
-    if (verifyClient.length === 2) {
-      verifyClient(info, (isVerified, status, message, headers) => {
-        done(isVerified ? undefined : new handshake.Refusal(status || 401, message, headers));
-      });
-    } else {
-      done(verifyClient(info) ? undefined : new handshake.Refusal(401));
-    }
+// Asks the program, if it wants to be asked. `done` gets the refusal, or nothing.
+function verify({ options: { verifyClient } }, req, done) {
+  if (!verifyClient) {
+    done();
+    return;
   }
+  const info = handshake.clientInfo(req);
+  if (verifyClient.length === 2) {
+    verifyClient(info, (isVerified, status, message, headers) => {
+      done(isVerified ? undefined : new handshake.Refusal(status || 401, message, headers));
+    });
+  } else {
+    done(verifyClient(info) ? undefined : new handshake.Refusal(401));
+  }
+}
 
-  _chooseSubprotocol(protocols, req) {
-    if (protocols.size === 0) return undefined;
-    const { handleProtocols } = this.options;
-    return handleProtocols ? handleProtocols(protocols, req) : protocols.values().next().value;
-  }
+function chooseSubprotocol({ options: { handleProtocols } }, protocols, req) {
+  if (protocols.size === 0) return undefined;
+  return handleProtocols ? handleProtocols(protocols, req) : protocols.values().next().value;
+}
 
-  // A listener of 'wsClientError' owns the socket, and answers in our place.
-  _refuse(req, socket, refusal) {
-    if (refusal.isClientError && this.listenerCount('wsClientError') > 0) {
-      this.emit('wsClientError', new Error(refusal.message), socket, req);
-    } else {
-      handshake.refuse(socket, refusal);
-    }
+// A listener of 'wsClientError' owns the socket, and answers in our place.
+function refuse(server, req, socket, refusal) {
+  if (refusal.isClientError && server.listenerCount('wsClientError') > 0) {
+    server.emit('wsClientError', new Error(refusal.message), socket, req);
+  } else {
+    handshake.refuse(socket, refusal);
   }
+}
 
-  _forget(websocket) {
-    this.clients.delete(websocket);
-    if (this._closesWithLastClient && this.clients.size === 0) process.nextTick(closed, this);
-  }
+function forget(server, websocket) {
+  server.clients.delete(websocket);
+  if (server._shouldEmitClose && server.clients.size === 0) process.nextTick(closed, server);
 }
 
 // Returns the function that takes the listeners away again.

@@ -7,7 +7,7 @@ const http = require('node:http');
 const { PassThrough, Duplex } = require('node:stream');
 const { test } = require('node:test');
 
-const { REQUEST, WebSocket, connectRaw, event, masked, openRaw, pair, serve, whenClosed, within } = require('./support/peers');
+const { REQUEST, WebSocket, connectRaw, event, masked, openRaw, pair, plain, serve, whenClosed, within } = require('./support/peers');
 
 const closed = (server) => within("the server's close", new Promise((resolve) => server.close(resolve)));
 
@@ -129,6 +129,19 @@ test('the class of the connections is an option, and its open comes before conne
   assert.ok(websocket instanceof Own);
   assert.deepStrictEqual(order, ['open', 'connection']);
   assert.strictEqual(websocket.url, undefined);
+});
+
+test('a class that extends WebSocket has all names but those of ws for itself', async (t) => {
+  const names = ['_onMessage', '_onPing', '_lane', '_options', '_queue', '_wire', '_send', '_outbox', '_keepalive', '_closing'];
+  class Own extends WebSocket {}
+  for (const name of names) Own.prototype[name] = () => assert.fail(name);
+  const server = await serve(t, { WebSocket: Own });
+  const { raw, websocket } = await openRaw(t, server);
+  for (const name of names) assert.ok(!Object.hasOwn(websocket, name), name);
+  websocket.on('message', (data) => websocket.send(`re: ${data}`));
+  raw.write(masked(0x89), masked(0x81, 'x'), masked(0x88));
+  assert.deepStrictEqual(await raw.rest(), Buffer.concat([plain(0x8a), plain(0x81, 're: x'), plain(0x88)]));
+  await whenClosed(websocket);
 });
 
 test('shouldHandle may be overridden', async (t) => {
