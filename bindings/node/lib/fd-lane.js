@@ -125,6 +125,21 @@ class FdLane extends StreamLane {
     else if (callbacks !== undefined) process.nextTick(callbacks, null);
   }
 
+  writeLarge(header, data, cb) {
+    this.flush();
+    const { socket } = this;
+    if (!this.isHeld || socket._writableState.length > 0) return super.writeLarge(header, data, cb);
+    const written = native.write(this.id, header, data);
+    const rest = written - header.length;
+    if (rest === data.length) {
+      if (cb !== undefined) process.nextTick(cb, null);
+    } else if (rest >= 0) {
+      this.write.call(socket, data.subarray(rest), cb);
+    } else {
+      super.writeLarge(header.subarray(written), data, cb);
+    }
+  }
+
   /** The async scope is the socket's, so that callbacks see what its handlers see. */
   settle() {
     if (this.callbacks.length > 0 && this.isHeld) this.scope.runInAsyncScope(super.settle, this);

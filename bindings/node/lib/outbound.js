@@ -5,7 +5,7 @@
 // too. A short one is compressed then, a long one on another thread, which the line waits for.
 'use strict';
 
-const { frame } = require('./frame');
+const { frame, unmaskedHeader } = require('./frame');
 const hub = require('./hub');
 
 const { native } = hub;
@@ -25,6 +25,12 @@ const NOT_UTF8 = -1;
 
 /** What it returns if the message is compressed in the background. */
 const WORKING = -2;
+
+/**
+ * A server's message from this length on is written at once, from the memory in which it lies: that costs one write more and saves
+ * two copies. As with ws, a program must not change it before its callback.
+ */
+const LARGE_FROM = 32 * 1024;
 
 /** Messages from this length on are compressed in the background: a shorter one takes less than a millisecond. */
 const BACKGROUND_FROM = 64 * 1024;
@@ -57,6 +63,8 @@ class Outbound {
     this.isMidway = false;
     /** Whether a message in fragments is sent that the addon does not know of. */
     this.isRawMidway = false;
+    /** Whether a message in fragments is under way on the wire. */
+    this.isWireMidway = false;
     this.isDetached = false;
   }
 
@@ -86,6 +94,12 @@ class Outbound {
       if (this.isRawMidway || isForeign(options.mask, this.isServer)) return this.sendRaw(data, isBinary, options, cb);
       if (options.fin === false) flags &= ~LAST;
       if (options.compress === false) flags &= ~COMPRESS;
+    }
+    const isFirst = !this.isWireMidway;
+    this.isWireMidway = (flags & LAST) === 0;
+    if (this.isServer && data.length >= LARGE_FROM && isFirst && (flags & (LAST | STRING)) === LAST) {
+      const isCompressed = this.threshold >= 0 && (flags & COMPRESS) !== 0 && data.length >= this.threshold;
+      if (!isCompressed) return this.writeLarge(unmaskedHeader(data.length, { fin: true, opcode: isBinary ? 2 : 1 }), data, cb);
     }
     const key = this.generateMask === undefined ? 0 : this.makeKey();
     if (this.generateMask !== undefined) flags |= KEY;

@@ -94,6 +94,11 @@ class StreamLane extends Outbound {
     socket.uncork();
   }
 
+  /** Writes a frame of which the payload is not copied. */
+  writeLarge(header, data, cb) {
+    this.rawNow([header, data], cb);
+  }
+
   pause() {
     this.isPaused = true;
     this.socket.pause();

@@ -1,6 +1,7 @@
 //! The commands for sockets whose descriptors the addon reads and writes itself.
 
 use std::cell::RefCell;
+use std::io::IoSlice;
 use std::rc::Rc;
 
 use crate::descriptor::Descriptor;
@@ -16,6 +17,7 @@ pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
     ("keepAlive", keep_alive),
     ("flush", flush),
     ("leave", leave),
+    ("write", write),
 ];
 
 /// `start(deliver, settle)`: prepares for the first descriptor. `deliver` is called with the rows of a turn of the event loop,
@@ -72,4 +74,15 @@ fn flush(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
 fn leave(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     hub.borrow_mut().leave(env.to_integer(args.get(0))?)?;
     Ok(UNDEFINED)
+}
+
+/// `write(id, header, payload)`: writes what the kernel takes of a frame that is encoded already, before which nothing may wait.
+/// Returns how many bytes. An error counts as none: Node writes the rest, and gets the same error.
+fn write(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let id = env.to_integer(args.get(0))?;
+    let (header, payload) = (env.bytes(args.get(1))?, env.bytes(args.get(2))?);
+    let slices = [IoSlice::new(header), IoSlice::new(payload)];
+    let descriptor = hub.borrow_mut().socket(id)?.descriptor;
+    let written = descriptor.and_then(|descriptor| descriptor.write(&slices).ok()).unwrap_or(0);
+    env.number(written as f64)
 }
