@@ -4,6 +4,8 @@
 //   node scripts/pack.js FOLDER               both, as they are published
 //   node scripts/pack.js FOLDER --one         one package with the binary in it, to be tried without a registry
 //   node scripts/pack.js FOLDER --triple T    the binary of another platform (ropeway.T.node beside index.js)
+//
+// The binary is the one beside index.js, or for this platform the one that ROPEWAY_ADDON names.
 'use strict';
 
 const { spawnSync } = require('node:child_process');
@@ -60,7 +62,7 @@ function pack(folder, json) {
   try {
     fs.writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(json, null, 2)}\n`);
     const files = [...json.files, ...(json.name === manifest.name ? ['README.md'] : [])].map((file) => file.replace('/*.js', ''));
-    for (const file of files) copy(path.join(root, file), path.join(stage, file));
+    for (const file of files) copy(source(file), path.join(stage, file));
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', path.resolve(folder)];
     const done = spawnSync(npm, args, { cwd: stage, shell: process.platform === 'win32' });
@@ -71,6 +73,11 @@ function pack(folder, json) {
   } finally {
     fs.rmSync(stage, { recursive: true, force: true });
   }
+}
+
+function source(file) {
+  const { ROPEWAY_ADDON } = process.env;
+  return ROPEWAY_ADDON && file === `ropeway.${triple()}.node` ? ROPEWAY_ADDON : path.join(root, file);
 }
 
 function copy(from, to) {

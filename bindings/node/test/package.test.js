@@ -20,7 +20,9 @@ const NAMES = [
 // Runs a program, for a minute at most, and gives what it wrote.
 function run(program, args, cwd) {
   const windows = process.platform === 'win32';
-  const done = spawnSync(windows && program === 'npm' ? 'npm.cmd' : program, args, { cwd, timeout: 60000, encoding: 'utf8' });
+  // The binary is to be found as a user's program finds it.
+  const { ROPEWAY_ADDON, ...env } = process.env;
+  const done = spawnSync(windows && program === 'npm' ? 'npm.cmd' : program, args, { cwd, env, timeout: 60000, encoding: 'utf8' });
   assert.strictEqual(done.status, 0, `${program} ${args.join(' ')}: ${done.error || done.stderr}`);
   return done.stdout.trim();
 }

@@ -87,6 +87,8 @@ function copies(modules) {
 }
 
 function run(folder, program) {
-  const done = spawnSync(process.execPath, [program], { cwd: folder, timeout: PROGRAM_MS, encoding: 'utf8' });
+  // The binary is to be found as a user's program finds it.
+  const { ROPEWAY_ADDON, ...env } = process.env;
+  const done = spawnSync(process.execPath, [program], { cwd: folder, env, timeout: PROGRAM_MS, encoding: 'utf8' });
   return { ended: done.status === 0, text: done.stdout, errors: `${done.signal || ''}${done.stderr}` };
 }
