@@ -20,10 +20,10 @@ const BACKGROUND = 32;
 /** Frames are written at once when so many bytes wait. */
 const FLUSH_FROM = 64 * 1024;
 
-/** What `native.send` returns for a text in bytes that is not UTF-8. */
+/** The result of `native.send` for a text in bytes that is not UTF-8. */
 const NOT_UTF8 = -1;
 
-/** What it returns if the message is compressed in the background. */
+/** Its result if the message is compressed in the background. */
 const WORKING = -2;
 
 /**
@@ -51,7 +51,7 @@ class Outbound {
     this.isRestless = false;
     /** From which length on messages are compressed; -1 if none is. */
     this.threshold = settings.deflate ? settings.deflate.threshold : -1;
-    /** What waits for a message to be compressed: `{ length, cb, run }`. */
+    /** The sends that wait for a message to be compressed: `{ length, cb, run }`. */
     this.line = NONE;
     /** The bytes of messages that wait in the line or are being compressed, as they were given. */
     this.buffered = 0;
