@@ -101,3 +101,23 @@ test('a write that comes too late is an error of the stream', async (t) => {
   websocket.close();
   assert.strictEqual((await failed)[0].message, 'WebSocket is not open: readyState 3 (CLOSED)');
 });
+
+// In ws only a chunk that is inflated on another thread takes longer than the call.
+const skip = process.env.ROPEWAY_SUBJECT;
+test('_receiver says that a large chunk was enough, and the socket waits for its drain', { skip }, async (t) => {
+  const { websocket } = await openRaw(t, await serve(t));
+  const seen = [];
+  const receiver = websocket._receiver;
+  const drained = event(receiver, 'drain').then(() => seen.push(`drain ${websocket._socket.isPaused()}`));
+  websocket.once('message', () => {
+    seen.push(`message ${receiver._writableState.needDrain}`);
+    websocket.pause();
+    websocket.resume();
+    seen.push(`resumed ${websocket.isPaused} ${websocket._socket.isPaused()}`);
+  });
+  // Two messages in one chunk, which is larger than the high-water mark of every Node.
+  websocket._socket.push(Buffer.concat([masked(0x82, Buffer.alloc(40000)), masked(0x82, Buffer.alloc(40000))]));
+  await drained;
+  assert.deepStrictEqual(seen, ['message true', 'resumed false true', 'drain false']);
+  assert.strictEqual(receiver._writableState.needDrain, false);
+});
