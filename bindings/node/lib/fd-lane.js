@@ -18,6 +18,8 @@ const { native, rows, lanes, ROW, ENDED, FAILED } = hub;
 const isAllowed = process.env.ROPEWAY_LANE !== 'stream' && typeof native.adopt === 'function' &&
   process.versions.bun === undefined && process.versions.deno === undefined;
 
+const NOTHING = [0, 0];
+
 /** Whether a socket can have this lane. */
 function suits(socket) {
   if (!isAllowed || socket.constructor !== net.Socket || socket.destroyed || socket.connecting) return false;
@@ -67,6 +69,7 @@ class FdLane extends StreamLane {
     handle.reset = leaveAndReset;
     handle.ref = referAndRef;
     handle.unref = unreferAndUnref;
+    Object.defineProperties(handle, COUNTS);
     native.keepAlive(this.id, typeof handle.hasRef === 'function' && !handle.hasRef() ? 0 : 1);
   }
 
@@ -161,6 +164,8 @@ class FdLane extends StreamLane {
     if (this.isDetached) return;
     const isAlive = this.isHeld && !this.socket.destroyed;
     if (isAlive) this.flush();
+    // Node has noted the counts of a socket that is destroyed.
+    this.counted = this.socket.destroyed ? NOTHING : [native.count(this.id, 0), native.count(this.id, 1)];
     this.leave();
     super.detach(toError);
     if (!isAlive) return;
@@ -201,9 +206,30 @@ function leaveAndReset(...args) {
 
 function letGo(lane) {
   if (!lane.isHeld) return;
-  lane.flush();
-  lane.leave();
+  try {
+    lane.flush();
+  } finally {
+    lane.leave();
+  }
 }
+
+/** How many bytes the addon has read from the socket of a handle (0), or written to it (1). */
+function count(handle, direction) {
+  const lane = handle[kLane];
+  return lane.isDetached ? lane.counted[direction] : native.count(lane.id, direction);
+}
+
+/** The counts of a handle, which Node shows as the socket's, with what the addon has read and written. */
+const COUNTS = {
+  bytesRead: {
+    configurable: true,
+    get() { return Reflect.get(Object.getPrototypeOf(this), 'bytesRead', this) + count(this, 0); }
+  },
+  bytesWritten: {
+    configurable: true,
+    get() { return Reflect.get(Object.getPrototypeOf(this), 'bytesWritten', this) + count(this, 1); }
+  }
+};
 
 function referAndRef() {
   const lane = this[kLane];

@@ -18,6 +18,7 @@ pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
     ("flush", flush),
     ("leave", leave),
     ("write", write),
+    ("count", count),
 ];
 
 /// `start(deliver, settle)`: prepares for the first descriptor. `deliver` is called with the rows of a turn of the event loop,
@@ -82,7 +83,15 @@ fn write(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let id = env.to_integer(args.get(0))?;
     let (header, payload) = (env.bytes(args.get(1))?, env.bytes(args.get(2))?);
     let slices = [IoSlice::new(header), IoSlice::new(payload)];
-    let descriptor = hub.borrow_mut().socket(id)?.descriptor;
-    let written = descriptor.and_then(|descriptor| descriptor.write(&slices).ok()).unwrap_or(0);
+    let mut hub = hub.borrow_mut();
+    let socket = hub.socket(id)?;
+    let written = socket.descriptor.and_then(|descriptor| descriptor.write(&slices).ok()).unwrap_or(0);
+    socket.counts[1] += written as u64;
     env.number(written as f64)
+}
+
+/// `count(id, direction)`: how many bytes were read from the descriptor (0), or written to it (1).
+fn count(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    let (id, direction) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))? as usize);
+    env.number(hub.borrow_mut().socket(id)?.counts[direction.min(1)] as f64)
 }

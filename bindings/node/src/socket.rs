@@ -20,6 +20,9 @@ pub(crate) struct Socket {
     /// The socket's descriptor, if this side reads and writes it itself.
     #[cfg(target_os = "linux")]
     pub(crate) descriptor: Option<Descriptor>,
+    /// How many bytes were read from the descriptor, and written to it.
+    #[cfg(target_os = "linux")]
+    pub(crate) counts: [u64; 2],
     /// Whether the poller watches the descriptor.
     #[cfg(target_os = "linux")]
     pub(crate) is_watched: bool,
@@ -55,6 +58,8 @@ impl Socket {
             is_midway: false,
             #[cfg(target_os = "linux")]
             descriptor: None,
+            #[cfg(target_os = "linux")]
+            counts: [0; 2],
             #[cfg(target_os = "linux")]
             is_watched: false,
             #[cfg(target_os = "linux")]
@@ -133,6 +138,7 @@ impl Socket {
             let length: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             let written = descriptor.write(&slices[..count]).unwrap_or(0);
             self.connection.handle_transmitted(written);
+            self.counts[1] += written as u64;
             if written < length {
                 return false;
             }

@@ -173,6 +173,7 @@ fn read(
             }
             (most, result)
         };
+        socket.counts[0] += result.unwrap_or(0) as u64;
         match result {
             Ok(0) => return Ok(Ended::Peer),
             Ok(count) if count < asked => return Ok(Ended::NotYet),

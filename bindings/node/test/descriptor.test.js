@@ -76,7 +76,7 @@ const ways = {
   },
   'the handle alone': ({ socket }) => new Promise((resolve) => socket._handle.close(resolve)),
   'while it is paused': ({ socket, lane }) => { lane.pause(); socket.destroy(); },
-  'detached before': ({ socket, lane }) => { lane.detach(new Error('not wanted')); socket.destroy(); },
+  'detached before': ({ socket, lane }) => { lane.detach(() => new Error('not wanted')); socket.destroy(); },
   'while much waits': ({ socket, lane }, peer) => {
     peer.pause();
     for (let i = 0; i < 64; i++) lane.send(Buffer.alloc(1 << 18), true, null);

@@ -93,6 +93,23 @@ testDescriptor('a lane that becomes a stream lane in the middle loses and reorde
   assert.deepStrictEqual(client.owner.events, [...Array(2000).keys()].map((i) => ['message', `answer ${i + 1}`]));
 });
 
+test('bytesRead and bytesWritten count what the lane does, as long as the socket lives and behind that', async (t) => {
+  const [server, client] = await pair(t);
+  client.lane.send(Buffer.alloc(1000), true, null);
+  client.lane.send(Buffer.alloc(100000), true, null);
+  await server.owner.count(2);
+  // Headers of 8 and 14 bytes, masks included.
+  const bytes = 1008 + 100014;
+  assert.deepStrictEqual([server.socket.bytesRead, client.socket.bytesWritten], [bytes, bytes]);
+  server.lane.send(Buffer.alloc(70000), true, null);
+  await client.owner.count(1);
+  assert.deepStrictEqual([client.socket.bytesRead, server.socket.bytesWritten], [70010, 70010]);
+  client.lane.detach(() => new Error('enough'));
+  assert.deepStrictEqual([client.socket.bytesRead, client.socket.bytesWritten], [70010, bytes]);
+  server.socket.destroy();
+  assert.deepStrictEqual([server.socket.bytesRead, server.socket.bytesWritten], [bytes, 70010]);
+});
+
 test('frames go before what others write to the socket', async (t) => {
   const [accepted, peer] = await sockets(t);
   const { lane } = open(accepted, true);

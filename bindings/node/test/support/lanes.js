@@ -65,7 +65,7 @@ async function sockets(t, options) {
 function open(socket, isServer, settings) {
   const owner = new Owner();
   const lane = attach(socket, EMPTY, owner, { ...SETTINGS, isServer, ...settings });
-  socket.once('close', () => lane.end(() => lane.detach(new Error('the socket is closed'))));
+  socket.once('close', () => lane.end(() => lane.detach(() => new Error('the socket is closed'))));
   return { lane, owner, socket };
 }
 
