@@ -70,7 +70,7 @@ impl Hub {
 
     /// Forgets a connection. Its id is free once no row names it any more.
     pub(crate) fn close(&mut self, id: u32) -> Result<()> {
-        if !self.sockets.contains(id as usize) || self.leaving.contains(&id) {
+        if std::mem::replace(&mut self.socket(id)?.is_leaving, true) {
             return Err(gone());
         }
         #[cfg(target_os = "linux")]
@@ -117,13 +117,19 @@ impl Hub {
         let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
         let (begin, length) = (chunk.as_ptr().addr(), chunk.len());
         let mut input = Input::new(&mut chunk[from..]);
-        while self.memory.rows.has_room()
+        // A handler of one of these rows may feed another connection: that needs room too.
+        let mut room = self.memory.rows.left() / 2;
+        if room == 0 {
+            return Err(Error::new("ropeway: too many handlers feed each other's connections within each other"));
+        }
+        while room > 0
             && let Some(event) = socket.connection.handle_input(&mut input, now)
         {
             self.memory.tell(env, id, event, |payload| {
                 let offset = payload.as_ptr().addr().wrapping_sub(begin);
                 (offset < length).then_some(Place::Chunk(offset as u32))
             })?;
+            room -= 1;
         }
         Ok(length - input.remaining().len())
     }

@@ -106,10 +106,6 @@ impl Rows {
         self.get(Word::Top) <= HEADER
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.get(Word::Top) < HEADER + ROW * MOST
-    }
-
     /// How many more rows there is room for.
     pub(crate) fn left(&self) -> usize {
         ((HEADER + ROW * MOST).saturating_sub(self.get(Word::Top)) / ROW) as usize
@@ -122,7 +118,7 @@ impl Rows {
         self.set(Word::Batch, 1);
     }
 
-    /// Appends a row, for which there [is room](Self::has_room).
+    /// Appends a row, for which there must be [room](Self::left).
     pub(crate) fn push(&self, row: &Row) {
         let top = self.get(Word::Top);
         let (source, slot, offset) = match row.place {

@@ -17,6 +17,8 @@ pub(crate) struct Socket {
     pub(crate) serial: u64,
     /// Whether a message is being sent in fragments.
     is_midway: bool,
+    /// Whether it was closed, and is forgotten once no row names it.
+    pub(crate) is_leaving: bool,
     /// The socket's descriptor, if this side reads and writes it itself.
     #[cfg(target_os = "linux")]
     pub(crate) descriptor: Option<Descriptor>,
@@ -56,6 +58,7 @@ impl Socket {
             connection,
             serial,
             is_midway: false,
+            is_leaving: false,
             #[cfg(target_os = "linux")]
             descriptor: None,
             #[cfg(target_os = "linux")]

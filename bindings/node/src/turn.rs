@@ -144,8 +144,8 @@ fn read(
             }
             (asked, result)
         } else {
-            // A frame takes a row, and rows are limited.
-            let most = READ.min(memory.rows.left().saturating_sub(1) * SHORTEST);
+            // A frame takes a row, and rows are limited. Half of them are left for what handlers feed.
+            let most = READ.min(memory.rows.left() / 2 * SHORTEST);
             if most == 0 {
                 return Ok(Ended::NotYet);
             }

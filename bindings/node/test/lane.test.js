@@ -11,6 +11,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { Worker } = require('node:worker_threads');
 
+const { Inbound } = require('../lib/inbound');
 const { open, pair, sockets } = require('./support/lanes');
 const { within } = require('./support/peers');
 
@@ -91,6 +92,20 @@ testDescriptor('a lane that becomes a stream lane in the middle loses and reorde
   assert.ok(raw.length > 0, 'the other listener gets bytes');
   assert.deepStrictEqual(server.owner.events, [...Array(2000).keys()].map((i) => ['message', `${i}`]));
   assert.deepStrictEqual(client.owner.events, [...Array(2000).keys()].map((i) => ['message', `answer ${i + 1}`]));
+});
+
+test('a chunk may have more messages than the table has rows, and a handler may feed another connection', () => {
+  const settings = { isServer: false, maxPayload: 0, maxFragments: 0 };
+  const counts = [0, 0, 0];
+  const inbounds = counts.map((_, index) => new Inbound({
+    _onMessage() {
+      counts[index]++;
+      if (index < 2) inbounds[index + 1].feed(Buffer.from('8100', 'hex'));
+    }
+  }, settings));
+  inbounds[0].feed(Buffer.alloc(2 * 100000, Buffer.from('8100', 'hex')));
+  assert.deepStrictEqual(counts, [100000, 100000, 100000]);
+  inbounds.forEach((inbound) => inbound.free());
 });
 
 test('bytesRead and bytesWritten count what the lane does, as long as the socket lives and behind that', async (t) => {
