@@ -91,16 +91,17 @@ class Wire {
       isBinary = !!binary;
       if (!compress || !fin || !mask !== isServer) laneOptions = { compress: !!compress, fin: !!fin, mask: !!mask };
     }
-    if (this.options.maxBuffered && this.overflows(callback)) return;
-    let held = null;
-    if (this.fragment !== null || (laneOptions !== null && !laneOptions.fin)) {
-      ({ held, isBinary, laneOptions } = this.continue(isBinary, laneOptions));
-    }
-
+    // Data of the wrong type throws before anything changes.
     const isPlain = typeof data === 'string' || Buffer.isBuffer(data);
-    if (this.outbox !== null || (!isPlain && isBlob(data))) this.queue(data, isBinary, laneOptions, callback);
-    else this.lane.send(isPlain ? data : toBuffer(data || EMPTY), isBinary, laneOptions, callback);
-    if (held !== null) this.release(held);
+    const payload = isPlain || isBlob(data) ? data : toBuffer(data || EMPTY);
+
+    if (this.fragment !== null || (laneOptions !== null && !laneOptions.fin)) {
+      this.sendFragment(payload, isBinary, laneOptions || { compress: true, fin: true, mask: !isServer }, callback);
+    } else if (this.overflows()) {
+      this.drop(callback);
+    } else {
+      this.pass(payload, isBinary, laneOptions, callback);
+    }
   }
 
   /**
@@ -139,7 +140,10 @@ class Wire {
 
   /** Sends a message of `broadcast`, and says whether it did. */
   broadcast(message) {
-    if (this.options.maxBuffered && this.overflows()) return false;
+    if (this.overflows()) {
+      this.drop();
+      return false;
+    }
     if (this.fragment !== null) {
       this.fragment.held.push(message);
       return true;
@@ -193,10 +197,6 @@ class Wire {
     closing.violated(this, kind, value);
   }
 
-  release(held) {
-    for (const message of held) this.broadcast(message);
-  }
-
   answer(data) {
     this.pendingPongs++;
     this.control(PONG, data, undefined, () => {
@@ -204,23 +204,24 @@ class Wire {
     });
   }
 
-  // The first fragment decides about the whole message (RFC 6455 section 5.4, RFC 7692 section 6.1).
-  continue(isBinary, options) {
-    const { compress = true, fin = true, mask = !this.isServer } = options || {};
-    const message = this.fragment || { isBinary, compress, held: [] };
+  // The first fragment decides about the whole message (RFC 6455 section 5.4, RFC 7692 section 6.1), and whether it is dropped.
+  sendFragment(payload, isBinary, { compress, fin, mask }, callback) {
+    const message = this.fragment || { isBinary, compress, isDropped: this.overflows(), held: [] };
     this.fragment = fin ? null : message;
-    const held = fin && message.held.length > 0 ? message.held : null;
-    return { held, isBinary: message.isBinary, laneOptions: { compress: message.compress, fin, mask } };
+    if (message.isDropped) this.drop(callback);
+    else this.pass(payload, message.isBinary, { compress: message.compress, fin, mask }, callback);
+    if (fin) for (const held of message.held) this.broadcast(held);
   }
 
-  queue(data, isBinary, options, callback) {
-    const send = (bytes) => this.lane.send(bytes, isBinary, options, callback);
-    if (isBlob(data)) {
-      this.box().addBlob(data, send, callback);
-    } else {
-      const bytes = toBuffer(data || EMPTY);
-      this.outbox.add(bytes.length, () => send(bytes), callback);
+  // To the lane, or into the outbox if something waits there.
+  pass(payload, isBinary, options, callback) {
+    if (this.outbox === null && (typeof payload === 'string' || Buffer.isBuffer(payload))) {
+      this.lane.send(payload, isBinary, options, callback);
+      return;
     }
+    const send = (bytes) => this.lane.send(bytes, isBinary, options, callback);
+    if (isBlob(payload)) this.box().addBlob(payload, send, callback);
+    else this.outbox.add(byteLength(payload), () => send(payload), callback);
   }
 
   box() {
@@ -228,16 +229,19 @@ class Wire {
     return this.outbox;
   }
 
-  // Whether a message may not be sent because the peer reads too slowly.
-  overflows(callback) {
+  // Whether no further message may be sent, because the peer reads too slowly.
+  overflows() {
+    const { maxBuffered } = this.options;
+    return !!maxBuffered && this.buffered > maxBuffered.bytes;
+  }
+
+  drop(callback) {
     const { bytes, then } = this.options.maxBuffered;
-    if (this.buffered <= bytes) return false;
     const error = new Error(`More than ${bytes} bytes wait for a peer that reads too slowly`);
     error.code = 'ROPEWAY_ERR_MAX_BUFFERED';
     if (callback) process.nextTick(callback, error);
     // A close frame would wait behind all the rest.
     if (then === 'close') this.websocket.terminate();
-    return true;
   }
 
   settings() {

@@ -211,6 +211,33 @@ test('maxBuffered: drop leaves messages out until the peer has read', async (t) 
   assert.strictEqual(raw.bytes.includes('dropped'), false);
 });
 
+test('maxBuffered: drop leaves out whole messages, never a part of one', async (t) => {
+  const limit = 1024 * 1024;
+  const { raw, websocket } = await openRaw(t, await serve(t, { maxBuffered: { bytes: limit, then: 'drop' } }));
+  raw.socket.pause();
+  const part = Buffer.alloc(64 * 1024);
+  let parts = 0;
+  // This message has begun before the limit is reached.
+  for (; websocket.bufferedAmount <= limit; parts++) websocket.send(part, { fin: false });
+  websocket.send(part);
+  const codes = [];
+  const dropped = within('two callbacks', new Promise((resolve) => {
+    const note = ({ code }) => codes.push(code) === 2 && resolve();
+    websocket.send('first', { fin: false }, note);
+    websocket.send('last', note);
+  }));
+  await dropped;
+  assert.deepStrictEqual(codes, ['ROPEWAY_ERR_MAX_BUFFERED', 'ROPEWAY_ERR_MAX_BUFFERED']);
+  const written = event(websocket._socket, 'drain');
+  raw.socket.resume();
+  await written;
+  websocket.send('sent');
+  const end = plain(0x81, 'sent');
+  await raw.until(() => raw.bytes.subarray(-end.length).equals(end), 'the last message');
+  // Each of the fragments has a header of 10 bytes.
+  assert.strictEqual(raw.bytes.length, (parts + 1) * (10 + part.length) + end.length);
+});
+
 for (const [origins, host, origin, isAllowed] of [
   ['same', 'example.com', 'http://example.com', true],
   ['same', 'example.com:80', 'http://EXAMPLE.com', true],

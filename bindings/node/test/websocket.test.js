@@ -88,6 +88,7 @@ for (const [name, data, options, first, payload] of [
 test('send refuses what is no data, and sends nothing', async (t) => {
   const { raw, websocket } = await openRaw(t, await serve(t));
   for (const data of [{}, true, Symbol('x'), () => {}, 1n]) assert.throws(() => websocket.send(data), TypeError);
+  assert.throws(() => websocket.send({}, { fin: false }), TypeError);
   websocket.send('x');
   assert.deepStrictEqual(await raw.read(3), plain(0x81, 'x'));
 });
