@@ -87,7 +87,7 @@ async function converse({ server, client, isTls, perMessageDeflate, end }, seed)
   }
 }
 
-// What an end hears, from the moment that it exists. It pauses now and then.
+// The events that an end hears, from the moment that it exists. It pauses now and then.
 function heardBy(ws, next) {
   const end = { ws, heard: [], pongs: [], errors: [] };
   ws.on('message', (data, isBinary) => {

@@ -67,7 +67,7 @@ function visit(port, number) {
   return within(`the end of connection ${number}`, once(ws, 'close'), 60_000);
 }
 
-// What the server holds, once it has seen all of them go.
+// The memory and descriptors that the server holds, once it has seen all of them go.
 async function looked(server) {
   for (;;) {
     const told = within('a look at the server', once(server, 'message'));

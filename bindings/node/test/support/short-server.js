@@ -18,7 +18,7 @@ wss.on('connection', (ws) => {
 process.on('message', () => {
   v8.setFlagsFromString('--expose-gc');
   const collect = require('node:vm').runInNewContext('gc');
-  // What a finalizer releases is free only after the next turn of the loop.
+  // Memory that a finalizer releases is free only after the next turn of the loop.
   collect();
   setImmediate(() => {
     collect();
