@@ -59,7 +59,8 @@ cargo xtask COMMAND: the commands that prove ropeway
   interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx, HAProxy
                         and Caddy
   browser               test the pages of the program and the examples in headless Chromium
-  node                  test the npm package in bindings/node, and its example in headless Chromium
+  node                  test the npm package in bindings/node: its own tests, its types, packages that depend on ws, and the
+                        example in headless Chromium
   node --ws-tests PATH  run the tests of npm's ws against it, from PATH, a clone of ws; not part of `test`
   semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
                         needs cargo-semver-checks; run before a release, not part of `test`

@@ -1,5 +1,5 @@
-//! The npm package `ropeway`, in `bindings/node`: its own tests, and the example in a browser with npm's ws and with ropeway in
-//! its place. On request, ws's own tests from a clone of ws.
+//! The npm package `ropeway`, in `bindings/node`: its own tests, its types, programs that depend on ws, and the example in a
+//! browser, each of the last two with npm's ws and with ropeway in its place. On request, ws's own tests from a clone of ws.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(15 * 60);
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::new("node package", "the npm package does what npm's ws does, on both lanes", package),
+        Step::new("node types", "its types are those that programs for ws are written with", types),
+        Step::new("node dependents", "programs of packages that depend on ws print the same with ropeway", dependents),
         Step::new("node example", "an Express app prints and shows the same with ws and with ropeway", example),
     ]
 }
@@ -29,12 +31,10 @@ pub(crate) fn ws_tests(clone: &str) -> Step {
         let clone = std::path::absolute(&clone).context("--ws-tests names no path")?;
         let addon = addon(workspace)?;
         for lane in LANES {
-            Program::new("node")
-                .arg(bindings(workspace).join("harness/run.js"))
+            script(workspace, "harness/run.js")
                 .arg(&clone)
                 .args(["--lane", lane])
                 .env("ROPEWAY_ADDON", &addon)
-                .deadline(DEADLINE)
                 .run()?;
         }
         Ok(format!("lanes {}", LANES.join(", ")))
@@ -52,6 +52,23 @@ fn package(workspace: &Workspace) -> Result<String> {
         node_tests(&tests).env("ROPEWAY_ADDON", &addon).env("ROPEWAY_LANE", lane).deadline(DEADLINE).run()?;
     }
     Ok(format!("{} files, lanes {}", tests.len(), LANES.join(", ")))
+}
+
+fn types(workspace: &Workspace) -> Result<String> {
+    setup::npm(workspace, &bindings(workspace).join("test/types"))?;
+    script(workspace, "test/types/run.js").run()?;
+    Ok("for require and for import".into())
+}
+
+fn dependents(workspace: &Workspace) -> Result<String> {
+    setup::npm(workspace, &bindings(workspace))?;
+    script(workspace, "test/dependents/run.js").env("ROPEWAY_ADDON", addon(workspace)?).run()?;
+    Ok("socket.io, graphql-ws, mqtt and others".into())
+}
+
+/// A script of the package, run by Node.
+fn script(workspace: &Workspace, path: &str) -> Program {
+    Program::new("node").arg(bindings(workspace).join(path)).deadline(DEADLINE)
 }
 
 fn example(workspace: &Workspace) -> Result<String> {

@@ -48,7 +48,9 @@ function install(name, version) {
   const stamp = path.join(folder, 'package.json');
   if (!fs.existsSync(path.join(folder, 'node_modules')) || fs.readFileSync(stamp, 'utf8') !== manifest) {
     fs.writeFileSync(stamp, manifest);
-    npm(folder, 'install', '--omit=optional', '--no-package-lock');
+    // The versions of all that they need. npm replaces ws alone, where another is asked for.
+    fs.copyFileSync(path.join(__dirname, 'package-lock.json'), path.join(folder, 'package-lock.json'));
+    npm(folder, 'install', '--omit=optional');
   } else if (name === 'ropeway') {
     // The dependents are there; ropeway may have changed since.
     fs.rmSync(path.join(folder, 'node_modules', 'ws'), { recursive: true });
