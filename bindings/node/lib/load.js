@@ -3,11 +3,13 @@
 
 const path = require('node:path');
 
-/** Loads the addon: a build beside index.js, else the package for this platform. */
+/** Loads the addon: the file that ROPEWAY_ADDON names, else a build beside index.js, else the package for this platform. */
 function load() {
   const name = triple();
   const tried = [];
-  for (const source of [path.join(__dirname, '..', `ropeway.${name}.node`), `@ropeway/${name}`]) {
+  const named = process.env.ROPEWAY_ADDON;
+  const sources = named ? [path.resolve(named)] : [path.join(__dirname, '..', `ropeway.${name}.node`), `@ropeway/${name}`];
+  for (const source of sources) {
     try {
       return require(source);
     } catch (error) {
