@@ -10,10 +10,6 @@ use crate::napi::{Args, Env, Result};
 /// The most bytes of a message where ws has no limit: a row's length has 32 bits.
 const NO_LIMIT: f64 = u32::MAX as f64;
 
-/// A large message is not moved as it comes, up to this length: it is reserved when its header announces it. A page of it
-/// costs memory only when it is written to.
-const RESERVE_AHEAD: usize = 1 << 20;
-
 const SERVER: u32 = 1;
 const UNCHECKED: u32 = 2;
 const DEFLATE: u32 = 4;
@@ -83,5 +79,4 @@ pub(crate) fn base() -> Config {
         .control_first(false)
         .auto_close(false)
         .auto_fail(false)
-        .reserve_ahead(RESERVE_AHEAD)
 }
