@@ -21,6 +21,7 @@ pub struct Config {
     pub close_timeout_ms: Option<Time>,
     pub end_timeout_ms: Option<Time>,
     pub auto_pong: Option<bool>,
+    pub control_first: Option<bool>,
     pub auto_close: Option<bool>,
     pub auto_fail: Option<bool>,
     pub check_utf8: Option<bool>,

@@ -240,6 +240,7 @@ pub fn configure(role: Role, config: &Config) -> proto::Config {
     set(&mut configured.close_timeout, config.close_timeout_ms.map(Time::into_duration));
     set(&mut configured.end_timeout, config.end_timeout_ms.map(Time::or_longest));
     set(&mut configured.auto_pong, config.auto_pong);
+    set(&mut configured.control_first, config.control_first);
     set(&mut configured.auto_close, config.auto_close);
     set(&mut configured.auto_fail, config.auto_fail);
     set(&mut configured.check_utf8, config.check_utf8);

@@ -49,10 +49,11 @@ impl Case {
     /// Whether only a driver of the core can run this: it turns off what the crate `ropeway` has always on, or leaves
     /// to the handler, or sends in a way that the crate has not.
     pub fn needs_the_core(&self) -> bool {
-        let Config { auto_close, auto_fail, check_utf8, .. } = self.config;
+        let Config { auto_close, auto_fail, check_utf8, control_first, .. } = self.config;
         let uncompressed =
             |step: &Step| matches!(step, Step::Send(Command::UncompressedText(_) | Command::UncompressedBinary(_)));
-        [auto_close, auto_fail, check_utf8].iter().any(Option::is_some) || self.input.iter().any(uncompressed)
+        [auto_close, auto_fail, check_utf8, control_first].iter().any(Option::is_some)
+            || self.input.iter().any(uncompressed)
     }
 
     /// Returns all ways to cut this case: whole, one byte at a time, and in two at every byte.

@@ -37,7 +37,8 @@ pub(crate) fn examples() -> Step {
     })
 }
 
-fn in_browser(workspace: &Workspace, files: &[&str]) -> Result<Program> {
+/// Tests of `conformance/browser`, with a browser for them.
+pub(crate) fn in_browser(workspace: &Workspace, files: &[&str]) -> Result<Program> {
     setup::node(workspace)?;
     let chromium = setup::chromium(workspace)?;
     let directory = workspace.conformance().join("browser");

@@ -16,6 +16,7 @@ mod layers;
 mod loom;
 mod miri;
 mod missing;
+mod node;
 mod program;
 mod semver;
 mod server_process;
@@ -58,6 +59,9 @@ cargo xtask COMMAND: the commands that prove ropeway
   interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx, HAProxy
                         and Caddy
   browser               test the pages of the program and the examples in headless Chromium
+  node                  test the npm package in bindings/node: its own tests, its types, packages that depend on ws, and the
+                        example in headless Chromium
+  node --ws-tests PATH  run the tests of npm's ws against it, from PATH, a clone of ws; not part of `test`
   semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
                         needs cargo-semver-checks; run before a release, not part of `test`
   torture               attack `ropeway serve`, and measure the cost for its other clients; takes minutes, not part of `test`
@@ -127,6 +131,8 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["torture"] => vec![torture::step()],
         ["interop"] => interop::steps(),
         ["browser"] => vec![browser::page(), browser::examples()],
+        ["node"] => node::steps(),
+        ["node", "--ws-tests", clone] => vec![node::ws_tests(clone)],
         other => bail!("there is no command `{}`; `cargo xtask help` lists them", other.join(" ")),
     })
 }
@@ -142,6 +148,7 @@ fn everything() -> Vec<Step> {
     steps.extend([cargo::features(), cargo::docs(), windows::step(), bench::compare()]);
     steps.extend(interop::steps());
     steps.extend([browser::page(), browser::examples()]);
+    steps.extend(node::steps());
     steps.extend([loom::step(), fuzz::step(FUZZ_FOR), miri::step()]);
     steps.extend([autobahn::step(Role::Server, &[]), autobahn::step(Role::Client, &[])]);
     steps

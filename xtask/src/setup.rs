@@ -83,20 +83,23 @@ fn has_target(target: &str) -> Result<bool> {
     Ok(Path::new(folder.trim()).is_dir())
 }
 
-/// Installs the npm packages of `conformance/package-lock.json` into `conformance/node_modules`, where Node looks for
-/// them.
+/// Installs the npm packages that the tests are written with into `conformance/node_modules`, where Node looks for them.
 pub(crate) fn node(workspace: &Workspace) -> Result<()> {
+    npm(workspace, &workspace.conformance())
+}
+
+/// Installs the npm packages of a folder's `package-lock.json` into its `node_modules`.
+pub(crate) fn npm(workspace: &Workspace, folder: &Path) -> Result<()> {
     // playwright-core needs 20, and so do the options of `node --test` that are used here.
     let usable = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
     if !Program::new("node").args(["--eval", usable]).succeeds() || !Program::new("npm").arg("--version").succeeds() {
         return Err(Missing::new("node", "install Node 20 or newer with npm (https://nodejs.org)").into());
     }
-    let directory = workspace.conformance();
-    let stamp = Stamp::of(&directory.join("package-lock.json"), &directory.join("node_modules"))?;
+    let stamp = Stamp::of(&folder.join("package-lock.json"), &folder.join("node_modules"))?;
     if !stamp.is_fresh() {
         Program::new("npm")
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .dir(&directory)
+            .dir(folder)
             .run_into(&workspace.state("logs")?.join("npm.log"))?;
         stamp.write()?;
     }

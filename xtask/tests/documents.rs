@@ -7,11 +7,28 @@ use std::path::Path;
 use serde::Deserialize;
 
 /// Endings of the names of files.
-const ENDINGS: [&str; 7] = [".rs", ".toml", ".md", ".py", ".mjs", ".json", ".svg"];
+const ENDINGS: [&str; 8] = [".rs", ".toml", ".md", ".py", ".mjs", ".js", ".json", ".svg"];
+
+/// Folders of others' files, which git ignores.
+const FETCHED: [&str; 3] =
+    ["bindings/node/harness/test", "bindings/node/harness/results", "bindings/node/test/dependents/work"];
 
 /// Keywords in front of a name that they define.
-const DEFINITIONS: [&str; 10] =
-    ["def", "fn", "const", "static", "struct", "enum", "trait", "type", "mod", "macro_rules!"];
+const DEFINITIONS: [&str; 13] = [
+    "def",
+    "fn",
+    "const",
+    "static",
+    "struct",
+    "enum",
+    "trait",
+    "type",
+    "mod",
+    "macro_rules!",
+    "class",
+    "function",
+    "let",
+];
 
 /// The text of every source file, by its path from the repository's root.
 type Files = BTreeMap<String, String>;
@@ -23,7 +40,8 @@ fn collect(root: &Path, below: &str, files: &mut Files) {
         let name = entry.file_name().into_string().expect("a name is UTF-8");
         let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
         if entry.file_type().expect("the kind of an entry is known").is_dir() {
-            if !name.starts_with('.') && name != "target" && name != "node_modules" {
+            if !name.starts_with('.') && name != "target" && name != "node_modules" && !FETCHED.contains(&path.as_str())
+            {
                 collect(root, &path, files);
             }
         } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
@@ -77,6 +95,8 @@ enum Name<'a> {
     Path(&'a str),
     /// `a_long_name_is_that_of_a_test`, or its beginning before an ellipsis.
     Test(&'a str),
+    /// `WS_ERR_INVALID_CLOSE_CODE`, the code of an error.
+    Code(&'a str),
     Other,
 }
 
@@ -97,6 +117,7 @@ fn parse(text: &str) -> Name<'_> {
     match name {
         _ if !is_name => Name::Other,
         _ if name.contains("::") => Name::Path(name),
+        _ if name.contains("_ERR_") => Name::Code(name),
         _ if name.matches('_').count() > 3 => Name::Test(name),
         _ => Name::Other,
     }
@@ -134,6 +155,10 @@ fn fault(text: &str, files: &Files, index: &Index<'_>) -> Option<&'static str> {
             (!index.values().any(begins_so)).then_some("no test begins so")
         }
         Name::Test(name) => (!is_defined(name)).then_some("no such test"),
+        Name::Code(name) => {
+            let is_there = files.iter().any(|(path, text)| extension(path) == "js" && has_word(text, name));
+            (!is_there).then_some("no such code")
+        }
         Name::Other => None,
     }
 }
@@ -152,7 +177,7 @@ fn root() -> &'static Path {
 fn each_file_each_name_and_each_test_in_the_documents_exists() {
     let mut files = Files::new();
     collect(root(), "", &mut files);
-    let is_indexed = |path: &str| ["rs", "py"].contains(&extension(path)) || path.starts_with("testdata/");
+    let is_indexed = |path: &str| ["rs", "py", "js"].contains(&extension(path)) || path.starts_with("testdata/");
     let index = files.iter().filter(|(path, _)| is_indexed(path));
     let index = index.map(|(path, text)| (path.as_str(), definitions(text))).collect();
     let mut missing = Vec::new();
@@ -221,10 +246,15 @@ fn no_comment_begins_with_a_riddle() {
     let mut files = Files::new();
     collect(root(), "", &mut files);
     let mut found = Vec::new();
-    for (path, text) in files.iter().filter(|(path, _)| extension(path) == "rs") {
+    for (path, text) in files.iter().filter(|(path, _)| ["rs", "js"].contains(&extension(path))) {
         let mut is_within = false;
         for (index, line) in text.lines().enumerate() {
-            let comment = line.trim_start().strip_prefix("//").map(|it| it.trim_start_matches(['/', '!']).trim_start());
+            let comment = line
+                .trim_start()
+                .trim_start_matches("/*")
+                .strip_prefix("*")
+                .or_else(|| line.trim_start().strip_prefix("//"));
+            let comment = comment.map(|it| it.trim_start_matches(['/', '!']).trim_start());
             let first = comment.and_then(|comment| comment.split(' ').next()).filter(|_| !is_within);
             if first.is_some_and(|word| RIDDLES.contains(&word)) {
                 found.push(format!("{path}:{}: {}", index + 1, line.trim_start()));

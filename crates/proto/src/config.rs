@@ -55,6 +55,11 @@ pub struct Config {
     /// Whether pings are answered automatically. `true` by default. If it is `false`, the user answers with
     /// [`pong`](crate::Connection::pong).
     pub auto_pong: bool,
+    /// Whether pings and pongs go ahead of messages that have not started. `true` by default, so that a peer's ping is
+    /// answered in time, however much waits. If it is `false`, all frames are written in the order of the calls, and
+    /// every pong is sent, not only the newest of a flood: `max_buffered` alone bounds them. In the crate `ropeway` it is
+    /// always on.
+    pub control_first: bool,
     /// Whether the peer's close frame, or the end of its half of the transport, is answered at once. `true` by default.
     /// If it is `false`, messages can be sent until the user answers with
     /// [`answer_close`](crate::Connection::answer_close) or [`close`](crate::Connection::close), for at most
@@ -96,6 +101,7 @@ impl Config {
             close_timeout: Some(Duration::from_secs(10)),
             end_timeout: Duration::from_secs(1),
             auto_pong: true,
+            control_first: true,
             auto_close: true,
             auto_fail: true,
             check_utf8: true,
@@ -176,6 +182,12 @@ impl Config {
     /// Whether pings are answered automatically: see the field [`auto_pong`](Self#structfield.auto_pong).
     pub fn auto_pong(mut self, on: bool) -> Self {
         self.auto_pong = on;
+        self
+    }
+
+    /// Whether pings and pongs go ahead of messages: see the field [`control_first`](Self#structfield.control_first).
+    pub fn control_first(mut self, on: bool) -> Self {
+        self.control_first = on;
         self
     }
 

@@ -259,7 +259,7 @@ impl Connection {
         match self.keepalive.due(&self.config, now) {
             Due::Gone => self.end(Cause::KeepaliveTimeout),
             Due::Ping(payload) if self.life.is_open() => {
-                self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
+                self.queue_control(Opcode::Ping, &payload);
             }
             Due::Ping(_) | Due::Nothing => {}
         }
@@ -286,7 +286,7 @@ impl Connection {
         {
             // Its pong waits with all the others of the pause, however long that is.
             self.control_rate.expect();
-            self.encoder.control(Opcode::Ping, &payload, &mut self.queue);
+            self.queue_control(Opcode::Ping, &payload);
         }
     }
 
@@ -357,7 +357,7 @@ impl Connection {
                 // either (section 5.5.1); the peer has heard that we are alive. Section 5.5.3: the pong "must have
                 // identical "Application data"".
                 if self.config.auto_pong && self.life.is_open() {
-                    self.encoder.control(Opcode::Pong, &payload, &mut self.queue);
+                    self.queue_control(Opcode::Pong, &payload);
                 }
                 Event::Ping(payload)
             }

@@ -100,6 +100,7 @@ pub use input::Input;
 pub use message::{Message, MessageRef, Payload, Text};
 pub use outcome::{Broken, Cause, Closed};
 pub use role::{MaskingKeys, Role};
+pub use send::job::Work;
 pub use send::prepared::Prepared;
 pub use send::queue::Spare;
 pub use state::ReadyState;

@@ -34,6 +34,7 @@ pages! {
     errors "../guide/errors.md"
     watching "../guide/watching.md"
     performance "../guide/performance.md"
+    from_ws "../guide/from-ws.md"
     from_axum "../guide/from-axum.md"
     from_tokio_tungstenite "../guide/from-tokio-tungstenite.md"
     from_fastwebsockets "../guide/from-fastwebsockets.md"

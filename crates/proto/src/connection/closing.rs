@@ -91,7 +91,7 @@ impl Connection {
     /// Whether to end the writing half of the transport now. Returns `true` once, when all is written and this side has
     /// to end its half. Report that with [`Connection::handle_shutdown`].
     pub fn poll_shutdown(&mut self) -> bool {
-        !self.life.is_plainly_open() && !self.has_work() && self.life.begin_shutdown(self.queue.is_empty())
+        !self.life.is_plainly_open() && self.job().is_none() && self.life.begin_shutdown(self.queue.is_empty())
     }
 }
 
@@ -168,7 +168,7 @@ impl Connection {
         if self.life.outcome().is_some() {
             self.deflate = None;
             self.queue = Queue::default();
-        } else if !self.life.is_open() && !self.has_work() {
+        } else if !self.life.is_open() && self.job().is_none() {
             self.deflate = None;
         }
     }

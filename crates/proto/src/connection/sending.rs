@@ -6,10 +6,10 @@ use crate::deflate::SLICE;
 use crate::error::SendError;
 use crate::frame::Opcode;
 use crate::frame::header::MAX_CONTROL_PAYLOAD;
-use crate::message::MessageRef;
+use crate::message::{MessageRef, Payload};
 use crate::send::encoder::split;
 use crate::send::fragments::Held;
-use crate::send::job::{Behind, Done, Job};
+use crate::send::job::{Behind, Done, Job, Work};
 use crate::send::prepared::Prepared;
 
 /// Commands of the user.
@@ -103,7 +103,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started.
+    /// Queues a ping of at most 125 bytes, ahead of all messages that have not started, unless
+    /// [`control_first`](crate::Config::control_first) is off.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Ping, payload)
     }
@@ -117,10 +118,47 @@ impl Connection {
 
 /// Work for the driver.
 impl Connection {
-    /// Whether a large message is being compressed, so that [`Connection::handle_work`] has to be called.
+    /// Whether a large message is being compressed, so that [`Connection::handle_work`] has to be called. `false` while that
+    /// work [is done elsewhere](Connection::take_work).
     #[inline]
     pub fn has_work(&self) -> bool {
-        self.job().is_some()
+        self.job().is_some_and(|job| !job.is_away())
+    }
+
+    /// Takes the work away, to be done on another thread. The message keeps its place: what is sent behind it waits until
+    /// [`return_work`](Connection::return_work). It takes a codec now, see [`handle_work`](Connection::handle_work).
+    ///
+    /// ```
+    /// # use std::{sync::Arc, thread, time::Instant};
+    /// # use ropeway_proto::deflate::{Options, Params};
+    /// # use ropeway_proto::{Config, Connection, Role};
+    /// # let connection = Connection::new(Role::Server, Arc::new(Config::server()), Instant::now());
+    /// # let mut connection = connection.with_deflate(&Params::default(), &Options::default());
+    /// connection.send("it rains, ".repeat(10_000))?;
+    /// connection.send("a short one")?;
+    /// let mut work = connection.take_work().expect("a long message is to be compressed");
+    /// let work = thread::spawn(move || {
+    ///     work.run();
+    ///     work
+    /// });
+    /// connection.return_work(work.join().expect("compressing does not panic"));
+    /// assert!(connection.buffered_amount() < 2_000);
+    /// # Ok::<(), ropeway_proto::SendError>(())
+    /// ```
+    pub fn take_work(&mut self) -> Option<Work> {
+        let deflate = self.deflate.as_mut()?;
+        deflate.job.as_mut()?.take_work(&mut deflate.compressor)
+    }
+
+    /// Queues the message of which the work was [taken](Connection::take_work), and what waits behind it. If the work is not
+    /// [done](Work::run) yet, the rest of it is done here. Does nothing if the connection has been closed in the meantime.
+    pub fn return_work(&mut self, work: Work) {
+        let Some(job) = self.job_mut() else { return };
+        if job.put_back(work) {
+            while self.has_work() && self.job().is_some_and(Job::has_begun) {
+                self.handle_work(true);
+            }
+        }
     }
 
     /// Compresses the next 16 KiB of a large message, at most half a millisecond of work. The message, and messages
@@ -134,7 +172,7 @@ impl Connection {
     /// uncompressed, which RFC 7692 section 6.1 leaves to the sender.
     pub fn handle_work(&mut self, may_begin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
-        let Some(mut job) = deflate.job.take() else { return };
+        let Some(mut job) = deflate.job.take_if(|job| !job.is_away()) else { return };
         if !job.step(&mut deflate.compressor, may_begin) {
             deflate.job = Some(job);
             return;
@@ -146,6 +184,7 @@ impl Connection {
                 Behind::Message(message) => self.queue_whole(message.into()),
                 Behind::Prepared(prepared) => self.queue_prepared_whole(&prepared),
                 Behind::Fragment { part, first, last } => self.queue_fragment(part.into(), first, last),
+                Behind::Control(opcode, payload) => self.queue_control(opcode, &payload),
                 Behind::Close(payload) => self.queue_close(&payload),
             }
             if let Some(job) = self.job_mut() {
@@ -266,7 +305,18 @@ impl Connection {
             return Err(SendError::ControlTooLong(payload.len()));
         }
         self.check_room()?;
-        self.encoder.control(opcode, payload, &mut self.queue);
+        self.queue_control(opcode, payload);
         Ok(())
+    }
+
+    /// Queues a ping or a pong, ahead of messages or in its turn.
+    pub(super) fn queue_control(&mut self, opcode: Opcode, payload: &[u8]) {
+        if self.config.control_first {
+            return self.encoder.control(opcode, payload, &mut self.queue);
+        }
+        match self.job_mut() {
+            Some(job) => job.push(Behind::Control(opcode, payload.to_vec())),
+            None => self.encoder.frame(opcode, true, false, Payload::Lent(payload), &mut self.queue),
+        }
     }
 }

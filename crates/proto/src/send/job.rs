@@ -26,7 +26,24 @@ pub(crate) struct Job {
     compressing: Option<Compressing>,
     /// The compressed payload so far.
     compressed: Vec<u8>,
+    /// Whether the two above are elsewhere, as a [`Work`].
+    is_away: bool,
     behind: Line,
+}
+
+/// A large message that is compressed outside of its connection, on any thread.
+#[derive(Debug)]
+pub struct Work {
+    payload: Bytes,
+    compressing: Compressing,
+    compressed: Vec<u8>,
+}
+
+impl Work {
+    /// Compresses all of the message. 64 KiB take about a millisecond.
+    pub fn run(&mut self) {
+        while !self.compressing.step(&self.payload, &mut self.compressed) {}
+    }
 }
 
 /// The sends that wait behind a job, in order.
@@ -42,7 +59,13 @@ pub(crate) struct Line {
 pub(crate) enum Behind {
     Message(Message),
     Prepared(Prepared),
-    Fragment { part: Message, first: bool, last: bool },
+    Fragment {
+        part: Message,
+        first: bool,
+        last: bool,
+    },
+    /// A ping or a pong, where these do not go ahead.
+    Control(Opcode, Vec<u8>),
     Close(Vec<u8>),
 }
 
@@ -57,7 +80,7 @@ pub(crate) struct Done {
 
 impl Job {
     pub(crate) fn new(opcode: Opcode, payload: Bytes) -> Self {
-        Self { opcode, payload, compressing: None, compressed: Vec::new(), behind: Line::default() }
+        Self { opcode, payload, compressing: None, compressed: Vec::new(), is_away: false, behind: Line::default() }
     }
 
     /// The bytes that wait: the part that is not compressed yet, the output for the rest, and the sends behind it.
@@ -68,6 +91,35 @@ impl Job {
 
     pub(crate) fn push(&mut self, behind: Behind) {
         self.behind.push(behind);
+    }
+
+    pub(crate) const fn is_away(&self) -> bool {
+        self.is_away
+    }
+
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.compressing.is_some()
+    }
+
+    /// Begins, if it has not begun, and gives the work away.
+    pub(crate) fn take_work(&mut self, compressor: &mut Compressor) -> Option<Work> {
+        if self.is_away {
+            return None;
+        }
+        let compressing = self.compressing.take().unwrap_or_else(|| compressor.begin(&self.payload));
+        self.is_away = true;
+        Some(Work { payload: self.payload.clone(), compressing, compressed: std::mem::take(&mut self.compressed) })
+    }
+
+    /// Takes the work back. Returns `false` if it is another message's.
+    pub(crate) fn put_back(&mut self, work: Work) -> bool {
+        if !self.is_away || work.payload.as_ptr() != self.payload.as_ptr() {
+            return false;
+        }
+        self.compressing = Some(work.compressing);
+        self.compressed = work.compressed;
+        self.is_away = false;
+        true
     }
 
     /// Puts a whole line behind this job, which must have nothing behind it.
@@ -115,7 +167,7 @@ impl Behind {
         let payload = match self {
             Self::Message(message) | Self::Fragment { part: message, .. } => message.len(),
             Self::Prepared(prepared) => prepared.message().len(),
-            Self::Close(payload) => payload.len(),
+            Self::Control(_, payload) | Self::Close(payload) => payload.len(),
         };
         payload + size_of::<Self>()
     }

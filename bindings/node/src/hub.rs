@@ -1,0 +1,168 @@
+//! The hub: what a JavaScript environment has of the addon. It holds the connections, and the memory that JavaScript sees.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ropeway_proto::{Config, Input, Role};
+use slab::Slab as Table;
+
+use crate::keys;
+use crate::memory::{self, Memory};
+use crate::napi::{Env, Error, Reference, Result};
+use crate::rows::{Place, Word};
+use crate::settings::{self, Settings};
+use crate::slab::Slab;
+use crate::socket::Socket;
+#[cfg(target_os = "linux")]
+use crate::sockets::Sockets;
+
+/// All that belongs to one environment.
+pub(crate) struct Hub {
+    pub(crate) sockets: Table<Socket>,
+    /// The ids of connections that are freed once no row names them any more.
+    leaving: Vec<u32>,
+    pub(crate) memory: Memory,
+    /// The text of the message that is being sent.
+    pub(crate) text: Vec<u8>,
+    pub(crate) now: Instant,
+    /// The reading of descriptors, once there is one.
+    #[cfg(target_os = "linux")]
+    pub(crate) descriptors: Option<Sockets>,
+    /// The function that is called when a message was compressed in the background.
+    pub(crate) compressed: Option<Reference>,
+    /// The number of connections that were made so far.
+    opened: u64,
+    client: Role,
+    config: Arc<Config>,
+}
+
+impl Hub {
+    pub(crate) fn new(memory: Memory) -> Self {
+        Self {
+            sockets: Table::new(),
+            leaving: Vec::new(),
+            memory,
+            text: Vec::new(),
+            now: Instant::now(),
+            #[cfg(target_os = "linux")]
+            descriptors: None,
+            compressed: None,
+            opened: 0,
+            client: keys::client(),
+            config: Arc::new(settings::base()),
+        }
+    }
+
+    /// Makes a connection and returns its id.
+    pub(crate) fn open(&mut self, settings: &Settings) -> u32 {
+        if self.memory.rows.is_empty() {
+            self.sweep();
+        }
+        let role = if settings.is_server { Role::Server } else { self.client.clone() };
+        let config = settings.config(&mut self.config);
+        self.opened += 1;
+        self.sockets.insert(Socket::new(settings, config, role, self.now, self.opened)) as u32
+    }
+
+    pub(crate) fn socket(&mut self, id: u32) -> Result<&mut Socket> {
+        self.sockets.get_mut(id as usize).ok_or_else(gone)
+    }
+
+    /// Forgets a connection. Its id is free once no row names it any more.
+    pub(crate) fn close(&mut self, id: u32) -> Result<()> {
+        if std::mem::replace(&mut self.socket(id)?.is_leaving, true) {
+            return Err(gone());
+        }
+        #[cfg(target_os = "linux")]
+        self.leave(id)?;
+        self.leaving.push(id);
+        if self.memory.rows.is_empty() {
+            self.sweep();
+        }
+        Ok(())
+    }
+
+    /// Frees the ids of connections that were closed.
+    pub(crate) fn sweep(&mut self) {
+        for id in self.leaving.drain(..) {
+            self.sockets.try_remove(id as usize);
+        }
+    }
+
+    /// The environment ends.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end(&mut self) {
+        if let Some(sockets) = self.descriptors.take() {
+            sockets.close();
+        }
+        self.sockets.clear();
+        self.leaving.clear();
+    }
+
+    /// Takes the descriptor away from a connection, before Node closes it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn leave(&mut self, id: u32) -> Result<()> {
+        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let result = match &mut self.descriptors {
+            Some(sockets) => sockets.watch(id, socket, false),
+            None => Ok(()),
+        };
+        socket.descriptor = None;
+        result
+    }
+
+    /// Takes the bytes of a chunk from an offset on, up to a table full of rows. Returns the offset of the first that is left.
+    pub(crate) fn feed(&mut self, env: Env, id: u32, chunk: &mut [u8], from: usize) -> Result<usize> {
+        let now = self.now;
+        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let (begin, length) = (chunk.as_ptr().addr(), chunk.len());
+        let mut input = Input::new(&mut chunk[from..]);
+        // A handler of one of these rows may feed another connection: that needs room too.
+        let mut room = self.memory.rows.left() / 2;
+        if room == 0 {
+            return Err(Error::new("ropeway: too many handlers feed each other's connections within each other"));
+        }
+        while room > 0
+            && let Some(event) = socket.connection.handle_input(&mut input, now)
+        {
+            self.memory.tell(env, id, event, |payload| {
+                let offset = payload.as_ptr().addr().wrapping_sub(begin);
+                (offset < length).then_some(Place::Chunk(offset as u32))
+            })?;
+            room -= 1;
+        }
+        Ok(length - input.remaining().len())
+    }
+
+    /// Moves the bytes that a connection has to write into the slab, or into the first external buffer if they are many.
+    /// Returns how many, and says in the table where.
+    pub(crate) fn take(&mut self, env: Env, id: u32) -> Result<usize> {
+        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let length = socket.connection.buffered_amount();
+        if length == 0 {
+            return Ok(0);
+        }
+        if length < memory::EXTERNAL_FROM {
+            let rows = &self.memory.rows;
+            let (offset, free) = self.memory.slab.free(env, rows, length)?;
+            let mut at = 0;
+            socket.write_all(|bytes| {
+                free[at..at + bytes.len()].copy_from_slice(bytes);
+                at += bytes.len();
+            });
+            self.memory.slab.take(at);
+            rows.set(Word::OutSlot, Slab::slot(rows));
+            rows.set(Word::OutOffset, offset);
+            return Ok(at);
+        }
+        let mut out = Vec::with_capacity(length);
+        socket.write_all(|bytes| out.extend_from_slice(bytes));
+        let length = out.len();
+        self.memory.hand_out(env, out.into())?;
+        Ok(length)
+    }
+}
+
+pub(crate) fn gone() -> Error {
+    Error::new("ropeway: this connection is closed")
+}

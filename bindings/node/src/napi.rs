@@ -1,0 +1,320 @@
+//! The thin layer over Node-API: values, arguments, references and one error. A panic becomes a JavaScript exception at this
+//! border, and never crosses it.
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::{CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use napi_sys as sys;
+use ropeway_proto::Bytes;
+
+/// A value that lives as long as the call from JavaScript, or the [`Scope`], in which it was made.
+pub(crate) type Value = sys::napi_value;
+
+/// The value `undefined`, as the result of a function.
+pub(crate) const UNDEFINED: Value = ptr::null_mut();
+
+/// The environment: one isolate of the process, the main thread's or a worker's.
+#[derive(Clone, Copy)]
+pub(crate) struct Env(sys::napi_env);
+
+/// A call that failed, with the message of the `Error` that JavaScript gets. It is empty if Node has thrown one already, or runs
+/// no JavaScript any more.
+#[derive(Debug)]
+pub(crate) struct Error(String);
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The most arguments that a function of the addon takes.
+const MOST: usize = 10;
+
+/// The arguments of a call. Those that were not given are `undefined`.
+pub(crate) struct Args([Value; MOST]);
+
+impl Args {
+    pub(crate) fn get(&self, index: usize) -> Value {
+        self.0[index]
+    }
+}
+
+/// Values.
+impl Env {
+    pub(crate) fn number(self, number: f64) -> Result<Value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: `self` is the environment of this thread, and `value` can be written.
+        self.check(unsafe { sys::napi_create_double(self.0, number, &raw mut value) })?;
+        Ok(value)
+    }
+
+    pub(crate) fn integer(self, number: u32) -> Result<Value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: as in `number`.
+        self.check(unsafe { sys::napi_create_uint32(self.0, number, &raw mut value) })?;
+        Ok(value)
+    }
+
+    pub(crate) fn to_integer(self, value: Value) -> Result<u32> {
+        let mut number = 0;
+        // SAFETY: `value` belongs to this call, and a value of another type is an error and nothing else.
+        self.check(unsafe { sys::napi_get_value_uint32(self.0, value, &raw mut number) })?;
+        Ok(number)
+    }
+
+    pub(crate) fn to_number(self, value: Value) -> Result<f64> {
+        let mut number = 0.0;
+        // SAFETY: as in `to_integer`.
+        self.check(unsafe { sys::napi_get_value_double(self.0, value, &raw mut number) })?;
+        Ok(number)
+    }
+
+    /// The bytes of a `Uint8Array`. They are lent for the call, in which no JavaScript runs: nobody else can change them,
+    /// unless they are shared with another thread, for which JavaScript has no lock either.
+    pub(crate) fn bytes<'call>(self, value: Value) -> Result<&'call mut [u8]> {
+        let mut data = ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: as in `to_integer`.
+        self.check(unsafe { sys::napi_get_buffer_info(self.0, value, &raw mut data, &raw mut length) })?;
+        if length == 0 {
+            return Ok(&mut []);
+        }
+        // SAFETY: Node says that `length` bytes are there. The value keeps them alive for the call, and the caller asks
+        // only once for each value.
+        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), length) })
+    }
+
+    /// Appends the UTF-8 of a string to `out`. A lone surrogate becomes U+FFFD.
+    pub(crate) fn read_string(self, value: Value, out: &mut Vec<u8>) -> Result<()> {
+        // Most strings are short: for these it is not asked how long they are.
+        if !self.try_string(value, out, 4096)? {
+            let mut length = 0;
+            // SAFETY: without a buffer Node writes the length and nothing else.
+            let status = unsafe { sys::napi_get_value_string_utf8(self.0, value, ptr::null_mut(), 0, &raw mut length) };
+            self.check(status)?;
+            self.try_string(value, out, length + 8)?;
+        }
+        Ok(())
+    }
+
+    /// Appends a string to `out` if it surely has fewer than `most` bytes.
+    fn try_string(self, value: Value, out: &mut Vec<u8>, most: usize) -> Result<bool> {
+        out.reserve(most);
+        let room = out.spare_capacity_mut();
+        let mut copied = 0;
+        // SAFETY: `room` has at least `most` bytes, and Node writes no more than that, with the zero at the end.
+        let status = unsafe {
+            sys::napi_get_value_string_utf8(self.0, value, room.as_mut_ptr().cast::<c_char>(), most, &raw mut copied)
+        };
+        self.check(status)?;
+        // A character that did not fit leaves up to three bytes unused, besides the zero.
+        if copied + 4 >= most {
+            return Ok(false);
+        }
+        // SAFETY: Node has written so many bytes there.
+        unsafe { out.set_len(out.len() + copied) };
+        Ok(true)
+    }
+
+    /// A new `ArrayBuffer`, and its memory, which is zeroed and lives as long as the value is referenced.
+    pub(crate) fn array_buffer(self, length: usize) -> Result<(Value, NonNull<u8>)> {
+        let mut value = ptr::null_mut();
+        let mut data = ptr::null_mut();
+        // SAFETY: as in `number`.
+        self.check(unsafe { sys::napi_create_arraybuffer(self.0, length, &raw mut data, &raw mut value) })?;
+        let data = NonNull::new(data.cast()).ok_or_else(|| Error::new("Node gave an ArrayBuffer without memory"))?;
+        Ok((value, data))
+    }
+
+    /// An `ArrayBuffer` of these bytes, without a copy where Node allows that.
+    pub(crate) fn external(self, bytes: Bytes) -> Result<Value> {
+        let mut value = ptr::null_mut();
+        let owner = Box::into_raw(Box::new(bytes));
+        // SAFETY: the bytes stay where they are until `drop_bytes` is called with their owner, once. JavaScript may write to
+        // them: the core has given them away, and no other clone of them exists.
+        let status = unsafe {
+            let data = (*owner).as_ptr().cast_mut().cast();
+            let length = (*owner).len();
+            sys::napi_create_external_arraybuffer(self.0, data, length, Some(drop_bytes), owner.cast(), &raw mut value)
+        };
+        if status == sys::Status::napi_ok {
+            return Ok(value);
+        }
+        // SAFETY: Node has not taken the owner.
+        let bytes = unsafe { Box::from_raw(owner) };
+        // Electron forbids memory that is not V8's.
+        let (value, mut data) = self.array_buffer(bytes.len().max(1))?;
+        // SAFETY: the new memory has so many bytes, and is no one else's yet.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_mut(), bytes.len()) };
+        Ok(value)
+    }
+
+    pub(crate) fn array(self) -> Result<Value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: as in `number`.
+        self.check(unsafe { sys::napi_create_array(self.0, &raw mut value) })?;
+        Ok(value)
+    }
+
+    pub(crate) fn set(self, array: Value, index: u32, value: Value) -> Result<()> {
+        // SAFETY: both values belong to this call or scope.
+        self.check(unsafe { sys::napi_set_element(self.0, array, index, value) })
+    }
+
+    pub(crate) fn set_named(self, object: Value, name: &str, value: Value) -> Result<()> {
+        let name = c_string(name);
+        // SAFETY: as in `set`; the name ends with a zero.
+        self.check(unsafe { sys::napi_set_named_property(self.0, object, name.as_ptr(), value) })
+    }
+
+    /// Keeps a value alive until the environment ends.
+    pub(crate) fn keep(self, value: Value) -> Result<Reference> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: as in `set`.
+        self.check(unsafe { sys::napi_create_reference(self.0, value, 1, &raw mut reference) })?;
+        Ok(Reference(reference))
+    }
+
+    pub(crate) fn kept(self, reference: &Reference) -> Result<Value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: the reference was made in this environment and is never deleted.
+        self.check(unsafe { sys::napi_get_reference_value(self.0, reference.0, &raw mut value) })?;
+        Ok(value)
+    }
+
+    pub(crate) fn raw(self) -> sys::napi_env {
+        self.0
+    }
+
+    #[expect(clippy::unused_self, reason = "only what an environment returned is a status")]
+    pub(crate) fn check(self, status: sys::napi_status) -> Result<()> {
+        match status {
+            sys::Status::napi_ok => Ok(()),
+            sys::Status::napi_pending_exception | sys::Status::napi_closing | sys::Status::napi_cannot_run_js => {
+                Err(Error::new(""))
+            }
+            status => Err(Error::new(format!("ropeway: Node-API refused a call of the addon with status {status}"))),
+        }
+    }
+
+    fn throw(self, error: &Error) {
+        if !error.0.is_empty() {
+            let message = c_string(&error.0);
+            // SAFETY: the message ends with a zero. Nothing can be done if this fails.
+            unsafe { sys::napi_throw_error(self.0, ptr::null(), message.as_ptr()) };
+        }
+    }
+}
+
+/// A value that stays alive until the environment ends.
+pub(crate) struct Reference(sys::napi_ref);
+
+/// A function of the addon: what it does with the state of its environment.
+pub(crate) type Run<S> = fn(&Rc<RefCell<S>>, Env, &Args) -> Result<Value>;
+
+struct Function<S> {
+    state: Rc<RefCell<S>>,
+    run: Run<S>,
+}
+
+/// Puts functions on `exports`, and keeps the state until the environment ends.
+pub(crate) fn export<'a, S: 'static>(
+    env: Env,
+    exports: Value,
+    state: &Rc<RefCell<S>>,
+    functions: impl IntoIterator<Item = &'a (&'a str, Run<S>)>,
+) -> Result<()> {
+    // Each is in a box of its own, so that its address stays.
+    let functions: Vec<(&str, Box<Function<S>>)> =
+        functions.into_iter().map(|&(name, run)| (name, Box::new(Function { state: Rc::clone(state), run }))).collect();
+    for (name, function) in &functions {
+        let mut value = ptr::null_mut();
+        let function = ptr::from_ref::<Function<S>>(function).cast_mut();
+        // SAFETY: `enter` gets the function as its data, which is freed when the environment ends and not before.
+        env.check(unsafe {
+            sys::napi_create_function(env.0, ptr::null(), 0, Some(enter::<S>), function.cast(), &raw mut value)
+        })?;
+        env.set_named(exports, name, value)?;
+    }
+    let functions: Vec<_> = functions.into_iter().map(|(_, function)| function).collect();
+    let kept = Box::into_raw(Box::new(functions)).cast();
+    // SAFETY: Node calls the finalizer once with this data, when no JavaScript runs any more.
+    env.check(unsafe { sys::napi_set_instance_data(env.0, kept, Some(drop_functions::<S>), ptr::null_mut()) })
+}
+
+/// Frees the functions when the environment ends.
+unsafe extern "C" fn drop_functions<S: 'static>(_env: sys::napi_env, kept: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `export` passed this, and Node calls this once.
+    drop(unsafe { Box::from_raw(kept.cast::<Vec<Box<Function<S>>>>()) });
+}
+
+/// Runs the registration of the module, as Node calls it in each environment.
+pub(crate) fn register(env: sys::napi_env, exports: Value, run: fn(Env, Value) -> Result<()>) -> Value {
+    static LOADED: OnceLock<libloading::Library> = OnceLock::new();
+    let env = Env(env);
+    let result = catch_unwind(|| {
+        // SAFETY: the library is this process itself, and is kept for ever. It is loaded once, before any other call.
+        LOADED.get_or_init(|| unsafe { sys::setup() });
+        run(env, exports)
+    });
+    finish(env, result.map(|result| result.map(|()| exports)))
+}
+
+/// The entry of every function of the addon.
+unsafe extern "C" fn enter<S: 'static>(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let env = Env(env);
+    let mut args = [ptr::null_mut(); MOST];
+    let mut count = MOST;
+    let mut data: *mut c_void = ptr::null_mut();
+    // SAFETY: Node calls this with its own `env` and `info`; `args` has room for `count` values, and Node fills those that
+    // were not given with `undefined`.
+    unsafe {
+        sys::napi_get_cb_info(env.0, info, &raw mut count, args.as_mut_ptr(), ptr::null_mut(), &raw mut data);
+    }
+    // SAFETY: `export` made the function with this type, and it lives as long as the environment.
+    let function = unsafe { &*data.cast::<Function<S>>() };
+    let result = catch_unwind(AssertUnwindSafe(|| (function.run)(&function.state, env, &Args(args))));
+    finish(env, result)
+}
+
+/// Turns an error, or a panic, into an exception.
+fn finish(env: Env, result: std::result::Result<Result<Value>, Box<dyn Any + Send>>) -> Value {
+    match result {
+        Ok(Ok(value)) => return value,
+        Ok(Err(error)) => env.throw(&error),
+        Err(panic) => env.throw(&describe(panic.as_ref())),
+    }
+    UNDEFINED
+}
+
+/// The error for a panic.
+pub(crate) fn describe(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("without a message");
+    Error::new(format!("ropeway: the addon panicked, which is a fault of ropeway: {text}"))
+}
+
+/// Frees the bytes of an [`Env::external`].
+unsafe extern "C" fn drop_bytes(_env: sys::napi_env, _data: *mut c_void, owner: *mut c_void) {
+    // SAFETY: `external` passed this owner, and Node calls this once.
+    drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
+}
+
+/// A text for Node, up to its first zero.
+fn c_string(text: &str) -> CString {
+    let text = text.split('\0').next().unwrap_or_default();
+    CString::new(text).unwrap_or_default()
+}

@@ -1,0 +1,188 @@
+//! A turn of the event loop: all sockets that can be read are read, then JavaScript is called once for all of their events, and
+//! once more to write what it sent.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Instant;
+
+use ropeway_proto::Input;
+use rustix::io::Errno;
+
+use crate::callback::{Called, Context};
+use crate::descriptor::Descriptor;
+use crate::hub::Hub;
+use crate::memory::Memory;
+use crate::napi::{Env, Reference, Result, describe};
+use crate::rows::{Kind, Place, Row, Word};
+use crate::socket::Socket;
+use crate::sockets::{Calls, Sockets};
+
+/// The most bytes that are read into a slab at once, as many as libuv reads.
+const READ: usize = 64 * 1024;
+
+/// The most that one socket is read in a turn, so that the others get theirs.
+const BUDGET: usize = 1 << 20;
+
+/// Prepares for the first descriptor of an environment.
+pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle: Reference) -> Result<Sockets> {
+    let (turning, ending) = (Rc::clone(hub), Rc::clone(hub));
+    let ready = Box::new(move || turn(env, &turning));
+    let end = Box::new(move || {
+        // Nothing of the hub is borrowed: the environment ends when no JavaScript runs.
+        if let Ok(mut hub) = ending.try_borrow_mut() {
+            hub.end();
+        }
+    });
+    let calls = Calls { context: Context::new(env, "ROPEWAY")?, deliver, settle };
+    Sockets::start(env, calls, ready, end)
+}
+
+/// The turn, called by the loop.
+fn turn(env: Env, hub: &Rc<RefCell<Hub>>) {
+    let result = catch_unwind(AssertUnwindSafe(|| env.scoped(|| run(env, hub))));
+    match result {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error)) | Err(error)) => env.fatal(&error),
+        Err(panic) => env.fatal(&describe(panic.as_ref())),
+    }
+}
+
+fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
+    let calls = {
+        let mut hub = hub.borrow_mut();
+        hub.sweep();
+        hub.read_ready(env)?;
+        let rows = &hub.memory.rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(sockets) = &hub.descriptors else { return Ok(()) };
+        rows.begin_batch();
+        sockets.calls()
+    };
+    let word = |word| hub.borrow().memory.rows.get(word);
+    loop {
+        match env.call(&calls.context, &calls.deliver) {
+            Called::Ended => return Ok(()),
+            // A handler threw: those behind it are called all the same.
+            Called::Threw if word(Word::Cursor) < word(Word::End) => {}
+            Called::Threw | Called::Returned => break,
+        }
+    }
+    if word(Word::Restless) != 0 {
+        env.call(&calls.context, &calls.settle);
+    }
+    hub.borrow().memory.rows.set(Word::Batch, 0);
+    Ok(())
+}
+
+impl Hub {
+    /// Reads all sockets that can be read, as far as there is room for their rows.
+    fn read_ready(&mut self, env: Env) -> Result<()> {
+        let Some(sockets) = &mut self.descriptors else { return Ok(()) };
+        let ready = sockets.ready()?;
+        for &id in &ready {
+            // The others are asked for in the next turn: they are still ready then.
+            if self.memory.rows.left() * SHORTEST < READ / 8 {
+                break;
+            }
+            self.read(env, id)?;
+        }
+        if let Some(sockets) = &mut self.descriptors {
+            sockets.done(ready);
+        }
+        Ok(())
+    }
+
+    /// Reads one socket.
+    fn read(&mut self, env: Env, id: u32) -> Result<()> {
+        let Some(socket) = self.sockets.get_mut(id as usize) else { return Ok(()) };
+        let Some(descriptor) = socket.descriptor else { return Ok(()) };
+        let ending = match read(env, id, socket, descriptor, &mut self.memory, self.now)? {
+            Ended::NotYet => return Ok(()),
+            Ended::Peer => Row { id, kind: Kind::End, place: Place::Chunk(0), length: 0, value: 0 },
+            Ended::Error(error) => {
+                let value = error.raw_os_error().unsigned_abs();
+                Row { id, kind: Kind::Error, place: Place::Chunk(0), length: 0, value }
+            }
+        };
+        self.memory.rows.push(&ending);
+        let Some(sockets) = &mut self.descriptors else { return Ok(()) };
+        sockets.watch(id, socket, false)
+    }
+}
+
+/// The fewest bytes that a frame has: a server's has no mask.
+const SHORTEST: usize = 2;
+
+/// Whether a socket can be read on.
+enum Ended {
+    NotYet,
+    /// The peer has ended its half.
+    Peer,
+    Error(Errno),
+}
+
+fn read(
+    env: Env,
+    id: u32,
+    socket: &mut Socket,
+    descriptor: Descriptor,
+    memory: &mut Memory,
+    now: Instant,
+) -> Result<Ended> {
+    let mut budget = BUDGET;
+    loop {
+        let (asked, result) = if let Some(room) = socket.connection.poll_read_buffer() {
+            let result = descriptor.read(room);
+            let asked = room.len();
+            if let Ok(count @ 1..) = result
+                && let Some(event) = socket.connection.handle_read_in_place(count, now)
+            {
+                memory.tell(env, id, event, |_| None)?;
+            }
+            (asked, result)
+        } else {
+            // A frame takes a row, and rows are limited. Half of them are left for what handlers feed.
+            let most = READ.min(memory.rows.left() / 2 * SHORTEST);
+            if most == 0 {
+                return Ok(Ended::NotYet);
+            }
+            let (filled, result) = memory.slab.fill(env, &memory.rows, most, |free| descriptor.read(free))?;
+            if let Some(mut filled) = filled {
+                let (slot, offset) = filled.place();
+                let begin = filled.bytes().as_ptr().addr();
+                let mut is_lent = false;
+                // Bytes behind a close frame are read and thrown away: a TCP connection that ends with unread bytes is
+                // reset.
+                if socket.connection.is_receiving() {
+                    let mut input = Input::new(filled.bytes());
+                    while !input.is_empty() {
+                        while let Some(event) = socket.connection.handle_input(&mut input, now) {
+                            memory.tell(env, id, event, |payload| {
+                                is_lent = true;
+                                Some(Place::Slab(slot, offset + (payload.as_ptr().addr() - begin) as u32))
+                            })?;
+                        }
+                    }
+                }
+                if !is_lent {
+                    memory.slab.give_back(&filled);
+                }
+            }
+            (most, result)
+        };
+        socket.counts[0] += result.unwrap_or(0) as u64;
+        match result {
+            Ok(0) => return Ok(Ended::Peer),
+            Ok(count) if count < asked => return Ok(Ended::NotYet),
+            Ok(count) => budget = budget.saturating_sub(count),
+            Err(Errno::AGAIN) => return Ok(Ended::NotYet),
+            Err(error) => return Ok(Ended::Error(error)),
+        }
+        if budget == 0 {
+            return Ok(Ended::NotYet);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+// What `import` gives: the names that npm's `ws` has there.
+
+import ropeway from './index.js';
+
+export const {
+  createWebSocketStream, extension, PerMessageDeflate, Receiver, Sender, subprotocol, WebSocket, WebSocketServer
+} = ropeway;
+
+export default ropeway;
