@@ -298,7 +298,7 @@ async fn where_the_connection_cannot_be_had_the_answer_says_so() {
     let answer = server.answer(&mut request).await;
     assert_eq!(answer.status(), 500);
     let text = String::from_utf8(answer.into_body().into_bytes().into()).unwrap();
-    assert!(text.contains("with_upgrades") && text.contains("RFC 9110 section 7.8"), "{text}");
+    assert!(text.contains("such as a second extractor") && text.contains("RFC 9110 section 7.8"), "{text}");
     eventually("its place is free", || server.clients().is_empty()).await;
 }
 

@@ -242,7 +242,7 @@ async fn a_request_whose_connection_cannot_be_had_is_told_why() {
     let answer = app.oneshot(request.unwrap()).await.unwrap();
     assert_eq!(answer.status(), 500);
     let text = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
-    assert!(String::from_utf8_lossy(&text).contains("with_upgrades"));
+    assert!(String::from_utf8_lossy(&text).contains("such as a second extractor"));
 }
 
 // The server that a connection belongs to.
