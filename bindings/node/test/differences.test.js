@@ -46,6 +46,16 @@ test('a WebSocket gives a message in fragments as one fragment', { skip: !isOurs
   assert.deepStrictEqual((await message)[0].map(String), ['abc']);
 });
 
+test('without a limit of messages 4 GiB are too long, as soon as a header announces them', { skip: !isOurs }, async (t) => {
+  const { raw, websocket } = await openRaw(t, await serve(t, { maxPayload: 0 }));
+  const code = error(websocket);
+  const header = Buffer.alloc(14);
+  header.writeUInt16BE(0x82ff);
+  header.writeBigUInt64BE(2n ** 32n, 2);
+  raw.write(header);
+  assert.strictEqual(await code, 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH');
+});
+
 test('a frame in many chunks meets no limit of chunks', { skip: !isOurs }, async (t) => {
   const { websocket } = await openRaw(t, await serve(t, { maxBufferedChunks: 2, maxPayload: 100 }));
   const message = event(websocket, 'message');
