@@ -47,7 +47,6 @@ class FdLane extends StreamLane {
     this.handle = handle;
     /** The async scope of the socket, in which the owner is called. */
     this.scope = new AsyncResource('ROPEWAYSOCKET');
-    hub.start();
     native.adopt(this.id, handle.fd);
     lanes[this.id] = this;
     this.wrapHandle();
@@ -85,7 +84,14 @@ class FdLane extends StreamLane {
   }
 
   watch(on) {
-    if (this.isHeld) native.watch(this.id, on ? 1 : 0);
+    if (!this.isHeld) return;
+    try {
+      native.watch(this.id, on ? 1 : 0);
+    } catch {
+      // The system watches no more sockets for this process, or no more of its own (epoll_ctl(2): ENOSPC, ENOMEM). Node says so,
+      // or still can.
+      this.toStream();
+    }
   }
 
   /** Delivers the rows of a turn, from one word of the table to another. The hub calls this in the lane's scope. */

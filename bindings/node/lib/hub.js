@@ -4,6 +4,8 @@
 // slab (an ArrayBuffer that the addon fills from the front), or in a buffer of its own. It is passed on as a view.
 'use strict';
 
+const { markAsUntransferable } = require('node:worker_threads');
+
 const native = require('./load').load();
 
 const rows = new Uint32Array(native.rows);
@@ -56,15 +58,39 @@ function payload(chunk, at) {
   const offset = rows[at + 2];
   switch ((word >>> 8) & 0xff) {
     case 0: return new View(chunk.buffer, chunk.byteOffset + offset, length);
-    case 1: return new View(slabs[word >>> 16], offset, length);
+    case 1: return viewOf(word >>> 16, offset, length);
     default: return new View(externals[offset], 0, length);
   }
 }
 
+/** The slab that was marked last. */
+let marked = null;
+
+/**
+ * A part of a slab. Other messages lie in the same memory, so `postMessage` must not transfer it away: it then throws a
+ * DataCloneError. Nothing stops `ArrayBuffer.prototype.transfer`.
+ */
+function viewOf(slot, offset, length) {
+  const slab = slabs[slot];
+  if (slab.byteLength === 0) throw new Error(TRANSFERRED);
+  if (slab !== marked) {
+    if (markAsUntransferable !== undefined) markAsUntransferable(slab);
+    marked = slab;
+  }
+  return new View(slab, offset, length);
+}
+
+const TRANSFERRED = 'ropeway: a message is lost, because its memory was transferred away with that of another message. ' +
+  'Copy a Buffer before its `buffer` is transferred.';
+
 /** The bytes that `native.take` has just made ready to be written. */
 function taken(length) {
   const slot = rows[OUT_SLOT];
-  if (slot !== EXTERNAL) return new View(slabs[slot], rows[OUT_OFFSET], length);
+  if (slot !== EXTERNAL) {
+    const view = viewOf(slot, rows[OUT_OFFSET], length);
+    if (depth === 0 && rows[TOP] === FIRST) letGo();
+    return view;
+  }
   const buffer = externals[0];
   externals[0] = undefined;
   return new View(buffer, 0, length);
@@ -75,10 +101,14 @@ function enter() {
   depth++;
 }
 
-/** Takes the rows from a word on off the table. The last to leave lets go of the memory that no row names any more. */
+/** Takes the rows from a word on off the table. */
 function leave(start) {
   rows[TOP] = start;
-  if (--depth > 0) return;
+  if (--depth === 0) letGo();
+}
+
+/** Lets go of the memory that no row names any more. */
+function letGo() {
   if (rows[SLAB] !== 0) {
     slabs[0] = slabs[rows[SLAB]];
     slabs.length = 1;
@@ -162,17 +192,28 @@ const working = new Map();
 
 native.onCompressed((id) => {
   const lane = working.get(id);
+  // The lane has dropped all that waited, though its connection is still there.
+  if (lane === undefined) return;
   working.delete(id);
   lane.worked();
 });
 
 let isStarted = false;
 
-/** Lets the addon read descriptors. */
+/**
+ * Lets the addon read descriptors.
+ *
+ * @returns {boolean} Whether it can. It cannot if the process has no descriptor left for its poller. The next socket asks again.
+ */
 function start() {
-  if (isStarted) return;
-  native.start(deliver, settle);
-  isStarted = true;
+  if (isStarted) return true;
+  try {
+    native.start(deliver, settle);
+    isStarted = true;
+  } catch {
+    // The socket takes the stream lane, which needs nothing.
+  }
+  return isStarted;
 }
 
 // Frames that wait are written before the process ends, as far as the kernel takes them.

@@ -36,7 +36,7 @@ const { StreamLane } = require('./stream-lane');
 
 /** Takes a socket over. */
 function attach(socket, head, owner, settings) {
-  const Lane = suits(socket) ? FdLane : StreamLane;
+  const Lane = suits(socket) && hub.start() ? FdLane : StreamLane;
   return new Lane(socket, head, owner, settings);
 }
 

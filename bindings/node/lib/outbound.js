@@ -140,10 +140,18 @@ class Outbound {
   /** Sends what waits in the line, up to the next message that is compressed in the background. */
   advance() {
     // Behind a destroyed socket the line is dropped, by `end` or `detach`.
-    while (this.line.length > 0 && this.atWork < 0 && !this.socket.destroyed) {
-      const { length, run } = this.line.shift();
-      this.buffered -= length;
-      run();
+    const { line } = this;
+    let at = 0;
+    // `run` may add to the line, and may drop it.
+    try {
+      while (line === this.line && at < line.length && this.atWork < 0 && !this.socket.destroyed) {
+        const { length, run } = line[at++];
+        this.buffered -= length;
+        run();
+      }
+    } finally {
+      // In one go: each shift would move all that is behind.
+      line.splice(0, at);
     }
   }
 

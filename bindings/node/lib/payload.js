@@ -43,9 +43,9 @@ function toBinaryType(data, type, cuts) {
     case 'blob':
       return new Blob([data]);
     default: {
-      // The memory behind a message is shared with other messages, as a rule.
+      // The memory behind a message is shared with other messages, or is Rust's, which cannot be transferred to another thread.
       const { buffer, byteOffset, length } = data;
-      return length === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + length);
+      return buffer.slice(byteOffset, byteOffset + length);
     }
   }
 }

@@ -17,11 +17,14 @@ pub(crate) struct Memory {
     pub(crate) slab: Slab,
     /// The JavaScript array of external buffers.
     externals: Reference,
+    /// The bytes of payloads that are not where they were read: those of messages that were inflated or put together. A turn of
+    /// the event loop counts them from 0.
+    pub(crate) held: usize,
 }
 
 impl Memory {
     pub(crate) fn new(rows: Rows, slab: Slab, externals: Reference) -> Self {
-        Self { rows, slab, externals }
+        Self { rows, slab, externals, held: 0 }
     }
 
     /// Appends a row for an event. `lent` says where a payload lies that the event borrows from its input.
@@ -58,7 +61,10 @@ impl Memory {
                 Some(place) => place,
                 None => self.store(env, Bytes::copy_from_slice(bytes))?,
             },
-            Payload::Owned(bytes) => self.store(env, bytes)?,
+            Payload::Owned(bytes) => {
+                self.held = self.held.saturating_add(bytes.len());
+                self.store(env, bytes)?
+            }
         };
         self.rows.push(&Row { id, kind, place, length, value });
         Ok(())

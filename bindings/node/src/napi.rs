@@ -169,6 +169,21 @@ impl Env {
         Ok(value)
     }
 
+    pub(crate) fn get(self, array: Value, index: u32) -> Result<Value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: the array belongs to this call or scope.
+        self.check(unsafe { sys::napi_get_element(self.0, array, index, &raw mut value) })?;
+        Ok(value)
+    }
+
+    /// Whether the memory of an `ArrayBuffer` was taken away, as by `ArrayBuffer.prototype.transfer`.
+    pub(crate) fn is_detached(self, array_buffer: Value) -> Result<bool> {
+        let mut is_detached = false;
+        // SAFETY: as in `to_integer`.
+        self.check(unsafe { sys::napi_is_detached_arraybuffer(self.0, array_buffer, &raw mut is_detached) })?;
+        Ok(is_detached)
+    }
+
     pub(crate) fn set(self, array: Value, index: u32, value: Value) -> Result<()> {
         // SAFETY: both values belong to this call or scope.
         self.check(unsafe { sys::napi_set_element(self.0, array, index, value) })

@@ -37,11 +37,14 @@ impl Slab {
     /// Returns free memory of at least `least` bytes, which must be less than a slab, and where it begins. `take` keeps a
     /// part of it.
     pub(crate) fn free(&mut self, env: Env, rows: &Rows, least: usize) -> Result<(u32, &mut [u8])> {
-        if SIZE - self.used < least {
-            self.renew(env, rows, Self::slot(rows) + 1)?;
+        let slot = Self::slot(rows);
+        // A program that has a payload has the whole `ArrayBuffer`, and can transfer it away. The memory is then another's,
+        // or free.
+        if SIZE - self.used < least || env.is_detached(env.get(env.kept(&self.slabs)?, slot)?)? {
+            self.renew(env, rows, slot + 1)?;
         }
         // SAFETY: the memory has `SIZE` bytes, and JavaScript has views only of what is used. The array of slabs keeps it
-        // alive.
+        // alive, it was not detached, and no JavaScript runs as long as the slice is borrowed.
         let free = unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().add(self.used), SIZE - self.used) };
         Ok((self.used as u32, free))
     }

@@ -17,6 +17,9 @@ pub(crate) struct Socket {
     pub(crate) serial: u64,
     /// Whether a message is being sent in fragments.
     is_midway: bool,
+    /// Whether messages that come may be compressed.
+    #[cfg(target_os = "linux")]
+    pub(crate) may_inflate: bool,
     /// Whether it was closed, and is forgotten once no row names it.
     pub(crate) is_leaving: bool,
     /// The socket's descriptor, if this side reads and writes it itself.
@@ -58,6 +61,8 @@ impl Socket {
             connection,
             serial,
             is_midway: false,
+            #[cfg(target_os = "linux")]
+            may_inflate: settings.deflate.is_some(),
             is_leaving: false,
             #[cfg(target_os = "linux")]
             descriptor: None,

@@ -24,6 +24,16 @@ const READ: usize = 64 * 1024;
 /// The most that one socket is read in a turn, so that the others get theirs.
 const BUDGET: usize = 1 << 20;
 
+/// The most bytes that are read at once if messages may be compressed: they inflate to at most 1,032 times as many (RFC 1951
+/// section 3.2.5, 258 bytes for a quarter of a byte).
+const READ_COMPRESSED: usize = 16 * 1024;
+
+/// A socket is not read on in a turn that has inflated so much for it.
+const INFLATED: usize = 4 << 20;
+
+/// No more sockets are read in a turn that has put so much memory of its own into rows.
+const HELD: usize = 32 << 20;
+
 /// Prepares for the first descriptor of an environment.
 pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle: Reference) -> Result<Sockets> {
     let (turning, ending) = (Rc::clone(hub), Rc::clone(hub));
@@ -82,9 +92,10 @@ impl Hub {
     fn read_ready(&mut self, env: Env) -> Result<()> {
         let Some(sockets) = &mut self.descriptors else { return Ok(()) };
         let ready = sockets.ready()?;
+        self.memory.held = 0;
         for &id in &ready {
             // The others are asked for in the next turn: they are still ready then.
-            if self.memory.rows.left() * SHORTEST < READ / 8 {
+            if self.memory.rows.left() * SHORTEST < READ / 8 || self.memory.held > HELD {
                 break;
             }
             self.read(env, id)?;
@@ -133,6 +144,8 @@ fn read(
     now: Instant,
 ) -> Result<Ended> {
     let mut budget = BUDGET;
+    let before = memory.held;
+    let at_once = if socket.may_inflate { READ_COMPRESSED } else { READ };
     loop {
         let (asked, result) = if let Some(room) = socket.connection.poll_read_buffer() {
             let result = descriptor.read(room);
@@ -145,7 +158,7 @@ fn read(
             (asked, result)
         } else {
             // A frame takes a row, and rows are limited. Half of them are left for what handlers feed.
-            let most = READ.min(memory.rows.left() / 2 * SHORTEST);
+            let most = at_once.min(memory.rows.left() / 2 * SHORTEST);
             if most == 0 {
                 return Ok(Ended::NotYet);
             }
@@ -181,7 +194,7 @@ fn read(
             Err(Errno::AGAIN) => return Ok(Ended::NotYet),
             Err(error) => return Ok(Ended::Error(error)),
         }
-        if budget == 0 {
+        if budget == 0 || socket.may_inflate && memory.held - before > INFLATED {
             return Ok(Ended::NotYet);
         }
     }
