@@ -15,8 +15,8 @@ const { within } = require('./support/peers');
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 6000);
 const AT_ONCE = 50;
 
-// The heap and the allocator's pools go on growing for a while: 20 to 40 MiB were seen, however many connections came.
-const GROWTH = 64 << 20;
+// The heap and the allocator's pools go on growing for a while: 20 to 45 MiB were seen, however many connections came.
+const GROWTH = 128 << 20;
 const DEADLINE = 600_000;
 
 // A message below and one above the size from which a slab is not used.
