@@ -7,6 +7,7 @@ const http = require('http');
 const https = require('https');
 const net = require('net');
 const { unescape } = require('querystring');
+const timers = require('timers');
 const tls = require('tls');
 
 const extension = require('./extension');
@@ -260,11 +261,12 @@ class Opening {
   startTimer() {
     const { handshakeTimeout } = this.options;
     if (!handshakeTimeout) return;
-    this.timer = setTimeout(() => this.fail('Opening handshake has timed out'), handshakeTimeout);
+    // Not the global one, which a program's tests may replace.
+    this.timer = timers.setTimeout(() => this.fail('Opening handshake has timed out'), handshakeTimeout);
   }
 
   stopTimer() {
-    clearTimeout(this.timer);
+    timers.clearTimeout(this.timer);
     this.timer = null;
   }
 

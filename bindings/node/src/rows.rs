@@ -111,6 +111,11 @@ impl Rows {
         ((HEADER + ROW * MOST).saturating_sub(self.get(Word::Top)) / ROW) as usize
     }
 
+    /// How many more rows a turn may append before JavaScript is called. The other half of the table is for what handlers feed.
+    pub(crate) fn left_to_turn(&self) -> usize {
+        self.left().saturating_sub(MOST as usize / 2)
+    }
+
     /// All rows are those of a turn, and none is delivered yet.
     pub(crate) fn begin_batch(&self) {
         self.set(Word::Cursor, HEADER);

@@ -95,7 +95,7 @@ impl Hub {
         self.memory.held = 0;
         for &id in &ready {
             // The others are asked for in the next turn: they are still ready then.
-            if self.memory.rows.left() * SHORTEST < READ / 8 || self.memory.held > HELD {
+            if self.memory.rows.left_to_turn() * SHORTEST < READ / 8 || self.memory.held > HELD {
                 break;
             }
             self.read(env, id)?;
@@ -157,8 +157,8 @@ fn read(
             }
             (asked, result)
         } else {
-            // A frame takes a row, and rows are limited. Half of them are left for what handlers feed.
-            let most = at_once.min(memory.rows.left() / 2 * SHORTEST);
+            // A frame takes a row, and rows are limited.
+            let most = at_once.min(memory.rows.left_to_turn() * SHORTEST);
             if most == 0 {
                 return Ok(Ended::NotYet);
             }
