@@ -68,7 +68,7 @@ let marked = null;
 
 /**
  * A part of a slab. Other messages lie in the same memory, so `postMessage` must not transfer it away: it then throws a
- * DataCloneError. Nothing stops `ArrayBuffer.prototype.transfer`.
+ * DataCloneError. `ArrayBuffer.prototype.transfer` is stopped by Node 24 and newer alone.
  */
 function viewOf(slot, offset, length) {
   const slab = slabs[slot];
