@@ -1,4 +1,4 @@
-//! The published crates and the program, compiled for Windows: code that is only for other systems than Unix is
+//! The published crates, the program and the Node addon, compiled for Windows: code that is only for other systems than Unix is
 //! compiled and linted nowhere else. Nothing is linked and nothing is run.
 
 use crate::program::Program;
@@ -17,7 +17,7 @@ const LINTS: [&str; 7] = ["--", "-D", "warnings", "-A", "clippy::all", "-A", "cl
 const SELECTIONS: [&[&str]; 3] = [
     &["--package", "ropeway-proto", "--package", "ropeway", "--all-features"],
     &["--package", "ropeway-proto", "--package", "ropeway", "--no-default-features"],
-    &["--package", "ropeway-cli"],
+    &["--package", "ropeway-cli", "--package", "ropeway-node"],
 ];
 
 pub(crate) fn step() -> Step {
