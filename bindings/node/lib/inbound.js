@@ -18,6 +18,9 @@ const WINDOW_BITS = 12;
 /** The list of nothing, shared by all. It is never written to. */
 const NONE = Object.freeze([]);
 
+/** Events are taken off the list of those that wait at most so many at a time. */
+const AT_ONCE = 1024;
+
 class Inbound {
   /** The owner and the settings are those of lib/lane.js. */
   constructor(owner, settings) {
@@ -25,6 +28,8 @@ class Inbound {
     this.id = open(settings);
     /** Events that wait for their turn: after a handler threw, or if each has a turn of the event loop. */
     this.waiting = NONE;
+    /** How many of them have been delivered. They are taken off many at a time: each shift would move all that is behind. */
+    this.passed = 0;
     this.isFair = settings.allowSynchronousEvents === false;
     /** Whether a close frame or a violation was delivered, or the connection is freed: nothing follows. */
     this.isOver = false;
@@ -135,13 +140,13 @@ class Inbound {
     inbound.isScheduled = false;
     try {
       do {
-        const event = inbound.waiting.shift();
-        if (event === undefined || inbound.isOver) break;
+        if (inbound.waiting.length === 0 || inbound.isOver) break;
+        const event = inbound.takeWaiting();
         inbound.emit(event.kind, event.value, event.length, event.data);
         // A close frame and a violation need no turn of their own.
-      } while (!inbound.isFair || (inbound.waiting.length > 0 && inbound.waiting[0].kind >= CLOSE));
+      } while (!inbound.isFair || (inbound.waiting.length > 0 && inbound.waiting[inbound.passed].kind >= CLOSE));
     } finally {
-      if (inbound.isOver) inbound.waiting = NONE;
+      if (inbound.isOver) inbound.forget();
       inbound.schedule();
       if (inbound.waiting.length === 0 && inbound.onIdle !== null) {
         const { onIdle } = inbound;
@@ -151,12 +156,30 @@ class Inbound {
     }
   }
 
+  /** Takes the next event that waits. There must be one. */
+  takeWaiting() {
+    const { waiting } = this;
+    const event = waiting[this.passed];
+    waiting[this.passed++] = undefined;
+    if (this.passed === waiting.length || this.passed === AT_ONCE) {
+      waiting.splice(0, this.passed);
+      this.passed = 0;
+    }
+    return event;
+  }
+
+  /** Drops the events that wait. */
+  forget() {
+    this.waiting = NONE;
+    this.passed = 0;
+  }
+
   /** Gives the connection back. Nothing is delivered any more. */
   free() {
     if (this.isFreed) return;
     this.isFreed = true;
     this.isOver = true;
-    this.waiting = NONE;
+    this.forget();
     native.close(this.id);
   }
 }
