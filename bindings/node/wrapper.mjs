@@ -1,4 +1,4 @@
-// What `import` gives: the names that npm's `ws` has there.
+// The entry for `import`: the names that npm's `ws` exports there.
 
 import ropeway from './index.js';
 

@@ -53,8 +53,9 @@ class SenderFacade {
 /**
  * `_receiver`. It emits `'conclude'` when the peer's close frame has come.
  *
- * Of a `Writable` it has the sign that one chunk was enough for now: with a chunk of the high-water mark `needDrain` is set, and the
- * socket is not resumed before `'drain'`, on the next tick. In `ws` it is set if the chunk's last message takes time to inflate. The addon's own reads are no chunks, and are not counted.
+ * A chunk of at least the high-water mark sets `needDrain`, as in a `Writable`. The socket is then not resumed before `'drain'`, which
+ * comes on the next tick. `ws` sets it if the chunk's last message takes time to inflate. The addon's own reads are no chunks, and do
+ * not set it.
  */
 class ReceiverFacade extends EventEmitter {
   constructor(wire) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Keepalive: pings a silent peer, and gives the connection up if there is no answer. An addition to what npm's `ws` has.
+// Keepalive: pings a silent peer, and terminates the connection if no answer comes. npm's `ws` has no such option.
 
 const { EMPTY } = require('./lane');
 
@@ -24,7 +24,7 @@ class Keepalive {
     this.interval = interval;
     this.timeout = timeout;
     this.hasHeard = false;
-    // Of a long message, which is not delivered yet.
+    // The bytes of the unfinished message at the last look. If they have grown, the peer is alive.
     this.received = 0;
     this.isAsking = false;
     this.timer = null;

@@ -23,7 +23,7 @@ const PONG = 10;
 // RFC 6455 section 5.5.
 const MAX_CONTROL = 125;
 
-// Of a server.
+// The options of a message that a server sends uncompressed.
 const UNCOMPRESSED = Object.freeze({ compress: false, fin: true, mask: false });
 
 class Wire {

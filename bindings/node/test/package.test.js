@@ -17,7 +17,7 @@ const NAMES = [
   'PerMessageDeflate', 'Receiver', 'Sender', 'WebSocket', 'WebSocketServer', 'createWebSocketStream', 'extension', 'subprotocol'
 ];
 
-// Runs a program, for a minute at most, and gives what it wrote.
+// Runs a program for at most a minute, and returns its output.
 function run(program, args, cwd) {
   const windows = process.platform === 'win32';
   // The binary is to be found as a user's program finds it.

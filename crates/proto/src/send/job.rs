@@ -101,7 +101,8 @@ impl Job {
         self.compressing.is_some()
     }
 
-    /// Begins, if it has not begun, and gives the work away.
+    /// Returns the work, for another thread to do. Compressing begins here if it has not begun. Returns `None` if the work is already
+    /// away.
     pub(crate) fn take_work(&mut self, compressor: &mut Compressor) -> Option<Work> {
         if self.is_away {
             return None;

@@ -401,6 +401,7 @@ async fn a_place_is_not_held_for_as_long_as_a_connection_lives_whose_101_was_rep
         let mut tcp = ask_in_vain(addr).await;
         let free = async {
             while ropeway::connect(&format!("ws://{addr}/ws")).await.is_err() {
+                // The server tells nobody that a place is free, so it is asked again until it is.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
