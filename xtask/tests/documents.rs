@@ -11,7 +11,7 @@ const ENDINGS: [&str; 8] = [".rs", ".toml", ".md", ".py", ".mjs", ".js", ".json"
 
 /// Folders of others' files, which git ignores.
 const FETCHED: [&str; 3] =
-    ["bindings/node/harness/test", "bindings/node/harness/results", "bindings/node/test/dependents/work"];
+    ["bindings/node/harness/test", "bindings/node/harness/results", "bindings/node/test/dependents/installed"];
 
 /// Keywords in front of a name that they define.
 const DEFINITIONS: [&str; 13] = [

@@ -10,7 +10,7 @@ const path = require('node:path');
 
 const { packAll } = require('../../scripts/pack');
 
-const WORK = path.join(__dirname, 'work');
+const INSTALLED = path.join(__dirname, 'installed');
 const PROGRAMS = path.join(__dirname, 'programs');
 const WS = '8.23.0';
 
@@ -20,7 +20,7 @@ const PROGRAM_MS = 60 * 1000;
 main(process.argv.slice(2));
 
 function main(names) {
-  const [archive] = packAll(path.join(WORK, 'archive'), { one: true });
+  const [archive] = packAll(path.join(INSTALLED, 'archive'), { one: true });
   const ways = [install('ws', WS), install('ropeway', `file:${archive}`)];
   const programs = fs.readdirSync(PROGRAMS).filter((file) => names.length === 0 || names.includes(path.parse(file).name));
   let different = 0;
@@ -38,7 +38,7 @@ function main(names) {
 
 // A folder with all dependents, which all get the same ws.
 function install(name, version) {
-  const folder = path.join(WORK, name);
+  const folder = path.join(INSTALLED, name);
   const manifest = JSON.stringify({
     private: true,
     dependencies: { ...JSON.parse(fs.readFileSync(path.join(__dirname, 'dependencies.json'))), ws: version },
