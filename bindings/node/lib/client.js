@@ -15,15 +15,13 @@ const { acceptKey } = require('./handshake');
 const negotiation = require('./negotiation');
 const { forClient } = require('./options');
 const PerMessageDeflate = require('./permessage-deflate');
+const { CLOSING, CONNECTING } = require('./ready-state');
 const { isToken } = require('./token');
 
 const VERSIONS = [8, 13];
 
 // A WebSocket that connects has its opening under this symbol.
 const kOpening = Symbol('opening');
-
-const CONNECTING = 0;
-const CLOSING = 2;
 
 /**
  * Opens the connection of a client.

@@ -3,10 +3,10 @@
 // Closing: both close frames, the timer behind them, and how a connection ended.
 
 const { EMPTY } = require('./lane');
+const { CLOSE } = require('./opcode');
+const { CLOSING, OPEN } = require('./ready-state');
 const { kStatusCode, toError } = require('./violation');
 
-const OPEN = 1;
-const CLOSING = 2;
 
 // The socket goes down when our close frame is written and nothing more will be read. Either may come first, so the state is a set:
 //
@@ -69,7 +69,7 @@ function closePayload(code, reason) {
  */
 function begin(wire, payload) {
   wire.websocket._readyState = CLOSING;
-  wire.control(8, payload, undefined, (error) => {
+  wire.control(CLOSE, payload, undefined, (error) => {
     if (!error) advance(wire, SENT);
   });
   startTimer(wire);

@@ -6,14 +6,10 @@ const zlib = require('zlib');
 
 const { frame } = require('./frame');
 const { EMPTY } = require('./lane');
+const { BINARY, TEXT } = require('./opcode');
 const { toBuffer } = require('./payload');
+const { OPEN } = require('./ready-state');
 const { kWire } = require('./wire');
-
-const OPEN = 1;
-
-// RFC 6455 section 5.2.
-const TEXT = 1;
-const BINARY = 2;
 
 // The end of a sync flush, which is not sent (RFC 7692 section 7.2.1).
 const TAIL = 4;

@@ -4,8 +4,7 @@
 
 const { Duplex } = require('stream');
 
-const CONNECTING = 0;
-const CLOSED = 3;
+const { CLOSED, CONNECTING } = require('./ready-state');
 
 /**
  * @param {import('./websocket')} websocket

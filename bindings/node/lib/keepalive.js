@@ -3,10 +3,8 @@
 // Keepalive: pings a silent peer, and terminates the connection if no answer comes. npm's `ws` has no such option.
 
 const { EMPTY } = require('./lane');
-
-const OPEN = 1;
-
-const PING = 9;
+const { PING } = require('./opcode');
+const { OPEN } = require('./ready-state');
 
 // ```text
 //            silent for `interval`: ping

@@ -7,9 +7,11 @@
 
 const { frame, unmaskedHeader } = require('./frame');
 const hub = require('./hub');
+const { CLOSE } = require('./opcode');
 
 const { native } = hub;
 
+// The flags of `native.send`, as in src/commands.rs.
 const BINARY = 1;
 const LAST = 2;
 const COMPRESS = 4;
@@ -168,7 +170,7 @@ class Outbound {
     const waiting = native.control(this.id, opcode, payload, this.generateMask === undefined ? 0 : KEY, key);
     this.queued(waiting, cb);
     // A close frame is the last that is sent: there is nothing to wait for.
-    if (opcode === 8) this.flush();
+    if (opcode === CLOSE) this.flush();
   }
 
   raw(list, cb) {

@@ -6,22 +6,13 @@
 const { closePayload } = require('./closing');
 const { frame, unmaskedHeader } = require('./frame');
 const { NAME } = require('./negotiation');
+const { BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PING, PONG, TEXT } = require('./opcode');
 const { byteLength, isBlob, toBuffer } = require('./payload');
 
 // States.
 const IDLE = 0;
 const DEFLATING = 1;
 const READING_BLOB = 2;
-
-const CONTINUATION = 0;
-const TEXT = 1;
-const BINARY = 2;
-const CLOSE = 8;
-const PING = 9;
-const PONG = 10;
-
-// RFC 6455, section 5.5: control frames carry 125 bytes at most.
-const LONGEST_CONTROL = 125;
 
 class Sender {
   /**

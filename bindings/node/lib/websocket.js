@@ -9,17 +9,13 @@ const { abandon, connect, kOpening } = require('./client');
 const closing = require('./closing');
 const { defineAttributes, eventTarget } = require('./events');
 const { EMPTY } = require('./lane');
+const { PING, PONG } = require('./opcode');
 const { byteLength } = require('./payload');
+const { CLOSED, CLOSING, CONNECTING, NAMES, OPEN } = require('./ready-state');
 const { Wire, kWire } = require('./wire');
-
-const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
-const [CONNECTING, OPEN, CLOSING, CLOSED] = STATES.keys();
 
 const BINARY_TYPES = ['nodebuffer', 'arraybuffer', 'fragments'];
 if (typeof Blob !== 'undefined') BINARY_TYPES.push('blob');
-
-const PING = 9;
-const PONG = 10;
 
 // Without extensions all connections have this object.
 const NONE = Object.freeze({});
@@ -224,7 +220,7 @@ class WebSocket extends EventEmitter {
   }
 }
 
-STATES.forEach((name, value) => {
+NAMES.forEach((name, value) => {
   for (const owner of [WebSocket, WebSocket.prototype]) Object.defineProperty(owner, name, { enumerable: true, value });
 });
 
@@ -251,7 +247,7 @@ function pingOrPong(websocket, opcode, data, mask, callback) {
 // Too early is a mistake of the program; too late happens to each, since the peer may close at any time.
 function refuse(websocket, data, callback) {
   const { _readyState: state } = websocket;
-  const error = new Error(`WebSocket is not open: readyState ${state} (${STATES[state]})`);
+  const error = new Error(`WebSocket is not open: readyState ${state} (${NAMES[state]})`);
   if (state === CONNECTING) throw error;
   if (data) websocket._bufferedAmount += byteLength(data);
   if (callback) process.nextTick(callback, error);

@@ -9,19 +9,14 @@ const { ReceiverFacade, SenderFacade } = require('./facade');
 const { Keepalive } = require('./keepalive');
 const { EMPTY, attach } = require('./lane');
 const negotiation = require('./negotiation');
+const { LONGEST_CONTROL, PONG } = require('./opcode');
 const { limit } = require('./options');
 const { Outbox } = require('./outbox');
 const { byteLength, isBlob, toBinaryType, toBuffer } = require('./payload');
+const { OPEN } = require('./ready-state');
 
 // A WebSocket has its wire under this symbol.
 const kWire = Symbol('wire');
-
-const OPEN = 1;
-
-const PONG = 10;
-
-// RFC 6455 section 5.5.
-const MAX_CONTROL = 125;
 
 // The options of a message that a server sends uncompressed.
 const UNCOMPRESSED = Object.freeze({ compress: false, fin: true, mask: false });
@@ -113,8 +108,8 @@ class Wire {
    * @param {Function} [callback]
    */
   pingOrPong(opcode, data, mask, callback) {
-    if (byteLength(data || EMPTY) > MAX_CONTROL) {
-      throw new RangeError(`The data size must not be greater than ${MAX_CONTROL} bytes`);
+    if (byteLength(data || EMPTY) > LONGEST_CONTROL) {
+      throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
     }
     if (!isBlob(data)) {
       this.control(opcode, toBuffer(data || EMPTY), mask, callback);
