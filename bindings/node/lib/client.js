@@ -58,7 +58,7 @@ class Opening {
     this.websocket = websocket;
     this.protocols = new Set(protocols);
     this.options = options;
-    // Of requests after a redirect. The names are in lower case, so that some can be removed however the program wrote them.
+    // The headers of requests after a redirect. The names are in lower case, so that some can be removed however the program wrote them.
     this.headers = lowerCased(options.headers);
     // The first request's target; later ones are compared with it.
     this.first = null;

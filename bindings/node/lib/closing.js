@@ -7,7 +7,6 @@ const { CLOSE } = require('./opcode');
 const { CLOSING, OPEN } = require('./ready-state');
 const { kStatusCode, toError } = require('./violation');
 
-
 // The socket goes down when our close frame is written and nothing more will be read. Either may come first, so the state is a set:
 //
 // ```text
@@ -28,7 +27,7 @@ const RECEIVED = 2;
 const BROKEN = 4;
 const GONE = 8;
 
-// A socket has its wire under this symbol.
+// A WebSocket and its socket have their wire under this symbol.
 const kWire = Symbol('wire');
 
 // RFC 6455 section 5.5: control frames carry at most 125 bytes; the code takes two of them.
@@ -96,7 +95,7 @@ function advance(wire, step = 0) {
 function received(wire, code, reason) {
   const { websocket } = wire;
   websocket._closeCode = code;
-  websocket._closeMessage = reason.length === 0 ? EMPTY : reason;
+  websocket._closeMessage = reason;
   advance(wire, RECEIVED);
   if (wire.closing & GONE) return;
   readOn(wire);
@@ -227,4 +226,4 @@ function isCloseCode(code) {
   );
 }
 
-module.exports = { advance, begin, closePayload, isReceived, isSent, received, sendFailed, violated, watch };
+module.exports = { advance, begin, closePayload, isReceived, isSent, kWire, received, sendFailed, violated, watch };

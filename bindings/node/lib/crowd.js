@@ -4,12 +4,12 @@
 
 const zlib = require('zlib');
 
+const { kWire } = require('./closing');
 const { frame } = require('./frame');
 const { EMPTY } = require('./lane');
 const { BINARY, TEXT } = require('./opcode');
 const { toBuffer } = require('./payload');
 const { OPEN } = require('./ready-state');
-const { kWire } = require('./wire');
 
 // The end of a sync flush, which is not sent (RFC 7692 section 7.2.1).
 const TAIL = 4;

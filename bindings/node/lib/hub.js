@@ -36,7 +36,7 @@ const BINARY = 2;
 const PING = 3;
 const PONG = 4;
 const CLOSE = 5;
-const VIOLATION = 6;
+// 6 is a violation.
 /** Rows of a descriptor alone: the peer has ended its half; reading failed. */
 const ENDED = 7;
 const FAILED = 8;
@@ -155,7 +155,7 @@ function tick() {
   settle();
 }
 
-/** The addon calls this at the end of a turn, if a lane waits for it. */
+/** Lets the lanes that wait write: at the end of a turn, where the addon calls this, at the end of a tick, and at the exit. */
 function settle() {
   rows[BATCH] = 0;
   rows[RESTLESS] = 0;
@@ -229,6 +229,6 @@ function isExiting() {
 }
 
 module.exports = {
-  native, rows, payload, taken, enter, leave, isDelivering, isInTurn, isExiting, settleLater, EMPTY, View,
-  lanes, working, start, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, VIOLATION, ENDED, FAILED
+  native, rows, payload, taken, enter, leave, isDelivering, isInTurn, isExiting, settleLater, EMPTY,
+  lanes, working, start, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, ENDED, FAILED
 };

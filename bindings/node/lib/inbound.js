@@ -6,6 +6,7 @@ const hub = require('./hub');
 
 const { native, rows, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE } = hub;
 
+/** The flags of `native.open`, as in src/settings.rs. */
 const SERVER = 1;
 const UNCHECKED = 2;
 const DEFLATE = 4;
@@ -60,7 +61,7 @@ class Inbound {
     }
   }
 
-  /** Takes the rest of a chunk though a handler has thrown. Its events are delivered on the next tick. */
+  /** Takes the rest of a chunk though a handler has thrown. Its events are kept, as if each had a turn of its own, and delivered later. */
   feedLater(rest) {
     const { isFair } = this;
     this.isFair = true;
@@ -131,26 +132,26 @@ class Inbound {
   schedule() {
     if (this.isScheduled || this.waiting.length === 0) return;
     this.isScheduled = true;
-    if (this.isFair) setImmediate(this.deliverWaiting, this);
-    else process.nextTick(this.deliverWaiting, this);
+    if (this.isFair) setImmediate(deliverLater, this);
+    else process.nextTick(deliverLater, this);
   }
 
   /** Delivers the next event that waits, or all of them if they need no turn of their own. */
-  deliverWaiting(inbound) {
-    inbound.isScheduled = false;
+  deliverWaiting() {
+    this.isScheduled = false;
     try {
       do {
-        if (inbound.waiting.length === 0 || inbound.isOver) break;
-        const event = inbound.takeWaiting();
-        inbound.emit(event.kind, event.value, event.length, event.data);
+        if (this.waiting.length === 0 || this.isOver) break;
+        const event = this.takeWaiting();
+        this.emit(event.kind, event.value, event.length, event.data);
         // A close frame and a violation need no turn of their own.
-      } while (!inbound.isFair || (inbound.waiting.length > 0 && inbound.waiting[inbound.passed].kind >= CLOSE));
+      } while (!this.isFair || (this.waiting.length > 0 && this.waiting[this.passed].kind >= CLOSE));
     } finally {
-      if (inbound.isOver) inbound.forget();
-      inbound.schedule();
-      if (inbound.waiting.length === 0 && inbound.onIdle !== null) {
-        const { onIdle } = inbound;
-        inbound.onIdle = null;
+      if (this.isOver) this.forget();
+      this.schedule();
+      if (this.waiting.length === 0 && this.onIdle !== null) {
+        const { onIdle } = this;
+        this.onIdle = null;
         onIdle();
       }
     }
@@ -182,6 +183,10 @@ class Inbound {
     this.forget();
     native.close(this.id);
   }
+}
+
+function deliverLater(inbound) {
+  inbound.deliverWaiting();
 }
 
 /** Makes a connection of the core and returns its id. */

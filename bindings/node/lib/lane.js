@@ -19,7 +19,7 @@
 //   control(opcode, payload, options, cb)   8, 9 or 10; payload: a whole Buffer; options: null or { mask }
 //   raw(list, cb)        frames that are encoded already
 //   pause() resume()     reading
-//   buffered             bytes that wait here: 0 but for messages that are being compressed
+//   buffered             bytes of messages that are being compressed, and of all that wait behind them
 //   received             bytes of the unfinished message that have come
 //   flush()              writes what waits, now
 //   end(cb)              for the socket's 'close': delivers what Node still holds and what waits, then calls cb

@@ -23,7 +23,7 @@ const SHARED = {
  * @param {Object} options The caller's.
  * @param {Function} WebSocket The default class of the server's connections.
  * @returns {Object} With all defaults.
- * @throws {TypeError} If an addition to `ws`'s options makes no sense.
+ * @throws {TypeError|RangeError} If an addition to `ws`'s options, or an option of zlib, makes no sense.
  */
 function forServer(options, WebSocket) {
   const merged = {
@@ -42,9 +42,7 @@ function forServer(options, WebSocket) {
     WebSocket,
     ...options
   };
-  if (merged.perMessageDeflate === true) merged.perMessageDeflate = {};
-  if (merged.perMessageDeflate) negotiation.check(merged.perMessageDeflate);
-  settleAdditions(merged);
+  settle(merged);
   const { origins } = merged;
   if (origins && origins !== 'same' && !(Array.isArray(origins) && origins.every((one) => typeof one === 'string'))) {
     throw new TypeError('The "origins" option must be "same" or an array of strings such as "https://example.com"');
@@ -57,7 +55,7 @@ function forServer(options, WebSocket) {
  *
  * @param {Object} [options] The caller's.
  * @returns {Object} With all defaults.
- * @throws {TypeError} If an addition to `ws`'s options makes no sense.
+ * @throws {TypeError|RangeError} If an addition to `ws`'s options, or an option of zlib, makes no sense.
  */
 function forClient(options) {
   const merged = {
@@ -76,9 +74,7 @@ function forClient(options) {
     socketPath: undefined,
     timeout: undefined
   };
-  if (merged.perMessageDeflate === true) merged.perMessageDeflate = {};
-  if (merged.perMessageDeflate) negotiation.check(merged.perMessageDeflate);
-  settleAdditions(merged);
+  settle(merged);
   return merged;
 }
 
@@ -93,8 +89,10 @@ function limit(value) {
   return Math.max(value | 0, 0);
 }
 
-// Checks the additions to the options of `ws`, and writes `maxBuffered` out.
-function settleAdditions(options) {
+// Checks the options that both ends have, and writes `perMessageDeflate` and `maxBuffered` out.
+function settle(options) {
+  if (options.perMessageDeflate === true) options.perMessageDeflate = {};
+  if (options.perMessageDeflate) negotiation.check(options.perMessageDeflate);
   const { keepalive, maxBuffered } = options;
   if (keepalive && !(keepalive.interval > 0 && (keepalive.timeout === undefined || keepalive.timeout > 0))) {
     throw new TypeError('The "keepalive" option must be { interval, timeout } with positive numbers of milliseconds');

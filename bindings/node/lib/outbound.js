@@ -1,5 +1,5 @@
 // The sending side of a lane: frames are queued in the addon and written together, callbacks are called in order. How bytes are
-// written is the lane's own matter: `flush`.
+// written is the lane's own matter: `flush`, `rawNow`, `writeLarge`.
 //
 // A message that will be compressed waits in a line until the end of the turn of the event loop, and all that is sent behind it waits
 // too. A short one is compressed then, a long one on another thread, which the line waits for.
@@ -7,7 +7,7 @@
 
 const { frame, unmaskedHeader } = require('./frame');
 const hub = require('./hub');
-const { CLOSE } = require('./opcode');
+const opcodes = require('./opcode');
 
 const { native } = hub;
 
@@ -65,23 +65,27 @@ class Outbound {
     this.isMidway = false;
     /** Whether a message in fragments is sent that the addon does not know of. */
     this.isRawMidway = false;
-    /** Whether a message in fragments is under way on the wire. */
-    this.isWireMidway = false;
+    /** Whether the addon was given a fragment, and not the last one. */
+    this.isAddonMidway = false;
     this.isDetached = false;
   }
 
   send(data, isBinary, options, cb) {
     if (this.threshold >= 0) {
       const length = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
-      if (this.line.length > 0 || this.atWork >= 0 || this.compresses(length, options)) {
-        const background = length >= BACKGROUND_FROM && this.compresses(length, options) ? BACKGROUND : 0;
-        if (options && options.fin === false) this.isMidway = true;
-        else this.isMidway = false;
+      const compresses = this.compresses(length, options);
+      this.isMidway = Boolean(options) && options.fin === false;
+      if (compresses || this.hasLine) {
+        const background = compresses && length >= BACKGROUND_FROM ? BACKGROUND : 0;
         return this.wait(length, cb, () => this.sendNow(data, isBinary, options, cb, hub.isExiting() ? 0 : background, length));
       }
-      this.isMidway = Boolean(options) && options.fin === false;
     }
     this.sendNow(data, isBinary, options, cb, 0, 0);
+  }
+
+  /** Whether frames that are sent now have to wait behind a message that is compressed. */
+  get hasLine() {
+    return this.line.length > 0 || this.atWork >= 0;
   }
 
   /** Whether a message is compressed. */
@@ -97,15 +101,14 @@ class Outbound {
       if (options.fin === false) flags &= ~LAST;
       if (options.compress === false) flags &= ~COMPRESS;
     }
-    const isFirst = !this.isWireMidway;
-    this.isWireMidway = (flags & LAST) === 0;
+    const isFirst = !this.isAddonMidway;
+    this.isAddonMidway = (flags & LAST) === 0;
     if (this.isServer && data.length >= LARGE_FROM && isFirst && (flags & (LAST | STRING)) === LAST) {
       const isCompressed = this.threshold >= 0 && (flags & COMPRESS) !== 0 && data.length >= this.threshold;
-      if (!isCompressed) return this.writeLarge(unmaskedHeader(data.length, { fin: true, opcode: isBinary ? 2 : 1 }), data, cb);
+      if (!isCompressed) return this.writeLarge(unmaskedHeader(data.length, { fin: true, opcode: opcodeOf(isBinary) }), data, cb);
     }
-    const key = this.generateMask === undefined ? 0 : this.makeKey();
     if (this.generateMask !== undefined) flags |= KEY;
-    const waiting = native.send(this.id, data, flags, key);
+    const waiting = native.send(this.id, data, flags, this.makeKey());
     // The core sends no such text; ws leaves that to the peer.
     if (waiting === NOT_UTF8) return this.sendRaw(data, isBinary, options || {}, cb);
     if (waiting === WORKING) {
@@ -158,7 +161,7 @@ class Outbound {
   }
 
   control(opcode, payload, options, cb) {
-    if (this.line.length > 0 || this.atWork >= 0) {
+    if (this.hasLine) {
       return this.wait(payload.length, cb, () => this.controlNow(opcode, payload, options, cb));
     }
     this.controlNow(opcode, payload, options, cb);
@@ -166,15 +169,14 @@ class Outbound {
 
   controlNow(opcode, payload, options, cb) {
     if (options && isForeign(options.mask, this.isServer)) return this.rawNow(this.encode(payload, opcode, true, options.mask), cb);
-    const key = this.generateMask === undefined ? 0 : this.makeKey();
-    const waiting = native.control(this.id, opcode, payload, this.generateMask === undefined ? 0 : KEY, key);
+    const waiting = native.control(this.id, opcode, payload, this.generateMask === undefined ? 0 : KEY, this.makeKey());
     this.queued(waiting, cb);
     // A close frame is the last that is sent: there is nothing to wait for.
-    if (opcode === CLOSE) this.flush();
+    if (opcode === opcodes.CLOSE) this.flush();
   }
 
   raw(list, cb) {
-    if (this.line.length > 0 || this.atWork >= 0) {
+    if (this.hasLine) {
       return this.wait(list.reduce((sum, part) => sum + part.length, 0), cb, () => this.rawNow(list, cb));
     }
     this.rawNow(list, cb);
@@ -182,7 +184,7 @@ class Outbound {
 
   /** Sends a data frame that the core does not make. It is not compressed. */
   sendRaw(data, isBinary, { fin = true, mask = !this.isServer }, cb) {
-    const opcode = this.isRawMidway ? 0 : isBinary ? 2 : 1;
+    const opcode = this.isRawMidway ? opcodes.CONTINUATION : opcodeOf(isBinary);
     this.isRawMidway = !fin;
     this.rawNow(this.encode(data, opcode, fin, mask), cb);
   }
@@ -192,8 +194,9 @@ class Outbound {
     return frame(payload, { fin, rsv1: false, opcode, mask, readOnly: true, generateMask: this.generateMask });
   }
 
-  /** A masking key of the user's, as a number. */
+  /** A masking key of the program's, as a number; 0 if the addon makes the keys. */
   makeKey() {
+    if (this.generateMask === undefined) return 0;
     const key = Buffer.alloc(4);
     this.generateMask(key);
     return key.readUInt32BE(0);
@@ -252,7 +255,7 @@ class Outbound {
    * costs as much as a handshake's hash, and as a rule nothing waits.
    */
   dropLine(toError) {
-    if (this.line.length === 0 && this.atWork < 0) return;
+    if (!this.hasLine) return;
     const isAtWork = this.atWork >= 0;
     const before = isAtWork ? this.takeCallbacks() : undefined;
     const callbacks = this.line.map(({ cb }) => cb).filter((cb) => cb !== undefined);
@@ -274,6 +277,10 @@ class Outbound {
 function advanceLater(lane) {
   lane.isAwaited = false;
   lane.settle();
+}
+
+function opcodeOf(isBinary) {
+  return isBinary ? opcodes.BINARY : opcodes.TEXT;
 }
 
 /** Whether a frame is masked otherwise than its role wants. */

@@ -108,7 +108,7 @@ class Sender {
   }
 
   _shortMessage(opcode, data, mask, cb) {
-    if (byteLength(data) > LONGEST_CONTROL) throw new RangeError('The data size must not be greater than 125 bytes');
+    if (byteLength(data) > LONGEST_CONTROL) throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
     this._control(opcode, data, mask, true, cb);
   }
 

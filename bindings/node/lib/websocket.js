@@ -12,7 +12,9 @@ const { EMPTY } = require('./lane');
 const { PING, PONG } = require('./opcode');
 const { byteLength } = require('./payload');
 const { CLOSED, CLOSING, CONNECTING, NAMES, OPEN } = require('./ready-state');
-const { Wire, kWire } = require('./wire');
+const { Wire } = require('./wire');
+
+const { kWire } = closing;
 
 const BINARY_TYPES = ['nodebuffer', 'arraybuffer', 'fragments'];
 if (typeof Blob !== 'undefined') BINARY_TYPES.push('blob');

@@ -15,9 +15,6 @@ const { Outbox } = require('./outbox');
 const { byteLength, isBlob, toBinaryType, toBuffer } = require('./payload');
 const { OPEN } = require('./ready-state');
 
-// A WebSocket has its wire under this symbol.
-const kWire = Symbol('wire');
-
 // The options of a message that a server sends uncompressed.
 const UNCOMPRESSED = Object.freeze({ compress: false, fin: true, mask: false });
 
@@ -246,7 +243,6 @@ class Wire {
       isServer,
       maxPayload: limit(options.maxPayload),
       maxFragments: limit(options.maxFragments),
-      maxBufferedChunks: limit(options.maxBufferedChunks),
       skipUTF8Validation: !!options.skipUTF8Validation,
       allowSynchronousEvents: !!options.allowSynchronousEvents,
       generateMask: options.generateMask,
@@ -273,4 +269,4 @@ class Wire {
   }
 }
 
-module.exports = { Wire, kWire };
+module.exports = { Wire };
