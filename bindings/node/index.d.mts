@@ -69,9 +69,10 @@ declare class WebSocket extends EventEmitter {
   readonly CLOSED: 3;
 
   /**
-   * Opens a connection. Errors of the URL are thrown; all others come as the event `'error'`.
+   * Opens a connection. Errors of the URL, the subprotocols and the options are thrown; all others come as the event `'error'`.
    *
-   * @param address `ws:`, `wss:`, `http:`, `https:` or `ws+unix:`; null makes an object without a connection.
+   * @param address `ws:`, `wss:`, `http:`, `https:` or `ws+unix:`; null, with the options of a server as third argument,
+   *   makes an object without a connection.
    * @param protocols The subprotocols to offer.
    * @param options Of the WebSocket, and all that `http.request` and `https.request` take.
    */
@@ -85,7 +86,7 @@ declare class WebSocket extends EventEmitter {
 
   /** How the data of binary messages is given. Another value is ignored. @default 'nodebuffer' */
   binaryType: 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob';
-  /** Bytes that were sent and that the operating system has not taken yet. */
+  /** Bytes that wait in this process to be sent, without the frames of the current tick. */
   readonly bufferedAmount: number;
   /** The names of the agreed extensions. */
   readonly extensions: string;
@@ -205,7 +206,7 @@ declare namespace WebSocket {
     fin?: boolean | undefined;
   }
 
-  /** What both ends have. Limits are coerced to signed integers of 32 bits; 0 is no limit. */
+  /** What both ends have. Limits are coerced to signed integers of 32 bits; 0 is no limit (for `maxPayload`: 4 GiB − 1). */
   interface CommonOptions {
     /** Whether several events may come in one turn of the event loop. @default true */
     allowSynchronousEvents?: boolean | undefined;
@@ -224,14 +225,14 @@ declare namespace WebSocket {
     /** Whether to leave text and close reasons unchecked. @default false */
     skipUTF8Validation?: boolean | undefined;
     /**
-     * An addition: pings a peer that is silent for `interval` milliseconds, and terminates the connection if there is silence
+     * An addition: pings a peer that was silent for a whole `interval` of milliseconds, and terminates the connection if there is silence
      * for `timeout` milliseconds more (`interval`, if it is left out).
      */
     keepalive?: { interval: number; timeout?: number | undefined } | null | undefined;
     /**
-     * An addition: the most bytes that may wait for a peer that reads too slowly. If more wait when something is to be sent, the
-     * connection is terminated, or with `then: 'drop'` what is to be sent is dropped; its callback gets an error with the code
-     * `ROPEWAY_ERR_MAX_BUFFERED`. 0 is no limit.
+     * An addition: if more bytes than this wait for a peer when a message is to be sent, the connection is terminated, or with
+     * `then: 'drop'` the message is dropped; its callback gets an error with the code `ROPEWAY_ERR_MAX_BUFFERED`. So at most so
+     * many bytes and one message wait, besides pings and pongs. 0 is no limit.
      */
     maxBuffered?: number | { bytes: number; then?: 'close' | 'drop' | undefined } | undefined;
   }
@@ -272,7 +273,7 @@ declare namespace WebSocket {
     serverMaxWindowBits?: number | false | undefined;
     /** 8 to 15. */
     clientMaxWindowBits?: number | boolean | undefined;
-    /** `level` and `memLevel` are used; the others are accepted, and used by the exported class `PerMessageDeflate` alone. */
+    /** `level` and `memLevel` are used; the others only by `broadcast` and the exported class `PerMessageDeflate`. */
     zlibDeflateOptions?:
       | {
           flush?: number | undefined;
@@ -391,7 +392,8 @@ interface ServerEvents<T extends typeof WebSocket, U extends typeof IncomingMess
   headers: [headers: string[], request: InstanceType<U>];
   /** The HTTP server listens. */
   listening: [];
-  /** A handshake is about to be refused. Whoever listens has to answer and to end the socket. */
+  /** A request that breaks the protocol is about to be refused. A listener has to answer and to end the socket. Other refusals are
+   * answered without this event. */
   wsClientError: [error: Error, socket: Duplex, request: InstanceType<U>];
 }
 
@@ -437,7 +439,8 @@ declare class Server<
   shouldHandle(request: InstanceType<U>): boolean | Promise<boolean>;
 
   /**
-   * An addition: sends a message to all open clients. It is encoded once, and nothing waits.
+   * An addition: sends a message to all open clients. It is converted once, compressed once for each size of window, and the call
+   * never waits.
    *
    * @returns How many clients it was sent to.
    */

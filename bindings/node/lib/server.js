@@ -85,7 +85,7 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Sends a message to every client that is open. It is encoded once for all of them, and compressed once for all that agreed to
+   * Sends a message to every client that is open. It is encoded once for all of them, and compressed once for each size of window, for clients that begin each message with an empty one to
    * compression. Nothing waits: a client whose `maxBuffered` is reached is treated as that option says.
    *
    * @param {any} data As for `WebSocket.prototype.send`, but no Blob.
