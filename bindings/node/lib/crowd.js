@@ -106,6 +106,8 @@ class Prepared {
   encode(windowBits, options) {
     const flushed = zlib.deflateRawSync(this.payload, {
       ...options,
+      // With it the result is no Buffer.
+      info: false,
       windowBits,
       finishFlush: zlib.constants.Z_SYNC_FLUSH
     });

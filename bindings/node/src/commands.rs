@@ -50,7 +50,7 @@ fn close(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
 /// Returns the offset of the first byte that it left, as the table was full or much was inflated.
 fn feed(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let id = env.to_integer(args.get(0))?;
-    let chunk = env.bytes(args.get(1))?;
+    let chunk = env.bytes_mut(args.get(1))?;
     let from = (env.to_integer(args.get(2))? as usize).min(chunk.len());
     env.integer(hub.borrow_mut().feed(env, id, chunk, from)? as u32)
 }
@@ -91,7 +91,7 @@ fn send(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let socket = hub.socket(id)?;
     keys::with(key, || socket.send(message, how)).map_err(|error| refused(&error))?;
     let waiting = socket.connection.buffered_amount();
-    let work = if socket.connection.has_work() { socket.connection.take_work() } else { None };
+    let work = socket.connection.take_work();
     let serial = socket.serial;
     if text.capacity() <= KEPT_TEXT {
         hub.text = text;

@@ -24,6 +24,9 @@ pub(crate) const ALL: &[(&str, Run<Hub>)] = &[
 /// `start(deliver, settle)`: prepares for the first descriptor. `deliver` is called with the rows of a turn of the event loop,
 /// `settle` to write what was sent in it.
 fn start(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
+    if hub.borrow().descriptors.is_some() {
+        return Ok(UNDEFINED);
+    }
     let (deliver, settle) = (env.keep(args.get(0))?, env.keep(args.get(1))?);
     let sockets = turn::start(env, hub, deliver, settle)?;
     hub.borrow_mut().descriptors = Some(sockets);

@@ -115,6 +115,9 @@ impl Hub {
     pub(crate) fn feed(&mut self, env: Env, id: u32, chunk: &mut [u8], from: usize) -> Result<usize> {
         let now = self.now;
         let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        if self.memory.slab.overlaps(chunk) {
+            return Err(Error::new("ropeway: a chunk lies in memory that is still to be read into: copy it first"));
+        }
         let (begin, length) = (chunk.as_ptr().addr(), chunk.len());
         let mut input = Input::new(&mut chunk[from..]);
         // A handler of one of these rows may feed another connection: that needs room too.

@@ -57,7 +57,8 @@ impl Memory {
         };
         let length = payload.len() as u32;
         let place = match payload {
-            Payload::Lent(bytes) => match if bytes.is_empty() { Some(Place::Chunk(0)) } else { lent(bytes) } {
+            _ if length == 0 => Place::Chunk(0),
+            Payload::Lent(bytes) => match lent(bytes) {
                 Some(place) => place,
                 None => self.store(env, Bytes::copy_from_slice(bytes))?,
             },
@@ -81,9 +82,6 @@ impl Memory {
 
     /// Puts a payload where JavaScript sees it.
     fn store(&mut self, env: Env, bytes: Bytes) -> Result<Place> {
-        if bytes.is_empty() {
-            return Ok(Place::Chunk(0));
-        }
         if bytes.len() < EXTERNAL_FROM {
             let (offset, free) = self.slab.free(env, &self.rows, bytes.len())?;
             free[..bytes.len()].copy_from_slice(&bytes);

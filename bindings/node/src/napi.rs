@@ -84,17 +84,31 @@ impl Env {
 
     /// The bytes of a `Uint8Array`. They are lent for the call, in which no JavaScript runs: nobody else can change them,
     /// unless they are shared with another thread, for which JavaScript has no lock either.
-    pub(crate) fn bytes<'call>(self, value: Value) -> Result<&'call mut [u8]> {
-        let mut data = ptr::null_mut();
-        let mut length = 0;
-        // SAFETY: as in `to_integer`.
-        self.check(unsafe { sys::napi_get_buffer_info(self.0, value, &raw mut data, &raw mut length) })?;
+    pub(crate) fn bytes<'call>(self, value: Value) -> Result<&'call [u8]> {
+        let (data, length) = self.buffer_info(value)?;
+        if length == 0 {
+            return Ok(&[]);
+        }
+        // SAFETY: Node says that `length` bytes are there. The value keeps them alive for the call.
+        Ok(unsafe { std::slice::from_raw_parts(data, length) })
+    }
+
+    /// The same, to be changed. It is for a call that takes no other bytes.
+    pub(crate) fn bytes_mut<'call>(self, value: Value) -> Result<&'call mut [u8]> {
+        let (data, length) = self.buffer_info(value)?;
         if length == 0 {
             return Ok(&mut []);
         }
-        // SAFETY: Node says that `length` bytes are there. The value keeps them alive for the call, and the caller asks
-        // only once for each value.
-        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), length) })
+        // SAFETY: as in `bytes`; the call has no other slice of this memory.
+        Ok(unsafe { std::slice::from_raw_parts_mut(data, length) })
+    }
+
+    fn buffer_info(self, value: Value) -> Result<(*mut u8, usize)> {
+        let mut data = ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: `value` belongs to this call, and is a view of an `ArrayBuffer`: our own JavaScript passes nothing else.
+        self.check(unsafe { sys::napi_get_buffer_info(self.0, value, &raw mut data, &raw mut length) })?;
+        Ok((data.cast(), length))
     }
 
     /// Appends the UTF-8 of a string to `out`. A lone surrogate becomes U+FFFD.
@@ -150,13 +164,14 @@ impl Env {
             let length = (*owner).len();
             sys::napi_create_external_arraybuffer(self.0, data, length, Some(drop_bytes), owner.cast(), &raw mut value)
         };
-        if status == sys::Status::napi_ok {
-            return Ok(value);
+        if status != sys::Status::napi_no_external_buffers_allowed {
+            // If this is an error, Node may have taken the owner before it failed: the owner is not freed here.
+            return self.check(status).map(|()| value);
         }
-        // SAFETY: Node has not taken the owner.
+        // SAFETY: Node refuses such memory before it takes the owner.
         let bytes = unsafe { Box::from_raw(owner) };
         // Electron forbids memory that is not V8's.
-        let (value, mut data) = self.array_buffer(bytes.len().max(1))?;
+        let (value, mut data) = self.array_buffer(bytes.len())?;
         // SAFETY: the new memory has so many bytes, and is no one else's yet.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_mut(), bytes.len()) };
         Ok(value)
@@ -241,6 +256,7 @@ pub(crate) struct Reference(sys::napi_ref);
 pub(crate) type Run<S> = fn(&Rc<RefCell<S>>, Env, &Args) -> Result<Value>;
 
 struct Function<S> {
+    name: &'static str,
     state: Rc<RefCell<S>>,
     run: Run<S>,
 }
@@ -250,30 +266,30 @@ pub(crate) fn export<'a, S: 'static>(
     env: Env,
     exports: Value,
     state: &Rc<RefCell<S>>,
-    functions: impl IntoIterator<Item = &'a (&'a str, Run<S>)>,
+    functions: impl IntoIterator<Item = &'a (&'static str, Run<S>)>,
 ) -> Result<()> {
-    // Each is in a box of its own, so that its address stays.
-    let functions: Vec<(&str, Box<Function<S>>)> =
-        functions.into_iter().map(|&(name, run)| (name, Box::new(Function { state: Rc::clone(state), run }))).collect();
-    for (name, function) in &functions {
-        let mut value = ptr::null_mut();
-        let function = ptr::from_ref::<Function<S>>(function).cast_mut();
-        // SAFETY: `enter` gets the function as its data, which is freed when the environment ends and not before.
-        env.check(unsafe {
-            sys::napi_create_function(env.0, ptr::null(), 0, Some(enter::<S>), function.cast(), &raw mut value)
-        })?;
-        env.set_named(exports, name, value)?;
-    }
-    let functions: Vec<_> = functions.into_iter().map(|(_, function)| function).collect();
-    let kept = Box::into_raw(Box::new(functions)).cast();
+    let functions: Vec<Function<S>> =
+        functions.into_iter().map(|&(name, run)| Function { name, state: Rc::clone(state), run }).collect();
+    // Node has them before JavaScript does, so that they are freed once and not before the environment ends.
+    let kept = Box::into_raw(Box::new(functions));
     // SAFETY: Node calls the finalizer once with this data, when no JavaScript runs any more.
-    env.check(unsafe { sys::napi_set_instance_data(env.0, kept, Some(drop_functions::<S>), ptr::null_mut()) })
+    let status = unsafe { sys::napi_set_instance_data(env.0, kept.cast(), Some(drop_functions::<S>), ptr::null_mut()) };
+    env.check(status)?;
+    // SAFETY: it was made above, is not changed any more, and is freed by the finalizer alone.
+    for function in unsafe { &*kept } {
+        let mut value = ptr::null_mut();
+        let data = ptr::from_ref(function).cast_mut().cast();
+        // SAFETY: `enter` gets the function as its data, which is freed when the environment ends and not before.
+        env.check(unsafe { sys::napi_create_function(env.0, ptr::null(), 0, Some(enter::<S>), data, &raw mut value) })?;
+        env.set_named(exports, function.name, value)?;
+    }
+    Ok(())
 }
 
 /// Frees the functions when the environment ends.
 unsafe extern "C" fn drop_functions<S: 'static>(_env: sys::napi_env, kept: *mut c_void, _hint: *mut c_void) {
     // SAFETY: `export` passed this, and Node calls this once.
-    drop(unsafe { Box::from_raw(kept.cast::<Vec<Box<Function<S>>>>()) });
+    drop(unsafe { Box::from_raw(kept.cast::<Vec<Function<S>>>()) });
 }
 
 /// Runs the registration of the module, as Node calls it in each environment.

@@ -43,10 +43,16 @@ impl Slab {
         if SIZE - self.used < least || env.is_detached(env.get(env.kept(&self.slabs)?, slot)?)? {
             self.renew(env, rows, slot + 1)?;
         }
-        // SAFETY: the memory has `SIZE` bytes, and JavaScript has views only of what is used. The array of slabs keeps it
-        // alive, it was not detached, and no JavaScript runs as long as the slice is borrowed.
+        // SAFETY: the memory has `SIZE` bytes. The array of slabs keeps it alive, it was not detached, and no JavaScript runs as
+        // long as the slice is borrowed. No argument of the call reaches into it: `Hub::feed` asks `overlaps`.
         let free = unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().add(self.used), SIZE - self.used) };
         Ok((self.used as u32, free))
+    }
+
+    /// Whether a chunk reaches into the free memory: a program that has a message can make a Buffer of its whole `ArrayBuffer`.
+    pub(crate) fn overlaps(&self, chunk: &[u8]) -> bool {
+        let (begin, chunk) = (self.memory.as_ptr().addr(), chunk.as_ptr_range());
+        chunk.start.addr() < begin + SIZE && begin + self.used < chunk.end.addr()
     }
 
     /// The first `count` free bytes are used now.
@@ -77,8 +83,8 @@ impl Slab {
     #[cfg(target_os = "linux")]
     pub(crate) fn give_back(&mut self, filled: &Filled) {
         let end = filled.offset as usize + filled.memory.len();
-        // SAFETY: the addresses are compared, nothing is read.
-        let is_last = unsafe { self.memory.add(filled.offset as usize) } == filled.memory.cast() && end == self.used;
+        let begin = self.memory.addr().get() + filled.offset as usize;
+        let is_last = filled.memory.cast::<u8>().addr().get() == begin && end == self.used;
         if is_last {
             self.used = filled.offset as usize;
         }
