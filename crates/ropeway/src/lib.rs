@@ -106,6 +106,7 @@ pub mod axum {
 }
 mod client;
 mod connection;
+pub mod engine;
 mod error;
 #[cfg(unix)]
 mod event_loop;
@@ -125,6 +126,7 @@ mod topic;
 
 pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
+pub use engine::{History, Name, NameError, Position, PositionError};
 pub use error::Error;
 pub use handle::{ConnectionId, Handle, Ping};
 pub use handshake::{Handshake, UpgradeRequest};
