@@ -72,6 +72,7 @@
 //! | end at once | `terminate` | `terminate` | `terminate` | `terminate` |
 //! | how it ended | `on_close` | `on_close` | `closed().await`, `outcome` | `closed().await`, `outcome` |
 //! | topics | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` |
+//! | topics, from a place in their history on | | `subscribe_from().await` | `subscribe_from().await` | `subscribe_from().await` |
 //! | make the peer wait | `pause` | `pause`, `resume` | `pause`, `resume` | by not asking |
 //! | facts | `ready_state`, `buffered_amount`, `dropped`, `remote_addr`, `id` | the same | the same | the same |
 //! | one to keep | `handle` | `handle`, `AsRef<Handle>` | `clone` | `handle`, `AsRef<Handle>` |
@@ -123,6 +124,7 @@ mod random;
 mod server;
 mod settings;
 mod topic;
+mod topics;
 
 pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
@@ -139,7 +141,8 @@ pub use server::body::{AttachedBody, Body};
 #[cfg(feature = "hyper")]
 pub use server::layer::{Attached, AttachedFuture, Layer};
 pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
-pub use topic::{PublishError, Topic};
+pub use topic::{Delivery, Heard, Listening, PublishError, Published, Reach, Recovery, Subscribing, Topic};
+pub use topics::{Events, OutboxLimits, Publication, TopicSettings, Topics, TopicsBuilder, TopicsEvent};
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::event_loop::{self, Publication, Subscriber};
 use crate::handle::{Asked, Command, ConnectionId, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
-use crate::topic::Topic;
+use crate::topic::{Subscribing, Topic};
 
 /// A connection while one of its events is being handled. All messages that are sent during one read leave in one
 /// write.
@@ -128,9 +128,11 @@ impl<'a> Connection<'a> {
     }
 
     /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
-    /// [`Topic`]. Subscribing twice is the same as once.
-    pub fn subscribe(&mut self, topic: &Topic) {
+    /// [`Topic`]. Subscribing twice is the same as once. If the topic spans several nodes, await the result in a task of
+    /// your own to know how far it reaches.
+    pub fn subscribe(&mut self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
+        Subscribing::new(topic)
     }
 
     /// Ends the connection's subscription. It is still sent messages that were published before, and none after.

@@ -155,6 +155,14 @@ impl Link {
         Ok(())
     }
 
+    /// Queues a message of a topic that was promised room before.
+    pub(crate) fn send_prepared_promised(&self, message: Prepared) -> Result<(), SendError> {
+        let shared = self.lock();
+        shared.check_open()?;
+        self.push_message(shared, message.message().len(), Command::Prepared(message));
+        Ok(())
+    }
+
     /// Queues a message once there is room. Until then it stays in `message`.
     pub(crate) fn poll_send(&self, cx: &Context<'_>, message: &mut Option<Message>) -> Poll<Result<(), SendError>> {
         let mut shared = self.lock();

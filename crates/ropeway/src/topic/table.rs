@@ -9,7 +9,10 @@ use ropeway_proto::Prepared;
 use slab::Slab;
 
 use super::ahead::{self, Behind};
+use super::feed::Feed;
+use super::listen::Heard;
 use super::member::Member;
+use super::named::Named;
 #[cfg(unix)]
 use crate::event_loop::{self, Audience, Mailbox, Publication, Subscriber};
 use crate::overflow::Overflow;
@@ -21,6 +24,14 @@ pub enum PublishError {
     /// Too much waits to be sent: messages are published faster than they can be written to the subscribers. The
     /// message was sent to no subscriber.
     Full,
+    /// The message is larger than the engine's broker takes. It was sent to no subscriber.
+    TooLarge {
+        /// The most bytes that a message can have.
+        limit: usize,
+    },
+    /// The function of [`TopicsBuilder::encode`](crate::TopicsBuilder::encode) has published. A lock is held while it runs,
+    /// so it cannot.
+    Encoding,
 }
 
 impl fmt::Display for PublishError {
@@ -28,6 +39,13 @@ impl fmt::Display for PublishError {
         match self {
             Self::Full => f.write_str(
                 "the message was not published, because earlier messages still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
+            ),
+            Self::TooLarge { limit } => write!(
+                f,
+                "the message was not published, because the broker takes at most {limit} bytes; publish less, or raise the broker's limit"
+            ),
+            Self::Encoding => f.write_str(
+                "the message was not published, because the function that encodes messages cannot publish; send the message from elsewhere",
             ),
         }
     }
@@ -45,6 +63,7 @@ pub(crate) struct Table {
     /// The number of the topic. No other topic has it.
     id: u64,
     overflow: Option<Overflow>,
+    named: Option<Arc<dyn Named>>,
     subscribers: Mutex<Subscribers>,
 }
 
@@ -58,6 +77,8 @@ struct Subscribers {
     loops: Slab<OnLoop>,
     /// All other subscribers. A message is passed to each of them.
     others: Slab<Arc<dyn Member>>,
+    /// Listeners in the program itself.
+    listeners: Slab<Arc<Feed<Heard>>>,
 }
 
 /// The place of a subscriber in the table.
@@ -83,14 +104,41 @@ struct OnLoop {
 impl Table {
     pub(super) fn new(overflow: Option<Overflow>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), overflow, subscribers: Mutex::default() }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), overflow, named: None, subscribers: Mutex::default() }
+    }
+
+    /// The table of a topic with a name.
+    pub(crate) fn of_named(overflow: Option<Overflow>, named: Arc<dyn Named>) -> Self {
+        Self { named: Some(named), ..Self::new(overflow) }
+    }
+
+    pub(crate) fn named(&self) -> Option<&Arc<dyn Named>> {
+        self.named.as_ref()
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    pub(super) fn publish(self: &Arc<Self>, message: &Prepared) -> Result<usize, PublishError> {
+    /// Sends a message to the subscribers of this process, and `heard` to the listeners. Returns the number of subscribers.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        message: &Prepared,
+        heard: impl FnOnce() -> Heard,
+    ) -> Result<usize, PublishError> {
+        self.pass_on(message, Some(heard))
+    }
+
+    /// Sends a message to the subscribers of this process, and not to the listeners.
+    pub(crate) fn publish_to_subscribers(self: &Arc<Self>, message: &Prepared) -> Result<usize, PublishError> {
+        self.pass_on(message, None::<fn() -> Heard>)
+    }
+
+    fn pass_on(
+        self: &Arc<Self>,
+        message: &Prepared,
+        heard: Option<impl FnOnce() -> Heard>,
+    ) -> Result<usize, PublishError> {
         let waits = ahead::can_wait();
         #[cfg_attr(not(unix), expect(unused_mut, reason = "only loops are counted"))]
         let mut subscribers = self.lock();
@@ -119,7 +167,12 @@ impl Table {
         }
         let count = subscribers.len();
         let others: Vec<_> = subscribers.others.iter().map(|(_, member)| Arc::clone(member)).collect();
+        let listeners = subscribers.listeners();
         drop(subscribers);
+        if let Some(heard) = heard.filter(|_| !listeners.is_empty()) {
+            let heard = heard();
+            listeners.iter().for_each(|listener| listener.push(heard.clone()));
+        }
         for member in others {
             if member.publish(message.clone(), self.overflow) && waits {
                 ahead::note(Behind::Task(member));
@@ -128,9 +181,15 @@ impl Table {
         Ok(count)
     }
 
+    /// Tells the listeners that messages may be missing here.
+    pub(crate) fn tell_gap(&self) {
+        let listeners = self.lock().listeners();
+        listeners.iter().for_each(|listener| listener.push(Heard::Gap));
+    }
+
     /// Whether no loop is behind and no subscriber's task is late. Otherwise the task is woken when one of them no
     /// longer is.
-    pub(super) fn has_room(&self, cx: &Context<'_>) -> bool {
+    pub(crate) fn has_room(&self, cx: &Context<'_>) -> bool {
         let subscribers = self.lock();
         #[cfg(unix)]
         if !subscribers.loops.iter().all(|(_, on_loop)| on_loop.mailbox.wait_for_room(cx.waker())) {
@@ -142,8 +201,35 @@ impl Table {
     }
 
     /// The number of subscribers.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Whether there are subscribers or listeners.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.lock().is_heard()
+    }
+
+    pub(super) fn admit_listener(&self, feed: Arc<Feed<Heard>>) -> usize {
+        self.change(|subscribers| subscribers.listeners.insert(feed))
+    }
+
+    pub(super) fn remove_listener(&self, place: usize) {
+        drop(self.change(|subscribers| subscribers.listeners.try_remove(place)));
+    }
+
+    /// Changes the subscribers. If a first one has come or the last one has gone, the topic's name is told.
+    fn change<T>(&self, change: impl FnOnce(&mut Subscribers) -> T) -> T {
+        let mut subscribers = self.lock();
+        let Some(named) = &self.named else { return change(&mut subscribers) };
+        let was_heard = subscribers.is_heard();
+        let result = change(&mut subscribers);
+        let is_heard = subscribers.is_heard();
+        drop(subscribers);
+        if was_heard != is_heard {
+            named.note_audience();
+        }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Subscribers> {
@@ -155,13 +241,13 @@ impl Table {
 impl Table {
     /// Adds a connection that no event loop drives, or not yet.
     pub(super) fn admit(&self, member: Arc<dyn Member>) -> Place {
-        Place::Other(self.lock().others.insert(member))
+        Place::Other(self.change(|subscribers| subscribers.others.insert(member)))
     }
 
     /// Adds a connection that an event loop drives.
     #[cfg(unix)]
     pub(super) fn admit_on_loop(&self, mailbox: &Arc<Mailbox>, key: u32) -> Place {
-        self.lock().insert(mailbox, key)
+        self.change(|subscribers| subscribers.insert(mailbox, key))
     }
 
     /// Notes that an event loop drives the subscriber from now on. It misses no message and gets none twice. If there
@@ -177,15 +263,16 @@ impl Table {
     /// Notes that the subscriber gets no message that is published from now on.
     #[cfg(unix)]
     pub(super) fn leave(&self, place: Place) {
-        let mut subscribers = self.lock();
-        let published = subscribers.published;
-        if let Some((on_loop, key)) = subscribers.on_loop(place)
-            && let Some(subscriber) = on_loop.subscribers.get_mut(key)
-            && subscriber.until == u64::MAX
-        {
-            subscriber.until = published;
-            on_loop.leaving += 1;
-        }
+        self.change(|subscribers| {
+            let published = subscribers.published;
+            if let Some((on_loop, key)) = subscribers.on_loop(place)
+                && let Some(subscriber) = on_loop.subscribers.get_mut(key)
+                && subscriber.until == u64::MAX
+            {
+                subscriber.until = published;
+                on_loop.leaving += 1;
+            }
+        });
     }
 
     /// Whether a message is for this subscriber and was not sent to it yet. If so, it counts as sent from now on.
@@ -202,11 +289,19 @@ impl Table {
 
     /// Removes a subscription. If there was a member, it must not be dropped under a lock.
     pub(super) fn remove(&self, place: Place) -> Option<Arc<dyn Member>> {
-        self.lock().remove(place)
+        self.change(|subscribers| subscribers.remove(place))
     }
 }
 
 impl Subscribers {
+    fn is_heard(&self) -> bool {
+        !self.listeners.is_empty() || self.len() > 0
+    }
+
+    fn listeners(&self) -> Vec<Arc<Feed<Heard>>> {
+        self.listeners.iter().map(|(_, feed)| Arc::clone(feed)).collect()
+    }
+
     fn len(&self) -> usize {
         #[cfg(unix)]
         let on_loops: usize = self.loops.iter().map(|(_, on_loop)| on_loop.subscribers.len() - on_loop.leaving).sum();
