@@ -11,9 +11,9 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Closed, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
 
 use super::command::Command;
-use super::identity::ConnectionId;
 use super::link::Link;
 use super::ping::Ping;
+use crate::connection_id::ConnectionId;
 use crate::topic::Topic;
 
 /// A handle to a connection: cheap to clone, usable from any thread or task.

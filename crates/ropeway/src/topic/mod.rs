@@ -13,6 +13,7 @@ use std::task::Poll;
 
 use ropeway_proto::Prepared;
 
+use crate::connection_id::ConnectionId;
 use crate::overflow::Overflow;
 pub(crate) use member::Member;
 pub(crate) use subscription::{Subscription, Subscriptions};
@@ -79,7 +80,20 @@ impl Topic {
     /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
     /// than a loop sends in about a quarter of a second. [`Topic::publish_wait`] waits instead.
     pub fn publish(&self, message: impl Into<Prepared>) -> Result<usize, PublishError> {
-        self.table.publish(&message.into())
+        self.table.publish(&message.into(), None)
+    }
+
+    /// Sends a message to all subscribers but one, which is as a rule the connection that it comes from. Returns the
+    /// number of the others. The order is the same as if the message were [published](Topic::publish) to all.
+    ///
+    /// ```
+    /// # use ropeway::{Connection, MessageRef, Topic};
+    /// fn pass_on(room: &Topic, ws: &Connection<'_>, message: MessageRef<'_>) {
+    ///     room.publish_except(ws.id(), message).ok();
+    /// }
+    /// ```
+    pub fn publish_except(&self, except: ConnectionId, message: impl Into<Prepared>) -> Result<usize, PublishError> {
+        self.table.publish(&message.into(), Some(except))
     }
 
     /// Sends a message to all subscribers, once no event loop or task that sends to them is behind. Returns the number
@@ -87,12 +101,22 @@ impl Topic {
     ///
     /// Cancel safe: if it is dropped before it is done, the message is not published at all.
     pub async fn publish_wait(&self, message: impl Into<Prepared>) -> usize {
-        let message = message.into();
+        self.publish_once_there_is_room(&message.into(), None).await
+    }
+
+    /// Sends a message to all subscribers but one, see [`publish_except`](Topic::publish_except), once no event loop or
+    /// task that sends to them is behind. Returns the number of the others. Cancel safe, as
+    /// [`publish_wait`](Topic::publish_wait) is.
+    pub async fn publish_except_wait(&self, except: ConnectionId, message: impl Into<Prepared>) -> usize {
+        self.publish_once_there_is_room(&message.into(), Some(except)).await
+    }
+
+    async fn publish_once_there_is_room(&self, message: &Prepared, except: Option<ConnectionId>) -> usize {
         poll_fn(|cx| {
             if !self.table.has_room(cx) {
                 return Poll::Pending;
             }
-            match self.table.publish(&message) {
+            match self.table.publish(message, except) {
                 Ok(count) => Poll::Ready(count),
                 // Another thread has published in the meantime.
                 Err(PublishError::Full) => {
