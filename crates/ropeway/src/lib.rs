@@ -107,6 +107,7 @@ pub mod axum {
 }
 mod client;
 mod connection;
+mod connection_id;
 pub mod engine;
 mod error;
 #[cfg(unix)]
@@ -128,9 +129,10 @@ mod topics;
 
 pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
+pub use connection_id::ConnectionId;
 pub use engine::{History, Name, NameError, Position, PositionError};
 pub use error::Error;
-pub use handle::{ConnectionId, Handle, Ping};
+pub use handle::{Handle, Ping};
 pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;

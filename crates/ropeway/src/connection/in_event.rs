@@ -7,9 +7,10 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Connection as Core, MessageRef, ReadyState, SendError};
 use tokio::time::Instant;
 
+use crate::connection_id::ConnectionId;
 #[cfg(unix)]
 use crate::event_loop::{self, Publication, Subscriber};
-use crate::handle::{Asked, Command, ConnectionId, Handle, Link, with_commands};
+use crate::handle::{Asked, Command, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::{Subscribing, Topic};
 
@@ -254,6 +255,9 @@ impl Connection<'_> {
 
     /// Sends a message of a topic. If there is no room for it, no caller can be told, so it is counted.
     fn send_publication(&mut self, publication: &Publication) {
+        if publication.except.is_some_and(|id| id == self.link.id()) {
+            return;
+        }
         if let Err(SendError::Full { .. }) = self.core.send_prepared(&publication.message) {
             self.link.note_dropped();
             if publication.audience.overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {

@@ -11,9 +11,9 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Closed, MAX_CONTROL_PAYLOAD, Message, Prepared, ReadyState, SendError};
 
 use super::command::Command;
-use super::identity::ConnectionId;
 use super::link::Link;
 use super::ping::Ping;
+use crate::connection_id::ConnectionId;
 use crate::engine::Position;
 use crate::topic::{Recovery, Subscribing, Topic};
 

@@ -79,7 +79,7 @@ macro_rules! shared_methods {
         }
 
         /// The number of the connection. No other connection has it.
-        pub fn id(&self) -> crate::handle::ConnectionId {
+        pub fn id(&self) -> crate::connection_id::ConnectionId {
             self.handle.id()
         }
 

@@ -18,6 +18,7 @@ use std::task::Poll;
 
 use ropeway_proto::Prepared;
 
+use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Position};
 use crate::overflow::Overflow;
 pub use listen::{Heard, Listening};
@@ -88,13 +89,30 @@ impl Topic {
     /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
     /// than a loop sends in about a quarter of a second. [`Topic::publish_wait`] waits instead.
     pub fn publish(&self, message: impl Into<Prepared>) -> Result<Published, PublishError> {
-        self.pass_on(&message.into())
+        self.pass_on(&message.into(), None)
     }
 
-    fn pass_on(&self, message: &Prepared) -> Result<Published, PublishError> {
+    /// Sends a message to all subscribers but one, which is as a rule the connection that it comes from. The order is the
+    /// same as if the message were [published](Topic::publish) to all. [`Published::local`] counts the others.
+    ///
+    /// ```
+    /// # use ropeway::{Connection, MessageRef, Topic};
+    /// fn pass_on(room: &Topic, ws: &Connection<'_>, message: MessageRef<'_>) {
+    ///     room.publish_except(ws.id(), message).ok();
+    /// }
+    /// ```
+    pub fn publish_except(
+        &self,
+        except: ConnectionId,
+        message: impl Into<Prepared>,
+    ) -> Result<Published, PublishError> {
+        self.pass_on(&message.into(), Some(except))
+    }
+
+    fn pass_on(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError> {
         match self.table.named() {
-            None => self.table.publish(message, || heard(message)).map(Published::here),
-            Some(named) => named.publish(&self.table, message),
+            None => self.table.publish(message, except, || heard(message)).map(Published::here),
+            Some(named) => named.publish(&self.table, message, except),
         }
     }
 
@@ -104,12 +122,29 @@ impl Topic {
     /// Cancel safe: if it is dropped before it is done, the message is not published at all. It fails only as
     /// [`Topic::publish`] does for reasons other than [`PublishError::Full`].
     pub async fn publish_wait(&self, message: impl Into<Prepared>) -> Result<Published, PublishError> {
-        let message = message.into();
+        self.publish_once_there_is_room(&message.into(), None).await
+    }
+
+    /// Sends a message to all subscribers but one, see [`publish_except`](Topic::publish_except), once no event loop or
+    /// task that sends to them is behind. Cancel safe, as [`publish_wait`](Topic::publish_wait) is.
+    pub async fn publish_except_wait(
+        &self,
+        except: ConnectionId,
+        message: impl Into<Prepared>,
+    ) -> Result<Published, PublishError> {
+        self.publish_once_there_is_room(&message.into(), Some(except)).await
+    }
+
+    async fn publish_once_there_is_room(
+        &self,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+    ) -> Result<Published, PublishError> {
         poll_fn(|cx| {
             if !self.table.has_room(cx) {
                 return Poll::Pending;
             }
-            match self.pass_on(&message) {
+            match self.pass_on(message, except) {
                 // Another thread has published in the meantime.
                 Err(PublishError::Full) => {
                     cx.waker().wake_by_ref();

@@ -9,6 +9,7 @@ use ropeway_proto::Prepared;
 
 use super::published::{Published, Reach, Recovery};
 use super::table::{PublishError, Table};
+use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Position};
 
 /// The part of a topic that it has because of its name.
@@ -18,8 +19,13 @@ pub(crate) trait Named: Debug + Send + Sync {
     /// Whether an engine carries the topic's publications.
     fn has_engine(&self) -> bool;
 
-    /// Publishes a message on this node and on all others.
-    fn publish(&self, table: &Arc<Table>, message: &Prepared) -> Result<Published, PublishError>;
+    /// Publishes a message on this node and on all others, for all subscribers but one.
+    fn publish(
+        &self,
+        table: &Arc<Table>,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+    ) -> Result<Published, PublishError>;
 
     /// Notes that there is one more handle.
     fn hold(&self);

@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout};
 use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
 use super::form::{Form, is_encoding};
-use super::outbox::Waiting;
+use super::outbox::{Unheard, Waiting};
 use super::retained::Retained;
 use super::uplink::{Link, Uplink};
+use crate::connection_id::ConnectionId;
 use crate::engine::{History, Name, Outgoing, Position, Replay, Wanted};
 use crate::topic::{Heard, Named, PublishError, Published, Reach, Recovery, Table};
 
@@ -111,26 +112,37 @@ impl NamedTopic {
     }
 
     /// Publishes in this process alone, with history if there is some.
-    fn publish_in_process(&self, table: &Arc<Table>, message: &Prepared) -> Result<Published, PublishError> {
+    fn publish_in_process(
+        &self,
+        table: &Arc<Table>,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+    ) -> Result<Published, PublishError> {
         let Some(mut retained) = self.retained() else {
-            return self.deliver(table, message, None).map(Published::here);
+            return self.deliver(table, message, except, None).map(Published::here);
         };
         let end = retained.end().unwrap_or(Position::new(0, 0));
         let place = Position::new(end.epoch, end.offset + 1);
         let encoded = self.form.encode(&self.name, message, Some(place));
-        let local = table.publish(&encoded, || heard(message, Some(place)))?;
+        let local = table.publish(&encoded, except, || heard(message, Some(place)))?;
         retained.push(Instant::now(), place, encoded);
         Ok(Published { local, position: Some(place), engine: None })
     }
 
-    fn publish_far(&self, far: &Far, table: &Arc<Table>, message: &Prepared) -> Result<Published, PublishError> {
+    fn publish_far(
+        &self,
+        far: &Far,
+        table: &Arc<Table>,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+    ) -> Result<Published, PublishError> {
         let limit = far.uplink.max_message();
         if message.message().len() > limit {
             return Err(PublishError::TooLarge { limit });
         }
         let mut local = None;
         if self.history.is_none() {
-            local = Some(self.deliver(table, message, None)?);
+            local = Some(self.deliver(table, message, except, None)?);
         }
         let mut outbox = far.uplink.outbox();
         let is_up = outbox.is_up();
@@ -141,9 +153,10 @@ impl NamedTopic {
             number,
             before: std::mem::replace(&mut traffic.published, number),
             is_after_loss: outbox.take_loss(&self.name),
-            content: Content::Message { message: message.message().clone(), except: None },
+            content: Content::Message { message: message.message().clone(), except: except.map(ConnectionId::as_u64) },
         };
-        let unheard = (local.is_none() && is_up).then(|| (Arc::clone(table), message.clone()));
+        let unheard =
+            (local.is_none() && is_up).then(|| Unheard { table: Arc::clone(table), message: message.clone(), except });
         if local.is_none() && !is_up {
             traffic.heard.push_back(number);
         }
@@ -156,7 +169,7 @@ impl NamedTopic {
             Some(local) => local,
             None if is_up => table.len(),
             // It is in the outbox, so it is published. If a loop has no room, its subscribers are told of a gap.
-            None => self.deliver(table, message, None).unwrap_or_else(|_full| {
+            None => self.deliver(table, message, except, None).unwrap_or_else(|_full| {
                 self.tell_gap(table);
                 0
             }),
@@ -168,9 +181,10 @@ impl NamedTopic {
         &self,
         table: &Arc<Table>,
         message: &Prepared,
+        except: Option<ConnectionId>,
         position: Option<Position>,
     ) -> Result<usize, PublishError> {
-        table.publish(&self.form.encode(&self.name, message, position), || heard(message, position))
+        table.publish(&self.form.encode(&self.name, message, position), except, || heard(message, position))
     }
 
     /// Tells all that messages may be missing here.
@@ -196,10 +210,11 @@ impl NamedTopic {
     }
 
     /// Delivers a message that this node's subscribers were to hear when it came back from the engine, which is down.
-    pub(super) fn hear_offline(&self, table: &Arc<Table>, number: u64, message: &Prepared) {
+    pub(super) fn hear_offline(&self, number: u64, unheard: &Unheard) {
         let Some(far) = &self.far else { return };
         far.traffic().heard.push_back(number);
-        if self.deliver(table, message, None).is_err() {
+        let Unheard { table, message, except } = unheard;
+        if self.deliver(table, message, *except, None).is_err() {
             self.tell_gap(table);
         }
     }
@@ -296,7 +311,7 @@ impl NamedTopic {
             self.tell_gap(table);
         }
         if let Content::Message { message, .. } = &envelope.content
-            && self.deliver(table, &Prepared::from(message.clone()), None).is_err()
+            && self.deliver(table, &Prepared::from(message.clone()), None, None).is_err()
         {
             self.tell_gap(table);
         }
@@ -320,13 +335,15 @@ impl NamedTopic {
                 envelope.node == far.uplink.node && traffic.was_heard(envelope.number)
             }
         };
-        let Content::Message { message, .. } = &envelope.content else {
+        let Content::Message { message, except } = &envelope.content else {
             retained.skip(place);
             return;
         };
         let message = Prepared::from(message.clone());
         let encoded = self.form.encode(&self.name, &message, Some(place));
-        if !is_known && table.publish(&encoded, || heard(&message, Some(place))).is_err() {
+        let is_own = envelope.node == far.uplink.node;
+        let except = except.filter(|_| is_own).and_then(ConnectionId::from_u64);
+        if !is_known && table.publish(&encoded, except, || heard(&message, Some(place))).is_err() {
             self.tell_gap(table);
         }
         retained.push(Instant::now(), place, encoded);
@@ -351,13 +368,18 @@ impl Named for NamedTopic {
         self.far.is_some()
     }
 
-    fn publish(&self, table: &Arc<Table>, message: &Prepared) -> Result<Published, PublishError> {
+    fn publish(
+        &self,
+        table: &Arc<Table>,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+    ) -> Result<Published, PublishError> {
         if is_encoding() {
             return Err(PublishError::Encoding);
         }
         match &self.far {
-            None => self.publish_in_process(table, message),
-            Some(far) => self.publish_far(far, table, message),
+            None => self.publish_in_process(table, message, except),
+            Some(far) => self.publish_far(far, table, message, except),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ropeway_proto::Prepared;
 
+use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Outgoing};
 use crate::topic::{Delivery, Table};
 
@@ -51,8 +52,16 @@ pub(super) struct Waiting {
     pub(super) outgoing: Outgoing,
     /// The number of the publication on this node.
     pub(super) number: u64,
-    /// If this node's subscribers have not heard it, since the engine determines the order: the topic and the message.
-    pub(super) unheard: Option<(Arc<Table>, Prepared)>,
+    /// If this node's subscribers have not heard it, since the engine determines the order.
+    pub(super) unheard: Option<Unheard>,
+}
+
+/// A publication that this node's subscribers have not heard.
+#[derive(Debug)]
+pub(super) struct Unheard {
+    pub(super) table: Arc<Table>,
+    pub(super) message: Prepared,
+    pub(super) except: Option<ConnectionId>,
 }
 
 /// Publications that wait for the engine.
@@ -158,12 +167,12 @@ impl Outbox {
 
     /// Notes that the engine is down. The batch in flight may or may not have reached it: it is sent again, and nodes that
     /// have it drop it. Returns messages that this node's subscribers have not heard.
-    pub(super) fn go_down(&mut self) -> Vec<(u64, Arc<Table>, Prepared)> {
+    pub(super) fn go_down(&mut self) -> Vec<(u64, Unheard)> {
         self.is_up = false;
         self.in_flight = 0;
         let unheard = self.queue.iter_mut().filter_map(|waiting| {
-            let (table, message) = waiting.unheard.take()?;
-            Some((waiting.number, table, message))
+            let unheard = waiting.unheard.take()?;
+            Some((waiting.number, unheard))
         });
         let unheard = unheard.collect();
         self.keep_newest();

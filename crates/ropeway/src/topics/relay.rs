@@ -132,9 +132,9 @@ impl Relay {
         {
             // Under the lock, so that messages which are published from now on are heard later than these.
             let mut outbox = self.uplink.outbox();
-            for (number, table, message) in outbox.go_down() {
-                if let Some((_, named)) = table.named().and_then(|named| self.registry.find(named.name())) {
-                    named.hear_offline(&table, number, &message);
+            for (number, unheard) in outbox.go_down() {
+                if let Some((_, named)) = unheard.table.named().and_then(|named| self.registry.find(named.name())) {
+                    named.hear_offline(number, &unheard);
                 }
             }
         }
