@@ -3,7 +3,11 @@
 //!
 //! Each layer runs the same rows. [`run_core`] runs one through `ropeway_proto::Connection`. Other layers drive a
 //! transport of their own with the [`Step`]s, collect an [`Outcome`], and have it checked by [`Case::check`].
+//!
+//! The tests of engines start real brokers ([`broker`]).
 
+#[cfg(unix)]
+pub mod broker;
 pub mod case;
 mod config;
 pub mod deflate;
