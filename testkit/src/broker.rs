@@ -27,7 +27,7 @@ pub struct Kind {
     pub arguments: fn(port: u16, folder: &Path) -> Vec<OsString>,
 }
 
-/// `nats-server` with `JetStream`. Its further settings are in the file `nats.conf` of the folder.
+/// `nats-server` with JetStream. Its further settings are in the file `nats.conf` of the folder.
 pub const NATS: Kind = Kind {
     program: "nats-server",
     variable: "ROPEWAY_NATS_SERVER",

@@ -30,7 +30,7 @@ pub use role::Role;
 /// [`Rig`](crate::engines::Rig). The parts that the engine has are named after it.
 ///
 /// ```text
-/// testkit::engine_suite!(rig: pubsub);
+/// testkit::engine_suite!(rig: pubsub, history, presence);
 /// ```
 #[cfg(all(unix, feature = "engines"))]
 #[macro_export]
@@ -54,6 +54,30 @@ macro_rules! engine_suite {
             a_broker_that_is_not_there_is_unreachable,
             a_silent_peer_is_told_within_the_time_limit,
             a_peer_that_speaks_http_is_the_wrong_broker,
+        }
+    };
+    (@history $rig:path) => {
+        $crate::engine_suite! { @tests $rig, history:
+            each_message_names_the_one_before_it,
+            all_nodes_hear_a_topic_in_one_order,
+            a_replay_has_exactly_the_messages_after_a_position,
+            the_end_of_a_topic_is_a_position_to_come_back_to,
+            the_count_is_exact_at_its_edge,
+            a_message_that_is_too_old_is_forgotten,
+            a_position_of_another_epoch_is_not_complete,
+            a_restart_with_data_loses_nothing,
+            a_restart_without_data_is_another_epoch,
+            hard_names_have_histories_of_their_own,
+            a_busy_neighbour_forgets_nothing_of_a_quiet_topic,
+        }
+    };
+    (@presence $rig:path) => {
+        $crate::engine_suite! { @tests $rig, presence:
+            members_join_and_leave,
+            a_member_that_is_not_renewed_disappears,
+            a_renewed_member_stays,
+            members_of_a_topic_are_those_of_no_other,
+            a_thousand_members_are_all_listed,
         }
     };
     (@tests $rig:path, $part:ident: $($name:ident),+ $(,)?) => {

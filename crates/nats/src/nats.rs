@@ -12,6 +12,7 @@ use ropeway::engine::{Engine, EngineError, EngineFault, EngineFuture, Features, 
 
 use crate::access::{self, Credentials};
 use crate::connect::{Connecting, Server};
+use crate::history::Storing;
 use crate::session::NatsSession;
 use crate::signals::Signals;
 use crate::subject::{Subjects, is_token};
@@ -28,6 +29,7 @@ use crate::subject::{Subjects, is_token};
 pub struct Nats {
     connecting: Connecting,
     subjects: Subjects,
+    storing: Storing,
     /// The first setting that cannot be used. Connecting reports it.
     mistake: Option<String>,
 }
@@ -48,7 +50,7 @@ impl Nats {
             queue: 4096,
             inbox: subjects.inbox(),
         };
-        Self { connecting, subjects, mistake: None }.or(url)
+        Self { connecting, subjects, storing: Storing { replicas: 1, in_memory: false }, mistake: None }.or(url)
     }
 
     /// Adds another server of the same cluster. The servers are tried in the order in which they were added.
@@ -145,6 +147,23 @@ impl Nats {
         self
     }
 
+    /// The number of servers of a cluster that keep each history, and the members of topics: 1, 3 or 5. 1 by default. With
+    /// three, one server may be lost. The setting counts when a stream is made.
+    pub fn replicas(mut self, replicas: u8) -> Self {
+        if (1..=5).contains(&replicas) {
+            self.storing.replicas = replicas;
+        } else {
+            self.note(format!("histories cannot have {replicas} replicas; write 1, 3 or 5"));
+        }
+        self
+    }
+
+    /// Keeps histories in the broker's memory instead of its files. The setting counts when a stream is made.
+    pub fn in_memory(mut self) -> Self {
+        self.storing.in_memory = true;
+        self
+    }
+
     /// Keeps the first mistake.
     fn note(&mut self, mistake: String) {
         self.mistake.get_or_insert(mistake);
@@ -160,7 +179,8 @@ impl Nats {
         }
         let signals = Signals::new();
         let client = connecting.connect(&signals).await?;
-        let session = NatsSession::begin(client, self.subjects.clone(), signals, inlet, connecting.timeout).await?;
+        let session =
+            NatsSession::begin(client, self.subjects.clone(), signals, inlet, connecting.timeout, self.storing).await?;
         Ok(Arc::new(session))
     }
 }
@@ -172,7 +192,7 @@ impl Engine for Nats {
     }
 
     fn features(&self) -> Features {
-        Features::NONE
+        Features::NONE.with_history(true).with_presence(true)
     }
 
     fn connect(&self, inlet: Inlet) -> EngineFuture<'_, Arc<dyn Session>> {

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use ropeway::engine::{EngineError, EngineFault, EngineFuture, Inlet, Name, Outgoing, Session, Wanted};
+use ropeway::engine::{
+    EngineError, EngineFault, EngineFuture, History, Inlet, Name, Outgoing, Position, Presence, Replay, Session, Wanted,
+};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::connect::gone;
 use crate::echo::Echo;
 use crate::hearing::{Hearing, watch};
+use crate::history::{Histories, Storing};
+use crate::jetstream::{JetStream, silent};
+use crate::presence::Members;
 use crate::signals::Signals;
 use crate::subject::Subjects;
 
@@ -24,6 +29,8 @@ pub(crate) struct NatsSession {
     echo: Echo,
     hearing: Arc<Hearing>,
     signals: Arc<Signals>,
+    histories: Histories,
+    members: Members,
     watching: JoinHandle<()>,
     timeout: Duration,
 }
@@ -36,11 +43,16 @@ impl NatsSession {
         signals: Arc<Signals>,
         inlet: Inlet,
         timeout: Duration,
+        storing: Storing,
     ) -> Result<Self, EngineError> {
         let echo = Echo::new(client.clone()).await?;
         let hearing = Hearing::new(inlet);
         let watching = tokio::spawn(watch(Arc::clone(&signals), Arc::clone(&hearing)));
-        let session = Self { client, subjects, echo, hearing, signals, watching, timeout };
+        // JetStream gets a part of the time: if it does not answer, that is no proof that the connection is lost.
+        let jetstream = JetStream::new(&client, timeout / 2);
+        let histories = Histories::new(jetstream.clone(), subjects.clone(), storing);
+        let members = Members::new(jetstream, subjects.clone(), storing);
+        let session = Self { client, subjects, echo, hearing, signals, histories, members, watching, timeout };
         let checked = session.within(session.echo.wait()).await;
         checked.map_err(|error| match session.signals.take_refusal() {
             Some(refusal) => session.forbidden(&refusal),
@@ -69,6 +81,16 @@ impl NatsSession {
         Err(self.signals.ended().await)
     }
 
+    /// Does work of JetStream that must be done in time. If it is not, the session goes on: JetStream may have no leader while
+    /// the connection is well.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+        tokio::select! {
+            biased;
+            error = self.signals.ended() => Err(error),
+            result = timeout(self.timeout, work) => result.unwrap_or_else(|_| Err(silent())),
+        }
+    }
+
     /// Waits until the broker has handled what was sent. It fails if the broker refused some of it.
     async fn settle(&self) -> Result<(), EngineError> {
         self.echo.wait().await?;
@@ -84,17 +106,27 @@ impl NatsSession {
 
     async fn publish_all(&self, batch: &[Outgoing]) -> Result<(), EngineError> {
         let limit = self.client.max_payload();
-        let mut refused = None;
+        let mut refused = Ok(());
+        let mut acks = Vec::new();
         for outgoing in batch {
             if outgoing.body.len() > limit {
-                refused = Some(too_long(outgoing, limit));
-                continue;
+                refused = Err(too_long(outgoing, limit));
+            } else if let Some(history) = outgoing.history {
+                match self.histories.publish(outgoing, history).await {
+                    Ok(ack) => acks.push((history, ack)),
+                    Err(error) if error.fault() == EngineFault::Lost => return Err(error),
+                    Err(error) => refused = Err(error),
+                }
+            } else {
+                let subject = self.subjects.publish(&outgoing.topic);
+                self.client.publish(subject, outgoing.body.clone()).await.map_err(gone)?;
             }
-            let subject = self.subjects.publish(&outgoing.topic);
-            self.client.publish(subject, outgoing.body.clone()).await.map_err(gone)?;
         }
         self.settle().await?;
-        refused.map_or(Ok(()), Err)
+        for (history, ack) in acks {
+            refused = refused.and(self.histories.stored(history, ack).await);
+        }
+        refused
     }
 
     async fn subscribe_all(&self, topics: &[Wanted]) -> Result<(), EngineError> {
@@ -134,6 +166,22 @@ impl Session for NatsSession {
 
     fn max_message(&self) -> Option<usize> {
         Some(self.client.max_payload())
+    }
+
+    fn replay<'a>(&'a self, topic: &'a Name, history: History, after: Option<Position>) -> EngineFuture<'a, Replay> {
+        Box::pin(self.in_time(self.histories.replay(topic, history, after)))
+    }
+
+    fn join<'a>(&'a self, members: &'a [Presence], lifetime: Duration) -> EngineFuture<'a, ()> {
+        Box::pin(self.in_time(self.members.join(members, lifetime)))
+    }
+
+    fn leave<'a>(&'a self, members: &'a [Presence]) -> EngineFuture<'a, ()> {
+        Box::pin(self.in_time(self.members.leave(members)))
+    }
+
+    fn members<'a>(&'a self, topic: &'a Name) -> EngineFuture<'a, Vec<Presence>> {
+        Box::pin(self.in_time(self.members.of(topic)))
     }
 }
 
