@@ -72,6 +72,7 @@
 //! | end at once | `terminate` | `terminate` | `terminate` | `terminate` |
 //! | how it ended | `on_close` | `on_close` | `closed().await`, `outcome` | `closed().await`, `outcome` |
 //! | topics | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` | `subscribe`, `unsubscribe` |
+//! | topics, from a place in their history on | | `subscribe_from().await` | `subscribe_from().await` | `subscribe_from().await` |
 //! | make the peer wait | `pause` | `pause`, `resume` | `pause`, `resume` | by not asking |
 //! | facts | `ready_state`, `buffered_amount`, `dropped`, `remote_addr`, `id` | the same | the same | the same |
 //! | one to keep | `handle` | `handle`, `AsRef<Handle>` | `clone` | `handle`, `AsRef<Handle>` |
@@ -106,6 +107,7 @@ pub mod axum {
 }
 mod client;
 mod connection;
+mod connection_id;
 pub mod engine;
 mod error;
 #[cfg(unix)]
@@ -123,12 +125,14 @@ mod random;
 mod server;
 mod settings;
 mod topic;
+mod topics;
 
 pub use client::{Client, Connecting, connect};
 pub use connection::{Connection, Handler};
+pub use connection_id::ConnectionId;
 pub use engine::{History, Name, NameError, Position, PositionError};
 pub use error::Error;
-pub use handle::{ConnectionId, Handle, Ping};
+pub use handle::{Handle, Ping};
 pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;
@@ -139,7 +143,8 @@ pub use server::body::{AttachedBody, Body};
 #[cfg(feature = "hyper")]
 pub use server::layer::{Attached, AttachedFuture, Layer};
 pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
-pub use topic::{PublishError, Topic};
+pub use topic::{Delivery, Heard, Listening, PublishError, Published, Reach, Recovery, Subscribing, Topic};
+pub use topics::{Events, OutboxLimits, Publication, TopicSettings, Topics, TopicsBuilder, TopicsEvent};
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;

@@ -7,11 +7,12 @@ use bytestring::ByteString;
 use ropeway_proto::{CloseCode, CloseFrame, Connection as Core, MessageRef, ReadyState, SendError};
 use tokio::time::Instant;
 
+use crate::connection_id::ConnectionId;
 #[cfg(unix)]
 use crate::event_loop::{self, Publication, Subscriber};
-use crate::handle::{Asked, Command, ConnectionId, Handle, Link, with_commands};
+use crate::handle::{Asked, Command, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
-use crate::topic::Topic;
+use crate::topic::{Subscribing, Topic};
 
 /// A connection while one of its events is being handled. All messages that are sent during one read leave in one
 /// write.
@@ -128,9 +129,11 @@ impl<'a> Connection<'a> {
     }
 
     /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
-    /// [`Topic`]. Subscribing twice is the same as once.
-    pub fn subscribe(&mut self, topic: &Topic) {
+    /// [`Topic`]. Subscribing twice is the same as once. If the topic spans several nodes, await the result in a task of
+    /// your own to know how far it reaches.
+    pub fn subscribe(&mut self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
+        Subscribing::new(topic)
     }
 
     /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
@@ -252,6 +255,9 @@ impl Connection<'_> {
 
     /// Sends a message of a topic. If there is no room for it, no caller can be told, so it is counted.
     fn send_publication(&mut self, publication: &Publication) {
+        if publication.except.is_some_and(|id| id == self.link.id()) {
+            return;
+        }
         if let Err(SendError::Full { .. }) = self.core.send_prepared(&publication.message) {
             self.link.note_dropped();
             if publication.audience.overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {

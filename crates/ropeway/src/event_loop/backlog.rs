@@ -133,6 +133,7 @@ mod tests {
 
     use super::super::Mailbox;
     use super::*;
+    use crate::connection_id::ConnectionId;
     use crate::topic::{Subscription, Subscriptions, Topic};
 
     /// Takes all slices until nothing waits. Returns for each the number of subscribers and the number of messages sent
@@ -153,7 +154,7 @@ mod tests {
     fn topic(mailbox: &Arc<Mailbox>, subscribers: u32) -> Topic {
         let topic = Topic::new();
         for key in 0..subscribers {
-            let _ = Subscription::on_loop(topic.table(), mailbox, key);
+            let _ = Subscription::on_loop(topic.table(), ConnectionId::next(), mailbox, key);
         }
         topic
     }
@@ -192,14 +193,15 @@ mod tests {
     fn a_connection_that_left_and_came_back_is_sent_what_came_first_first() {
         let mailbox = Arc::new(Mailbox::default());
         let topic = Topic::new();
-        let [first, second] = [0, 1].map(|key| Subscription::on_loop(topic.table(), &mailbox, key));
+        let [first, second] =
+            [0, 1].map(|key| Subscription::on_loop(topic.table(), ConnectionId::next(), &mailbox, key));
         // The place of the first subscriber becomes free for the next one.
         first.end();
         let _ = topic.publish("heard before it left");
         let mut subscriptions = Subscriptions::default();
         subscriptions.insert(second);
         assert!(subscriptions.leave(topic.table()));
-        subscriptions.insert(Subscription::on_loop(topic.table(), &mailbox, 1));
+        subscriptions.insert(Subscription::on_loop(topic.table(), ConnectionId::next(), &mailbox, 1));
         let _ = topic.publish("heard since");
         mailbox.take();
         let (mut publications, mut subscribers) = (Vec::new(), Vec::new());
@@ -218,7 +220,7 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let topic = topic(&mailbox, 2);
         let _ = topic.publish("first");
-        let subscription = Subscription::on_loop(topic.table(), &mailbox, 2);
+        let subscription = Subscription::on_loop(topic.table(), ConnectionId::next(), &mailbox, 2);
         let _ = topic.publish("second");
         let mut hearing = Subscriptions::default();
         hearing.insert(subscription);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ropeway_proto::Prepared;
 
+use crate::connection_id::ConnectionId;
 use crate::overflow::Overflow;
 
 /// A published message, in the mailbox or the backlog of an event loop.
@@ -16,14 +17,17 @@ pub(crate) struct Publication {
     /// The number of the publication within the loop.
     pub(crate) sequence: u64,
     pub(crate) message: Prepared,
+    /// The connection that is not sent it, even if it has subscribed.
+    pub(crate) except: Option<ConnectionId>,
     /// The cost of sending it to the loop's subscribers, in bytes: its own length, and a price for each of them.
     pub(crate) work: usize,
 }
 
 /// The subscribers of a topic, as an event loop sees them.
 pub(crate) trait Audience: Debug + Send + Sync {
-    /// The number of the topic. No other topic has it.
-    fn id(&self) -> u64;
+    /// The address of the topic. No other topic has it, as long as this one has a handle, a publication or a
+    /// subscription.
+    fn address(&self) -> usize;
 
     /// The policy for a message that finds no room at a subscriber, if the topic has one.
     fn overflow(&self) -> Option<Overflow>;
@@ -47,7 +51,7 @@ pub(crate) struct Subscriber {
 impl Publication {
     /// Whether it is of the same topic.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.audience.id() == other.audience.id()
+        self.audience.address() == other.audience.address()
     }
 
     /// The length of its payload.

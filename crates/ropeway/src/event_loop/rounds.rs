@@ -244,6 +244,7 @@ mod tests {
     use mio::{Interest, Registry};
 
     use super::*;
+    use crate::connection_id::ConnectionId;
     use crate::topic::{Subscription, Topic};
 
     /// A connection to itself that counts its turns.
@@ -339,7 +340,8 @@ mod tests {
         }
         round(&mut event_loop).await;
         let topic = Topic::new();
-        let _subscriptions = [1, 2].map(|key| Subscription::on_loop(topic.table(), &mailbox, key));
+        let _subscriptions =
+            [1, 2].map(|key| Subscription::on_loop(topic.table(), ConnectionId::next(), &mailbox, key));
         topic.publish("a connection that is sent this is lost").expect("room");
         round(&mut event_loop).await;
         assert_eq!(event_loop.connections.entries.len(), 1);

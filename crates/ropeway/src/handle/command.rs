@@ -26,9 +26,9 @@ pub(crate) enum Command {
     /// Answer the peer's close frame, or the end of its half of the transport.
     AnswerClose,
     Terminate,
-    /// Receive no more messages of the topic of this number, except those published before.
+    /// Receive no more messages of the topic of this address, except those published before.
     #[cfg(unix)]
-    Unsubscribe(u64),
+    Unsubscribe(usize),
 }
 
 /// A command, and the publications that come before it.

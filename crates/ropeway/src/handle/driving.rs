@@ -70,9 +70,9 @@ impl Link {
         mailbox.missed(shared.key, up_to, |publication| traffic.subscriptions.hear(publication))
     }
 
-    /// Notes that it was sent all messages that were published before it unsubscribed from the topic of this number.
+    /// Notes that it was sent all messages that were published before it unsubscribed from the topic of this address.
     #[cfg(unix)]
-    pub(crate) fn left(&self, topic: u64) {
+    pub(crate) fn left(&self, topic: usize) {
         let mut shared = self.lock();
         let subscription = shared.traffic.as_mut().and_then(|traffic| traffic.subscriptions.left(topic));
         drop(shared);
@@ -95,7 +95,8 @@ impl Link {
         // A key stands for an open file, and there are fewer of these than `u32` can count.
         shared.key = key as u32;
         shared.mailbox = Some(Arc::clone(mailbox));
-        let moved = shared.traffic.as_mut().map(|traffic| traffic.subscriptions.move_to_loop(mailbox, key as u32));
+        let moved =
+            shared.traffic.as_mut().map(|traffic| traffic.subscriptions.move_to_loop(self.id(), mailbox, key as u32));
         drop(shared);
         drop(moved);
     }

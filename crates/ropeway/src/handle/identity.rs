@@ -1,40 +1,8 @@
 //! The number of a connection and the address of its peer, kept small.
 
-use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of a connection: no other connection of the process has it or will have it.
-///
-/// It can be a key for maps of connections, and a field in logs. It is not sent to the peer.
-///
-/// ```
-/// # use std::collections::HashMap;
-/// # use ropeway::{ConnectionId, Handle};
-/// fn joined(names: &mut HashMap<ConnectionId, String>, client: &Handle, name: &str) {
-///     names.insert(client.id(), name.to_owned());
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(u64);
-
-impl ConnectionId {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// The number. The first connection has 1, and each later one a larger number.
-    pub fn as_u64(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::connection_id::ConnectionId;
 
 /// A connection's number and the address of its peer, in two words. An IPv4 address leaves room for the number beside
 /// it, an IPv6 address is in a box.

@@ -11,11 +11,12 @@ use ropeway_proto::{CloseFrame, Closed, Message, Prepared, ReadyState, SendError
 use tokio::sync::oneshot;
 
 use super::command::{Asked, Command};
-use super::identity::{ConnectionId, Identity};
+use super::identity::Identity;
 use super::shared::Shared;
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use super::traffic::Traffic;
 use super::unread::{AHEAD, HELD, PAUSED, Unread};
+use crate::connection_id::ConnectionId;
 use crate::log::{guarded, of_connection};
 use crate::overflow::{Overflow, too_slow};
 use crate::topic::{Member, Subscription, Topic};
@@ -155,6 +156,14 @@ impl Link {
         Ok(())
     }
 
+    /// Queues a message of a topic that was promised room before.
+    pub(crate) fn send_prepared_promised(&self, message: Prepared) -> Result<(), SendError> {
+        let shared = self.lock();
+        shared.check_open()?;
+        self.push_message(shared, message.message().len(), Command::Prepared(message));
+        Ok(())
+    }
+
     /// Queues a message once there is room. Until then it stays in `message`.
     pub(crate) fn poll_send(&self, cx: &Context<'_>, message: &mut Option<Message>) -> Poll<Result<(), SendError>> {
         let mut shared = self.lock();
@@ -251,7 +260,7 @@ impl Link {
         }
         #[cfg(unix)]
         let subscription = match &shared.mailbox {
-            Some(mailbox) => Subscription::on_loop(topic.table(), mailbox, shared.key),
+            Some(mailbox) => Subscription::on_loop(topic.table(), self.id(), mailbox, shared.key),
             None => Subscription::of_member(topic.table(), Arc::clone(self) as Arc<dyn Member>),
         };
         #[cfg(not(unix))]
@@ -268,7 +277,7 @@ impl Link {
         if may_be_behind {
             // Messages that were published before may be on their way.
             if traffic.subscriptions.leave(topic.table()) {
-                self.push(shared, Command::Unsubscribe(topic.table().id()));
+                self.push(shared, Command::Unsubscribe(topic.table().address()));
             }
             return;
         }
@@ -374,6 +383,10 @@ impl std::task::Wake for Link {
 
 /// A subscriber that no event loop drives.
 impl Member for Link {
+    fn id(&self) -> ConnectionId {
+        self.id()
+    }
+
     fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool {
         let shared = self.lock();
         match self.check_room(&shared) {

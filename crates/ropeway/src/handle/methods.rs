@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use ropeway_proto::{CloseCode, CloseFrame, Closed, MAX_CONTROL_PAYLOAD, Message, ReadyState, SendError};
+use ropeway_proto::{CloseCode, CloseFrame, Closed, MAX_CONTROL_PAYLOAD, Message, Prepared, ReadyState, SendError};
 
 use super::command::Command;
-use super::identity::ConnectionId;
 use super::link::Link;
 use super::ping::Ping;
-use crate::topic::Topic;
+use crate::connection_id::ConnectionId;
+use crate::engine::Position;
+use crate::topic::{Recovery, Subscribing, Topic};
 
 /// A handle to a connection: cheap to clone, usable from any thread or task.
 ///
@@ -148,9 +149,32 @@ impl Handle {
     }
 
     /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
-    /// [`Topic`]. Subscribing twice is the same as once. A closed connection is sent nothing.
-    pub fn subscribe(&self, topic: &Topic) {
+    /// [`Topic`]. Subscribing twice is the same as once. A closed connection is sent nothing. If the topic spans several
+    /// nodes, await the result to know how far it reaches.
+    pub fn subscribe(&self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
+        Subscribing::new(topic)
+    }
+
+    /// Sends the connection all messages of a topic that came after a position, and subscribes it. It misses none and gets
+    /// none twice. If some of the messages are not kept any more, or if the topic has no history, none of them is sent, and
+    /// [`Recovery::recovered`] is `false`. The connection is subscribed in both cases.
+    ///
+    /// The messages are sent even if there is no room for them, since their number is bounded by the topic's history. If the
+    /// topic has an engine, it waits for that for at most ten seconds. Cancel safe: if it is dropped before it is done,
+    /// nothing was sent and the connection is not subscribed.
+    pub async fn subscribe_from(&self, topic: &Topic, position: Position) -> Recovery {
+        let Some(named) = topic.table().named() else {
+            self.link.subscribe(topic);
+            return Recovery { recovered: false, replayed: 0, position: None };
+        };
+        // Somebody has to hear the topic, or the engine would not deliver it.
+        let listening = topic.listen();
+        named.fetch(topic.table(), position).await;
+        let send = &mut |message: &Prepared| drop(self.link.send_prepared_promised(message.clone()));
+        let recovery = named.recover(position, send, &mut || self.link.subscribe(topic));
+        drop(listening);
+        recovery
     }
 
     /// Ends the connection's subscription. It is still sent messages that were published before, and none after.

@@ -16,7 +16,6 @@ mod traffic;
 mod unread;
 
 pub(crate) use command::{Asked, Command, with_commands};
-pub use identity::ConnectionId;
 pub(crate) use link::Link;
 pub use methods::Handle;
 pub use ping::Ping;

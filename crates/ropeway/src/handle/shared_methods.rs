@@ -34,9 +34,20 @@ macro_rules! shared_methods {
         }
 
         /// Subscribes the connection to a topic: it is sent all messages that are published there from now on, see
-        /// [`Topic`](crate::Topic). Subscribing twice is the same as once.
-        pub fn subscribe(&self, topic: &crate::topic::Topic) {
-            self.handle.subscribe(topic);
+        /// [`Topic`](crate::Topic). Subscribing twice is the same as once. If the topic spans several nodes, await the
+        /// result to know how far it reaches.
+        pub fn subscribe(&self, topic: &crate::topic::Topic) -> crate::topic::Subscribing {
+            self.handle.subscribe(topic)
+        }
+
+        /// Sends the connection all messages of a topic that came after a position, and subscribes it, see
+        /// [`Handle::subscribe_from`](crate::Handle::subscribe_from).
+        pub async fn subscribe_from(
+            &self,
+            topic: &crate::topic::Topic,
+            position: crate::engine::Position,
+        ) -> crate::topic::Recovery {
+            self.handle.subscribe_from(topic, position).await
         }
 
         /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
@@ -68,7 +79,7 @@ macro_rules! shared_methods {
         }
 
         /// The number of the connection. No other connection has it.
-        pub fn id(&self) -> crate::handle::ConnectionId {
+        pub fn id(&self) -> crate::connection_id::ConnectionId {
             self.handle.id()
         }
 

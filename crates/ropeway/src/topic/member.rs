@@ -5,10 +5,14 @@ use std::task::Waker;
 
 use ropeway_proto::Prepared;
 
+use crate::connection_id::ConnectionId;
 use crate::overflow::Overflow;
 
 /// A subscriber that no event loop drives: its connection is a task of its own.
 pub(crate) trait Member: Debug + Send + Sync {
+    /// The number of the connection.
+    fn id(&self) -> ConnectionId;
+
     /// Passes on a message of a topic with this policy. If it finds no room, the member counts it, as the publisher is
     /// not told. Returns whether the connection's turn is late.
     fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool;

@@ -2,7 +2,12 @@
 //! One write for each subscriber remains.
 
 pub(crate) mod ahead;
+pub(crate) mod feed;
+mod listen;
 mod member;
+mod named;
+mod published;
+mod subscribing;
 mod subscription;
 mod table;
 
@@ -13,8 +18,14 @@ use std::task::Poll;
 
 use ropeway_proto::Prepared;
 
+use crate::connection_id::ConnectionId;
+use crate::engine::{Name, Position};
 use crate::overflow::Overflow;
+pub use listen::{Heard, Listening};
 pub(crate) use member::Member;
+pub(crate) use named::Named;
+pub use published::{Delivery, Published, Reach, Recovery};
+pub use subscribing::Subscribing;
 pub(crate) use subscription::{Subscription, Subscriptions};
 pub use table::PublishError;
 pub(crate) use table::Table;
@@ -54,7 +65,6 @@ pub(crate) use table::Table;
 /// news.publish("it rains").ok();
 /// # }
 /// ```
-#[derive(Clone)]
 pub struct Topic {
     table: Arc<Table>,
 }
@@ -71,37 +81,112 @@ impl Topic {
         Self { table: Arc::new(Table::new(Some(overflow))) }
     }
 
-    /// Sends a message to all subscribers. Returns the number of subscribers. That includes subscribers without room,
-    /// which miss the message, see [`Topic`]. To send the same message to several topics, publish clones of one
+    /// Sends a message to all subscribers, and tells what happened to it: see [`Published`]. It counts subscribers without
+    /// room, which miss the message, see [`Topic`]. To send the same message to several topics, publish clones of one
     /// [`Prepared`].
     ///
     /// It never waits. While an event of a connection is being handled, it succeeds unless 64 MiB of messages wait for
     /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
     /// than a loop sends in about a quarter of a second. [`Topic::publish_wait`] waits instead.
-    pub fn publish(&self, message: impl Into<Prepared>) -> Result<usize, PublishError> {
-        self.table.publish(&message.into())
+    pub fn publish(&self, message: impl Into<Prepared>) -> Result<Published, PublishError> {
+        self.pass_on(&message.into(), None)
     }
 
-    /// Sends a message to all subscribers, once no event loop or task that sends to them is behind. Returns the number
-    /// of subscribers.
+    /// Sends a message to all subscribers but one, which is as a rule the connection that it comes from. The order is the
+    /// same as if the message were [published](Topic::publish) to all. [`Published::local`] counts the others.
     ///
-    /// Cancel safe: if it is dropped before it is done, the message is not published at all.
-    pub async fn publish_wait(&self, message: impl Into<Prepared>) -> usize {
-        let message = message.into();
+    /// ```
+    /// # use ropeway::{Connection, MessageRef, Topic};
+    /// fn pass_on(room: &Topic, ws: &Connection<'_>, message: MessageRef<'_>) {
+    ///     room.publish_except(ws.id(), message).ok();
+    /// }
+    /// ```
+    pub fn publish_except(
+        &self,
+        except: ConnectionId,
+        message: impl Into<Prepared>,
+    ) -> Result<Published, PublishError> {
+        self.pass_on(&message.into(), Some(except))
+    }
+
+    fn pass_on(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError> {
+        match self.table.named() {
+            None => self.table.publish(message, except, || heard(message)).map(Published::here),
+            Some(named) => named.publish(&self.table, message, except),
+        }
+    }
+
+    /// Sends a message to all subscribers, once no event loop or task that sends to them is behind. It does not wait for an
+    /// engine.
+    ///
+    /// Cancel safe: if it is dropped before it is done, the message is not published at all. It fails only as
+    /// [`Topic::publish`] does for reasons other than [`PublishError::Full`].
+    pub async fn publish_wait(&self, message: impl Into<Prepared>) -> Result<Published, PublishError> {
+        self.publish_once_there_is_room(&message.into(), None).await
+    }
+
+    /// Sends a message to all subscribers but one, see [`publish_except`](Topic::publish_except), once no event loop or
+    /// task that sends to them is behind. Cancel safe, as [`publish_wait`](Topic::publish_wait) is.
+    pub async fn publish_except_wait(
+        &self,
+        except: ConnectionId,
+        message: impl Into<Prepared>,
+    ) -> Result<Published, PublishError> {
+        self.publish_once_there_is_room(&message.into(), Some(except)).await
+    }
+
+    async fn publish_once_there_is_room(
+        &self,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+    ) -> Result<Published, PublishError> {
         poll_fn(|cx| {
             if !self.table.has_room(cx) {
                 return Poll::Pending;
             }
-            match self.table.publish(&message) {
-                Ok(count) => Poll::Ready(count),
+            match self.pass_on(message, except) {
                 // Another thread has published in the meantime.
                 Err(PublishError::Full) => {
                     cx.waker().wake_by_ref();
                     Poll::Pending
                 }
+                done => Poll::Ready(done),
             }
         })
         .await
+    }
+
+    /// Sends a message to the subscribers of this process alone: not to other nodes, not to listeners, and not into the
+    /// history. Returns the number of subscribers. This is right for news of this node, such as that messages may be
+    /// missing.
+    pub fn publish_here(&self, message: impl Into<Prepared>) -> Result<usize, PublishError> {
+        self.table.publish_to_subscribers(&message.into())
+    }
+
+    /// Listens to the topic in the program itself.
+    pub fn listen(&self) -> Listening {
+        Listening::new(self)
+    }
+
+    /// Waits until it is known how far the publications come from that are heard here. That is at once, unless the topic has
+    /// an engine that is not yet subscribed for it.
+    ///
+    /// Cancel safe.
+    pub async fn reach(&self) -> Reach {
+        match self.table.named() {
+            None => Reach::Process,
+            Some(named) => named.reach(&self.table).await,
+        }
+    }
+
+    /// The topic's name, if it has one.
+    pub fn name(&self) -> Option<&Name> {
+        self.table.named().map(|named| named.name())
+    }
+
+    /// The position of the last message, if there is history and the position is known.
+    pub fn position(&self) -> Option<Position> {
+        self.table.named().and_then(|named| named.position())
     }
 
     /// The number of subscribers.
@@ -117,6 +202,28 @@ impl Topic {
     pub(crate) fn table(&self) -> &Arc<Table> {
         &self.table
     }
+
+    /// A handle to a named topic. The caller has counted it with [`Named::hold`].
+    pub(crate) fn counted(table: Arc<Table>) -> Self {
+        Self { table }
+    }
+}
+
+impl Clone for Topic {
+    fn clone(&self) -> Self {
+        if let Some(named) = self.table.named() {
+            named.hold();
+        }
+        Self { table: Arc::clone(&self.table) }
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        if let Some(named) = self.table.named() {
+            named.release();
+        }
+    }
 }
 
 impl Default for Topic {
@@ -127,6 +234,15 @@ impl Default for Topic {
 
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Topic").field("subscribers", &self.len()).finish()
+        let mut topic = f.debug_struct("Topic");
+        if let Some(name) = self.name() {
+            topic.field("name", name);
+        }
+        topic.field("subscribers", &self.len()).finish()
     }
+}
+
+/// A message for the listeners of a topic without history.
+fn heard(message: &Prepared) -> Heard {
+    Heard::Message { message: message.message().clone(), position: None }
 }

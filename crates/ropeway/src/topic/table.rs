@@ -1,7 +1,8 @@
 //! The subscribers of a topic. Those on event loops are grouped by loop, all others are listed one by one.
 
+#[cfg(unix)]
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
@@ -9,7 +10,11 @@ use ropeway_proto::Prepared;
 use slab::Slab;
 
 use super::ahead::{self, Behind};
+use super::feed::Feed;
+use super::listen::Heard;
 use super::member::Member;
+use super::named::Named;
+use crate::connection_id::ConnectionId;
 #[cfg(unix)]
 use crate::event_loop::{self, Audience, Mailbox, Publication, Subscriber};
 use crate::overflow::Overflow;
@@ -21,6 +26,14 @@ pub enum PublishError {
     /// Too much waits to be sent: messages are published faster than they can be written to the subscribers. The
     /// message was sent to no subscriber.
     Full,
+    /// The message is larger than the engine's broker takes. It was sent to no subscriber.
+    TooLarge {
+        /// The most bytes that a message can have.
+        limit: usize,
+    },
+    /// The function of [`TopicsBuilder::encode`](crate::TopicsBuilder::encode) has published. A lock is held while it runs,
+    /// so it cannot.
+    Encoding,
 }
 
 impl fmt::Display for PublishError {
@@ -28,6 +41,13 @@ impl fmt::Display for PublishError {
         match self {
             Self::Full => f.write_str(
                 "the message was not published, because earlier messages still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
+            ),
+            Self::TooLarge { limit } => write!(
+                f,
+                "the message was not published, because the broker takes at most {limit} bytes; publish less, or raise the broker's limit"
+            ),
+            Self::Encoding => f.write_str(
+                "the message was not published, because the function that encodes messages cannot publish; send the message from elsewhere",
             ),
         }
     }
@@ -39,12 +59,18 @@ impl std::error::Error for PublishError {}
 #[cfg(unix)]
 const WORK: usize = 64;
 
+/// An entry of a `Slab`, which is free or taken. That type is private, so this one stands for its size.
+#[expect(dead_code, reason = "only its size is used")]
+enum Entry<T> {
+    Vacant(usize),
+    Occupied(T),
+}
+
 /// The subscribers of a topic.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// The number of the topic. No other topic has it.
-    id: u64,
     overflow: Option<Overflow>,
+    named: Option<Arc<dyn Named>>,
     subscribers: Mutex<Subscribers>,
 }
 
@@ -58,16 +84,18 @@ struct Subscribers {
     loops: Slab<OnLoop>,
     /// All other subscribers. A message is passed to each of them.
     others: Slab<Arc<dyn Member>>,
+    /// Listeners in the program itself.
+    listeners: Slab<Arc<Feed<Heard>>>,
 }
 
 /// The place of a subscriber in the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
-    Other(usize),
+    Other(u32),
     #[cfg(unix)]
     Loop {
         index: u32,
-        key: u32,
+        place: u32,
     },
 }
 
@@ -75,22 +103,71 @@ pub(super) enum Place {
 #[derive(Debug)]
 struct OnLoop {
     mailbox: Arc<Mailbox>,
-    subscribers: Slab<Subscriber>,
-    /// The number of them that have unsubscribed, and get only messages that were published before that.
-    leaving: usize,
+    seats: Slab<Seat>,
+    /// Those that have unsubscribed, and the number of the last message for each: that of the last one that was
+    /// published before.
+    leaving: BTreeMap<u32, u64>,
+}
+
+/// A subscriber on a loop. Each subscription has one, so it is small.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Seat {
+    id: ConnectionId,
+    /// The number of the last message that it was sent, or that was published before it subscribed.
+    since: u64,
+    /// Its key on the loop.
+    key: u32,
+    is_leaving: bool,
 }
 
 impl Table {
+    /// The bytes of a subscriber in the table.
+    #[cfg(unix)]
+    pub(super) const SEAT: usize = size_of::<Entry<Seat>>();
+    #[cfg(not(unix))]
+    pub(super) const SEAT: usize = size_of::<Entry<Arc<dyn Member>>>();
+
     pub(super) fn new(overflow: Option<Overflow>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), overflow, subscribers: Mutex::default() }
+        Self { overflow, named: None, subscribers: Mutex::default() }
     }
 
-    pub(crate) fn id(&self) -> u64 {
-        self.id
+    /// The table of a topic with a name.
+    pub(crate) fn of_named(overflow: Option<Overflow>, named: Arc<dyn Named>) -> Self {
+        Self { named: Some(named), ..Self::new(overflow) }
     }
 
-    pub(super) fn publish(self: &Arc<Self>, message: &Prepared) -> Result<usize, PublishError> {
+    pub(crate) fn named(&self) -> Option<&Arc<dyn Named>> {
+        self.named.as_ref()
+    }
+
+    /// The address of the topic, which is its number: no other topic has it, as long as anything refers to this one.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Sends a message to the subscribers of this process but one, and `heard` to the listeners. Returns the number of
+    /// subscribers that it is for. See [`Topic::publish`](super::Topic::publish).
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+        heard: impl FnOnce() -> Heard,
+    ) -> Result<usize, PublishError> {
+        self.pass_on(message, except, Some(heard))
+    }
+
+    /// Sends a message to the subscribers of this process, and not to the listeners.
+    pub(crate) fn publish_to_subscribers(self: &Arc<Self>, message: &Prepared) -> Result<usize, PublishError> {
+        self.pass_on(message, None, None::<fn() -> Heard>)
+    }
+
+    fn pass_on(
+        self: &Arc<Self>,
+        message: &Prepared,
+        except: Option<ConnectionId>,
+        heard: Option<impl FnOnce() -> Heard>,
+    ) -> Result<usize, PublishError> {
         let waits = ahead::can_wait();
         #[cfg_attr(not(unix), expect(unused_mut, reason = "only loops are counted"))]
         let mut subscribers = self.lock();
@@ -107,7 +184,8 @@ impl Table {
                     number: subscribers.published,
                     sequence: 0,
                     message: message.clone(),
-                    work: message.message().len() + WORK * on_loop.subscribers.len(),
+                    except,
+                    work: message.message().len() + WORK * on_loop.seats.len(),
                 });
                 if waits && on_loop.mailbox.is_behind() {
                     ahead::note(Behind::Loop(Arc::clone(&on_loop.mailbox)));
@@ -117,10 +195,19 @@ impl Table {
                 event_loop::note_published();
             }
         }
-        let count = subscribers.len();
+        let missing = except.is_some_and(|id| subscribers.contains(id));
+        let count = subscribers.len() - usize::from(missing);
         let others: Vec<_> = subscribers.others.iter().map(|(_, member)| Arc::clone(member)).collect();
+        let listeners = subscribers.listeners();
         drop(subscribers);
+        if let Some(heard) = heard.filter(|_| !listeners.is_empty()) {
+            let heard = heard();
+            listeners.iter().for_each(|listener| listener.push(heard.clone()));
+        }
         for member in others {
+            if except.is_some_and(|id| id == member.id()) {
+                continue;
+            }
             if member.publish(message.clone(), self.overflow) && waits {
                 ahead::note(Behind::Task(member));
             }
@@ -128,9 +215,15 @@ impl Table {
         Ok(count)
     }
 
+    /// Tells the listeners that messages may be missing here.
+    pub(crate) fn tell_gap(&self) {
+        let listeners = self.lock().listeners();
+        listeners.iter().for_each(|listener| listener.push(Heard::Gap));
+    }
+
     /// Whether no loop is behind and no subscriber's task is late. Otherwise the task is woken when one of them no
     /// longer is.
-    pub(super) fn has_room(&self, cx: &Context<'_>) -> bool {
+    pub(crate) fn has_room(&self, cx: &Context<'_>) -> bool {
         let subscribers = self.lock();
         #[cfg(unix)]
         if !subscribers.loops.iter().all(|(_, on_loop)| on_loop.mailbox.wait_for_room(cx.waker())) {
@@ -141,9 +234,44 @@ impl Table {
         others.iter().all(|member| member.wait_for_turn(cx.waker()))
     }
 
+    /// The number of subscribers for which there is room in the lists.
+    #[cfg(all(test, unix))]
+    pub(super) fn room(&self) -> usize {
+        let subscribers = self.lock();
+        let on_loops: usize = subscribers.loops.iter().map(|(_, on_loop)| on_loop.seats.capacity()).sum();
+        on_loops + subscribers.others.capacity()
+    }
+
     /// The number of subscribers.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Whether there are subscribers or listeners.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.lock().is_heard()
+    }
+
+    pub(super) fn admit_listener(&self, feed: Arc<Feed<Heard>>) -> usize {
+        self.change(|subscribers| subscribers.listeners.insert(feed))
+    }
+
+    pub(super) fn remove_listener(&self, place: usize) {
+        drop(self.change(|subscribers| subscribers.listeners.try_remove(place)));
+    }
+
+    /// Changes the subscribers. If a first one has come or the last one has gone, the topic's name is told.
+    fn change<T>(&self, change: impl FnOnce(&mut Subscribers) -> T) -> T {
+        let mut subscribers = self.lock();
+        let Some(named) = &self.named else { return change(&mut subscribers) };
+        let was_heard = subscribers.is_heard();
+        let result = change(&mut subscribers);
+        let is_heard = subscribers.is_heard();
+        drop(subscribers);
+        if was_heard != is_heard {
+            named.note_audience();
+        }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Subscribers> {
@@ -155,99 +283,134 @@ impl Table {
 impl Table {
     /// Adds a connection that no event loop drives, or not yet.
     pub(super) fn admit(&self, member: Arc<dyn Member>) -> Place {
-        Place::Other(self.lock().others.insert(member))
+        // There are fewer connections than `u32` can count.
+        Place::Other(self.change(|subscribers| subscribers.others.insert(member)) as u32)
     }
 
     /// Adds a connection that an event loop drives.
     #[cfg(unix)]
-    pub(super) fn admit_on_loop(&self, mailbox: &Arc<Mailbox>, key: u32) -> Place {
-        self.lock().insert(mailbox, key)
+    pub(super) fn admit_on_loop(&self, id: ConnectionId, mailbox: &Arc<Mailbox>, key: u32) -> Place {
+        self.change(|subscribers| subscribers.insert(id, mailbox, key))
     }
 
     /// Notes that an event loop drives the subscriber from now on. It misses no message and gets none twice. If there
     /// was a member, it must not be dropped under a lock.
     #[cfg(unix)]
-    pub(super) fn move_to_loop(&self, place: &mut Place, mailbox: &Arc<Mailbox>, key: u32) -> Option<Arc<dyn Member>> {
+    pub(super) fn move_to_loop(
+        &self,
+        place: &mut Place,
+        id: ConnectionId,
+        mailbox: &Arc<Mailbox>,
+        key: u32,
+    ) -> Option<Arc<dyn Member>> {
         let mut subscribers = self.lock();
         let member = subscribers.remove(*place);
-        *place = subscribers.insert(mailbox, key);
+        *place = subscribers.insert(id, mailbox, key);
         member
     }
 
     /// Notes that the subscriber gets no message that is published from now on.
     #[cfg(unix)]
     pub(super) fn leave(&self, place: Place) {
-        let mut subscribers = self.lock();
-        let published = subscribers.published;
-        if let Some((on_loop, key)) = subscribers.on_loop(place)
-            && let Some(subscriber) = on_loop.subscribers.get_mut(key)
-            && subscriber.until == u64::MAX
-        {
-            subscriber.until = published;
-            on_loop.leaving += 1;
-        }
+        self.change(|subscribers| {
+            let published = subscribers.published;
+            if let Some((on_loop, place)) = subscribers.on_loop(place)
+                && let Some(seat) = on_loop.seats.get_mut(place as usize)
+                && !seat.is_leaving
+            {
+                seat.is_leaving = true;
+                on_loop.leaving.insert(place, published);
+            }
+        });
     }
 
     /// Whether a message is for this subscriber and was not sent to it yet. If so, it counts as sent from now on.
     #[cfg(unix)]
     pub(super) fn hears(&self, place: Place, number: u64) -> bool {
         let mut subscribers = self.lock();
-        let Some((on_loop, key)) = subscribers.on_loop(place) else { return false };
-        on_loop.subscribers.get_mut(key).is_some_and(|subscriber| {
-            let hears = subscriber.hears(number);
-            subscriber.since = subscriber.since.max(number);
+        let Some((OnLoop { seats, leaving, .. }, place)) = subscribers.on_loop(place) else { return false };
+        seats.get_mut(place as usize).is_some_and(|seat| {
+            let hears = seat.subscriber(place, leaving).hears(number);
+            seat.since = seat.since.max(number);
             hears
         })
     }
 
     /// Removes a subscription. If there was a member, it must not be dropped under a lock.
     pub(super) fn remove(&self, place: Place) -> Option<Arc<dyn Member>> {
-        self.lock().remove(place)
+        self.change(|subscribers| subscribers.remove(place))
+    }
+}
+
+#[cfg(unix)]
+impl Seat {
+    /// The subscriber as the loop sees it, given the subscriber's place and those that are leaving.
+    fn subscriber(&self, place: u32, leaving: &BTreeMap<u32, u64>) -> Subscriber {
+        let until = if self.is_leaving { leaving.get(&place).copied() } else { None };
+        Subscriber { key: self.key, since: self.since, until: until.unwrap_or(u64::MAX) }
     }
 }
 
 impl Subscribers {
+    fn is_heard(&self) -> bool {
+        !self.listeners.is_empty() || self.len() > 0
+    }
+
+    fn listeners(&self) -> Vec<Arc<Feed<Heard>>> {
+        self.listeners.iter().map(|(_, feed)| Arc::clone(feed)).collect()
+    }
+
     fn len(&self) -> usize {
         #[cfg(unix)]
-        let on_loops: usize = self.loops.iter().map(|(_, on_loop)| on_loop.subscribers.len() - on_loop.leaving).sum();
+        let on_loops: usize = self.loops.iter().map(|(_, on_loop)| on_loop.seats.len() - on_loop.leaving.len()).sum();
         #[cfg(not(unix))]
         let on_loops = 0;
         on_loops + self.others.len()
     }
 
+    /// Whether a connection is subscribed, and not leaving.
+    fn contains(&self, id: ConnectionId) -> bool {
+        #[cfg(unix)]
+        if self.loops.iter().any(|(_, on_loop)| on_loop.seats.iter().any(|(_, seat)| seat.id == id && !seat.is_leaving))
+        {
+            return true;
+        }
+        self.others.iter().any(|(_, member)| member.id() == id)
+    }
+
     #[cfg(unix)]
-    fn on_loop(&mut self, place: Place) -> Option<(&mut OnLoop, usize)> {
+    fn on_loop(&mut self, place: Place) -> Option<(&mut OnLoop, u32)> {
         match place {
             Place::Other(_) => None,
-            Place::Loop { index, key } => Some((self.loops.get_mut(index as usize)?, key as usize)),
+            Place::Loop { index, place } => Some((self.loops.get_mut(index as usize)?, place)),
         }
     }
 
     #[cfg(unix)]
-    fn insert(&mut self, mailbox: &Arc<Mailbox>, key: u32) -> Place {
-        let subscriber = Subscriber { key, since: self.published, until: u64::MAX };
+    fn insert(&mut self, id: ConnectionId, mailbox: &Arc<Mailbox>, key: u32) -> Place {
+        let seat = Seat { id, since: self.published, key, is_leaving: false };
         let known = self.loops.iter().find(|(_, on_loop)| Arc::ptr_eq(&on_loop.mailbox, mailbox));
         let index = if let Some((index, _)) = known {
             index
         } else {
             let mailbox = Arc::clone(mailbox);
-            self.loops.insert(OnLoop { mailbox, subscribers: Slab::new(), leaving: 0 })
+            self.loops.insert(OnLoop { mailbox, seats: Slab::new(), leaving: BTreeMap::new() })
         };
         // There are fewer loops, and fewer open files, than `u32` can count.
-        Place::Loop { index: index as u32, key: self.loops[index].subscribers.insert(subscriber) as u32 }
+        Place::Loop { index: index as u32, place: self.loops[index].seats.insert(seat) as u32 }
     }
 
     /// Removes a subscriber. Returns the value that must not be dropped under the lock.
     fn remove(&mut self, place: Place) -> Option<Arc<dyn Member>> {
         match place {
-            Place::Other(key) => self.others.try_remove(key),
+            Place::Other(key) => self.others.try_remove(key as usize),
             #[cfg(unix)]
-            Place::Loop { index, key } => {
+            Place::Loop { index, place } => {
                 let on_loop = self.loops.get_mut(index as usize)?;
-                if on_loop.subscribers.try_remove(key as usize).is_some_and(|subscriber| subscriber.until != u64::MAX) {
-                    on_loop.leaving -= 1;
+                if on_loop.seats.try_remove(place as usize).is_some_and(|seat| seat.is_leaving) {
+                    on_loop.leaving.remove(&place);
                 }
-                if on_loop.subscribers.is_empty() {
+                if on_loop.seats.is_empty() {
                     self.loops.remove(index as usize);
                 }
                 None
@@ -259,8 +422,8 @@ impl Subscribers {
 /// For the event loop.
 #[cfg(unix)]
 impl Audience for Table {
-    fn id(&self) -> u64 {
-        self.id
+    fn address(&self) -> usize {
+        self.address()
     }
 
     fn overflow(&self) -> Option<Overflow> {
@@ -270,25 +433,26 @@ impl Audience for Table {
     fn on_loop(&self, loop_id: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize> {
         let mut subscribers = self.lock();
         let (_, on_loop) = subscribers.loops.iter_mut().find(|(_, on_loop)| on_loop.mailbox.id() == loop_id)?;
-        if from == 0 && on_loop.leaving > 0 {
+        let OnLoop { seats, leaving, .. } = on_loop;
+        if from == 0 {
             // If a connection has unsubscribed and subscribed again, it is there twice. The entry with the older
             // messages comes first.
-            let leaving = on_loop.subscribers.iter_mut().map(|(_, subscriber)| subscriber);
-            for subscriber in leaving.filter(|subscriber| subscriber.until != u64::MAX && subscriber.since < last) {
-                found.push(*subscriber);
-                subscriber.since = last;
+            for place in leaving.keys() {
+                let Some(seat) = seats.get_mut(*place as usize).filter(|seat| seat.since < last) else { continue };
+                found.push(seat.subscriber(*place, leaving));
+                seat.since = last;
             }
         }
-        for place in from..on_loop.subscribers.capacity() {
-            let Some(subscriber) = on_loop.subscribers.get_mut(place) else { continue };
-            if subscriber.since >= last {
+        for place in from..seats.capacity() {
+            let Some(seat) = seats.get_mut(place) else { continue };
+            if seat.since >= last {
                 continue;
             }
             if found.len() >= most {
                 return Some(place);
             }
-            found.push(*subscriber);
-            subscriber.since = last;
+            found.push(seat.subscriber(place as u32, leaving));
+            seat.since = last;
         }
         None
     }

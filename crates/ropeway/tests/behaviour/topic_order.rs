@@ -75,6 +75,35 @@ async fn publications_keep_their_place_among_what_a_handler_sends_and_its_close(
 }
 
 #[tokio::test]
+async fn publications_that_leave_out_a_subscriber_keep_their_place_for_all_others() {
+    for tcp in [true, false] {
+        let house = acting(tcp, |ws, topic| {
+            let id = ws.id();
+            let others = |text: &str| topic.publish_except(id, text).expect("room").local;
+            assert_eq!(others("A"), 1);
+            publish(topic, "B");
+            assert_eq!(others("C"), 1);
+            ws.send("own").expect("it is open");
+            publish(topic, "D");
+            ws.unsubscribe(topic);
+            assert_eq!(others("E"), 1);
+            ws.subscribe(topic);
+            assert_eq!(others("F"), 1);
+            publish(topic, "G");
+            ws.close(1000, "").expect("it is open");
+        });
+        let house = house.await;
+        let (client, mut other) = (house.client().await, house.client().await);
+        house.until(2).await;
+        client.send("go").await.expect("it is open");
+        assert_eq!(all(client).await, ["B", "own", "D", "G"], "over TCP: {tcp}");
+        for expected in ["A", "B", "C", "D", "E", "F", "G"] {
+            assert_eq!(heard(&mut other).await, expected, "over TCP: {tcp}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn fragments_keep_their_place_behind_publications() {
     for tcp in [true, false] {
         let house = acting(tcp, |ws, topic| {

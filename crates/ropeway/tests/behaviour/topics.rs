@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 
 use super::eventually::eventually;
 
-/// Publishes its clients' messages. A client that sends "leave" or "come" does so, one that sends "quit" is closed, and
-/// a message that begins with "echo" goes back to its sender alone.
+/// Publishes its clients' messages. A client that sends "leave" or "come" does so, one that sends "quit" is closed, a
+/// message that begins with "echo" goes back to its sender alone, and one that begins with "others" to all but its
+/// sender, with their number in front.
 struct Hall {
     topic: Topic,
 }
@@ -25,8 +26,14 @@ impl Handler for Hall {
     fn on_message(&self, ws: &mut Connection<'_>, (): &mut (), message: MessageRef<'_>) {
         match message.as_text() {
             Some("leave") => ws.unsubscribe(&self.topic),
-            Some("come") => ws.subscribe(&self.topic),
+            Some("come") => drop(ws.subscribe(&self.topic)),
             Some("quit") => ws.terminate(),
+            Some(text) if text.starts_with("others") => {
+                let id = ws.id();
+                let count = self.topic.publish_except(id, text).expect("room").local;
+                self.topic.publish_except(id, format!("{count} heard it")).expect("room");
+                ws.send(format!("{count} others")).expect("an answer finds room");
+            }
             Some(text) if text.starts_with("echo") => ws.send(text).expect("an answer finds room"),
             _ => drop(self.topic.publish(message)),
         }
@@ -109,6 +116,51 @@ async fn everyone_hears_everything_in_order_the_publisher_too() {
                 assert_eq!(heard(client).await, format!("news {count}"));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_leave_out_one_subscriber_which_is_not_counted() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let mut clients = [house.client().await, house.client().await, house.client().await];
+        house.until(3).await;
+        clients[1].send("others hear this").await.expect("it is open");
+        clients[1].send("all").await.expect("it is open");
+        for index in [0, 2] {
+            assert_eq!(heard(&mut clients[index]).await, "others hear this", "over TCP: {tcp}");
+            assert_eq!(heard(&mut clients[index]).await, "2 heard it");
+            assert_eq!(heard(&mut clients[index]).await, "all");
+        }
+        assert_eq!(heard(&mut clients[1]).await, "2 others");
+        assert_eq!(heard(&mut clients[1]).await, "all");
+        // A sender that is not subscribed is no subscriber less.
+        clients[1].send("leave").await.expect("it is open");
+        clients[1].send("others again").await.expect("it is open");
+        assert_eq!(heard(&mut clients[1]).await, "2 others");
+        clients[1].send("come").await.expect("it is open");
+        clients[1].send("others at last").await.expect("it is open");
+        assert_eq!(heard(&mut clients[1]).await, "2 others");
+        for index in [0, 2] {
+            for expected in ["others again", "2 heard it", "others at last", "2 heard it"] {
+                assert_eq!(heard(&mut clients[index]).await, expected, "over TCP: {tcp}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_leaves_one_out_waits_for_room_as_others_do() {
+    for tcp in [true, false] {
+        let house = House::new(tcp).await;
+        let mut client = house.client().await;
+        house.until(1).await;
+        let (own, other) = (client.id(), house.server.clients()[0].id());
+        assert_ne!(own, other, "the two ends of a connection");
+        let others = |published: Result<ropeway::Published, _>| published.expect("room").local;
+        assert_eq!(others(house.topic.publish_except_wait(other, "not for it").await), 0);
+        assert_eq!(others(house.topic.publish_except_wait(own, "for it").await), 1);
+        assert_eq!(heard(&mut client).await, "for it");
     }
 }
 
@@ -291,6 +343,6 @@ async fn a_topic_outlives_its_subscribers() {
         assert_eq!(heard(&mut client).await, "while it lasts");
         house.server.shutdown().timeout(Duration::from_secs(5)).await;
         house.until(0).await;
-        assert_eq!(house.topic.publish("to nobody"), Ok(0));
+        assert_eq!(house.topic.publish("to nobody").map(|published| published.local), Ok(0));
     }
 }

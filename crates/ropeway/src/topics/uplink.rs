@@ -1,0 +1,146 @@
+//! The meeting place of topics and the task that talks to the engine.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::events::{Readers, TopicsEvent};
+use super::outbox::{Outbox, OutboxLimits};
+use crate::engine::{Name, Session};
+
+/// The length that an envelope adds to a message, at most.
+const ENVELOPE: usize = 64;
+
+/// The meeting place of topics and the task that talks to the engine.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    /// The number of this node. It is random, so no other node has it.
+    pub(super) node: u64,
+    pub(super) readers: Readers,
+    outbox: Mutex<Outbox>,
+    chores: Mutex<Chores>,
+    link: Mutex<Link>,
+    max_message: AtomicUsize,
+    /// Arrivals that were not understood.
+    not_understood: AtomicU64,
+    /// Wakes the task.
+    bell: Notify,
+    /// Wakes those that wait for a change of the link, or of a topic's subscription.
+    changed: Notify,
+}
+
+/// The state of the connection with the engine, for topics.
+#[derive(Clone, Debug)]
+pub(super) enum Link {
+    /// The first attempt to connect is not over.
+    Starting,
+    Up(Arc<dyn Session>),
+    Down,
+}
+
+/// Topics that the task has to look at.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    /// Their audience may have come or gone.
+    pub(super) audience: HashSet<Name>,
+    /// A message before the last arrival is missing.
+    pub(super) heal: HashSet<Name>,
+}
+
+impl Uplink {
+    pub(super) fn new(limits: OutboxLimits) -> Self {
+        Self {
+            node: u64::from_be_bytes(crate::random::bytes()),
+            readers: Readers::default(),
+            outbox: Mutex::new(Outbox::new(limits)),
+            chores: Mutex::default(),
+            link: Mutex::new(Link::Starting),
+            max_message: AtomicUsize::new(usize::MAX),
+            not_understood: AtomicU64::new(0),
+            bell: Notify::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The messages that wait. Whoever adds one rings afterwards.
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits until there is something to do. Cancel safe.
+    pub(super) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    pub(super) fn note_audience(&self, topic: &Name) {
+        self.chores().audience.insert(topic.clone());
+        self.ring();
+        self.note_change();
+    }
+
+    pub(super) fn note_hole(&self, topic: &Name) {
+        self.chores().heal.insert(topic.clone());
+        self.ring();
+    }
+
+    pub(super) fn take_chores(&self) -> Chores {
+        std::mem::take(&mut *self.chores())
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.lock_link().clone()
+    }
+
+    pub(super) fn set_link(&self, link: Link) {
+        if let Link::Up(session) = &link {
+            self.max_message.store(session.max_message().unwrap_or(usize::MAX), Ordering::Relaxed);
+        }
+        let before = std::mem::replace(&mut *self.lock_link(), link);
+        drop(before);
+        self.note_change();
+    }
+
+    /// The most bytes that a message may have.
+    pub(super) fn max_message(&self) -> usize {
+        self.max_message.load(Ordering::Relaxed).saturating_sub(ENVELOPE)
+    }
+
+    pub(super) fn note_change(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until `is_done` returns something. It is asked again after each change.
+    pub(super) async fn wait_for<T>(&self, mut is_done: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(done) = is_done() {
+                return done;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn tell(&self, event: &TopicsEvent) {
+        self.readers.tell(event);
+    }
+
+    pub(super) fn note_not_understood(&self) -> u64 {
+        self.not_understood.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn chores(&self) -> MutexGuard<'_, Chores> {
+        self.chores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
