@@ -58,7 +58,7 @@ impl Redis {
         Self {
             addresses,
             names: Names::new("rw"),
-            dialling: Dialling { trust, credentials: None, limit, is_cluster },
+            dialling: Dialling { trust, credentials: None, limit, is_cluster, is_durable: false },
             max_waiting: 32 << 20,
             memory: Duration::from_secs(3600),
         }
@@ -128,6 +128,19 @@ impl Redis {
     #[must_use]
     pub fn remember_ends(mut self, time: Duration) -> Self {
         self.memory = time;
+        self
+    }
+
+    /// Says that the server loses nothing that it has answered, so that histories go on when it starts again. That is so if
+    /// it writes to disk before it answers (`appendonly yes`, `appendfsync always`), and if no replica that may be behind
+    /// ever takes its place.
+    ///
+    /// Otherwise positions would be given a second time, to other messages, and a subscriber that comes back could miss
+    /// some without being told. So by default, a history ends with the run of its server. All nodes must have the same
+    /// setting, as each takes the histories of the other setting for lost.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.dialling.is_durable = true;
         self
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Dialling {
     pub(crate) credentials: Option<(String, String)>,
     pub(crate) limit: Duration,
     pub(crate) is_cluster: bool,
+    pub(crate) is_durable: bool,
 }
 
 /// A server that takes publications.
@@ -42,7 +43,7 @@ pub(crate) struct Server {
     pub(crate) commands: Line,
     pub(crate) pushes: Line,
     /// The identity of the server's process, if the user may read it. A history holds only within one run: a server that
-    /// starts again with older data would give offsets a second time.
+    /// starts again with older data would give offsets a second time. It is always the same if the server is durable.
     pub(crate) run: Option<String>,
     /// The longest message.
     pub(crate) max_message: usize,
@@ -77,7 +78,8 @@ impl Server {
         let buffer_limit = reply::setting(buffer_limit).map_or(BUFFER_LIMIT, |text| pubsub_limit(&text));
         // The server counts the memory of its allocator, which rounds up by up to a quarter.
         let max_message = argument_limit.min(buffer_limit / 4 * 3).saturating_sub(frame::OVERHEAD);
-        Ok(Self { address, commands, pushes, run: reply::run(&info), max_message })
+        let run = if dialling.is_durable { Some("durable".to_owned()) } else { reply::run(&info) };
+        Ok(Self { address, commands, pushes, run, max_message })
     }
 
     /// Asks both connections for a sign of life from time to time, and ends the session if there is none. It also ends

@@ -100,7 +100,8 @@ impl RedisSession {
         let mut done = vec![Value::Nil; jobs.len()];
         let mut open: Vec<usize> = (0..jobs.len()).collect();
         let mut refused = None;
-        let deadline = Instant::now() + self.limit;
+        // Less than the caller's deadline, so that this is an answer, and not the end of the session.
+        let deadline = Instant::now() + self.limit / 2;
         while !open.is_empty() {
             let mut pipeline = Pipeline::with_capacity(open.len());
             for &place in &open {
@@ -159,7 +160,7 @@ impl RedisSession {
         let Some(run) = &server.run else {
             let text = format!(
                 "{} does not allow this user the command INFO, without which there is no history: a position must not be \
-                 taken for one of another run of the server; allow it (ACL SETUSER name +info)",
+                 taken for one of another run of the server; allow it (ACL SETUSER name +info), or see `Redis::durable`",
                 server.address
             );
             return Err(EngineError::new(EngineFault::Refused, text));
