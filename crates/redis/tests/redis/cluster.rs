@@ -16,13 +16,13 @@ const HISTORY: History = History::last(10);
 /// The number of slots of every cluster.
 const SLOTS: u16 = 16384;
 
-struct Cluster {
+pub(crate) struct Cluster {
     servers: Vec<Broker>,
 }
 
 impl Cluster {
     /// Three primaries, each with a third of the slots.
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let server = |_| {
             // The port of a cluster's bus is 10,000 higher if it is not set.
             let settings = format!("cluster-enabled yes\ncluster-port {}\ncluster-node-timeout 2000", free_port());
@@ -63,7 +63,7 @@ impl Cluster {
         .await;
     }
 
-    fn engine(&self) -> Redis {
+    pub(crate) fn engine(&self) -> Redis {
         Redis::cluster(self.servers.iter().map(|server| format!("redis://{}", server.address())))
     }
 
@@ -72,7 +72,7 @@ impl Cluster {
     }
 
     /// The server that has the slot of a topic, and the slot.
-    fn owner(&self, topic: &str) -> (usize, u16) {
+    pub(crate) fn owner(&self, topic: &str) -> (usize, u16) {
         let key = format!("rw{{:{topic}}}");
         let Value::Int(slot) = command(&self.servers[0].address(), &["CLUSTER", "KEYSLOT", &key]) else {
             panic!("a slot")
@@ -82,14 +82,14 @@ impl Cluster {
     }
 
     /// Begins to move a slot.
-    fn begin_move(&self, slot: u16, from: usize, to: usize) {
+    pub(crate) fn begin_move(&self, slot: u16, from: usize, to: usize) {
         let slot = slot.to_string();
         command(&self.servers[to].address(), &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &self.id(from)]);
         command(&self.servers[from].address(), &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &self.id(to)]);
     }
 
     /// Moves the keys of a slot, and ends the move.
-    fn end_move(&self, slot: u16, from: usize, to: usize) {
+    pub(crate) fn end_move(&self, slot: u16, from: usize, to: usize) {
         let slot = slot.to_string();
         let (source, target) = (self.servers[from].address(), &self.servers[to]);
         loop {

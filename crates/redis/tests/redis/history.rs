@@ -188,13 +188,15 @@ async fn what_is_lost_at_the_server_is_never_taken_for_complete() {
     node.numbers(LAST_10, 1..=1).await;
     has(&node.replay(LAST_10, Some(next)).await, 1..=1);
 
-    // The same, and the next call publishes.
+    // The same, and the next call publishes. The old stream is further than the new one.
+    node.numbers(LAST_10, 2..=8).await;
     command(&address, &["DEL", "rw{:a}h"]);
     node.numbers(LAST_10, 1..=2).await;
     let third = node.end().await;
     assert_eq!(third.offset, 2);
     assert!(third.epoch != next.epoch && third.epoch != end.epoch);
     is_incomplete(&node.replay(LAST_10, Some(next)).await);
+    has(&node.replay(LAST_10, Some(Position::new(third.epoch, 0))).await, 1..=2);
 
     // All is gone.
     command(&address, &["FLUSHALL"]);

@@ -7,3 +7,4 @@ mod history;
 mod messages;
 mod node;
 mod presence;
+mod topics;
