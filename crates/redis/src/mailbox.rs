@@ -4,6 +4,7 @@
 //! for this node. If the node does not keep up, messages are dropped here, and their topics are told.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -113,11 +114,12 @@ async fn pass_on(
     inlet: Inlet,
 ) {
     let all = async {
+        let mut ended = pin!(end.wait());
         loop {
             let next = tokio::select! {
                 biased;
                 next = receiver.recv() => next,
-                () = end.wait() => break,
+                () = &mut ended => break,
             };
             let Some((arrival, cost)) = next else { return };
             inlet.deliver(arrival).await;

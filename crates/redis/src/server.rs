@@ -2,9 +2,12 @@
 //! not held up behind messages, and the server's limit for slow subscribers does not count replies.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
 use ropeway::engine::{EngineError, EngineFault};
@@ -60,18 +63,24 @@ impl Server {
         let commands = Line::open(&address, dialling, None, end).await?;
         let mut asked = Pipeline::new();
         asked.cmd("HELLO");
+        // A server that is not ready yet says so to this, and not to the others.
+        asked.cmd("PING");
         asked.cmd("INFO").arg("server");
         asked.cmd("CONFIG").arg("GET").arg("proto-max-bulk-len");
         asked.cmd("CONFIG").arg("GET").arg("client-output-buffer-limit");
         // For CLIENT LIST. Before Redis 7.2 there is no such thing.
         asked.cmd("CLIENT").arg("SETINFO").arg("LIB-NAME").arg("ropeway");
-        let answered =
-            timeout(dialling.limit, commands.call(&asked)).await.map_err(|_| silent(&address, dialling.limit))?;
+        let answered = commands.call(&asked, dialling.limit).await.ok_or_else(|| silent(&address, dialling.limit))?;
         let answers = answered.map_err(|error| fault::greeting(&address, &error))?;
-        let [hello, info, argument_limit, buffer_limit, _] = <[Value; 5]>::try_from(answers).map_err(|_| {
+        let [hello, ping, info, argument_limit, buffer_limit, _] = <[Value; 6]>::try_from(answers).map_err(|_| {
             EngineError::new(EngineFault::WrongBroker, format!("{address} does not answer as Redis does"))
         })?;
         check(&address, &hello, dialling.is_cluster)?;
+        if let Value::ServerError(error) = ping
+            && ["LOADING", "MASTERDOWN", "BUSY"].contains(&error.code())
+        {
+            return Err(fault::greeting(&address, &error.into()));
+        }
         let pushes = Line::open(&address, dialling, Some(mailbox), end).await?;
         let argument_limit =
             reply::setting(argument_limit).and_then(|text| text.parse().ok()).unwrap_or(ARGUMENT_LIMIT);
@@ -95,8 +104,9 @@ impl Server {
         ping.cmd("PING");
         loop {
             sleep(dialling.limit).await;
-            let both = async { tokio::join!(self.commands.call(&hello), self.pushes.call(&ping)) };
-            let Ok((answers, _)) = timeout(dialling.limit, both).await else {
+            let (commands, pushes) = (&self.commands, &self.pushes);
+            let (answers, pong) = join(commands.call(&hello, dialling.limit), pushes.call(&ping, dialling.limit)).await;
+            let (Some(answers), Some(_)) = (answers, pong) else {
                 end.report(silent(address, dialling.limit).to_string());
                 return;
             };
@@ -120,7 +130,7 @@ pub(crate) async fn cluster_slots(address: &Address, dialling: &Dialling) -> Res
     let mut asked = Pipeline::new();
     asked.cmd("HELLO");
     asked.cmd("CLUSTER").arg("SLOTS");
-    let answered = timeout(dialling.limit, line.call(&asked)).await.map_err(|_| silent(address, dialling.limit))?;
+    let answered = line.call(&asked, dialling.limit).await.ok_or_else(|| silent(address, dialling.limit))?;
     let answers = answered.map_err(|error| fault::greeting(address, &error))?;
     let mut answers = answers.into_iter();
     let hello = answers.next().unwrap_or_default();
@@ -135,6 +145,8 @@ pub(crate) async fn cluster_slots(address: &Address, dialling: &Dialling) -> Res
 pub(crate) struct Line {
     connection: MultiplexedConnection,
     driver: AbortHandle,
+    /// The number of pushes that have come. Each is a sign of life.
+    heard: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -160,8 +172,11 @@ impl Line {
         }
         // The deadlines are the session's.
         let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let heard = Arc::<AtomicU64>::default();
         if let Some(mailbox) = mailbox {
+            let heard = Arc::clone(&heard);
             config = config.set_push_sender(move |push| {
+                heard.fetch_add(1, Ordering::Relaxed);
                 mailbox.take(push);
                 Ok::<_, redis::aio::SendError>(())
             });
@@ -178,14 +193,26 @@ impl Line {
             driver.await;
             end.report(reason);
         });
-        Ok(Self { connection, driver: driver.abort_handle() })
+        Ok(Self { connection, driver: driver.abort_handle(), heard })
     }
 
-    /// Sends commands, and returns a reply for each. Errors of the server are among the replies.
+    /// Sends commands, and returns a reply for each, or `None` if the server has said nothing for so long. Errors of the
+    /// server are among the replies.
     ///
     /// Cancel safe: the commands may be done nevertheless.
-    pub(crate) async fn call(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.connection.clone().send_packed_commands(commands, 0, commands.len()).await
+    pub(crate) async fn call(&self, commands: &Pipeline, limit: Duration) -> Option<RedisResult<Vec<Value>>> {
+        let mut connection = self.connection.clone();
+        let mut replies = pin!(connection.send_packed_commands(commands, 0, commands.len()));
+        loop {
+            let heard = self.heard.load(Ordering::Relaxed);
+            if let Ok(replies) = timeout(limit, &mut replies).await {
+                return Some(replies);
+            }
+            // Replies may be a long way behind messages.
+            if self.heard.load(Ordering::Relaxed) == heard {
+                return None;
+            }
+        }
     }
 }
 

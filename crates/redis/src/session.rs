@@ -13,7 +13,7 @@ use ropeway::engine::{
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::end::End;
 use crate::fault::{self, Refusal};
@@ -61,8 +61,10 @@ enum Form {
 }
 
 impl Job {
-    fn command(&self) -> Cmd {
-        match &self.form {
+    /// The command. If it is not to be repeated, a message in it is not copied.
+    fn command(&mut self, may_repeat: bool) -> Cmd {
+        match &mut self.form {
+            Form::Command(command) if !may_repeat => std::mem::take(command),
             Form::Command(command) => command.clone(),
             Form::Script(invocation, false) => invocation.by_hash(),
             Form::Script(invocation, true) => invocation.by_text(),
@@ -83,13 +85,13 @@ impl RedisSession {
 
     /// Sends commands over a connection, and returns a reply for each.
     async fn call(&self, server: &Server, line: &Line, commands: &Pipeline) -> Result<Vec<Value>, EngineError> {
-        let answered = timeout(self.limit, line.call(commands)).await;
+        let answered = line.call(commands, self.limit).await;
         // Replies count only in a session that goes on: an unexpected push may have taken the place of one.
         self.go_on()?;
         match answered {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => Err(self.lost(&format!("the connection to {} was lost: {error}", server.address))),
-            Err(_) => Err(self.lost(&silent(&server.address, self.limit).to_string())),
+            Some(Ok(replies)) => Ok(replies),
+            Some(Err(error)) => Err(self.lost(&format!("the connection to {} was lost: {error}", server.address))),
+            None => Err(self.lost(&silent(&server.address, self.limit).to_string())),
         }
     }
 
@@ -105,7 +107,7 @@ impl RedisSession {
         while !open.is_empty() {
             let mut pipeline = Pipeline::with_capacity(open.len());
             for &place in &open {
-                pipeline.add_command(jobs[place].command());
+                pipeline.add_command(jobs[place].command(self.is_cluster));
             }
             let replies = self.call(server, line, &pipeline).await?;
             let (mut again, mut is_moving) = (Vec::new(), false);
@@ -120,7 +122,7 @@ impl RedisSession {
                         *by_text = true;
                         again.push(place);
                     }
-                    (Refusal::Moving, _) if Instant::now() < deadline => {
+                    (Refusal::Moving, _) if self.is_cluster && Instant::now() < deadline => {
                         is_moving = true;
                         again.push(place);
                     }
