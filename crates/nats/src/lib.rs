@@ -1,4 +1,4 @@
-//! NATS as an engine of ropeway.
+#![doc = include_str!("../README.md")]
 
 mod access;
 mod connect;
@@ -12,4 +12,6 @@ mod session;
 mod signals;
 mod subject;
 
+/// The version of rustls whose settings [`Nats`] takes.
+pub use async_nats::rustls;
 pub use nats::Nats;

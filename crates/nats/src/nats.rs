@@ -89,8 +89,8 @@ impl Nats {
     /// Trusts these certificates as authorities, instead of Mozilla's roots.
     ///
     /// ```no_run
-    /// use ropeway::rustls::pki_types::{CertificateDer, pem::PemObject};
     /// use ropeway_nats::Nats;
+    /// use ropeway_nats::rustls::pki_types::{CertificateDer, pem::PemObject};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let authority = CertificateDer::from_pem_file("authority.pem")?;

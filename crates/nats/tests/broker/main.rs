@@ -1,4 +1,5 @@
 //! The engine and its nats-server: who may connect, what is refused, what a stream must be, and a cluster.
+#![cfg(unix)]
 
 mod access;
 mod cluster;
