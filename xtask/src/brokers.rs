@@ -10,7 +10,7 @@ use crate::steps::Step;
 use crate::workspace::Workspace;
 
 /// The packages whose tests start brokers.
-pub(crate) const ENGINES: [&str; 1] = ["ropeway-nats"];
+pub(crate) const ENGINES: [&str; 2] = ["ropeway-nats", "ropeway-redis"];
 
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 

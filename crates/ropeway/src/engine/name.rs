@@ -28,6 +28,14 @@ impl Name {
     }
 }
 
+impl TryFrom<&str> for Name {
+    type Error = NameError;
+
+    fn try_from(name: &str) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
 impl Deref for Name {
     type Target = str;
 

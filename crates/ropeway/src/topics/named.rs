@@ -60,7 +60,16 @@ struct Traffic {
     /// down.
     heard: VecDeque<u64>,
     /// With history: arrivals behind a hole.
-    behind: Vec<(Position, Envelope)>,
+    behind: Vec<Behind>,
+}
+
+/// An arrival behind a hole.
+#[derive(Debug)]
+struct Behind {
+    place: Position,
+    /// The offset of the message before it.
+    before: u64,
+    envelope: Envelope,
 }
 
 /// The most arrivals that wait behind a hole. If there are more, a gap is told.
@@ -241,7 +250,7 @@ impl NamedTopic {
             Some(end) if before > end.offset => {
                 let mut traffic = far.traffic();
                 if traffic.behind.len() < MOST_BEHIND {
-                    traffic.behind.push((place, envelope));
+                    traffic.behind.push(Behind { place, before, envelope });
                     drop(traffic);
                     far.uplink.note_hole(&self.name);
                     return;
@@ -272,16 +281,19 @@ impl NamedTopic {
     /// Delivers what was missed, as the engine has it.
     pub(super) fn heal(&self, table: &Arc<Table>, replay: Replay) {
         let (Some(far), Some(mut retained)) = (&self.far, self.retained()) else { return };
+        let behind = std::mem::take(&mut far.traffic().behind);
         if !replay.is_complete {
             let was_known = retained.end();
-            retained.restart(replay.end);
-            if was_known.is_some_and(|known| known != replay.end) {
+            // Messages behind the hole are here already.
+            let first = behind.iter().find(|behind| behind.place.epoch == replay.end.epoch);
+            let end = first.map_or(replay.end, |first| Position::new(replay.end.epoch, first.before));
+            retained.restart(end);
+            if was_known.is_some_and(|known| known != end) {
                 self.tell_gap(table);
             }
         }
-        let behind = std::mem::take(&mut far.traffic().behind);
         let missed = replay.messages.into_iter().filter_map(|(place, body)| Some((place, Envelope::decode(body)?)));
-        for (place, envelope) in missed.chain(behind) {
+        for (place, envelope) in missed.chain(behind.into_iter().map(|behind| (behind.place, behind.envelope))) {
             let is_new = retained.end().is_none_or(|end| end.epoch == place.epoch && end.offset < place.offset);
             if is_new {
                 self.arrive_in_order(far, table, &mut retained, &envelope, place);

@@ -10,6 +10,7 @@ mod abandoned;
 #[cfg(feature = "axum")]
 mod attach;
 mod authorize;
+mod broker;
 mod client;
 mod closing;
 #[cfg(feature = "tls")]
@@ -27,6 +28,7 @@ mod handshake_rows;
 mod houses;
 mod keepalive;
 mod logs;
+mod nodes;
 mod panics;
 mod paths;
 mod pausing;
