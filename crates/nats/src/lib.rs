@@ -11,6 +11,7 @@ mod presence;
 mod session;
 mod signals;
 mod subject;
+mod waiting;
 
 /// The version of rustls whose settings [`Nats`] takes.
 pub use async_nats::rustls;

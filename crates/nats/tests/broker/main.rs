@@ -3,6 +3,7 @@
 
 mod access;
 mod cluster;
+mod slow_node;
 mod streams;
 
 use std::future::Future;
