@@ -26,7 +26,6 @@ pub(crate) struct Connecting {
     pub(crate) tls: Option<rustls::ClientConfig>,
     pub(crate) timeout: Duration,
     pub(crate) ping_interval: Duration,
-    pub(crate) queue: usize,
     pub(crate) inbox: String,
 }
 
@@ -80,7 +79,6 @@ impl Connecting {
             .connection_timeout(self.timeout)
             .request_timeout(Some(self.timeout))
             .ping_interval(self.ping_interval)
-            .subscription_capacity(self.queue)
             .custom_inbox_prefix(&self.inbox)
             .event_callback(move |event| {
                 events.take(event);

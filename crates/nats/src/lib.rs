@@ -1,4 +1,4 @@
-//! NATS as an engine of ropeway.
+#![doc = include_str!("../README.md")]
 
 mod access;
 mod connect;
@@ -11,5 +11,8 @@ mod presence;
 mod session;
 mod signals;
 mod subject;
+mod waiting;
 
+/// The version of rustls whose settings [`Nats`] takes.
+pub use async_nats::rustls;
 pub use nats::Nats;

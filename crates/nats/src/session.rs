@@ -21,6 +21,15 @@ use crate::presence::Members;
 use crate::signals::Signals;
 use crate::subject::Subjects;
 
+/// The limits of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For each call.
+    pub(crate) timeout: Duration,
+    /// For messages that wait for the node, in bytes.
+    pub(crate) max_waiting: usize,
+}
+
 /// The session of a connection.
 #[derive(Debug)]
 pub(crate) struct NatsSession {
@@ -42,11 +51,12 @@ impl NatsSession {
         subjects: Subjects,
         signals: Arc<Signals>,
         inlet: Inlet,
-        timeout: Duration,
+        limits: Limits,
         storing: Storing,
     ) -> Result<Self, EngineError> {
+        let Limits { timeout, max_waiting } = limits;
         let echo = Echo::new(client.clone()).await?;
-        let hearing = Hearing::new(inlet);
+        let hearing = Hearing::new(inlet, max_waiting);
         let watching = tokio::spawn(watch(Arc::clone(&signals), Arc::clone(&hearing)));
         // JetStream gets a part of the time: if it does not answer, that is no proof that the connection is lost.
         let jetstream = JetStream::new(&client, timeout / 2);

@@ -2,8 +2,8 @@
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use ropeway::engine::EngineFault;
-use ropeway::rustls::pki_types::{CertificateDer, pem::PemObject};
 use ropeway_nats::Nats;
+use ropeway_nats::rustls::pki_types::{CertificateDer, pem::PemObject};
 use testkit::broker::{Broker, NATS};
 
 use crate::{assert_says, connected, engine, heard, publish, refused, subscribe};
