@@ -86,7 +86,7 @@ async fn a_wrong_password_is_told() {
 }
 
 /// The commands, channels and keys that the README lists.
-const ALLOWED: &str = "user rope on >secret resetchannels &rw{* resetkeys ~rw{* -@all +publish +subscribe +unsubscribe +ping \
+pub(crate) const ALLOWED: &str = "user rope on >secret resetchannels &rw{* resetkeys ~rw{* -@all +publish +subscribe +unsubscribe +ping \
                        +info +eval +evalsha +time +hmget +hset +hincrby +hdel +del +xadd +xdel +xrange +pexpire +pexpireat \
                        +zadd +zrem +zrangebyscore +zrevrange";
 

@@ -8,6 +8,7 @@ use ropeway::engine::EngineFault;
 use ropeway_redis::Redis;
 use testkit::broker::{Broker, REDIS, free_port};
 
+use crate::access::ALLOWED;
 use crate::node::{Node, command, name, refused, within};
 use crate::presence::member;
 
@@ -23,9 +24,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Three primaries, each with a third of the slots.
     pub(crate) async fn start() -> Self {
+        Self::with_settings("").await
+    }
+
+    async fn with_settings(more: &str) -> Self {
         let server = |_| {
             // The port of a cluster's bus is 10,000 higher if it is not set.
-            let settings = format!("cluster-enabled yes\ncluster-port {}\ncluster-node-timeout 2000", free_port());
+            let settings =
+                format!("cluster-enabled yes\ncluster-port {}\ncluster-node-timeout 2000\n{more}", free_port());
             Broker::with_settings(REDIS, &settings)
         };
         let cluster = Self { servers: (0..3).map(server).collect() };
@@ -174,6 +180,37 @@ async fn a_cluster_does_all_that_a_server_does() {
     one.subscribe(&["end"]).await.unwrap();
     one.publish(None, &[("end", "")]).await.unwrap();
     assert_eq!(one.message().await.0, "end", "nothing is heard after unsubscribing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_a_cluster_with_the_rights_that_are_listed_can_do_all() {
+    let more = "+spublish +ssubscribe +sunsubscribe +cluster|slots +cluster|info";
+    let readme = include_str!("../../README.md").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains(more), "the README lists other rights than {more}");
+    let cluster = Cluster::with_settings(&format!("{ALLOWED} {more}")).await;
+    // It is asked for signs of life meanwhile.
+    let engine = cluster.engine().password("rope", "secret").timeout(Duration::from_millis(200));
+    let mut node = Node::of(engine).await;
+    node.subscribe(&["a"]).await.unwrap();
+    for history in [None, Some(HISTORY)] {
+        node.publish(history, &[("a", "x")]).await.unwrap();
+        assert_eq!(node.placed().await.1, "x");
+    }
+    node.session.replay(&name("a"), HISTORY, None).await.unwrap();
+    let members = [member("a", "1", "")];
+    node.session.join(&members, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(node.session.members(&name("a")).await.unwrap(), members);
+    node.session.leave(&members).await.unwrap();
+    node.unsubscribe(&["a"]).await.unwrap();
+    let address = cluster.servers[0].address();
+    command(&address, &["CONFIG", "RESETSTAT"]);
+    within("signs of life", async {
+        while !text(&command(&address, &["INFO", "commandstats"])).contains("cmdstat_cluster|info") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    node.publish(None, &[("a", "x")]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 //! The engine on real servers. `cargo xtask brokers` installs them.
+#![cfg(unix)]
 
 mod access;
 mod cluster;
