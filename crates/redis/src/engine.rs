@@ -1,6 +1,6 @@
 //! The engine: settings, and how a session begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -16,7 +16,7 @@ use crate::end::End;
 use crate::mailbox::Mailbox;
 use crate::names::Names;
 use crate::server::{Dialling, Server, cluster_slots};
-use crate::session::RedisSession;
+use crate::session::{RedisSession, renew};
 use crate::slots::Slots;
 
 /// An engine on Redis or Valkey.
@@ -123,8 +123,8 @@ impl Redis {
     }
 
     /// Sets the time for which the end of a topic's history is known after its last message has expired, an hour by
-    /// default. Within it, a subscriber that comes back and has missed nothing is told so. It costs some 200 bytes a topic
-    /// at the server.
+    /// default. Within it, a subscriber that comes back and has missed nothing is told so. As long as a node has subscribed
+    /// to the topic, the time is renewed. It costs some 200 bytes a topic at the server.
     #[must_use]
     pub fn remember_ends(mut self, time: Duration) -> Self {
         self.memory = time;
@@ -193,17 +193,22 @@ impl Redis {
             tasks.spawn(Arc::clone(server).watch(self.dialling.clone(), Arc::clone(&end)));
         }
         let (is_cluster, limit, memory) = (self.dialling.is_cluster, self.dialling.limit, self.memory);
-        Ok(Arc::new(RedisSession {
-            servers,
-            slots,
-            is_cluster,
-            names,
-            mailbox,
-            end,
-            passing_on,
-            limit,
-            memory,
-            _tasks: tasks,
+        Ok(Arc::new_cyclic(|session| {
+            tasks.spawn(renew(Weak::clone(session)));
+            let histories = Mutex::default();
+            RedisSession {
+                servers,
+                slots,
+                is_cluster,
+                names,
+                mailbox,
+                end,
+                passing_on,
+                limit,
+                memory,
+                histories,
+                _tasks: tasks,
+            }
         }))
     }
 }

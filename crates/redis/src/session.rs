@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +30,9 @@ const PART: usize = 1000;
 /// While a cluster moves a slot, a call is repeated after this time.
 const MOVING: Duration = Duration::from_millis(50);
 
+/// Histories are renewed at most this often.
+const RENEWAL: Duration = Duration::from_secs(1);
+
 /// A connection to Redis, or to all primaries of a cluster.
 #[derive(Debug)]
 pub(crate) struct RedisSession {
@@ -45,6 +48,8 @@ pub(crate) struct RedisSession {
     pub(crate) limit: Duration,
     /// The end of a history is known for this time longer than its messages.
     pub(crate) memory: Duration,
+    /// The histories of topics that are subscribed.
+    pub(crate) histories: Mutex<HashMap<Name, History>>,
     /// They are ended with the session.
     pub(crate) _tasks: JoinSet<()>,
 }
@@ -174,12 +179,11 @@ impl RedisSession {
         let mut keys = vec![self.names.key(topic, Key::Stream), self.names.key(topic, Key::History)];
         keys.push(self.names.channel(topic));
         let mut invocation = Invocation::new(script, keys);
-        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
         invocation.push(run.as_str());
         invocation.push(format!("{epoch:x}"));
         invocation.push(history.count().to_string());
         invocation.push(milliseconds(history.time()).to_string());
-        invocation.push(milliseconds(history.time().saturating_add(self.memory)).to_string());
+        invocation.push(self.milliseconds_to_remember(history).to_string());
         Ok(invocation)
     }
 
@@ -256,6 +260,41 @@ impl RedisSession {
         try_join_all(working).await.map(drop)
     }
 
+    /// Renews the time for which the ends of the histories are known that this node has subscribed to. Otherwise the first
+    /// message after a long silence would begin another history, and its subscribers would be told of a gap.
+    async fn renew_histories(&self) -> Result<(), EngineError> {
+        let mut jobs: Vec<Vec<Job>> = self.servers.iter().map(|_| Vec::new()).collect();
+        for (topic, history) in &*self.histories() {
+            let mut command = redis::cmd("PEXPIRE");
+            command.arg(self.names.key(topic, Key::History)).arg(self.milliseconds_to_remember(*history));
+            let job = Job { form: Form::Command(command), what: "more time for the end of a history" };
+            jobs[self.slots.owner(&self.names.channel(topic))].push(job);
+        }
+        for (server, mut jobs) in self.servers.iter().zip(jobs) {
+            while !jobs.is_empty() {
+                let rest = jobs.split_off(jobs.len().min(PART));
+                self.work(server, &server.commands, jobs).await?;
+                jobs = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn milliseconds_to_remember(&self, history: History) -> u64 {
+        milliseconds(history.time().saturating_add(self.memory))
+    }
+
+    fn forget_histories(&self, topics: &[Name]) {
+        let mut histories = self.histories();
+        for topic in topics {
+            histories.remove(topic);
+        }
+    }
+
+    fn histories(&self) -> MutexGuard<'_, HashMap<Name, History>> {
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn read_history(
         &self,
         topic: &Name,
@@ -302,22 +341,48 @@ impl RedisSession {
 /// Times are at most this many milliseconds (some 300 years), so that a date with one added is exact in Lua.
 const LONGEST: u64 = 10_000_000_000_000;
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST)
+}
+
+/// Renews histories of a session from time to time, as long as there is one.
+pub(crate) async fn renew(session: Weak<RedisSession>) {
+    loop {
+        let Some(third) = session.upgrade().map(|session| session.memory / 3) else { return };
+        sleep(third.max(RENEWAL)).await;
+        let Some(session) = session.upgrade() else { return };
+        if let Err(error) = session.renew_histories().await {
+            tracing::warn!(%error, "the ends of histories could not be given more time");
+        }
+    }
+}
+
 impl Session for RedisSession {
     fn publish<'a>(&'a self, batch: &'a [Outgoing]) -> EngineFuture<'a, ()> {
         Box::pin(self.publish_all(batch))
     }
 
     fn subscribe<'a>(&'a self, topics: &'a [Wanted]) -> EngineFuture<'a, ()> {
-        let command = if self.is_cluster { "SSUBSCRIBE" } else { "SUBSCRIBE" };
-        Box::pin(self.for_channels(command, "a subscription", topics.iter().map(|wanted| &wanted.topic)))
+        Box::pin(async {
+            let command = if self.is_cluster { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+            let names = topics.iter().map(|wanted| &wanted.topic);
+            self.mailbox.expect_staying(names.clone().map(|topic| self.names.channel(topic)));
+            self.for_channels(command, "a subscription", names).await?;
+            let with_history = topics.iter().filter_map(|wanted| Some((wanted.topic.clone(), wanted.history?)));
+            self.histories().extend(with_history);
+            Ok(())
+        })
     }
 
     fn unsubscribe<'a>(&'a self, topics: &'a [Name]) -> EngineFuture<'a, ()> {
-        let command = if self.is_cluster { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
-        if self.is_cluster {
-            self.mailbox.expect_leaving(topics.iter().map(|topic| self.names.channel(topic).into_bytes()));
-        }
-        Box::pin(self.for_channels(command, "the end of a subscription", topics.iter()))
+        Box::pin(async {
+            let command = if self.is_cluster { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
+            if self.is_cluster {
+                self.mailbox.expect_leaving(topics.iter().map(|topic| self.names.channel(topic)));
+            }
+            self.forget_histories(topics);
+            self.for_channels(command, "the end of a subscription", topics.iter()).await
+        })
     }
 
     fn ended(&self) -> EngineFuture<'_, Infallible> {
@@ -338,7 +403,7 @@ impl Session for RedisSession {
     }
 
     fn join<'a>(&'a self, members: &'a [Presence], lifetime: Duration) -> EngineFuture<'a, ()> {
-        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST).to_string();
+        let lifetime = milliseconds(lifetime).to_string();
         let call = move |topic: &Name| {
             let mut invocation = self.of_members(&scripts::JOIN, topic);
             invocation.push(lifetime.as_str());
