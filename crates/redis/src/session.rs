@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::{Cmd, Pipeline, Value};
 use ropeway::engine::{
     EngineError, EngineFault, EngineFuture, History, Name, Outgoing, Position, Presence, Replay, Session, Wanted,
@@ -148,6 +148,13 @@ impl RedisSession {
         refused.map_or(Ok(done), Err)
     }
 
+    /// Does the jobs of each server. All are done, also if one is refused.
+    async fn work_on_all(&self, jobs: Vec<Vec<Job>>) -> Result<(), EngineError> {
+        let working = self.servers.iter().zip(jobs).filter(|(_, jobs)| !jobs.is_empty());
+        let worked = join_all(working.map(|(server, jobs)| self.work(server, &server.commands, jobs))).await;
+        first_error(worked.into_iter().filter_map(Result::err))
+    }
+
     /// Calls a script for one topic.
     async fn run(&self, topic: &Name, what: &'static str, invocation: Invocation) -> Result<Value, EngineError> {
         let server = &self.servers[self.slots.owner(&self.names.channel(topic))];
@@ -224,9 +231,8 @@ impl RedisSession {
                 invocation.push(&**body);
             }
         }
-        let working = self.servers.iter().zip(jobs).filter(|(_, jobs)| !jobs.is_empty());
-        try_join_all(working.map(|(server, jobs)| self.work(server, &server.commands, jobs))).await?;
-        refused.map_or(Ok(()), Err)
+        let worked = self.work_on_all(jobs).await;
+        first_error(worked.err().into_iter().chain(refused))
     }
 
     /// Sends a command with a channel for each topic over the connections for subscriptions.
@@ -257,7 +263,7 @@ impl RedisSession {
             }
             refused.map_or(Ok(()), Err)
         });
-        try_join_all(working).await.map(drop)
+        first_error(join_all(working).await.into_iter().filter_map(Result::err))
     }
 
     /// Renews the time for which the ends of the histories are known that this node has subscribed to. Otherwise the first
@@ -328,8 +334,7 @@ impl RedisSession {
             let form = Form::Script(invocation, false);
             jobs[self.slots.owner(&self.names.channel(topic))].push(Job { form, what: "the members of a topic" });
         }
-        let working = self.servers.iter().zip(jobs).filter(|(_, jobs)| !jobs.is_empty());
-        try_join_all(working.map(|(server, jobs)| self.work(server, &server.commands, jobs))).await.map(drop)
+        self.work_on_all(jobs).await
     }
 
     fn of_members(&self, script: &'static Script, topic: &Name) -> Invocation {
@@ -428,6 +433,11 @@ impl Session for RedisSession {
             read_members(reply, topic).ok_or_else(|| unreadable(server))
         })
     }
+}
+
+/// The first error. An end of the session goes before refusals.
+fn first_error(errors: impl Iterator<Item = EngineError>) -> Result<(), EngineError> {
+    errors.min_by_key(|error| error.fault() == EngineFault::Refused).map_or(Ok(()), Err)
 }
 
 fn too_long(length: usize, max: usize) -> EngineError {

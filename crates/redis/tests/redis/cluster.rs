@@ -214,6 +214,23 @@ async fn a_user_of_a_cluster_with_the_rights_that_are_listed_can_do_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_cluster_that_refuses_holds_up_no_other() {
+    let cluster = Cluster::start().await;
+    let mut node = Node::of(cluster.engine()).await;
+    let names: Vec<String> = (0..30).map(|number| format!("topic {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    node.subscribe(&names).await.unwrap();
+    command(&cluster.servers[0].address(), &["CONFIG", "SET", "maxmemory", "1"]);
+    let batch: Vec<(&str, &str)> = names.iter().map(|&name| (name, "x")).collect();
+    let error = node.publish(Some(HISTORY), &batch).await.expect_err("one server is full");
+    assert_eq!(error.fault(), EngineFault::Refused, "{error}");
+    for _ in names.iter().filter(|name| cluster.owner(name).0 != 0) {
+        let (topic, ..) = node.placed().await;
+        assert_ne!(cluster.owner(&topic).0, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_moves_ends_the_session_and_begins_another_history() {
     let cluster = Cluster::start().await;
     let (subscriber, publisher) = (Node::of(cluster.engine()).await, Node::of(cluster.engine()).await);
