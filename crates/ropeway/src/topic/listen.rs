@@ -79,6 +79,6 @@ impl Drop for Listening {
 
 impl fmt::Debug for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("topic", &self.topic).finish()
+        f.debug_struct("Listening").field("topic", &self.topic).finish_non_exhaustive()
     }
 }

@@ -202,7 +202,9 @@ impl Table {
         drop(subscribers);
         if let Some(heard) = heard.filter(|_| !listeners.is_empty()) {
             let heard = heard();
-            listeners.iter().for_each(|listener| listener.push(heard.clone()));
+            for listener in &listeners {
+                listener.push(heard.clone());
+            }
         }
         for member in others {
             if except.is_some_and(|id| id == member.id()) {
@@ -218,7 +220,9 @@ impl Table {
     /// Tells the listeners that messages may be missing here.
     pub(crate) fn tell_gap(&self) {
         let listeners = self.lock().listeners();
-        listeners.iter().for_each(|listener| listener.push(Heard::Gap));
+        for listener in listeners {
+            listener.push(Heard::Gap);
+        }
     }
 
     /// Whether no loop is behind and no subscriber's task is late. Otherwise the task is woken when one of them no

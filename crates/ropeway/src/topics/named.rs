@@ -9,17 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ropeway_proto::Prepared;
 use tokio::time::{Instant, timeout};
 
 use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
 use super::form::{Form, is_encoding};
+use super::members::{Member, MemberEvent};
 use super::outbox::{Unheard, Waiting};
 use super::retained::Retained;
+use super::roster::Roster;
 use super::uplink::{Link, Uplink};
 use crate::connection_id::ConnectionId;
-use crate::engine::{History, Name, Outgoing, Position, Replay, Wanted};
+use crate::engine::{History, Name, Outgoing, Position, Presence, Replay, Wanted};
+use crate::topic::feed::Feed;
 use crate::topic::{Heard, Named, PublishError, Published, Reach, Recovery, Table};
 
 /// The longest wait for an engine's answer: long enough for a broker on another continent that is busy, short enough for
@@ -40,6 +44,8 @@ pub(super) struct NamedTopic {
     holders: AtomicUsize,
     history: Option<(History, Mutex<Retained>)>,
     far: Option<Far>,
+    /// The members, if somebody has asked for them or joined.
+    roster: Mutex<Option<Box<Roster>>>,
 }
 
 /// The part of a topic that spans nodes.
@@ -99,6 +105,7 @@ impl NamedTopic {
             holders: AtomicUsize::new(0),
             history: history.map(|history| (history, Mutex::new(retained(history)))),
             far: uplink.map(far),
+            roster: Mutex::default(),
         }
     }
 
@@ -235,7 +242,7 @@ impl NamedTopic {
         let Some(far) = &self.far else { return };
         let Some((place, before)) = place else {
             if envelope.node != far.uplink.node {
-                self.arrive_in_any_order(far, table, &envelope);
+                self.arrive_without_place(far, table, &envelope);
             }
             return;
         };
@@ -306,27 +313,38 @@ impl NamedTopic {
         self.retained()?.end()
     }
 
-    fn arrive_in_any_order(&self, far: &Far, table: &Arc<Table>, envelope: &Envelope) {
+    fn arrive_without_place(&self, far: &Far, table: &Arc<Table>, envelope: &Envelope) {
+        match &envelope.content {
+            Content::Member { key, value, has_left } => {
+                let key = Arc::from(key.as_str());
+                self.with_roster(|roster| if *has_left { roster.left(&key) } else { roster.joined(&key, value) });
+            }
+            Content::Loss => self.tell_gap(table),
+            Content::Message { message, .. } => {
+                // With history, a node with other settings has published it. Its numbers say nothing here.
+                let is_doubled = self.history.is_none() && self.is_doubled(far, table, envelope);
+                if !is_doubled && self.deliver(table, &Prepared::from(message.clone()), None, None).is_err() {
+                    self.tell_gap(table);
+                }
+            }
+        }
+    }
+
+    /// Whether a message of another node has arrived before. If some before it are missing, tells of a gap.
+    fn is_doubled(&self, far: &Far, table: &Arc<Table>, envelope: &Envelope) -> bool {
         let last = {
             let mut traffic = far.traffic();
             let last = traffic.arrived.get(&envelope.node).copied();
             if last.is_some_and(|last| envelope.number <= last) {
-                return;
+                return true;
             }
             traffic.arrived.insert(envelope.node, envelope.number);
             last
         };
-        if envelope.is_after_loss
-            || matches!(envelope.content, Content::Loss)
-            || last.is_some_and(|last| envelope.before > last)
-        {
+        if envelope.is_after_loss || last.is_some_and(|last| envelope.before > last) {
             self.tell_gap(table);
         }
-        if let Content::Message { message, .. } = &envelope.content
-            && self.deliver(table, &Prepared::from(message.clone()), None, None).is_err()
-        {
-            self.tell_gap(table);
-        }
+        false
     }
 
     fn arrive_in_order(
@@ -362,12 +380,109 @@ impl NamedTopic {
     }
 
     /// The messages of a replay in the form in which subscribers get them.
-    fn encoded(&self, messages: Vec<(Position, bytes::Bytes)>) -> Vec<(Position, Prepared)> {
+    fn encoded(&self, messages: Vec<(Position, Bytes)>) -> Vec<(Position, Prepared)> {
         let encoded = messages.into_iter().filter_map(|(place, body)| {
             let Content::Message { message, .. } = Envelope::decode(body)?.content else { return None };
             Some((place, self.form.encode(&self.name, &Prepared::from(message), Some(place))))
         });
         encoded.collect()
+    }
+}
+
+/// The members.
+impl NamedTopic {
+    pub(super) fn topic_name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The number of this node, or 0 without an engine.
+    pub(super) fn node(&self) -> u64 {
+        self.far.as_ref().map_or(0, |far| far.uplink.node)
+    }
+
+    /// The state of the connection with the engine, if there is one.
+    pub(super) fn link(&self) -> Option<Link> {
+        self.far.as_ref().map(|far| far.uplink.link())
+    }
+
+    /// Whether a member of this key has joined on this node.
+    pub(super) fn is_own_key(&self, key: &str) -> bool {
+        key.split_once('-').is_some_and(|(node, _)| u64::from_str_radix(node, 16) == Ok(self.node()))
+    }
+
+    pub(super) fn members_here(&self) -> Vec<Member> {
+        let member =
+            |(key, value): (&Arc<str>, &Bytes)| Member { key: Arc::clone(key), value: value.clone(), is_here: true };
+        self.roster().as_ref().map_or_else(Vec::new, |roster| roster.here().map(member).collect())
+    }
+
+    pub(super) fn join(&self, key: &Arc<str>, value: &Bytes) {
+        self.roster().get_or_insert_default().join_here(key, value);
+        if let Some(far) = &self.far {
+            far.uplink.join(self.presence(key, value));
+            self.tell_nodes(far, key, value, false);
+        }
+    }
+
+    pub(super) fn leave(&self, key: &Arc<str>) {
+        let left = self.with_roster(|roster| roster.leave_here(key)).flatten();
+        if let (Some(far), Some(value)) = (&self.far, left) {
+            far.uplink.leave(key);
+            self.tell_nodes(far, key, &value, true);
+        }
+    }
+
+    pub(super) fn read_members(&self) -> Arc<Feed<MemberEvent>> {
+        let feed = self.roster().get_or_insert_default().read();
+        if let Some(far) = &self.far {
+            far.uplink.note_members(&self.name);
+        }
+        feed
+    }
+
+    /// Whether somebody reads the changes of the members.
+    pub(super) fn is_watched(&self) -> bool {
+        self.roster().as_ref().is_some_and(|roster| roster.is_read())
+    }
+
+    /// Notes the members, as the engine has them.
+    pub(super) fn note_members(&self, all: Vec<Presence>) {
+        let all: Vec<_> = all.into_iter().map(|member| (member.key.into(), member.value)).collect();
+        let is_own = |key: &str| self.is_own_key(key);
+        self.with_roster(|roster| roster.update(&all, is_own));
+    }
+
+    /// Tells the other nodes of a change at once. If they miss it, they find it when they ask the engine.
+    fn tell_nodes(&self, far: &Far, key: &Arc<str>, value: &Bytes, has_left: bool) {
+        let mut outbox = far.uplink.outbox();
+        if !outbox.is_up() {
+            return;
+        }
+        let number = outbox.next_number();
+        let content = Content::Member { key: key.as_ref().to_owned(), value: value.clone(), has_left };
+        let envelope = Envelope { node: far.uplink.node, number, before: 0, is_after_loss: false, content };
+        let outgoing = Outgoing { topic: self.name.clone(), body: envelope.encode(), history: None };
+        outbox.push(Waiting { outgoing, number, unheard: None });
+        drop(outbox);
+        far.uplink.ring();
+    }
+
+    fn presence(&self, key: &Arc<str>, value: &Bytes) -> Presence {
+        Presence { topic: self.name.clone(), key: key.as_ref().to_owned(), value: value.clone() }
+    }
+
+    /// Changes the members, if there is a list of them. It is dropped if it is no longer needed.
+    fn with_roster<T>(&self, change: impl FnOnce(&mut Roster) -> T) -> Option<T> {
+        let mut roster = self.roster();
+        let result = change(roster.as_mut()?);
+        if roster.as_ref().is_some_and(|roster| roster.is_empty()) {
+            *roster = None;
+        }
+        Some(result)
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Option<Box<Roster>>> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
