@@ -11,10 +11,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::timeout;
 
+use super::member::{Member, MemberEvent};
 use super::named::{CALL, NamedTopic};
 use super::uplink::Link;
 use crate::topic::Topic;
-use crate::topic::feed::{self, Feed, News};
+use crate::topic::feed::{self, Feed};
 
 /// The time after which the members of a node that was killed disappear. The node renews them three times as often, so
 /// that two renewals may get lost.
@@ -58,46 +59,6 @@ pub struct MemberList {
     /// Whether members of all nodes are there. If not, the engine is down or has no presence, and only the members of this
     /// node are there.
     pub is_complete: bool,
-}
-
-/// A member of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Member {
-    /// The key of the membership. No other member has it.
-    pub key: Arc<str>,
-    /// The value.
-    pub value: Bytes,
-    /// Whether it has joined on this node.
-    pub is_here: bool,
-}
-
-/// A change of the members.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MemberEvent {
-    /// A member has joined, or was there before.
-    Joined {
-        /// The key of the membership.
-        key: Arc<str>,
-        /// The value.
-        value: Bytes,
-    },
-    /// A member has left, or its node is gone.
-    Left {
-        /// The key of the membership.
-        key: Arc<str>,
-        /// The value.
-        value: Bytes,
-    },
-    /// The program was too slow: events are missing here. [`Members::list`] has the members.
-    Missing,
-}
-
-impl News for MemberEvent {
-    fn missing() -> Self {
-        Self::Missing
-    }
 }
 
 /// The changes of a topic's members, as a [`Stream`]. It never ends.

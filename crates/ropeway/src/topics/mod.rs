@@ -3,6 +3,7 @@
 mod envelope;
 mod events;
 mod form;
+mod member;
 mod members;
 mod named;
 mod outbox;
@@ -21,7 +22,8 @@ use tokio::sync::oneshot;
 pub use events::{Events, TopicsEvent};
 use form::Form;
 pub use form::Publication;
-pub use members::{Member, MemberEvent, MemberEvents, MemberList, Members, Membership};
+pub use member::{Member, MemberEvent};
+pub use members::{MemberEvents, MemberList, Members, Membership};
 pub use outbox::OutboxLimits;
 pub use registry::TopicSettings;
 use registry::{Choose, Registry};

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
 use super::form::{Form, is_encoding};
-use super::members::{Member, MemberEvent};
+use super::member::{Member, MemberEvent};
 use super::outbox::{Unheard, Waiting};
 use super::retained::Retained;
 use super::roster::Roster;
@@ -39,6 +39,7 @@ pub(super) trait Keeper: fmt::Debug + Send + Sync {
 /// A named topic.
 pub(super) struct NamedTopic {
     name: Name,
+    table: Weak<Table>,
     keeper: Weak<dyn Keeper>,
     form: Arc<Form>,
     holders: AtomicUsize,
@@ -84,6 +85,7 @@ const MOST_BEHIND: usize = 4096;
 impl NamedTopic {
     pub(super) fn new(
         name: Name,
+        table: Weak<Table>,
         history: Option<History>,
         form: &Arc<Form>,
         uplink: Option<&Arc<Uplink>>,
@@ -100,6 +102,7 @@ impl NamedTopic {
         };
         Self {
             name,
+            table,
             keeper,
             form: Arc::clone(form),
             holders: AtomicUsize::new(0),
@@ -107,6 +110,10 @@ impl NamedTopic {
             far: uplink.map(far),
             roster: Mutex::default(),
         }
+    }
+
+    fn is_heard(&self) -> bool {
+        self.table.upgrade().is_some_and(|table| table.is_heard())
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -289,7 +296,9 @@ impl NamedTopic {
     pub(super) fn heal(&self, table: &Arc<Table>, replay: Replay) {
         let (Some(far), Some(mut retained)) = (&self.far, self.retained()) else { return };
         let behind = std::mem::take(&mut far.traffic().behind);
-        if !replay.is_complete {
+        if retained.end().is_none() {
+            retained.restart(replay.end);
+        } else if !replay.is_complete {
             let was_known = retained.end();
             // Messages behind the hole are here already.
             let first = behind.iter().find(|behind| behind.place.epoch == replay.end.epoch);
@@ -495,18 +504,15 @@ impl Named for NamedTopic {
         self.far.is_some()
     }
 
-    fn publish(
-        &self,
-        table: &Arc<Table>,
-        message: &Prepared,
-        except: Option<ConnectionId>,
-    ) -> Result<Published, PublishError> {
+    fn publish(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError> {
         if is_encoding() {
             return Err(PublishError::Encoding);
         }
+        // A handle to the topic keeps its table.
+        let Some(table) = self.table.upgrade() else { return Ok(Published::here(0)) };
         match &self.far {
-            None => self.publish_in_process(table, message, except),
-            Some(far) => self.publish_far(far, table, message, except),
+            None => self.publish_in_process(&table, message, except),
+            Some(far) => self.publish_far(far, &table, message, except),
         }
     }
 
@@ -531,14 +537,14 @@ impl Named for NamedTopic {
         }
     }
 
-    fn reach<'a>(&'a self, table: &'a Table) -> Pin<Box<dyn Future<Output = Reach> + Send + 'a>> {
+    fn reach(&self) -> Pin<Box<dyn Future<Output = Reach> + Send + '_>> {
         Box::pin(async move {
             let Some(far) = &self.far else { return Reach::Process };
             far.uplink
                 .wait_for(|| match far.uplink.link() {
                     Link::Down => Some(Reach::Offline),
                     Link::Up(_) if far.is_subscribed.load(Ordering::Acquire) => Some(Reach::AllNodes),
-                    _ if !table.is_heard() => Some(Reach::Unheard),
+                    _ if !self.is_heard() => Some(Reach::Unheard),
                     Link::Up(_) | Link::Starting => None,
                 })
                 .await
@@ -549,11 +555,11 @@ impl Named for NamedTopic {
         if is_encoding() { None } else { self.end() }
     }
 
-    fn fetch<'a>(&'a self, table: &'a Table, after: Position) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn fetch(&self, after: Position) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let (Some(far), Some(history)) = (&self.far, self.history()) else { return };
             // The mirror is complete from the time on at which the engine delivers.
-            let _ = timeout(CALL, self.reach(table)).await;
+            let _ = timeout(CALL, self.reach()).await;
             let is_there = self.retained().is_some_and(|mut retained| retained.after(Instant::now(), after).is_some());
             let Link::Up(session) = far.uplink.link() else { return };
             if is_there {

@@ -14,7 +14,7 @@ use super::named::{Keeper, NamedTopic};
 use super::uplink::Uplink;
 use crate::engine::{History, Name};
 use crate::overflow::Overflow;
-use crate::topic::{Named, Table, Topic};
+use crate::topic::{Counted, Named, Table, Topic};
 
 /// The names are spread over so many locks.
 const SHARDS: usize = 16;
@@ -110,10 +110,15 @@ impl Registry {
             Entry::Occupied(known) => known.get().hold(),
             Entry::Vacant(place) => {
                 let keeper = self.itself.clone() as Weak<dyn Keeper>;
-                let topic = NamedTopic::new(name.clone(), settings.history, &self.form, self.uplink.as_ref(), keeper);
-                let topic = Arc::new(topic);
-                let table = Table::of_named(settings.overflow, Arc::clone(&topic) as Arc<dyn Named>);
-                place.insert(Known { table: Arc::new(table), topic }).hold()
+                let new = |table| {
+                    let (name, uplink) = (name.clone(), self.uplink.as_ref());
+                    Arc::new(NamedTopic::new(name, table, settings.history, &self.form, uplink, keeper))
+                };
+                let mut topic = None;
+                let table =
+                    Table::of_named(settings.overflow, |table| Arc::clone(topic.insert(new(table))) as Arc<dyn Named>);
+                let topic = topic.expect("it was made with its table");
+                place.insert(Known { table, topic }).hold()
             }
         };
         drop(shard);
@@ -221,7 +226,7 @@ impl Shard {
 impl Known {
     fn hold(&self) -> (Topic, Arc<NamedTopic>) {
         self.topic.hold();
-        (Topic::counted(Arc::clone(&self.table)), Arc::clone(&self.topic))
+        (Topic::of(Counted::new(Arc::clone(&self.table))), Arc::clone(&self.topic))
     }
 
     fn is_needed(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use super::members::MemberEvent;
+use super::member::MemberEvent;
 use crate::topic::feed::Feed;
 
 /// The members of a topic, as this node knows them.
