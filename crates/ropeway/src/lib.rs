@@ -134,7 +134,7 @@ pub use handle::{Handle, Ping};
 pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;
-pub use overflow::Overflow;
+pub use overflow::{Overflow, TopicSettings};
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::body::{AttachedBody, Body};

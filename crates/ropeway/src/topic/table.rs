@@ -3,6 +3,7 @@
 #[cfg(unix)]
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
@@ -11,10 +12,11 @@ use slab::Slab;
 
 use super::ahead::{self, Behind};
 use super::member::Member;
+use super::post::Post;
 use crate::connection_id::ConnectionId;
 #[cfg(unix)]
 use crate::event_loop::{self, Audience, Mailbox, Publication, Subscriber};
-use crate::overflow::Overflow;
+use crate::overflow::TopicSettings;
 
 /// Why a message was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,9 @@ enum Entry<T> {
 /// The subscribers of a topic.
 #[derive(Debug)]
 pub(crate) struct Table {
-    overflow: Option<Overflow>,
+    /// The number of the topic. No other topic has it or will have it.
+    number: u64,
+    settings: TopicSettings,
     subscribers: Mutex<Subscribers>,
 }
 
@@ -107,21 +111,24 @@ impl Table {
     #[cfg(not(unix))]
     pub(super) const SEAT: usize = size_of::<Entry<Arc<dyn Member>>>();
 
-    pub(super) fn new(overflow: Option<Overflow>) -> Self {
-        Self { overflow, subscribers: Mutex::default() }
+    pub(super) fn new(settings: TopicSettings) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), settings, subscribers: Mutex::default() }
     }
 
-    /// The address of the topic, which is its number: no other topic has it, as long as anything refers to this one.
+    /// The address of the topic. No other topic has it, as long as anything refers to this one.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Sends a message to all subscribers but one. Returns how many they are. See
+    /// Sends a message to all subscribers, or to all but one. Under [`Overflow::Conflate`](crate::Overflow::Conflate)
+    /// it replaces one with the same key. Returns how many subscribers they are. See
     /// [`Topic::publish`](super::Topic::publish).
     pub(crate) fn publish(
         self: &Arc<Self>,
         message: &Prepared,
         except: Option<ConnectionId>,
+        key: Option<&Arc<str>>,
     ) -> Result<usize, PublishError> {
         let waits = ahead::can_wait();
         #[cfg_attr(not(unix), expect(unused_mut, reason = "only loops are counted"))]
@@ -140,6 +147,7 @@ impl Table {
                     sequence: 0,
                     message: message.clone(),
                     except,
+                    key: key.cloned(),
                     work: message.message().len() + WORK * on_loop.seats.len(),
                 });
                 if waits && on_loop.mailbox.is_behind() {
@@ -154,11 +162,12 @@ impl Table {
         let count = subscribers.len() - usize::from(missing);
         let others: Vec<_> = subscribers.others.iter().map(|(_, member)| Arc::clone(member)).collect();
         drop(subscribers);
+        let post = Post { message, key, topic: self.number, settings: self.settings };
         for member in others {
             if except.is_some_and(|id| id == member.id()) {
                 continue;
             }
-            if member.publish(message.clone(), self.overflow) && waits {
+            if member.publish(&post) && waits {
                 ahead::note(Behind::Task(member));
             }
         }
@@ -334,8 +343,12 @@ impl Audience for Table {
         self.address()
     }
 
-    fn overflow(&self) -> Option<Overflow> {
-        self.overflow
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn settings(&self) -> TopicSettings {
+        self.settings
     }
 
     fn on_loop(&self, loop_id: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize> {
