@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use ropeway_proto::Prepared;
 
+use super::post::To;
 use super::published::{PublishError, Published, Reach, Recovery};
-use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Position};
 
 /// The part of a topic that it has because of its name.
@@ -17,8 +17,8 @@ pub(crate) trait Named: Debug + Send + Sync {
     /// Whether an engine carries the topic's publications.
     fn has_engine(&self) -> bool;
 
-    /// Publishes a message on this node and on all others, for all subscribers but one.
-    fn publish(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError>;
+    /// Publishes a message on this node and on all others.
+    fn publish(&self, message: &Prepared, to: To<'_>) -> Result<Published, PublishError>;
 
     /// Notes that there is one more handle.
     fn hold(&self);

@@ -20,11 +20,11 @@ use super::member::{Member, MemberEvent};
 use super::outbox::{Unheard, Waiting};
 use super::retained::Retained;
 use super::roster::Roster;
-use super::uplink::{Link, Uplink};
+use super::uplink::{ENVELOPE, Link, Uplink};
 use crate::connection_id::ConnectionId;
 use crate::engine::{History, Name, Outgoing, Position, Presence, Replay, Wanted};
 use crate::topic::feed::Feed;
-use crate::topic::{Heard, Named, PublishError, Published, Reach, Recovery, Table};
+use crate::topic::{Heard, Named, PublishError, Published, Reach, Recovery, Table, To};
 
 /// The longest wait for an engine's answer: long enough for a broker on another continent that is busy, short enough for
 /// a client that waits.
@@ -139,15 +139,15 @@ impl NamedTopic {
         &self,
         table: &Arc<Table>,
         message: &Prepared,
-        except: Option<ConnectionId>,
+        to: To<'_>,
     ) -> Result<Published, PublishError> {
         let Some(mut retained) = self.retained() else {
-            return self.deliver(table, message, except, None).map(Published::here);
+            return self.deliver(table, message, to, None).map(Published::here);
         };
         let end = retained.end().unwrap_or(Position::new(0, 0));
         let place = Position::new(end.epoch, end.offset + 1);
         let encoded = self.form.encode(&self.name, message, Some(place));
-        let local = table.publish(&encoded, except, || heard(message, Some(place)))?;
+        let local = table.publish(&encoded, to, || heard(message, Some(place)))?;
         retained.push(Instant::now(), place, encoded);
         Ok(Published { local, position: Some(place), engine: None })
     }
@@ -157,15 +157,15 @@ impl NamedTopic {
         far: &Far,
         table: &Arc<Table>,
         message: &Prepared,
-        except: Option<ConnectionId>,
+        to: To<'_>,
     ) -> Result<Published, PublishError> {
-        let limit = far.uplink.max_message();
+        let limit = far.uplink.max_message().saturating_sub(ENVELOPE + to.key.map_or(0, |key| key.len()));
         if message.message().len() > limit {
             return Err(PublishError::TooLarge { limit });
         }
         let mut local = None;
         if self.history.is_none() {
-            local = Some(self.deliver(table, message, except, None)?);
+            local = Some(self.deliver(table, message, to, None)?);
         }
         let mut outbox = far.uplink.outbox();
         let is_up = outbox.is_up();
@@ -176,10 +176,18 @@ impl NamedTopic {
             number,
             before: std::mem::replace(&mut traffic.published, number),
             is_after_loss: outbox.take_loss(&self.name),
-            content: Content::Message { message: message.message().clone(), except: except.map(ConnectionId::as_u64) },
+            content: Content::Message {
+                message: message.message().clone(),
+                except: to.except.map(ConnectionId::as_u64),
+                key: to.key.cloned(),
+            },
         };
-        let unheard =
-            (local.is_none() && is_up).then(|| Unheard { table: Arc::clone(table), message: message.clone(), except });
+        let unheard = (local.is_none() && is_up).then(|| Unheard {
+            table: Arc::clone(table),
+            message: message.clone(),
+            except: to.except,
+            key: to.key.cloned(),
+        });
         if local.is_none() && !is_up {
             traffic.heard.push_back(number);
         }
@@ -192,7 +200,7 @@ impl NamedTopic {
             Some(local) => local,
             None if is_up => table.len(),
             // It is in the outbox, so it is published. If a loop has no room, its subscribers are told of a gap.
-            None => self.deliver(table, message, except, None).unwrap_or_else(|_full| {
+            None => self.deliver(table, message, to, None).unwrap_or_else(|_full| {
                 self.tell_gap(table);
                 0
             }),
@@ -204,10 +212,10 @@ impl NamedTopic {
         &self,
         table: &Arc<Table>,
         message: &Prepared,
-        except: Option<ConnectionId>,
+        to: To<'_>,
         position: Option<Position>,
     ) -> Result<usize, PublishError> {
-        table.publish(&self.form.encode(&self.name, message, position), except, || heard(message, position))
+        table.publish(&self.form.encode(&self.name, message, position), to, || heard(message, position))
     }
 
     /// Tells all that messages may be missing here.
@@ -236,8 +244,8 @@ impl NamedTopic {
     pub(super) fn hear_offline(&self, number: u64, unheard: &Unheard) {
         let Some(far) = &self.far else { return };
         far.traffic().heard.push_back(number);
-        let Unheard { table, message, except } = unheard;
-        if self.deliver(table, message, *except, None).is_err() {
+        let Unheard { table, message, except, key } = unheard;
+        if self.deliver(table, message, To { except: *except, key: key.as_ref() }, None).is_err() {
             self.tell_gap(table);
         }
     }
@@ -329,10 +337,11 @@ impl NamedTopic {
                 self.with_roster(|roster| if *has_left { roster.left(&key) } else { roster.joined(&key, value) });
             }
             Content::Loss => self.tell_gap(table),
-            Content::Message { message, .. } => {
+            Content::Message { message, key, .. } => {
+                let to = To { except: None, key: key.as_ref() };
                 // With history, a node with other settings has published it. Its numbers say nothing here.
                 let is_doubled = self.history.is_none() && self.is_doubled(far, table, envelope);
-                if !is_doubled && self.deliver(table, &Prepared::from(message.clone()), None, None).is_err() {
+                if !is_doubled && self.deliver(table, &Prepared::from(message.clone()), to, None).is_err() {
                     self.tell_gap(table);
                 }
             }
@@ -374,7 +383,7 @@ impl NamedTopic {
                 envelope.node == far.uplink.node && traffic.was_heard(envelope.number)
             }
         };
-        let Content::Message { message, except } = &envelope.content else {
+        let Content::Message { message, except, key } = &envelope.content else {
             retained.skip(place);
             return;
         };
@@ -382,7 +391,9 @@ impl NamedTopic {
         let encoded = self.form.encode(&self.name, &message, Some(place));
         let is_own = envelope.node == far.uplink.node;
         let except = except.filter(|_| is_own).and_then(ConnectionId::from_u64);
-        if !is_known && table.publish(&encoded, except, || heard(&message, Some(place))).is_err() {
+        if !is_known
+            && table.publish(&encoded, To { except, key: key.as_ref() }, || heard(&message, Some(place))).is_err()
+        {
             self.tell_gap(table);
         }
         retained.push(Instant::now(), place, encoded);
@@ -504,15 +515,15 @@ impl Named for NamedTopic {
         self.far.is_some()
     }
 
-    fn publish(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError> {
+    fn publish(&self, message: &Prepared, to: To<'_>) -> Result<Published, PublishError> {
         if is_encoding() {
             return Err(PublishError::Encoding);
         }
         // A handle to the topic keeps its table.
         let Some(table) = self.table.upgrade() else { return Ok(Published::here(0)) };
         match &self.far {
-            None => self.publish_in_process(&table, message, except),
-            Some(far) => self.publish_far(far, &table, message, except),
+            None => self.publish_in_process(&table, message, to),
+            Some(far) => self.publish_far(far, &table, message, to),
         }
     }
 

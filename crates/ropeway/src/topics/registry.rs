@@ -13,42 +13,17 @@ use super::form::Form;
 use super::named::{Keeper, NamedTopic};
 use super::uplink::Uplink;
 use crate::engine::{History, Name};
-use crate::overflow::Overflow;
+use crate::overflow::TopicSettings;
 use crate::topic::{Counted, Named, Table, Topic};
 
 /// The names are spread over so many locks.
 const SHARDS: usize = 16;
 
-/// The settings of a topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TopicSettings {
-    pub(super) history: Option<History>,
-    pub(super) overflow: Option<Overflow>,
+/// The functions of the application that choose a topic's settings by its name.
+pub(super) struct Choice {
+    pub(super) settings: Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>,
+    pub(super) history: Box<dyn Fn(&Name) -> Option<History> + Send + Sync>,
 }
-
-impl TopicSettings {
-    /// No history, and the policy of the route or the server for subscribers that have no room.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Keeps messages for subscribers that come back.
-    #[must_use]
-    pub fn history(mut self, history: History) -> Self {
-        self.history = Some(history);
-        self
-    }
-
-    /// Sets the policy for subscribers that have no room for a message, see [`Topic::with_overflow`].
-    #[must_use]
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = Some(overflow);
-        self
-    }
-}
-
-/// A function of the application that chooses a topic's settings by its name.
-pub(super) type Choose = Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>;
 
 /// The named topics of a process.
 pub(super) struct Registry {
@@ -56,7 +31,7 @@ pub(super) struct Registry {
     shards: [Mutex<Shard>; SHARDS],
     hasher: std::hash::RandomState,
     form: Arc<Form>,
-    choose: Choose,
+    choice: Choice,
     pub(super) uplink: Option<Arc<Uplink>>,
     /// The number of the application's handles to the registry.
     handles: AtomicUsize,
@@ -76,13 +51,13 @@ struct Known {
 }
 
 impl Registry {
-    pub(super) fn new(form: Form, choose: Choose, uplink: Option<Arc<Uplink>>) -> Arc<Self> {
+    pub(super) fn new(form: Form, choice: Choice, uplink: Option<Arc<Uplink>>) -> Arc<Self> {
         Arc::new_cyclic(|itself| Self {
             itself: itself.clone(),
             shards: Default::default(),
             hasher: std::hash::RandomState::new(),
             form: Arc::new(form),
-            choose,
+            choice,
             uplink,
             handles: AtomicUsize::new(0),
         })
@@ -100,10 +75,10 @@ impl Registry {
             shard.topics.get(name).map(Known::hold)
         };
         // The settings are chosen by a function of the application, which may ask for other topics.
-        found.unwrap_or_else(|| self.make(name, (self.choose)(name)))
+        found.unwrap_or_else(|| self.make(name, (self.choice.settings)(name), (self.choice.history)(name)))
     }
 
-    fn make(&self, name: &Name, settings: TopicSettings) -> (Topic, Arc<NamedTopic>) {
+    fn make(&self, name: &Name, settings: TopicSettings, history: Option<History>) -> (Topic, Arc<NamedTopic>) {
         let mut shard = self.lock(name);
         let forgotten = shard.forget_old(Instant::now());
         let topic = match shard.topics.entry(name.clone()) {
@@ -112,11 +87,10 @@ impl Registry {
                 let keeper = self.itself.clone() as Weak<dyn Keeper>;
                 let new = |table| {
                     let (name, uplink) = (name.clone(), self.uplink.as_ref());
-                    Arc::new(NamedTopic::new(name, table, settings.history, &self.form, uplink, keeper))
+                    Arc::new(NamedTopic::new(name, table, history, &self.form, uplink, keeper))
                 };
                 let mut topic = None;
-                let table =
-                    Table::of_named(settings.overflow, |table| Arc::clone(topic.insert(new(table))) as Arc<dyn Named>);
+                let table = Table::of_named(settings, |table| Arc::clone(topic.insert(new(table))) as Arc<dyn Named>);
                 let topic = topic.expect("it was made with its table");
                 place.insert(Known { table, topic }).hold()
             }

@@ -10,8 +10,8 @@ use super::events::{Readers, TopicsEvent};
 use super::outbox::{Outbox, OutboxLimits};
 use crate::engine::{Name, Presence, Session};
 
-/// The length that an envelope adds to a message, at most.
-const ENVELOPE: usize = 64;
+/// The length that an envelope adds to a message, without its key.
+pub(super) const ENVELOPE: usize = 64;
 
 /// The meeting place of topics and the task that talks to the engine.
 #[derive(Debug)]
@@ -161,9 +161,9 @@ impl Uplink {
         self.note_change();
     }
 
-    /// The most bytes that a message may have.
+    /// The most bytes that a publication may have.
     pub(super) fn max_message(&self) -> usize {
-        self.max_message.load(Ordering::Relaxed).saturating_sub(ENVELOPE)
+        self.max_message.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_change(&self) {

@@ -44,6 +44,7 @@ mod script;
 mod sending;
 mod settings;
 mod shutdown;
+mod slow_subscribers;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
