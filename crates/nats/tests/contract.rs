@@ -1,4 +1,5 @@
 //! The contract of engines, with a real nats-server.
+#![cfg(unix)]
 
 use std::sync::Arc;
 use std::time::Duration;
