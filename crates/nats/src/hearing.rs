@@ -41,6 +41,16 @@ impl Hearing {
         }
     }
 
+    /// Tells that messages of topics may be missing. It does not wait until the node has room for that.
+    pub(crate) fn tell_missed(&self, topics: Vec<Name>) {
+        let inlet = self.inlet.clone();
+        tokio::spawn(async move {
+            for topic in topics {
+                inlet.deliver(Arrival::Missed { topic: Some(topic) }).await;
+            }
+        });
+    }
+
     /// Ends subscriptions. Afterwards nothing more of them is delivered.
     pub(crate) async fn end(&self, topics: &[Name]) {
         let ended: Vec<_> = match self.lock().as_mut() {

@@ -7,6 +7,7 @@ mod hearing;
 mod history;
 mod jetstream;
 mod nats;
+mod neighbours;
 mod presence;
 mod session;
 mod signals;

@@ -44,6 +44,7 @@ impl Nats {
         let subjects = Subjects::below("rw");
         let connecting = Connecting {
             servers: Vec::new(),
+            first: Arc::default(),
             credentials: Credentials::None,
             tls: None,
             timeout: Duration::from_secs(5),
@@ -54,7 +55,8 @@ impl Nats {
         Self { connecting, subjects, storing, max_waiting: 32 << 20, mistake: None }.or(url)
     }
 
-    /// Adds another server of the same cluster. The servers are tried in the order in which they were added.
+    /// Adds another server of the same cluster. A node connects to the first that can be used, and
+    /// when its session has ended, to the same or the next.
     pub fn or(mut self, url: impl AsRef<str>) -> Self {
         match server(url.as_ref()) {
             Ok(server) => self.connecting.servers.push(server),

@@ -17,6 +17,7 @@ use crate::echo::Echo;
 use crate::hearing::{Hearing, watch};
 use crate::history::{Histories, Storing};
 use crate::jetstream::{JetStream, silent};
+use crate::neighbours::Neighbours;
 use crate::presence::Members;
 use crate::signals::Signals;
 use crate::subject::Subjects;
@@ -38,6 +39,8 @@ pub(crate) struct NatsSession {
     echo: Echo,
     hearing: Arc<Hearing>,
     signals: Arc<Signals>,
+    /// In a cluster.
+    neighbours: Option<Neighbours>,
     histories: Histories,
     members: Members,
     watching: JoinHandle<()>,
@@ -62,12 +65,14 @@ impl NatsSession {
         let jetstream = JetStream::new(&client, timeout / 2);
         let histories = Histories::new(jetstream.clone(), subjects.clone(), storing);
         let members = Members::new(jetstream, subjects.clone(), storing);
-        let session = Self { client, subjects, echo, hearing, signals, histories, members, watching, timeout };
+        let mut session =
+            Self { neighbours: None, client, subjects, echo, hearing, signals, histories, members, watching, timeout };
         let checked = session.within(session.echo.wait()).await;
         checked.map_err(|error| match session.signals.take_refusal() {
             Some(refusal) => session.forbidden(&refusal),
             None => error,
         })?;
+        session.neighbours = session.within(Neighbours::meet(&session.client, &session.subjects)).await?;
         Ok(session)
     }
 
@@ -146,7 +151,13 @@ impl NatsSession {
                 self.hearing.begin(wanted.topic.clone(), subscriber);
             }
         }
-        self.settle().await
+        self.settle().await?;
+        let Some(neighbours) = &self.neighbours else { return Ok(()) };
+        if !neighbours.know_all(self.timeout / 4).await? {
+            // A message that was published at a server which has not answered may be missed.
+            self.hearing.tell_missed(topics.iter().map(|wanted| wanted.topic.clone()).collect());
+        }
+        Ok(())
     }
 }
 
