@@ -87,7 +87,9 @@ impl Server {
         let buffer_limit = reply::setting(buffer_limit).map_or(BUFFER_LIMIT, |text| pubsub_limit(&text));
         // The server counts the memory of its allocator, which rounds up by up to a quarter.
         let max_message = argument_limit.min(buffer_limit / 4 * 3).saturating_sub(frame::OVERHEAD);
-        let run = if dialling.is_durable { Some("durable".to_owned()) } else { reply::run(&info) };
+        let run = reply::run(&info);
+        check_same(&address, &pushes, dialling, run.as_ref()).await?;
+        let run = if dialling.is_durable { Some("durable".to_owned()) } else { run };
         Ok(Self { address, commands, pushes, run, max_message })
     }
 
@@ -100,19 +102,18 @@ impl Server {
         if dialling.is_cluster {
             hello.cmd("CLUSTER").arg("INFO");
         }
-        let mut ping = Pipeline::new();
-        ping.cmd("PING");
         loop {
             sleep(dialling.limit).await;
             let (commands, pushes) = (&self.commands, &self.pushes);
-            let (answers, pong) = join(commands.call(&hello, dialling.limit), pushes.call(&ping, dialling.limit)).await;
-            let (Some(answers), Some(_)) = (answers, pong) else {
+            let both = join(commands.call(&hello, dialling.limit), pushes.call(&hello, dialling.limit)).await;
+            let (Some(answers), Some(others)) = both else {
                 end.report(silent(address, dialling.limit).to_string());
                 return;
             };
             // If a connection is lost, that is told by its driver.
-            let Ok(answers) = answers else { return };
-            if let Some(Err(error)) = answers.first().map(|hello| check(address, hello, dialling.is_cluster)) {
+            let (Ok(answers), Ok(others)) = (answers, others) else { return };
+            let mut hellos = answers.first().into_iter().chain(others.first());
+            if let Some(error) = hellos.find_map(|hello| check(address, hello, dialling.is_cluster).err()) {
                 end.report(error.to_string());
                 return;
             }
@@ -122,6 +123,30 @@ impl Server {
             }
         }
     }
+}
+
+/// Checks that the connection for pushes leads to the same server, which takes publications.
+async fn check_same(
+    address: &Address,
+    pushes: &Line,
+    dialling: &Dialling,
+    run: Option<&String>,
+) -> Result<(), EngineError> {
+    let mut asked = Pipeline::new();
+    asked.cmd("HELLO");
+    asked.cmd("INFO").arg("server");
+    let answered = pushes.call(&asked, dialling.limit).await.ok_or_else(|| silent(address, dialling.limit))?;
+    let answers = answered.map_err(|error| fault::greeting(address, &error))?;
+    if let [hello, info] = answers.as_slice() {
+        check(address, hello, dialling.is_cluster)?;
+        if reply::run(info).as_ref() != run {
+            let text = format!(
+                "two connections to {address} reached two servers; ropeway needs an address that leads to one, the primary"
+            );
+            return Err(EngineError::new(EngineFault::Unreachable, text));
+        }
+    }
+    Ok(())
 }
 
 /// Asks a node of a cluster which node has which slot.
