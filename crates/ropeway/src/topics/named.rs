@@ -292,6 +292,9 @@ impl NamedTopic {
                 self.tell_gap(table);
             }
         }
+        if retained.end().is_none() {
+            retained.restart(replay.end);
+        }
         let missed = replay.messages.into_iter().filter_map(|(place, body)| Some((place, Envelope::decode(body)?)));
         for (place, envelope) in missed.chain(behind.into_iter().map(|behind| (behind.place, behind.envelope))) {
             let is_new = retained.end().is_none_or(|end| end.epoch == place.epoch && end.offset < place.offset);
