@@ -62,6 +62,7 @@ pub(super) struct Unheard {
     pub(super) table: Arc<Table>,
     pub(super) message: Prepared,
     pub(super) except: Option<ConnectionId>,
+    pub(super) key: Option<Arc<str>>,
 }
 
 /// Publications that wait for the engine.
