@@ -3,6 +3,7 @@
 
 mod access;
 mod cluster;
+mod shutting_down;
 mod slow_node;
 mod streams;
 
