@@ -20,7 +20,7 @@ use super::retained::Retained;
 use super::uplink::{Link, Uplink};
 use crate::connection_id::ConnectionId;
 use crate::engine::{History, Name, Outgoing, Position, Replay, Wanted};
-use crate::topic::{Heard, Named, PublishError, Published, Reach, Recovery, Table};
+use crate::topic::{Delivery, Heard, Named, PublishError, Published, Reach, Recovery, Table};
 
 /// The longest wait for an engine's answer: long enough for a broker on another continent that is busy, short enough for
 /// a client that waits.
@@ -171,11 +171,16 @@ impl NamedTopic {
         }
         drop(traffic);
         let outgoing = Outgoing { topic: self.name.clone(), body: envelope.encode(), history: self.history() };
-        let delivery = outbox.push(Waiting { outgoing, number, unheard });
+        let delivery = outbox.push(Waiting { outgoing, number, unheard, is_loss: false });
         drop(outbox);
         far.uplink.ring();
         let local = match local {
             Some(local) => local,
+            None if delivery == Delivery::Full => {
+                // It will not come back from the engine either.
+                self.tell_gap(table);
+                0
+            }
             None if is_up => table.len(),
             // It is in the outbox, so it is published. If a loop has no room, its subscribers are told of a gap.
             None => self.deliver(table, message, except, None).unwrap_or_else(|_full| {
@@ -221,7 +226,14 @@ impl NamedTopic {
     /// Delivers a message that this node's subscribers were to hear when it came back from the engine, which is down.
     pub(super) fn hear_offline(&self, number: u64, unheard: &Unheard) {
         let Some(far) = &self.far else { return };
-        far.traffic().heard.push_back(number);
+        {
+            let mut traffic = far.traffic();
+            // The engine may have delivered it, and ended before it confirmed it.
+            if traffic.arrived.get(&far.uplink.node).is_some_and(|last| number <= *last) {
+                return;
+            }
+            traffic.heard.push_back(number);
+        }
         let Unheard { table, message, except } = unheard;
         if self.deliver(table, message, *except, None).is_err() {
             self.tell_gap(table);
@@ -282,6 +294,11 @@ impl NamedTopic {
     pub(super) fn heal(&self, table: &Arc<Table>, replay: Replay) {
         let (Some(far), Some(mut retained)) = (&self.far, self.retained()) else { return };
         let behind = std::mem::take(&mut far.traffic().behind);
+        if retained.end().is_none() {
+            // From here on the history can prove that nothing was missed. The topic is not yet said to be subscribed, so
+            // messages that arrive late are older than the promise.
+            retained.restart(replay.end);
+        }
         if !replay.is_complete {
             let was_known = retained.end();
             // Messages behind the hole are here already.
@@ -307,6 +324,11 @@ impl NamedTopic {
     }
 
     fn arrive_in_any_order(&self, far: &Far, table: &Arc<Table>, envelope: &Envelope) {
+        if self.history.is_some() {
+            // It is news of a loss, which may have overtaken stored messages, so its number says nothing of theirs.
+            self.tell_gap(table);
+            return;
+        }
         let last = {
             let mut traffic = far.traffic();
             let last = traffic.arrived.get(&envelope.node).copied();
@@ -355,6 +377,9 @@ impl NamedTopic {
         let encoded = self.form.encode(&self.name, &message, Some(place));
         let is_own = envelope.node == far.uplink.node;
         let except = except.filter(|_| is_own).and_then(ConnectionId::from_u64);
+        if envelope.is_after_loss && !is_known && !is_own {
+            self.tell_gap(table);
+        }
         if !is_known && table.publish(&encoded, except, || heard(&message, Some(place))).is_err() {
             self.tell_gap(table);
         }
