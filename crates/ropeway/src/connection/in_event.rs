@@ -133,7 +133,7 @@ impl<'a> Connection<'a> {
     /// your own to know how far it reaches.
     pub fn subscribe(&mut self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
-        Subscribing::new(topic)
+        Subscribing::new(topic.counted())
     }
 
     /// Ends the connection's subscription. It is still sent messages that were published before, and none after.

@@ -153,7 +153,7 @@ impl Handle {
     /// nodes, await the result to know how far it reaches.
     pub fn subscribe(&self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
-        Subscribing::new(topic)
+        Subscribing::new(topic.counted())
     }
 
     /// Sends the connection all messages of a topic that came after a position, and subscribes it. It misses none and gets
@@ -170,7 +170,7 @@ impl Handle {
         };
         // Somebody has to hear the topic, or the engine would not deliver it.
         let listening = topic.listen();
-        named.fetch(topic.table(), position).await;
+        named.fetch(position).await;
         let send = &mut |message: &Prepared| drop(self.link.send_prepared_promised(message.clone()));
         let recovery = named.recover(position, send, &mut || self.link.subscribe(topic));
         drop(listening);

@@ -2,7 +2,9 @@
 //! One write for each subscriber remains.
 
 pub(crate) mod ahead;
+mod counted;
 pub(crate) mod feed;
+mod heard;
 mod listen;
 mod member;
 mod named;
@@ -21,13 +23,14 @@ use ropeway_proto::Prepared;
 use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Position};
 use crate::overflow::Overflow;
-pub use listen::{Heard, Listening};
+pub(crate) use counted::Counted;
+pub use heard::Heard;
+pub use listen::Listening;
 pub(crate) use member::Member;
 pub(crate) use named::Named;
-pub use published::{Delivery, Published, Reach, Recovery};
+pub use published::{Delivery, PublishError, Published, Reach, Recovery};
 pub use subscribing::Subscribing;
 pub(crate) use subscription::{Subscription, Subscriptions};
-pub use table::PublishError;
 pub(crate) use table::Table;
 
 /// A topic: connections subscribe to it, and get the messages that are published to it. A clone is another handle to
@@ -65,8 +68,9 @@ pub(crate) use table::Table;
 /// news.publish("it rains").ok();
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Topic {
-    table: Arc<Table>,
+    table: Counted,
 }
 
 impl Topic {
@@ -78,7 +82,7 @@ impl Topic {
     /// A topic with a policy of its own for subscribers that have no room for a message. [`Overflow::Refuse`] closes
     /// them, since `publish` cannot report them to a caller.
     pub fn with_overflow(overflow: Overflow) -> Self {
-        Self { table: Arc::new(Table::new(Some(overflow))) }
+        Self { table: Counted::new(Arc::new(Table::new(Some(overflow)))) }
     }
 
     /// Sends a message to all subscribers, and tells what happened to it: see [`Published`]. It counts subscribers without
@@ -112,7 +116,7 @@ impl Topic {
     fn pass_on(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError> {
         match self.table.named() {
             None => self.table.publish(message, except, || heard(message)).map(Published::here),
-            Some(named) => named.publish(&self.table, message, except),
+            Some(named) => named.publish(message, except),
         }
     }
 
@@ -165,7 +169,7 @@ impl Topic {
 
     /// Listens to the topic in the program itself.
     pub fn listen(&self) -> Listening {
-        Listening::new(self)
+        Listening::new(&self.table)
     }
 
     /// Waits until it is known how far the publications come from that are heard here. That is at once, unless the topic has
@@ -173,10 +177,7 @@ impl Topic {
     ///
     /// Cancel safe.
     pub async fn reach(&self) -> Reach {
-        match self.table.named() {
-            None => Reach::Process,
-            Some(named) => named.reach(&self.table).await,
-        }
+        self.table.reach().await
     }
 
     /// The topic's name, if it has one.
@@ -203,32 +204,18 @@ impl Topic {
         &self.table
     }
 
-    /// A handle to a named topic. The caller has counted it with [`Named::hold`].
-    pub(crate) fn counted(table: Arc<Table>) -> Self {
+    pub(crate) fn of(table: Counted) -> Self {
         Self { table }
     }
-}
 
-impl Clone for Topic {
-    fn clone(&self) -> Self {
-        if let Some(named) = self.table.named() {
-            named.hold();
-        }
-        Self { table: Arc::clone(&self.table) }
-    }
-}
-
-impl Drop for Topic {
-    fn drop(&mut self) {
-        if let Some(named) = self.table.named() {
-            named.release();
-        }
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.table
     }
 }
 
 impl Default for Topic {
     fn default() -> Self {
-        Self { table: Arc::new(Table::new(None)) }
+        Self { table: Counted::new(Arc::new(Table::new(None))) }
     }
 }
 

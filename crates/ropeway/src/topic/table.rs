@@ -2,8 +2,7 @@
 
 #[cfg(unix)]
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Context;
 
 use ropeway_proto::Prepared;
@@ -11,49 +10,14 @@ use slab::Slab;
 
 use super::ahead::{self, Behind};
 use super::feed::Feed;
-use super::listen::Heard;
+use super::heard::Heard;
 use super::member::Member;
 use super::named::Named;
+use super::published::{PublishError, Reach};
 use crate::connection_id::ConnectionId;
 #[cfg(unix)]
 use crate::event_loop::{self, Audience, Mailbox, Publication, Subscriber};
 use crate::overflow::Overflow;
-
-/// Why a message was not published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// Too much waits to be sent: messages are published faster than they can be written to the subscribers. The
-    /// message was sent to no subscriber.
-    Full,
-    /// The message is larger than the engine's broker takes. It was sent to no subscriber.
-    TooLarge {
-        /// The most bytes that a message can have.
-        limit: usize,
-    },
-    /// The function of [`TopicsBuilder::encode`](crate::TopicsBuilder::encode) has published. A lock is held while it runs,
-    /// so it cannot.
-    Encoding,
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str(
-                "the message was not published, because earlier messages still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
-            ),
-            Self::TooLarge { limit } => write!(
-                f,
-                "the message was not published, because the broker takes at most {limit} bytes; publish less, or raise the broker's limit"
-            ),
-            Self::Encoding => f.write_str(
-                "the message was not published, because the function that encodes messages cannot publish; send the message from elsewhere",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PublishError {}
 
 /// The cost of sending a message to a subscriber, as a number of bytes that could be copied in the same time.
 #[cfg(unix)]
@@ -132,9 +96,9 @@ impl Table {
         Self { overflow, named: None, subscribers: Mutex::default() }
     }
 
-    /// The table of a topic with a name.
-    pub(crate) fn of_named(overflow: Option<Overflow>, named: Arc<dyn Named>) -> Self {
-        Self { named: Some(named), ..Self::new(overflow) }
+    /// The table of a topic with a name, which has a reference to it.
+    pub(crate) fn of_named(overflow: Option<Overflow>, name: impl FnOnce(Weak<Self>) -> Arc<dyn Named>) -> Arc<Self> {
+        Arc::new_cyclic(|table| Self { named: Some(name(table.clone())), ..Self::new(overflow) })
     }
 
     pub(crate) fn named(&self) -> Option<&Arc<dyn Named>> {
@@ -202,7 +166,9 @@ impl Table {
         drop(subscribers);
         if let Some(heard) = heard.filter(|_| !listeners.is_empty()) {
             let heard = heard();
-            listeners.iter().for_each(|listener| listener.push(heard.clone()));
+            for listener in &listeners {
+                listener.push(heard.clone());
+            }
         }
         for member in others {
             if except.is_some_and(|id| id == member.id()) {
@@ -218,7 +184,9 @@ impl Table {
     /// Tells the listeners that messages may be missing here.
     pub(crate) fn tell_gap(&self) {
         let listeners = self.lock().listeners();
-        listeners.iter().for_each(|listener| listener.push(Heard::Gap));
+        for listener in listeners {
+            listener.push(Heard::Gap);
+        }
     }
 
     /// Whether no loop is behind and no subscriber's task is late. Otherwise the task is woken when one of them no
@@ -240,6 +208,14 @@ impl Table {
         let subscribers = self.lock();
         let on_loops: usize = subscribers.loops.iter().map(|(_, on_loop)| on_loop.seats.capacity()).sum();
         on_loops + subscribers.others.capacity()
+    }
+
+    /// Waits until it is known how far the publications come from that are heard here.
+    pub(crate) async fn reach(&self) -> Reach {
+        match &self.named {
+            None => Reach::Process,
+            Some(named) => named.reach().await,
+        }
     }
 
     /// The number of subscribers.

@@ -18,12 +18,14 @@ const KIND: u8 = 0b0000_0011;
 const BINARY: u8 = 0b0000_0000;
 const TEXT: u8 = 0b0000_0001;
 const LOSS: u8 = 0b0000_0010;
-const MEMBERS: u8 = 0b0000_0011;
+const MEMBER: u8 = 0b0000_0011;
 /// One connection of the publishing node does not get the message.
 const EXCEPT: u8 = 0b0000_0100;
+/// The member has left. Without it, it has joined.
+const LEFT: u8 = 0b0001_0000;
 /// Messages of this node on this topic were dropped before this one.
 const AFTER_LOSS: u8 = 0b0000_1000;
-const KNOWN: u8 = KIND | EXCEPT | AFTER_LOSS;
+const KNOWN: u8 = KIND | EXCEPT | AFTER_LOSS | LEFT;
 
 /// The length without `except` and payload.
 const HEAD: usize = 2 + 3 * 8;
@@ -51,8 +53,8 @@ pub(super) enum Content {
     },
     /// No message: it only tells of a loss.
     Loss,
-    /// The members of the topic have changed.
-    Members,
+    /// A member of the node has joined or left. Its key is short ASCII text.
+    Member { key: String, value: Bytes, has_left: bool },
 }
 
 impl Envelope {
@@ -62,7 +64,7 @@ impl Envelope {
                 (if message.is_text() { TEXT } else { BINARY }, message.as_bytes(), *except)
             }
             Content::Loss => (LOSS, &[], None),
-            Content::Members => (MEMBERS, &[], None),
+            Content::Member { value, has_left, .. } => (if *has_left { MEMBER | LEFT } else { MEMBER }, value, None),
         };
         let mut bytes = BytesMut::with_capacity(HEAD + 8 + payload.len());
         bytes.put_u8(VERSION);
@@ -74,8 +76,18 @@ impl Envelope {
         if let Some(except) = except {
             bytes.put_u64(except);
         }
+        if let Content::Member { key, .. } = &self.content {
+            // Keys are made by `Members::join`, and are shorter than 255 bytes.
+            bytes.put_u8(key.len() as u8);
+            bytes.put_slice(key.as_bytes());
+        }
         bytes.put_slice(payload);
         bytes.freeze()
+    }
+
+    /// Whether messages were lost before it.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.is_after_loss || matches!(self.content, Content::Loss)
     }
 
     /// Reads an envelope. Returns `None` if it is of another version or broken.
@@ -87,12 +99,17 @@ impl Envelope {
         let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
         let (node, own, before) = (number(2)?, number(10)?, number(18)?);
         let except = if flags & EXCEPT == 0 { None } else { Some(number(HEAD)?) };
-        let payload = bytes.split_off(HEAD + if except.is_some() { 8 } else { 0 });
+        let mut payload = bytes.split_off(HEAD + if except.is_some() { 8 } else { 0 });
         let content = match flags & KIND {
             TEXT => Content::Message { message: Message::from(ByteString::try_from(payload).ok()?), except },
             BINARY => Content::Message { message: Message::from(payload), except },
             LOSS => Content::Loss,
-            _ => Content::Members,
+            _ => {
+                let length = usize::from(*payload.first()?);
+                let value = if payload.len() > length { payload.split_off(1 + length) } else { return None };
+                let key = String::from_utf8(payload[1..].to_vec()).ok()?;
+                Content::Member { key, value, has_left: flags & LEFT != 0 }
+            }
         };
         Some(Self { node, number: own, before, is_after_loss: flags & AFTER_LOSS != 0, content })
     }
@@ -108,7 +125,8 @@ mod tests {
             Content::Message { message: Message::from(vec![0xff, 0]), except: Some(u64::MAX) },
             Content::Message { message: Message::from(""), except: Some(7) },
             Content::Loss,
-            Content::Members,
+            Content::Member { key: "a-1".to_owned(), value: Bytes::from_static(b"Ann"), has_left: false },
+            Content::Member { key: String::new(), value: Bytes::new(), has_left: true },
         ];
         let envelope = |(index, content)| Envelope {
             node: u64::MAX - index as u64,

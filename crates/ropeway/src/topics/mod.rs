@@ -3,11 +3,14 @@
 mod envelope;
 mod events;
 mod form;
+mod member;
+mod members;
 mod named;
 mod outbox;
 mod registry;
 mod relay;
 mod retained;
+mod roster;
 mod uplink;
 
 use std::fmt;
@@ -19,9 +22,11 @@ use tokio::sync::oneshot;
 pub use events::{Events, TopicsEvent};
 use form::Form;
 pub use form::Publication;
+pub use member::{Member, MemberEvent};
+pub use members::{MemberEvents, MemberList, Members, Membership};
 pub use outbox::OutboxLimits;
-use registry::Registry;
 pub use registry::TopicSettings;
+use registry::{Choose, Registry};
 use relay::Relay;
 use uplink::{Link, Uplink};
 
@@ -71,6 +76,13 @@ impl Topics {
     /// The topic of this name. Any text of at most 255 bytes is a name.
     pub fn topic(&self, name: impl Into<bytestring::ByteString>) -> Result<Topic, NameError> {
         Ok(self.registry.topic(&Name::new(name)?))
+    }
+
+    /// The members of the topic of this name.
+    pub fn members(&self, name: impl Into<bytestring::ByteString>) -> Result<Members, NameError> {
+        let name = Name::new(name)?;
+        let (topic, named) = self.registry.topic_and_named(&name);
+        Ok(Members::new(topic, named))
     }
 
     /// The number of topics that are not forgotten.
@@ -139,7 +151,7 @@ impl fmt::Debug for Topics {
 pub struct TopicsBuilder {
     form: Form,
     settings: TopicSettings,
-    choose: Option<Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>>,
+    choose: Option<Choose>,
     outbox: OutboxLimits,
 }
 

@@ -54,8 +54,17 @@ pub(super) struct Waiting {
     pub(super) number: u64,
     /// If this node's subscribers have not heard it, since the engine determines the order.
     pub(super) unheard: Option<Unheard>,
-    /// Whether it is no message, but tells of a loss.
-    pub(super) is_loss: bool,
+    pub(super) kind: Kind,
+}
+
+/// A kind of publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Message,
+    /// News of a loss.
+    Loss,
+    /// News of a member.
+    Member,
 }
 
 /// A publication that this node's subscribers have not heard.
@@ -210,11 +219,15 @@ impl Outbox {
     }
 
     fn note_loss(&mut self, waiting: Waiting) {
-        // News of a loss that the engine did not take go with the topic's next message: else a refusal would cause the
-        // next one.
-        if !waiting.is_loss {
-            self.dropped += 1;
-            self.is_loss_new = true;
+        match waiting.kind {
+            Kind::Message => {
+                self.dropped += 1;
+                self.is_loss_new = true;
+            }
+            // It goes with the topic's next message: else a refusal would cause the next one.
+            Kind::Loss => {}
+            // The engine is asked for members.
+            Kind::Member => return,
         }
         if self.lost.len() < MOST_LOST {
             self.lost.insert(waiting.outgoing.topic);
@@ -237,7 +250,7 @@ mod tests {
     fn waiting(number: u64, length: usize) -> Waiting {
         let topic = Name::new("topic").expect("a short name");
         let outgoing = Outgoing { topic, body: Bytes::from(vec![number as u8; length]), history: None };
-        Waiting { outgoing, number, unheard: None, is_loss: false }
+        Waiting { outgoing, number, unheard: None, kind: Kind::Message }
     }
 
     fn numbers(batch: &[Outgoing]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use super::named::{Keeper, NamedTopic};
 use super::uplink::Uplink;
 use crate::engine::{History, Name};
 use crate::overflow::Overflow;
-use crate::topic::{Named, Table, Topic};
+use crate::topic::{Counted, Named, Table, Topic};
 
 /// The names are spread over so many locks.
 const SHARDS: usize = 16;
@@ -47,7 +47,8 @@ impl TopicSettings {
     }
 }
 
-type Choose = Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>;
+/// A function of the application that chooses a topic's settings by its name.
+pub(super) type Choose = Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>;
 
 /// The named topics of a process.
 pub(super) struct Registry {
@@ -89,6 +90,11 @@ impl Registry {
 
     /// Returns a handle to the topic of this name.
     pub(super) fn topic(&self, name: &Name) -> Topic {
+        self.topic_and_named(name).0
+    }
+
+    /// Returns a handle to the topic of this name, and the part of it that has the members.
+    pub(super) fn topic_and_named(&self, name: &Name) -> (Topic, Arc<NamedTopic>) {
         let found = {
             let shard = self.lock(name);
             shard.topics.get(name).map(Known::hold)
@@ -97,17 +103,22 @@ impl Registry {
         found.unwrap_or_else(|| self.make(name, (self.choose)(name)))
     }
 
-    fn make(&self, name: &Name, settings: TopicSettings) -> Topic {
+    fn make(&self, name: &Name, settings: TopicSettings) -> (Topic, Arc<NamedTopic>) {
         let mut shard = self.lock(name);
         let forgotten = shard.forget_old(Instant::now());
         let topic = match shard.topics.entry(name.clone()) {
             Entry::Occupied(known) => known.get().hold(),
             Entry::Vacant(place) => {
                 let keeper = self.itself.clone() as Weak<dyn Keeper>;
-                let topic = NamedTopic::new(name.clone(), settings.history, &self.form, self.uplink.as_ref(), keeper);
-                let topic = Arc::new(topic);
-                let table = Table::of_named(settings.overflow, Arc::clone(&topic) as Arc<dyn Named>);
-                place.insert(Known { table: Arc::new(table), topic }).hold()
+                let new = |table| {
+                    let (name, uplink) = (name.clone(), self.uplink.as_ref());
+                    Arc::new(NamedTopic::new(name, table, settings.history, &self.form, uplink, keeper))
+                };
+                let mut topic = None;
+                let table =
+                    Table::of_named(settings.overflow, |table| Arc::clone(topic.insert(new(table))) as Arc<dyn Named>);
+                let topic = topic.expect("it was made with its table");
+                place.insert(Known { table, topic }).hold()
             }
         };
         drop(shard);
@@ -198,7 +209,10 @@ impl Shard {
     fn forget_old(&mut self, now: Instant) -> Vec<Known> {
         let mut forgotten = Vec::new();
         for _ in 0..8 {
-            let Some((_, name)) = self.kept.pop_front_if(|(until, _)| *until <= now) else { break };
+            if self.kept.front().is_none_or(|(until, _)| *until > now) {
+                break;
+            }
+            let Some((_, name)) = self.kept.pop_front() else { break };
             let Some(known) = self.topics.get(&name).filter(|known| !known.is_needed()) else { continue };
             match known.topic.kept_until().filter(|until| *until > now) {
                 Some(until) => self.kept.push_back((until, name)),
@@ -210,9 +224,9 @@ impl Shard {
 }
 
 impl Known {
-    fn hold(&self) -> Topic {
+    fn hold(&self) -> (Topic, Arc<NamedTopic>) {
         self.topic.hold();
-        Topic::counted(Arc::clone(&self.table))
+        (Topic::of(Counted::new(Arc::clone(&self.table))), Arc::clone(&self.topic))
     }
 
     fn is_needed(&self) -> bool {

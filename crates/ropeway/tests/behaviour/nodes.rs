@@ -67,7 +67,7 @@ impl Node {
 }
 
 /// Lets this time pass on the paused clock. All tasks have run before and after.
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -78,7 +78,7 @@ async fn pass(time: Duration) {
 }
 
 /// Lets time pass until the condition holds, at most a minute.
-async fn in_time(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn in_time(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..60 {
         if is_so() {
             return;
