@@ -16,4 +16,4 @@ fn engine(address: &str) -> Arc<dyn Engine> {
     Arc::new(Redis::connect_to(format!("redis://{address}")).timeout(Duration::from_secs(1)))
 }
 
-testkit::engine_suite!(crate::rig: pubsub);
+testkit::engine_suite!(crate::rig: pubsub, topics);
