@@ -24,7 +24,7 @@ use super::uplink::{Link, Uplink};
 use crate::connection_id::ConnectionId;
 use crate::engine::{History, Name, Outgoing, Position, Presence, Replay, Wanted};
 use crate::topic::feed::Feed;
-use crate::topic::{Delivery, Heard, Named, PublishError, Published, Reach, Recovery, Table};
+use crate::topic::{Counted, Delivery, Heard, Named, PublishError, Published, Reach, Recovery, Table, Topic};
 
 /// The longest wait for an engine's answer: long enough for a broker on another continent that is busy, short enough for
 /// a client that waits.
@@ -185,7 +185,11 @@ impl NamedTopic {
         }
         drop(traffic);
         let outgoing = Outgoing { topic: self.name.clone(), body: envelope.encode(), history: self.history() };
-        let delivery = outbox.push(Waiting { outgoing, number, unheard, kind: Kind::Message });
+        let held = self.history.is_some().then(|| {
+            self.hold();
+            Topic::of(Counted::new(Arc::clone(table)))
+        });
+        let delivery = outbox.push(Waiting { outgoing, number, unheard, kind: Kind::Message, topic: held });
         drop(outbox);
         far.uplink.ring();
         let local = match local {
@@ -502,7 +506,7 @@ impl NamedTopic {
         let content = Content::Member { key: key.as_ref().to_owned(), value: value.clone(), has_left };
         let envelope = Envelope { node: far.uplink.node, number, before: 0, is_after_loss: false, content };
         let outgoing = Outgoing { topic: self.name.clone(), body: envelope.encode(), history: None };
-        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Member });
+        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Member, topic: None });
         drop(outbox);
         far.uplink.ring();
     }

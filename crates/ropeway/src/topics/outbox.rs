@@ -11,7 +11,7 @@ use ropeway_proto::Prepared;
 
 use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Outgoing};
-use crate::topic::{Delivery, Table};
+use crate::topic::{Delivery, Table, Topic};
 
 /// The most messages that wait while the engine is up, and the most bytes. A second at 16,000 messages a second.
 const MOST_UP: OutboxLimits = OutboxLimits { messages: 16 * 1024, bytes: 16 << 20 };
@@ -55,6 +55,9 @@ pub(super) struct Waiting {
     /// If this node's subscribers have not heard it, since the engine determines the order.
     pub(super) unheard: Option<Unheard>,
     pub(super) kind: Kind,
+    /// With history: the topic is not forgotten while it waits, so that it knows which messages were heard before they come
+    /// back from the engine.
+    pub(super) topic: Option<Topic>,
 }
 
 /// A kind of publication.
@@ -200,6 +203,11 @@ impl Outbox {
         unheard
     }
 
+    /// Keeps no topics any more. They are to be dropped without the lock.
+    pub(super) fn let_go(&mut self) -> Vec<Topic> {
+        self.queue.iter_mut().filter_map(|waiting| waiting.topic.take()).collect()
+    }
+
     fn add(&mut self, waiting: Waiting) {
         self.bytes += waiting.cost();
         self.queue.push_back(waiting);
@@ -250,7 +258,7 @@ mod tests {
     fn waiting(number: u64, length: usize) -> Waiting {
         let topic = Name::new("topic").expect("a short name");
         let outgoing = Outgoing { topic, body: Bytes::from(vec![number as u8; length]), history: None };
-        Waiting { outgoing, number, unheard: None, kind: Kind::Message }
+        Waiting { outgoing, number, unheard: None, kind: Kind::Message, topic: None }
     }
 
     fn numbers(batch: &[Outgoing]) -> Vec<u8> {

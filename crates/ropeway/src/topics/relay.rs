@@ -150,6 +150,15 @@ impl Relay {
             let engine = self.engine.address();
             guarded(|| tracing::warn!(engine, %error, "the engine of topics is down; it is tried again and again"));
         }
+        self.is_over()
+    }
+
+    /// Whether nothing is left to do while the engine is down: messages that wait keep no topic that nobody can use.
+    fn is_over(&self) -> bool {
+        if self.registry.is_released() {
+            let topics = self.uplink.outbox().let_go();
+            drop(topics);
+        }
         self.registry.is_over()
     }
 
@@ -172,7 +181,7 @@ impl Relay {
             tokio::select! {
                 () = &mut delay => return false,
                 // Chores are done when the engine is up.
-                () = self.uplink.rung() => if self.registry.is_over() { return true },
+                () = self.uplink.rung() => if self.is_over() { return true },
             }
         }
     }
@@ -437,7 +446,7 @@ impl Relay {
         // It has its place among the messages, for nodes that are away.
         let history = self.registry.find(topic).and_then(|(_, named)| named.history());
         let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history };
-        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Loss });
+        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Loss, topic: None });
     }
 
     fn tell_refused(&self, error: &EngineError) {

@@ -335,6 +335,36 @@ async fn history_of_a_quiet_topic_proves_that_nothing_was_missed() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_heard_again_knows_what_was_heard_while_the_engine_was_down() {
+    let broker = Broker::default();
+    let Node { topics, topic, mut heard, mut events } = Node::with(&broker, history()).await;
+    broker.kill();
+    eventually("the engine is down", || !topics.is_up()).await;
+    topic.publish("a").expect("room");
+    assert_eq!(text(within("a message", heard.next()).await), "a");
+    drop((heard, topic));
+    let topic = topics.topic("topic").expect("a short name");
+    let mut heard = topic.listen();
+    topic.publish("b").expect("room");
+    broker.start();
+    while within("an event", events.next()).await != Some(TopicsEvent::Up) {}
+    topic.publish("c").expect("room");
+    let mut texts = Vec::new();
+    while texts.last().is_none_or(|last| last != "c") {
+        texts.push(text(within("a message", heard.next()).await));
+    }
+    texts.retain(|text| text != "gap");
+    assert_eq!(texts, ["b", "c"]);
+    // What waits keeps neither the topics nor their task alive.
+    broker.kill();
+    eventually("the engine is down", || !topics.is_up()).await;
+    topic.publish("d").expect("room");
+    drop((heard, topic, topics));
+    let ended = async { while within("an event", events.next()).await.is_some() {} };
+    within("the end of the events", ended).await;
+}
+
+#[tokio::test]
 async fn a_batch_that_was_not_confirmed_is_heard_once() {
     for builder in [Topics::builder, history] {
         let broker = Broker::default();
