@@ -18,4 +18,4 @@ fn engine(address: &str) -> Arc<dyn Engine> {
     Arc::new(Redis::connect_to(format!("redis://{address}")).timeout(Duration::from_secs(1)).durable())
 }
 
-testkit::engine_suite!(crate::rig: pubsub, history, presence);
+testkit::engine_suite!(crate::rig: pubsub, history, presence, topics);

@@ -29,7 +29,8 @@ pub enum Delivery {
     /// The engine is down. If the outbox is on, the message is kept there, and is sent when the engine is back, unless
     /// newer ones have replaced it.
     Offline,
-    /// Too much waits for the engine. Other nodes do not hear the message; they are told of a gap.
+    /// Too much waits for the engine. Other nodes do not hear the message; they are told of a gap. With history this node's
+    /// subscribers do not hear it either, and are told of a gap.
     Full,
 }
 

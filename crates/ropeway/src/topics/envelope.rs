@@ -96,6 +96,11 @@ impl Envelope {
         bytes.freeze()
     }
 
+    /// Whether messages were lost before it.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.is_after_loss || matches!(self.content, Content::Loss)
+    }
+
     /// Reads an envelope. Returns `None` if it is of another version or broken.
     pub(super) fn decode(mut bytes: Bytes) -> Option<Self> {
         if bytes.len() < HEAD || bytes[0] != VERSION || bytes[1] & !KNOWN != 0 {

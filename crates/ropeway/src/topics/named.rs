@@ -17,14 +17,14 @@ use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
 use super::form::{Form, is_encoding};
 use super::member::{Member, MemberEvent};
-use super::outbox::{Unheard, Waiting};
+use super::outbox::{Kind, Unheard, Waiting};
 use super::retained::Retained;
 use super::roster::Roster;
 use super::uplink::{ENVELOPE, Link, Uplink};
 use crate::connection_id::ConnectionId;
 use crate::engine::{History, Name, Outgoing, Position, Presence, Replay, Wanted};
 use crate::topic::feed::Feed;
-use crate::topic::{Heard, Named, PublishError, Published, Reach, Recovery, Table, To};
+use crate::topic::{Counted, Delivery, Heard, Named, PublishError, Published, Reach, Recovery, Table, To, Topic};
 
 /// The longest wait for an engine's answer: long enough for a broker on another continent that is busy, short enough for
 /// a client that waits.
@@ -193,11 +193,20 @@ impl NamedTopic {
         }
         drop(traffic);
         let outgoing = Outgoing { topic: self.name.clone(), body: envelope.encode(), history: self.history() };
-        let delivery = outbox.push(Waiting { outgoing, number, unheard });
+        let held = self.history.is_some().then(|| {
+            self.hold();
+            Topic::of(Counted::new(Arc::clone(table)))
+        });
+        let delivery = outbox.push(Waiting { outgoing, number, unheard, kind: Kind::Message, topic: held });
         drop(outbox);
         far.uplink.ring();
         let local = match local {
             Some(local) => local,
+            None if delivery == Delivery::Full => {
+                // It will not come back from the engine either.
+                self.tell_gap(table);
+                0
+            }
             None if is_up => table.len(),
             // It is in the outbox, so it is published. If a loop has no room, its subscribers are told of a gap.
             None => self.deliver(table, message, to, None).unwrap_or_else(|_full| {
@@ -243,7 +252,14 @@ impl NamedTopic {
     /// Delivers a message that this node's subscribers were to hear when it came back from the engine, which is down.
     pub(super) fn hear_offline(&self, number: u64, unheard: &Unheard) {
         let Some(far) = &self.far else { return };
-        far.traffic().heard.push_back(number);
+        {
+            let mut traffic = far.traffic();
+            // The engine may have delivered it, and ended before it confirmed it.
+            if traffic.arrived.get(&far.uplink.node).is_some_and(|last| number <= *last) {
+                return;
+            }
+            traffic.heard.push_back(number);
+        }
         let Unheard { table, message, except, key } = unheard;
         if self.deliver(table, message, To { except: *except, key: key.as_ref() }, None).is_err() {
             self.tell_gap(table);
@@ -305,6 +321,8 @@ impl NamedTopic {
         let (Some(far), Some(mut retained)) = (&self.far, self.retained()) else { return };
         let behind = std::mem::take(&mut far.traffic().behind);
         if retained.end().is_none() {
+            // From here on the history can prove that nothing was missed. The topic is not yet said to be subscribed, so
+            // messages that arrive late are older than the promise.
             retained.restart(replay.end);
         } else if !replay.is_complete {
             let was_known = retained.end();
@@ -338,6 +356,10 @@ impl NamedTopic {
             Content::Member { key, value, has_left } => {
                 let key = Arc::from(key.as_str());
                 self.with_roster(|roster| if *has_left { roster.left(&key) } else { roster.joined(&key, value) });
+            }
+            // It tells of the gap. Its number says that there is no other before the next message.
+            Content::Loss if self.history.is_none() => {
+                self.is_doubled(far, table, envelope);
             }
             Content::Loss => self.tell_gap(table),
             Content::Message { message, key, .. } => {
@@ -386,13 +408,20 @@ impl NamedTopic {
                 envelope.node == far.uplink.node && traffic.was_heard(envelope.number)
             }
         };
+        let is_own = envelope.node == far.uplink.node;
+        if envelope.is_lossy() {
+            // Messages before and after it are not in one piece.
+            retained.restart(place);
+            if !is_known && !is_own {
+                self.tell_gap(table);
+            }
+        }
         let Content::Message { message, except, key } = &envelope.content else {
             retained.skip(place);
             return;
         };
         let message = Prepared::from(message.clone());
         let encoded = self.form.encode(&self.name, &message, Some(place));
-        let is_own = envelope.node == far.uplink.node;
         let except = except.filter(|_| is_own).and_then(ConnectionId::from_u64);
         if !is_known
             && table.publish(&encoded, To { except, key: key.as_ref() }, || heard(&message, Some(place))).is_err()
@@ -402,13 +431,19 @@ impl NamedTopic {
         retained.push(Instant::now(), place, encoded);
     }
 
-    /// The messages of a replay in the form in which subscribers get them.
-    fn encoded(&self, messages: Vec<(Position, Bytes)>) -> Vec<(Position, Prepared)> {
-        let encoded = messages.into_iter().filter_map(|(place, body)| {
-            let Content::Message { message, .. } = Envelope::decode(body)?.content else { return None };
-            Some((place, self.form.encode(&self.name, &Prepared::from(message), Some(place))))
-        });
-        encoded.collect()
+    /// The messages of a replay in the form in which subscribers get them. `None` if publications among them were lost before
+    /// the engine had them.
+    fn encoded(&self, messages: Vec<(Position, Bytes)>) -> Option<Vec<(Position, Prepared)>> {
+        let mut encoded = Vec::with_capacity(messages.len());
+        for (place, body) in messages {
+            let Some(envelope) = Envelope::decode(body) else { continue };
+            if envelope.is_lossy() {
+                return None;
+            }
+            let Content::Message { message, .. } = envelope.content else { continue };
+            encoded.push((place, self.form.encode(&self.name, &Prepared::from(message), Some(place))));
+        }
+        Some(encoded)
     }
 }
 
@@ -485,7 +520,7 @@ impl NamedTopic {
         let content = Content::Member { key: key.as_ref().to_owned(), value: value.clone(), has_left };
         let envelope = Envelope { node: far.uplink.node, number, before: 0, is_after_loss: false, content };
         let outgoing = Outgoing { topic: self.name.clone(), body: envelope.encode(), history: None };
-        outbox.push(Waiting { outgoing, number, unheard: None });
+        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Member, topic: None });
         drop(outbox);
         far.uplink.ring();
     }
@@ -580,11 +615,11 @@ impl Named for NamedTopic {
                 return;
             }
             let Ok(Ok(replay)) = timeout(CALL, session.replay(&self.name, history, Some(after))).await else { return };
-            if replay.is_complete {
-                let older = self.encoded(replay.messages);
-                if let Some(mut retained) = self.retained() {
-                    retained.prepend(Instant::now(), after, older);
-                }
+            if replay.is_complete
+                && let Some(older) = self.encoded(replay.messages)
+                && let Some(mut retained) = self.retained()
+            {
+                retained.prepend(Instant::now(), after, older);
             }
         })
     }

@@ -145,9 +145,14 @@ impl Registry {
         }
     }
 
+    /// Whether the application has no handle to the registry.
+    pub(super) fn is_released(&self) -> bool {
+        self.handles.load(Ordering::Acquire) == 0
+    }
+
     /// Whether neither the application nor a connection can use a topic any more.
     pub(super) fn is_over(&self) -> bool {
-        self.handles.load(Ordering::Acquire) == 0 && self.len() == 0
+        self.is_released() && self.len() == 0
     }
 
     fn lock(&self, name: &Name) -> MutexGuard<'_, Shard> {

@@ -23,7 +23,7 @@ use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
 use super::members::LIFETIME;
 use super::named::{CALL, NamedTopic};
-use super::outbox::Waiting;
+use super::outbox::{Kind, Unheard, Waiting};
 use super::registry::Registry;
 use super::uplink::{Link, Uplink};
 use crate::engine::{Arrival, Engine, EngineError, EngineFault, Inlet, Name, Outgoing, Session, Wanted};
@@ -138,11 +138,7 @@ impl Relay {
         {
             // Under the lock, so that messages which are published from now on are heard later than these.
             let mut outbox = self.uplink.outbox();
-            for (number, unheard) in outbox.go_down() {
-                if let Some((_, named)) = unheard.table.named().and_then(|named| self.registry.find(named.name())) {
-                    named.hear_offline(number, &unheard);
-                }
-            }
+            self.hear_offline(outbox.go_down());
         }
         for topic in self.subscribed.values() {
             topic.named.set_subscribed(false);
@@ -154,7 +150,25 @@ impl Relay {
             let engine = self.engine.address();
             guarded(|| tracing::warn!(engine, %error, "the engine of topics is down; it is tried again and again"));
         }
+        self.is_over()
+    }
+
+    /// Whether nothing is left to do while the engine is down: messages that wait keep no topic that nobody can use.
+    fn is_over(&self) -> bool {
+        if self.registry.is_released() {
+            let topics = self.uplink.outbox().let_go();
+            drop(topics);
+        }
         self.registry.is_over()
+    }
+
+    /// Delivers messages on this node that will not come back from the engine, or not soon.
+    fn hear_offline(&self, messages: Vec<(u64, Unheard)>) {
+        for (number, unheard) in messages {
+            if let Some((_, named)) = unheard.table.named().and_then(|named| self.registry.find(named.name())) {
+                named.hear_offline(number, &unheard);
+            }
+        }
     }
 
     /// Waits before the next attempt. Returns whether nothing is left to do.
@@ -167,7 +181,7 @@ impl Relay {
             tokio::select! {
                 () = &mut delay => return false,
                 // Chores are done when the engine is up.
-                () = self.uplink.rung() => if self.registry.is_over() { return true },
+                () = self.uplink.rung() => if self.is_over() { return true },
             }
         }
     }
@@ -182,7 +196,7 @@ impl Relay {
     ) -> End {
         let deliveries = Deliveries::start(Arc::clone(&self.registry), Arc::clone(&self.uplink), arrivals);
         let end = self.serve_until_lost(session, first, failures).await;
-        deliveries.stop();
+        deliveries.stop().await;
         end
     }
 
@@ -199,16 +213,14 @@ impl Relay {
         *failures = 0;
         self.uplink.set_link(Link::Up(Arc::clone(session)));
         self.renew_members();
-        let lost = self.uplink.outbox().go_up();
+        self.uplink.outbox().go_up();
         if let Some(first) = first.take() {
             let _ = first.send(Ok(()));
         }
         let engine = self.engine.address();
         guarded(|| tracing::info!(engine, "the engine of topics is up"));
         self.uplink.tell(&TopicsEvent::Up);
-        for name in lost {
-            self.tell_loss(&name);
-        }
+        self.tell_losses();
         loop {
             if self.registry.is_over() && self.uplink.outbox().next_batch().is_empty() {
                 return End::Over;
@@ -266,9 +278,14 @@ impl Relay {
 
     async fn publish(&mut self, session: &dyn Session, batch: &[Outgoing]) -> Result<(), EngineError> {
         match call(session, session.publish(batch)).await {
-            Ok(()) => self.uplink.outbox().sent(),
+            Ok(()) => {
+                self.uplink.outbox().sent();
+                self.tell_losses();
+            }
             Err(error) if error.fault() == EngineFault::Refused => {
-                self.uplink.outbox().refused();
+                let mut outbox = self.uplink.outbox();
+                self.hear_offline(outbox.refused());
+                drop(outbox);
                 self.tell_refused(&error);
             }
             Err(error) => return Err(error),
@@ -408,6 +425,15 @@ impl Relay {
         Ok(())
     }
 
+    /// Tells other nodes that messages of this node were lost. While the engine is up, that need not wait for the next
+    /// message on the topic, which may never come.
+    fn tell_losses(&self) {
+        let lost = self.uplink.outbox().losses();
+        for name in lost {
+            self.tell_loss(&name);
+        }
+    }
+
     /// Tells other nodes that messages of this node on a topic were lost, unless the next message does.
     fn tell_loss(&self, topic: &Name) {
         let mut outbox = self.uplink.outbox();
@@ -417,8 +443,10 @@ impl Relay {
         let number = outbox.next_number();
         let envelope =
             Envelope { node: self.uplink.node, number, before: 0, is_after_loss: true, content: Content::Loss };
-        let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history: None };
-        outbox.push(Waiting { outgoing, number, unheard: None });
+        // It has its place among the messages, for nodes that are away.
+        let history = self.registry.find(topic).and_then(|(_, named)| named.history());
+        let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history };
+        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Loss, topic: None });
     }
 
     fn tell_refused(&self, error: &EngineError) {
@@ -456,9 +484,11 @@ impl Deliveries {
         }))
     }
 
-    /// Stops it. Arrivals that wait are not delivered: they count as missed.
-    fn stop(self) {
+    /// Stops it. Arrivals that wait are not delivered: they count as missed. Afterwards nothing more is delivered, so that
+    /// it is certain which of this node's messages its subscribers have heard.
+    async fn stop(self) {
         self.0.abort();
+        let _ = self.0.await;
     }
 }
 

@@ -73,6 +73,12 @@ impl Broker {
         self.changed.notify_waiters();
     }
 
+    /// Ends the session that was opened as this one, counted from 0.
+    pub(crate) fn cut(&self, session: u64) {
+        self.lock().sessions.remove(&(session + 1));
+        self.changed.notify_waiters();
+    }
+
     pub(crate) fn start(&self) {
         self.lock().is_down = false;
     }
@@ -218,6 +224,11 @@ impl Session for Link {
             }
             for (inlet, arrival) in deliveries {
                 inlet.deliver(arrival).await;
+            }
+            // The nodes deliver it before the publisher learns of it.
+            let is_unconfirmed = self.broker.lock().is_unconfirmed;
+            for _ in 0..if is_unconfirmed { 10 } else { 0 } {
+                tokio::task::yield_now().await;
             }
             let mut inside = self.broker.lock();
             if std::mem::take(&mut inside.is_unconfirmed) {
