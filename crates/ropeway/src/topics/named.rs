@@ -282,6 +282,11 @@ impl NamedTopic {
     pub(super) fn heal(&self, table: &Arc<Table>, replay: Replay) {
         let (Some(far), Some(mut retained)) = (&self.far, self.retained()) else { return };
         let behind = std::mem::take(&mut far.traffic().behind);
+        if retained.end().is_none() {
+            // From here on the history can prove that nothing was missed. The topic is not yet said to be subscribed, so
+            // messages that arrive late are older than the promise.
+            retained.restart(replay.end);
+        }
         if !replay.is_complete {
             let was_known = retained.end();
             // Messages behind the hole are here already.
