@@ -30,8 +30,8 @@ function taken(mine, payload) {
   if (frame.position) place = { href: mine.address.href, position: frame.position };
   if (frame.recovered !== undefined) {
     const { recovered, replayed } = frame;
-    const text = !recovered ? `Messages are missing here: more than the last ${mine.keeps} came while this tab was away, or it was away for too long.`
-      : replayed ? `${replayed} message${replayed === 1 ? '' : 's'} came while this tab was away. None is missing.` : 'Nothing came while this tab was away.';
+    const text = !recovered ? `Messages are missing here: the server keeps the last ${mine.keeps}, for some minutes.`
+      : replayed ? `${replayed} message${replayed === 1 ? ' has' : 's have'} come since this tab was last connected. None is missing.` : 'No message has come since this tab was last connected.';
     add({ dir: 'sys', type: 'recovery', text, bad: !recovered });
     return null;
   }
