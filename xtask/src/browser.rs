@@ -15,7 +15,9 @@ use crate::workspace::Workspace;
 pub(crate) fn page() -> Step {
     Step::new("browser page", "the page of `ropeway serve` in headless Chromium", |workspace| {
         let screens = workspace.state("screens")?;
-        let tests = in_browser(workspace, &["page.test.mjs", "page-looks.test.mjs"])?.env("SCREENS", &screens);
+        let tests = in_browser(workspace, &["page.test.mjs", "page-looks.test.mjs", "nodes.test.mjs"])?
+            .env("SCREENS", &screens)
+            .env("ROPEWAY_NATS_SERVER", setup::brokers(workspace)?.nats_server);
         under_test(tests, workspace, "browser-page.log")?.run()?;
         Ok(format!("screenshots in {}", screens.display()))
     })

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::brokers::ENGINES;
 use crate::program::Program;
+use crate::setup;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 
@@ -31,7 +32,14 @@ pub(crate) fn unit() -> Step {
         let without_engines = ENGINES.iter().flat_map(|package| ["--exclude", package]);
         let arguments: Vec<&str> =
             ["test", "--workspace", "--all-features"].into_iter().chain(without_engines).collect();
-        cargo(workspace, &arguments)?;
+        // `ropeway serve` is tested with brokers too.
+        let brokers = setup::brokers(workspace)?;
+        Program::new("cargo")
+            .args(arguments)
+            .env("ROPEWAY_NATS_SERVER", brokers.nats_server)
+            .env("ROPEWAY_REDIS_SERVER", brokers.redis_server)
+            .dir(&workspace.root)
+            .run()?;
         Ok("all crates but the engines, all features".into())
     })
 }

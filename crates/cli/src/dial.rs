@@ -47,7 +47,8 @@ impl Dial {
     }
 }
 
-fn url(text: &str) -> Result<Url, String> {
+/// Parses a URL. Without a scheme it means `ws://`.
+pub(crate) fn url(text: &str) -> Result<Url, String> {
     // Blanks around it may come from pasting. Everything else is left to the parser.
     let text = text.trim();
     let has_scheme = text

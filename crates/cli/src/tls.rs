@@ -31,25 +31,35 @@ pub(crate) fn configure(client: Client, trust: &Trust) -> Result<Client, String>
     if let Some(file) = &trust.cacert {
         return client.trust(certificates(file)?).map_err(|error| complaint(file, &error));
     }
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions");
-    let builder = if trust.insecure {
+    if trust.insecure {
         warn("the server's certificate is not checked (--insecure)");
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(&provider)))
-    } else {
-        match Verifier::new(provider) {
-            Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
-            // A system without roots, such as a minimal container: the library brings Mozilla's.
-            Err(_) => return Ok(client),
-        }
-    };
-    Ok(client.tls(Arc::new(builder.with_no_client_auth())))
+        let anyone = Anyone::new(&ring::default_provider());
+        return Ok(client.tls(Arc::new(verified_by(Arc::new(anyone)))));
+    }
+    Ok(match system() {
+        Some(config) => client.tls(Arc::new(config)),
+        // The library brings Mozilla's roots.
+        None => client,
+    })
+}
+
+/// Settings that trust the system's roots. `None` on a system without roots, such as a minimal container.
+pub(crate) fn system() -> Option<ClientConfig> {
+    let verifier = Verifier::new(Arc::new(ring::default_provider())).ok()?;
+    Some(verified_by(Arc::new(verifier)))
+}
+
+fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth()
 }
 
 /// The certificates in a PEM file.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     let certificates: Vec<_> = read.map_err(|error| complaint(file, &error))?;
     if certificates.is_empty() {

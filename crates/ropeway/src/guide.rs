@@ -20,6 +20,8 @@ pages! {
     events_and_pull "../guide/events-and-pull.md"
     messages "../guide/messages.md"
     topics "../guide/topics.md"
+    more_than_one_server "../guide/more-than-one-server.md"
+    what_happens_when "../guide/what-happens-when.md"
     clients "../guide/clients.md"
     axum "../guide/axum.md"
     authentication "../guide/authentication.md"

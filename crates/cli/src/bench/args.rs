@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use crate::compression::Compression;
-use crate::dial::Dial;
+use crate::dial::{self, Dial, Url};
 use crate::seconds::{positive_seconds, seconds};
 use crate::tls::Trust;
 
@@ -39,6 +39,7 @@ Examples:
   ropeway bench echo localhost:8005/echo
   ropeway bench echo --rate 20000 --assert 'p99<5ms' --assert 'errors<1' wss://example.org/echo
   ropeway bench fanout --conns 10000 localhost:8005/broadcast
+  ropeway bench fanout localhost:8005/broadcast localhost:8006/broadcast
   ropeway bench connect --parallel 100 localhost:8005
   ropeway bench idle --conns 20000 --pid $(pidof server) localhost:8005";
 
@@ -107,7 +108,8 @@ pub(super) struct Echo {
 /// Publish messages that the server sends to everyone: how many deliveries a second, and how fast?
 ///
 /// One more connection than --conns is opened. It publishes, and gets its own messages too. Each message carries the
-/// time when it was published.
+/// time when it was published. With a second URL the subscribers connect there: to another server that shares a broker
+/// with the first.
 #[derive(clap::Args)]
 pub(super) struct Fanout {
     /// Subscribers, besides the publisher
@@ -130,6 +132,10 @@ pub(super) struct Fanout {
 
     #[command(flatten)]
     pub(super) common: Common,
+
+    /// Where the subscribers connect, if that is another server than the publisher's
+    #[arg(value_name = "HEAR_AT", value_parser = dial::url, help_heading = None::<&str>)]
+    pub(super) hear_at: Option<Url>,
 }
 
 /// Open connections and close them again: how many a second, and how fast?

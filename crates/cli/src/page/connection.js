@@ -2,10 +2,21 @@
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const ECHOES = ['/', '/echo', '/deflate'];
-let line = null;   // { socket, address, mode: 'echo' | 'chat' | 'plain', since, opened: when, again, left: the user closed it, sent: records not answered yet, me: one's name }
+let line = null;   // { socket, address, mode: 'echo' | 'chat' | 'plain', since, opened: when, again, left: the user closed it, sent: records not answered yet, me: one's name, keeps: whether the server keeps messages }
 let redial = false; // dial again once the present line is closed
 
 const ready = () => STATES[line?.socket.readyState ?? WebSocket.CLOSED];
+
+/* Where a server keeps messages: the address, and the position of the last message that came from there. */
+let place = null;
+
+/* The address to dial. It asks for the messages that this tab has missed there. */
+function continued(address) {
+  if (place?.href !== address.href) return address;
+  const asking = new URL(address);
+  asking.searchParams.set('after', place.position);
+  return asking;
+}
 
 /* Dials the address in the field; `again` is the address of a line that was lost. */
 function connect(again = null) {
@@ -16,7 +27,7 @@ function connect(again = null) {
   let socket;
   try {
     if (!address) throw new SyntaxError('This is not a WebSocket URL. It looks like ws://host:port/path.');
-    socket = new WebSocket(address, protocols);
+    socket = new WebSocket(continued(address), protocols);
   } catch (error) {
     stopRepeat();
     takeBack();

@@ -17,7 +17,31 @@ function content(payload) {
   return { type: 'binary', bytes, size: bytes.length };
 }
 
-function received(mine, payload) {
+/* Takes a message out of the JSON of a server that keeps messages, whose first message says that it does. Returns null for a message about the others. */
+function taken(mine, payload) {
+  const isFirst = !mine.heard;
+  const frame = typeof payload === 'string' && (isFirst || mine.keeps) ? parsed(payload) : null;
+  mine.heard = true;
+  if (isFirst && mine.mode !== 'echo' && Number.isInteger(frame?.history)) {
+    mine.keeps = frame.history;
+    return null;
+  }
+  if (!mine.keeps || !frame) return payload;
+  if (frame.position) place = { href: mine.address.href, position: frame.position };
+  if (frame.recovered !== undefined) {
+    const { recovered, replayed } = frame;
+    const text = !recovered ? `Messages are missing here: the server keeps the last ${mine.keeps}, for some minutes.`
+      : replayed ? `${replayed} message${replayed === 1 ? ' has' : 's have'} come since this tab was last connected. None is missing.` : 'No message has come since this tab was last connected.';
+    add({ dir: 'sys', type: 'recovery', text, bad: !recovered });
+    return null;
+  }
+  if (typeof frame.base64 === 'string') return Uint8Array.from(atob(frame.base64), (char) => char.charCodeAt(0)).buffer;
+  return typeof frame.text === 'string' ? frame.text : null;
+}
+
+function received(mine, whole) {
+  const payload = taken(mine, whole);
+  if (payload === null) return;
   const record = { dir: 'in', at: now(), ...content(payload) };
   const { sent } = mine;
   let asked; // the message of ours that this message answers

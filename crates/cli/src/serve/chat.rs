@@ -1,5 +1,6 @@
 //! Sends each message to everyone at the path, with its sender's name. Notices tell of guests that come and go. The
-//! names are made by [`guests`](super::guests), the notices by [`notices`](super::notices).
+//! names are made by [`guests`](super::guests), the notices by [`notices`](super::notices). If there are other servers,
+//! each name ends with that of its server, such as `Ada @4f2a`, and a notice counts the guests of that server.
 //!
 //! A line that begins with `* ` is a notice. A line that begins with a blank continues the one before. Any other line
 //! begins a message, with the name up to the first colon. No guest can imitate another: names have no colon, and no
@@ -8,59 +9,81 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ropeway::{Closed, Connection, Handler, Handshake, MessageRef, Topic};
+use ropeway::{Closed, Connection, Handler, Handshake, MessageRef, Name, Topic};
 use tokio::runtime::Handle;
 
 use super::guests::Guests;
 use super::notices::{Notices, Tell};
+use super::rooms::{Rooms, Seat};
 use crate::visible::escaped;
 
 /// The beginning of each line of a message except the first.
 const FURTHER: &str = "\n  | ";
 
-#[derive(Default)]
 pub(super) struct Chat {
     room: Arc<Room>,
 }
 
-#[derive(Default)]
 struct Room {
+    rooms: Rooms,
     everyone: Topic,
     door: Mutex<Door>,
 }
 
-#[derive(Default)]
 struct Door {
     guests: Guests,
     notices: Notices,
 }
 
+/// A guest of this server.
+pub(super) struct Guest {
+    seat: Seat,
+    /// The name, which is one guest's on this server.
+    name: String,
+    /// The name as all see it.
+    shown: String,
+}
+
+impl Chat {
+    pub(super) fn new(rooms: Rooms) -> Self {
+        let place = rooms.server().map_or_else(|| "here".to_owned(), |server| format!("on {server}"));
+        let door = Door { guests: Guests::default(), notices: Notices::of_guests(place) };
+        let everyone = rooms.topic(&name());
+        Self { room: Arc::new(Room { rooms, everyone, door: Mutex::new(door) }) }
+    }
+}
+
+/// The name of the chat's topic.
+fn name() -> Name {
+    Name::new("/chat").expect("a short name")
+}
+
 impl Handler for Chat {
-    /// The guest's name.
-    type State = String;
+    type State = Guest;
 
-    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> String {
-        let mut door = self.room.door();
-        let name = door.guests.admit(handshake.uri().query());
-        // This fails once the connection closes, and then nobody waits for it.
-        let _ = ws.send(format!("* You are {name}"));
-        ws.subscribe(&self.room.everyone);
+    fn on_open(&self, ws: &mut Connection<'_>, handshake: Handshake) -> Guest {
+        let (room, query) = (&self.room, handshake.uri().query());
+        let mut door = room.door();
+        let own = door.guests.admit(query);
+        let shown = room.shown(&own);
+        let seat = room.rooms.enter(ws, name(), query, Some(&format!("* You are {shown}")));
         let here = door.guests.len();
-        let tell = door.notices.joined(&name, here, Instant::now());
-        self.room.tell(tell);
-        name
+        let tell = door.notices.joined(&shown, here, Instant::now());
+        room.tell(tell);
+        Guest { seat, name: own, shown }
     }
 
-    fn on_message(&self, _ws: &mut Connection<'_>, name: &mut String, message: MessageRef<'_>) {
-        let _ = self.room.everyone.publish(format!("{name}: {}", said(&message.to_string())));
+    fn on_message(&self, ws: &mut Connection<'_>, guest: &mut Guest, message: MessageRef<'_>) {
+        let line = format!("{}: {}", guest.shown, said(&message.to_string()));
+        self.room.rooms.publish(ws, &guest.seat, line);
     }
 
-    fn on_close(&self, ws: &mut Connection<'_>, name: String, _closed: &Closed) {
-        ws.unsubscribe(&self.room.everyone);
+    fn on_close(&self, ws: &mut Connection<'_>, guest: Guest, _closed: &Closed) {
+        self.room.rooms.leave(ws, &guest.seat);
         let mut door = self.room.door();
-        door.guests.dismiss(&name);
+        door.guests.dismiss(&guest.name);
         let here = door.guests.len();
-        let tell = door.notices.left(&name, here, Instant::now());
+        let tell = door.notices.left(&guest.shown, here, Instant::now());
         self.room.tell(tell);
     }
 }
@@ -68,6 +91,12 @@ impl Handler for Chat {
 impl Room {
     fn door(&self) -> MutexGuard<'_, Door> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A guest's name as all see it. If there are other servers, it ends with this one's, so that no guest of another
+    /// server can have it.
+    fn shown(&self, name: &str) -> String {
+        self.rooms.server().map_or_else(|| name.to_owned(), |server| format!("{name} {server}"))
     }
 
     /// The caller holds the lock of the guests, so that notices are sent in the order of what happened.

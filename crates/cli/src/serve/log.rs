@@ -12,6 +12,10 @@ use tracing_subscriber::EnvFilter;
 /// The most lines that may wait to be written: about 2 MB of the longest usual ones.
 const WAITING: usize = 4096;
 
+/// The lines that are logged unless `RUST_LOG` says otherwise. The client of NATS tells of each connection, as the library
+/// does.
+const USUAL: &str = "info,async_nats=warn";
+
 /// How long to wait for the last lines at the end of the program.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -33,7 +37,7 @@ impl Log {
             NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log").finish(writer);
         // Only this line sets it.
         let _ = lost.set(lines.error_counter());
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_target(false)

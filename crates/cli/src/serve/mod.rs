@@ -1,16 +1,20 @@
-//! `ropeway serve`: a server to try things with. Its paths are in [`echo`], [`broadcast`] and [`chat`]. [`page`]
-//! answers plain HTTP requests, [`names`] checks the name by which a page reached the server, and [`tls`] has its
-//! certificate.
+//! `ropeway serve`: a server to try things with. Its paths are in [`echo`], [`broadcast`] and [`chat`]. The topics
+//! behind them are in [`rooms`], and [`engine`] has the broker by which they span several servers. [`page`] answers plain
+//! HTTP requests, [`names`] checks the name by which a page reached the server, and [`tls`] has its certificate.
 
 mod broadcast;
 mod chat;
 mod echo;
+mod engine;
+mod failure;
+mod form;
 mod guests;
 mod listen;
 mod log;
 mod names;
 mod notices;
 mod page;
+mod rooms;
 mod tls;
 
 use std::convert::Infallible;
@@ -35,8 +39,10 @@ use crate::exit::{INTERRUPTED, USAGE};
 use crate::seconds::{positive_seconds, seconds};
 use crate::signals::Signals;
 use crate::style::complain;
+use failure::Failure;
 use log::Log;
 use names::Names;
+use rooms::Rooms;
 
 /// How long to wait for a thread whose connections are closed, if something blocks it.
 const ENDING: Duration = Duration::from_secs(1);
@@ -44,7 +50,8 @@ const ENDING: Duration = Duration::from_secs(1);
 /// Serve a page to try WebSockets with, and paths that echo, broadcast and chat
 ///
 /// GET / is the page. WebSockets: / and /echo answer each message with the same message. /broadcast sends it to
-/// everyone there. /chat does so with names (?name=Ada). /deflate echoes with compression, if the client offers it.
+/// everyone there. /topics/NAME does so for each name. /chat does so with names of guests (?name=Ada). /deflate echoes
+/// with compression, if the client offers it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one
@@ -92,6 +99,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     certificate: tls::Certificate,
+
+    #[command(flatten)]
+    engine: engine::Options,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -112,8 +122,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(End::Drained) => {}
         Err(error) => {
             log.finish();
-            complain(&error);
-            return ExitCode::FAILURE;
+            return error.report();
         }
     }
     log.finish();
@@ -130,12 +139,16 @@ enum End {
 
 /// Serves on other threads until a signal comes. This thread serves no connection, so that it can react to signals and
 /// deadlines while the others are busy.
-fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
+fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, Failure> {
     let (listener, addr) = listen::bind(&args.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let server = server(args, tls, scheme, addr);
     let cannot = |error: io::Error| format!("cannot serve with {} threads: {error}", args.threads);
     let conductor = runtime().map_err(cannot)?;
+    // The conversation with the broker is on this thread, so it holds up no connection.
+    let topics = conductor.block_on(args.engine.topics())?;
+    let events = topics.events();
+    let rooms = Rooms::new(topics, args.engine.form(), args.engine.has_engine());
+    let server = server(args, tls, scheme, addr, &rooms);
     // Nothing is sent through these channels. One closes when the last thread stops serving, the other when the last
     // thread ends.
     let (serving, mut nobody_serves) = mpsc::channel::<Infallible>(1);
@@ -153,13 +166,14 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, String> {
         });
     }
     drop((serving, running, listener));
+    conductor.spawn(rooms.tell_news(events));
     let end = conductor.block_on(async {
         // Signals are watched before the address is printed: a program that waits for that line may interrupt at once.
         let mut signals = Signals::watch().map_err(cannot)?;
         announce(scheme, addr);
         tokio::select! {
             _ = signals.next() => {}
-            _ = nobody_serves.recv() => return Err("no thread is serving any more; the log says why".to_owned()),
+            _ = nobody_serves.recv() => return Err(Failure::Other("no thread is serving any more; the log says why".to_owned())),
         }
         tracing::info!("closing {} connections", server.clients().len());
         tokio::select! {
@@ -185,7 +199,7 @@ async fn serve(server: &Server, listener: TcpListener) {
     }
 }
 
-fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: SocketAddr) -> Server {
+fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: SocketAddr, rooms: &Rooms) -> Server {
     let mut builder = Server::builder()
         .path("/")
         .max_payload(args.max_payload)
@@ -207,16 +221,19 @@ fn server(args: &Args, tls: Option<Arc<ServerConfig>>, scheme: &str, addr: Socke
     // If origins are listed, a page of a stranger is refused by its origin, and the name need not be checked.
     let checks_names = !args.allow_any_origin && args.allow_origin.is_empty();
     let names = checks_names.then(|| Arc::new(Names::new(&args.allow_host)));
-    let authorize = move |request: UpgradeRequest| {
-        let checked = names.as_ref().map_or(Ok(()), |names| names.check(request.request()));
-        ready(checked.map(|()| Accept::new()))
+    let check = move |request: &UpgradeRequest| names.as_ref().map_or(Ok(()), |names| names.check(request.request()));
+    let named = {
+        let check = check.clone();
+        move |request: UpgradeRequest| ready(check(&request).and_then(|()| broadcast::name(&request)).map(Accept::with))
     };
+    let authorize = move |request: UpgradeRequest| ready(check(&request).map(|()| Accept::new()));
     let at = |path| server.at(path).authorize(authorize.clone());
     server.authorize(authorize.clone()).handle_with(echo::Echo);
     at("/echo").handle_with(echo::Echo);
     at("/deflate").per_message_deflate(deflate::Options::no_context_takeover()).handle_with(echo::Echo);
-    at("/broadcast").handle_with(broadcast::Broadcast::default());
-    at("/chat").handle_with(chat::Chat::default());
+    at("/broadcast").handle_with(broadcast::Broadcast(rooms.clone()));
+    at("/chat").handle_with(chat::Chat::new(rooms.clone()));
+    server.at("/topics/{name}").authorize(named).handle_with(broadcast::Named(rooms.clone()));
     server.on_http(page::answer);
     server
 }

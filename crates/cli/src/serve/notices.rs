@@ -16,8 +16,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How many guests are named in a notice. The others are only counted.
 const NAMED: usize = 3;
 
-#[derive(Default)]
 pub(super) struct Notices {
+    /// The place of the guests that are counted, such as `here`.
+    place: String,
     joined: Crowd,
     left: Crowd,
     /// The time that is used up by the messages so far.
@@ -38,6 +39,11 @@ pub(super) enum Tell {
 }
 
 impl Notices {
+    /// Notices of the guests at a place, such as `here`.
+    pub(super) fn of_guests(place: impl Into<String>) -> Self {
+        Self { place: place.into(), joined: Crowd::default(), left: Crowd::default(), paid: None, awaited: false }
+    }
+
     /// A guest has joined. `here` is the number of guests now.
     pub(super) fn joined(&mut self, name: &str, here: usize, now: Instant) -> Tell {
         self.joined.add(name);
@@ -66,9 +72,10 @@ impl Notices {
             self.awaited = true;
             return Tell::At(now + early);
         }
+        let place = &self.place;
         let told: Vec<_> = [(&mut self.joined, "joined"), (&mut self.left, "left")]
             .into_iter()
-            .filter_map(|(crowd, verb)| Some(format!("* {} {verb} ({here} here)", crowd.take()?)))
+            .filter_map(|(crowd, verb)| Some(format!("* {} {verb} ({here} {place})", crowd.take()?)))
             .collect();
         if told.is_empty() {
             return Tell::Nothing;
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn in_a_small_room_everyone_is_told_at_once() {
-        let mut notices = Notices::default();
+        let mut notices = Notices::of_guests("here");
         let at = Instant::now();
         assert_eq!(notices.joined("Ada", 1, at), now(&["* Ada joined (1 here)"]));
         assert_eq!(notices.joined("Bob", 2, at), now(&["* Bob joined (2 here)"]));
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn guests_that_come_fast_share_a_notice() {
-        let mut notices = Notices::default();
+        let mut notices = Notices::of_guests("here");
         let at = Instant::now();
         assert_eq!(notices.joined("Ada", 1500, at), now(&["* Ada joined (1500 here)"]));
         assert_eq!(notices.joined("Bob", 1501, at), Tell::At(at + Duration::from_millis(500)));
@@ -145,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_crowd_costs_no_square_of_messages() {
-        let mut notices = Notices::default();
+        let mut notices = Notices::of_guests("here");
         let start = Instant::now();
         let (mut messages, mut told, mut due) = (0, 0, None);
         // 3,000 guests in three seconds, and then the time until all of them are announced.

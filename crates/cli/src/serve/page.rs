@@ -40,10 +40,10 @@ pub(super) fn answer(request: &Request<()>) -> Response<Bytes> {
         "/" if matches!(*request.method(), Method::GET | Method::HEAD) => return page(),
         "/" => Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "This is a page; ask for it with GET.\n")
             .header(ALLOW, HeaderValue::from_static("GET, HEAD")),
-        _ if WEBSOCKET_PATHS.contains(&path) => Refusal::upgrade_required(),
+        _ if WEBSOCKET_PATHS.contains(&path) || path.starts_with("/topics/") => Refusal::upgrade_required(),
         _ => Refusal::new(
             StatusCode::NOT_FOUND,
-            "There is nothing here. / has a page; /echo, /broadcast, /chat and /deflate are WebSockets.\n",
+            "There is nothing here. / has a page; /echo, /broadcast, /chat, /topics/NAME and /deflate are WebSockets.\n",
         ),
     };
     refusal.to_response().map(Bytes::from)

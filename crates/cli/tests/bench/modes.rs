@@ -141,3 +141,17 @@ async fn compression_is_agreed_on_or_it_is_told() {
     assert!(outcome.stdout.contains("compression refused"), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("warning: the server does not compress"), "{}", outcome.stderr);
 }
+
+#[tokio::test]
+async fn fanout_publishes_at_one_server_and_hears_at_another() {
+    let servers = server::broadcast_on_two().await;
+    for threads in ["1", "3"] {
+        let [near, far] = [&servers.near, &servers.far];
+        let args = ["fanout", near, far, "--conns", "10", "--depth", "4", "-n", "50", "--threads", threads];
+        let result = result(&args).await;
+        assert_eq!((&result["count"], &result["drops"]), (&550.into(), &0.into()), "{result}");
+        assert_eq!(result["settings"]["hear_at"], far.as_str());
+    }
+    let opened = |seen: &server::Seen| seen.opened.load(Ordering::Relaxed);
+    assert_eq!((opened(&servers.at_near), opened(&servers.at_far)), (2, 20), "the publisher alone is at the first");
+}

@@ -61,6 +61,33 @@ pub(crate) async fn broadcast() -> String {
     run(server)
 }
 
+/// Two servers that send each message to everyone at either of them.
+pub(crate) struct Two {
+    pub(crate) near: String,
+    pub(crate) at_near: Arc<Seen>,
+    pub(crate) far: String,
+    pub(crate) at_far: Arc<Seen>,
+}
+
+pub(crate) async fn broadcast_on_two() -> Two {
+    let everyone = Topic::new();
+    let start = async |seen: &Arc<Seen>| {
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let (everyone, seen) = (everyone.clone(), Arc::clone(seen));
+        server.on_connection(move |ws, _| {
+            seen.opened.fetch_add(1, Ordering::Relaxed);
+            ws.subscribe(&everyone);
+            let everyone = everyone.clone();
+            ws.on_message(move |_, message| {
+                let _ = everyone.publish(message);
+            });
+        });
+        run(server)
+    };
+    let (at_near, at_far) = (Arc::default(), Arc::default());
+    Two { near: start(&at_near).await, far: start(&at_far).await, at_near, at_far }
+}
+
 /// A server that never answers.
 pub(crate) async fn silent() -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();

@@ -4,6 +4,8 @@ mod chat;
 #[cfg(unix)]
 mod logging;
 mod names;
+#[cfg(unix)]
+mod nodes;
 mod program;
 mod raw;
 #[path = "../shared/soon.rs"]

@@ -50,7 +50,9 @@ use crate::topic::Topic;
 ///         return ws.terminate();
 ///     };
 ///     ws.subscribe(&room);
-///     ws.on_message(move |_, message| drop(room.publish(message)));
+///     ws.on_message(move |_, message| {
+///         let _ = room.publish(message);
+///     });
 /// });
 /// # }
 /// ```

@@ -105,6 +105,17 @@ impl Worker {
         &self,
         count: usize,
         rate: Option<f64>,
+        make: impl FnMut() -> (L, H),
+    ) -> Vec<(L, Handle)> {
+        self.open_at(&self.url, count, rate, make).await
+    }
+
+    /// The same at another URL than the run's.
+    pub(crate) async fn open_at<H: Handler, L: Send + 'static>(
+        &self,
+        url: &Arc<str>,
+        count: usize,
+        rate: Option<f64>,
         mut make: impl FnMut() -> (L, H),
     ) -> Vec<(L, Handle)> {
         let schedule = rate.map(|rate| Schedule::new(self.run.now(), rate));
@@ -122,7 +133,7 @@ impl Worker {
                 while opening.len() >= TOGETHER {
                     open.extend(opening.join_next().await.into_iter().filter_map(|joined| self.take(joined)));
                 }
-                let (client, url) = (Arc::clone(&self.client), Arc::clone(&self.url));
+                let (client, url) = (Arc::clone(&self.client), Arc::clone(url));
                 let (lane, handler) = make();
                 let run = Arc::clone(&self.run);
                 opening.spawn(async move {

@@ -32,6 +32,8 @@ pub(super) struct Stage {
     /// The most messages that are published.
     messages: u64,
     payload: String,
+    /// The URL of the subscribers, if it is not the publisher's.
+    hear_at: Option<Arc<str>>,
     publisher: OnceLock<Handle>,
     is_publisher_lost: AtomicBool,
     /// The number of messages that were published.
@@ -63,6 +65,7 @@ impl Stage {
             pace,
             messages: messages.unwrap_or(u64::MAX),
             payload: payload::text(size),
+            hear_at: None,
             publisher: OnceLock::new(),
             is_publisher_lost: AtomicBool::new(false),
             published: AtomicU64::new(0),
@@ -166,7 +169,14 @@ impl Mode for args::Fanout {
         let pace = self.rate.map_or(Pace::Depth(self.depth.get()), Pace::Rate);
         let shape = (self.shape.size, self.shape.text);
         let messages = self.span.messages.map(NonZero::get);
-        Ok(Arc::new(Stage::new(self.conns.get(), shape, pace, messages, terms.threads)))
+        let mut stage = Stage::new(self.conns.get(), shape, pace, messages, terms.threads);
+        if let Some(hear_at) = &self.hear_at {
+            if hear_at.target.is_secure() != self.common.dial.url.target.is_secure() {
+                return Err(Failure::Usage("both URLs have to be ws://, or both wss://".to_owned()));
+            }
+            stage.hear_at = Some(hear_at.given.as_str().into());
+        }
+        Ok(Arc::new(stage))
     }
 
     async fn work(worker: Worker, stage: &Arc<Stage>) {
@@ -175,7 +185,16 @@ impl Mode for args::Fanout {
         let make = || ((), Subscriber { post: post.clone(), stage: Arc::clone(stage), crowd: Arc::clone(&crowd) });
         let is_first = worker.index == 0;
         // The publisher is one more connection.
-        let connections = worker.open(worker.part(stage.subscribers) + usize::from(is_first), None, make).await;
+        let (mut connections, publishers) = (Vec::new(), usize::from(is_first));
+        let subscribers = worker.part(stage.subscribers);
+        if let Some(hear_at) = &stage.hear_at {
+            connections.extend(worker.open(publishers, None, make).await);
+            if connections.len() == publishers {
+                connections.extend(worker.open_at(hear_at, subscribers, None, make).await);
+            }
+        } else {
+            connections.extend(worker.open(subscribers + publishers, None, make).await);
+        }
         if is_first && let Some(((), publisher)) = connections.first() {
             // Only this thread sets it.
             let _ = stage.publisher.set(publisher.clone());
@@ -221,6 +240,7 @@ impl Mode for args::Fanout {
     }
 
     fn complete(&self, stage: &Arc<Stage>, outcome: &Outcome, report: &mut Report) -> Ending {
+        report.settings.hear_at = self.hear_at.as_ref().map(|url| url.target.to_string());
         report.settings.window = self.rate.is_none().then_some(self.depth.get());
         report.rate_per_s.asked = self.rate.map(|rate| rate * outcome.opened as f64);
         let is_complete = self.span.messages.is_some() && report.drops == 0;
@@ -229,7 +249,12 @@ impl Mode for args::Fanout {
             && outcome.answered > 0
             && outcome.answered * outcome.opened == outcome.sent;
         let trouble = if only_the_publisher {
-            Some("only the publisher gets what it publishes: is it the right path?")
+            Some(match self.hear_at {
+                Some(_) => {
+                    "only the publisher gets what it publishes: do the servers share a broker, and are the paths the same?"
+                }
+                None => "only the publisher gets what it publishes: is it the right path?",
+            })
         } else if stage.is_publisher_lost() && !is_complete && outcome.open_at_end > 0 {
             Some("the connection that publishes ended before the run did; the figures are of the time until then")
         } else {

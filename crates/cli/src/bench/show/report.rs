@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) payload: Option<&'static str>,
     /// Messages in flight on each connection; for `fanout`, messages that are not delivered yet.
     pub(crate) window: Option<u64>,
+    /// For `fanout`: the URL of the subscribers, if it is not the publisher's.
+    pub(crate) hear_at: Option<String>,
     /// Opening handshakes at the same time.
     pub(crate) parallel: Option<usize>,
     pub(crate) warmup_s: Option<f64>,

@@ -44,6 +44,7 @@ pub(crate) fn settings(report: &Report) -> Vec<String> {
     let (settings, connections) = (&report.settings, &report.connections);
     let mut words = Vec::new();
     words.extend(connections.asked.map(|asked| format!("{} connections", whole(asked))));
+    words.extend(settings.hear_at.as_ref().map(|url| format!("heard at {url}")));
     words.extend(settings.parallel.map(|parallel| format!("{} at a time", whole(parallel as u64))));
     words.extend(settings.window.map(|window| format!("{window} in flight")));
     words.extend(report.rate_per_s.asked.map(|rate| format!("{}/s asked for", count(rate))));
