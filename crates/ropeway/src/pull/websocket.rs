@@ -246,7 +246,10 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.handle.close(CloseCode::NORMAL, "")?;
+        // Once, since each command is a turn of the connection, which wakes every task that waits for its end.
+        if !std::mem::replace(&mut self.inbox.lock().is_closed, true) {
+            self.handle.close(CloseCode::NORMAL, "")?;
+        }
         self.handle.link().poll_closed(cx).map(|_closed| Ok(()))
     }
 }
