@@ -120,9 +120,8 @@ async fn at_most_16_mib_are_read_from_a_refused_client() {
     for _ in 0..100 {
         wire.send_bytes(vec![b'a'; 1 << 20]);
     }
-    while !wire.is_dropped() {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
+    assert!(wire.is_dropped());
     assert!(wire.read() <= (16 << 20) + (128 << 10) + 100, "{} bytes were read", wire.read());
 }
 
@@ -179,7 +178,7 @@ async fn a_client_that_sends_a_byte_a_second_gets_no_more_time_than_others() {
         sleep(SECOND).await;
         settle().await;
     }
-    assert_eq!(start.elapsed(), 5 * SECOND);
+    assert_eq!(start.elapsed().as_secs(), 5);
     assert_eq!(answer_of(&wire).0.status(), 408);
     // Others were not delayed, and their connections last longer than that time.
     let other = open(&server).await;

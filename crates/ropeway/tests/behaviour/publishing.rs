@@ -242,11 +242,8 @@ async fn publishers_wait_for_subscribers_that_have_not_had_their_turn() {
     for publisher in &publishers {
         publisher.send(&vec![binary(vec![7; 100]); COUNT]);
     }
-    let mut heard = 0;
-    for _ in 0..1000 {
-        settle().await;
-        heard += subscriber.take_frames().iter().filter(|frame| frame.payload.len() == 100).count();
-    }
+    settle().await;
+    let heard = subscriber.take_frames().iter().filter(|frame| frame.payload.len() == 100).count();
     assert_eq!(heard, PUBLISHERS * COUNT);
     assert_eq!(server.clients()[0].dropped(), 0);
 }
