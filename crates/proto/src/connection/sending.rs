@@ -195,6 +195,19 @@ impl Connection {
         }
         self.release();
     }
+
+    /// Breaks the work off, for a driver that has no more time: the message that is being compressed, and all messages
+    /// from now on, are sent uncompressed. Does nothing while the work [is done elsewhere](Connection::take_work).
+    pub fn give_up_work(&mut self) {
+        let Some(deflate) = &mut self.deflate else { return };
+        let Some(job) = deflate.job.as_mut().filter(|job| !job.is_away()) else { return };
+        // The peer's window will lack this message, so no later message may point back into it.
+        deflate.compressor.stop();
+        job.give_up();
+        while self.has_work() {
+            self.handle_work(false);
+        }
+    }
 }
 
 impl Connection {

@@ -40,6 +40,11 @@ impl Compressor {
         length >= self.threshold
     }
 
+    /// Compresses nothing from now on. Then a message that was begun need not be finished.
+    pub(crate) fn stop(&mut self) {
+        self.threshold = usize::MAX;
+    }
+
     /// Compresses one whole message and appends the payload that carries it to `out`.
     pub fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
         let history = self.window.as_ref().map_or(&[][..], Window::bytes);

@@ -129,6 +129,12 @@ impl Job {
         self.behind = behind;
     }
 
+    /// Breaks compressing off, so that the message is sent uncompressed.
+    pub(crate) fn give_up(&mut self) {
+        self.compressing = None;
+        self.compressed = Vec::new();
+    }
+
     /// Compresses the next slice and returns whether the job is done. If it has not begun and may not begin, it is done
     /// at once, and the message is sent uncompressed.
     pub(crate) fn step(&mut self, compressor: &mut Compressor, may_begin: bool) -> bool {
