@@ -29,7 +29,8 @@ use crate::handle::{Handle, shared_methods};
 ///
 /// While reading has stopped, a ping or a close frame of the peer is neither seen nor answered. The peer is still
 /// pinged, and a transport that breaks is noticed. A peer that is gone is noticed within `ping_interval` and
-/// `ping_timeout` over plain TCP on Linux, and elsewhere when the operating system ends the connection.
+/// `ping_timeout` over plain TCP on Linux, and elsewhere when the operating system ends the connection. But while the
+/// peer's system answers, a connection with a full inbox stays, so ask for messages, or drop the `WebSocket`.
 ///
 /// # Receiving and sending at the same time
 ///
