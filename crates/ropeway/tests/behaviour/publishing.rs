@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::event_loop::{masked, raw_client};
-use super::eventually::eventually;
+use super::eventually::{eventually, within};
 use super::script::{binary, code_of, connect, open, text};
 use super::topics::House;
 use super::wire::settle;
@@ -210,11 +210,17 @@ async fn a_slow_subscriber_is_closed_with_1013_unless_something_else_is_said() {
             client.send("subscribe").await.expect("it is open");
             house.until(1).await;
             let handle = house.server.clients().remove(0);
-            while handle.dropped() == 0 {
+            // More than the buffers of two systems hold.
+            for _ in 0..100 {
                 house.topic.publish_wait(vec![7; 1 << 20]).await;
+                if handle.dropped() > 0 {
+                    break;
+                }
             }
+            eventually("a message that was dropped is counted", || handle.dropped() > 0).await;
             if is_closed {
-                while client.recv().await.expect("no error").is_some() {}
+                within("the subscriber is closed", async { while client.recv().await.expect("no error").is_some() {} })
+                    .await;
                 let closed = client.outcome().expect("it is closed");
                 assert_eq!((closed.code.as_u16(), &closed.reason[..]), (1013, "the write queue is full"));
             } else {
