@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::handshake_rows::read_response;
 use super::script::{Log, knock, open, open_with, ping, request, text};
-use super::wire::{Wire, settle, wire};
+use super::wire::{SETTLING, Wire, settle, wire};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -145,10 +145,10 @@ async fn half_a_head_is_answered_with_408_when_the_time_is_up() {
     let (server, log) = server();
     let wire = knock(&server);
     wire.send_bytes("GET /chat HTTP/1.1\r\nHost: a\r\n");
-    sleep(10 * SECOND - Duration::from_millis(1)).await;
+    sleep(10 * SECOND - 2 * SETTLING).await;
     settle().await;
     assert!(!wire.is_ended());
-    sleep(Duration::from_millis(1)).await;
+    sleep(SETTLING).await;
     settle().await;
     let (response, body) = answer_of(&wire);
     assert_eq!(response.status(), 408);
