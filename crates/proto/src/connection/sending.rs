@@ -126,7 +126,7 @@ impl Connection {
     }
 
     /// Takes the work away, to be done on another thread. The message keeps its place: what is sent behind it waits until
-    /// [`return_work`](Connection::return_work). It takes a codec now, see [`handle_work`](Connection::handle_work).
+    /// [`return_work`](Connection::return_work). A codec is taken by the thread that [runs](Work::run) it.
     ///
     /// ```
     /// # use std::{sync::Arc, thread, time::Instant};
