@@ -5,6 +5,8 @@
 const EventEmitter = require('events');
 const { getDefaultHighWaterMark } = require('stream');
 
+const { inContext } = require('./callback');
+
 // The numbers of npm `ws`'s own states; its tests read them.
 const IDLE = 0;
 const DEFLATING = 1;
@@ -28,7 +30,7 @@ class SenderFacade {
    */
   sendFrame(list, callback) {
     const buffers = list.map((part) => (typeof part === 'string' ? Buffer.from(part) : part));
-    this._wire.raw(buffers, callback);
+    this._wire.raw(buffers, inContext(callback));
   }
 
   get _bufferedBytes() {

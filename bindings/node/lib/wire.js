@@ -4,6 +4,7 @@
 //
 // It is an object of its own so that a class which extends WebSocket has all names but those of npm's `ws` for itself.
 
+const { inContext } = require('./callback');
 const closing = require('./closing');
 const { ReceiverFacade, SenderFacade } = require('./facade');
 const { Keepalive } = require('./keepalive');
@@ -72,7 +73,8 @@ class Wire {
     // An empty string stays a text.
     let isBinary = typeof data !== 'string';
     let laneOptions = null;
-    if (options) {
+    // Anything else has none of the options, and is no mistake in `ws`.
+    if (options !== null && typeof options === 'object') {
       // An option that is there counts, even if it is undefined: then it is false, as in `ws`. The names are written out because a
       // loop over them takes five times as long.
       let { binary, compress, fin, mask } = options;
@@ -87,6 +89,7 @@ class Wire {
     const isPlain = typeof data === 'string' || Buffer.isBuffer(data);
     const payload = isPlain || isBlob(data) ? data : toBuffer(data || EMPTY);
 
+    callback = inContext(callback);
     if (this.fragment !== null || (laneOptions !== null && !laneOptions.fin)) {
       this.sendFragment(payload, isBinary, laneOptions || { compress: true, fin: true, mask: !isServer }, callback);
     } else if (this.overflows()) {
@@ -108,6 +111,7 @@ class Wire {
     if (byteLength(data || EMPTY) > LONGEST_CONTROL) {
       throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
     }
+    callback = inContext(callback);
     if (!isBlob(data)) {
       this.control(opcode, toBuffer(data || EMPTY), mask, callback);
       return;
