@@ -24,6 +24,22 @@ test('a conversation: what both ends see, in order', async (t) => {
   assert.deepStrictEqual(lines.client, ['text text', 'binary bytes', 'pong are you there', 'close 1000 bye']);
 });
 
+test('a callback that is no function is none, and options that are no object are none', async (t) => {
+  const { websocket, client } = await pair(t);
+  const lines = record(websocket);
+  const later = event(websocket, 'pong');
+  for (const nothing of [null, undefined, false]) {
+    client.send('text', nothing);
+    client.send('text', {}, nothing);
+    client.send('text', nothing, nothing);
+    client.ping('ping', undefined, nothing);
+  }
+  client.send('true', true);
+  client.pong('the last');
+  await later;
+  assert.deepStrictEqual([...new Set(lines)], ['text text', 'ping ping', 'text true', 'pong the last']);
+});
+
 test('the answers of a handler go before the answer to a close frame behind its message', async (t) => {
   const { raw, websocket } = await openRaw(t, await serve(t));
   websocket.on('message', (data) => websocket.send(`re: ${data}`));
