@@ -83,8 +83,15 @@ class FdLane extends StreamLane {
     this.socket.removeListener('newListener', onListener);
   }
 
+  readOn() {
+    super.readOn();
+    // Others may have resumed the socket before.
+    watch(this);
+  }
+
   watch(on) {
-    if (!this.isHeld) return;
+    // Bytes that wait come before those of the descriptor, even if others resume the socket.
+    if (!this.isHeld || (on && !this.inbound.isIdle)) return;
     try {
       native.watch(this.id, on ? 1 : 0);
     } catch {
@@ -106,7 +113,7 @@ class FdLane extends StreamLane {
     try {
       if (start < stop && !inbound.isOver) {
         inbound.deliverBatch(hub.EMPTY, start, stop);
-        if (inbound.waiting.length > 0) this.hold();
+        if (!inbound.isIdle) this.hold();
       }
     } finally {
       if (isOver) this.over(kind, value);

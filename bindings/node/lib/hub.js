@@ -21,6 +21,7 @@ const CURSOR = 5;
 const END = 6;
 const BATCH = 7;
 const RESTLESS = 8;
+const SLICED = 9;
 
 /** The table's first row. */
 const FIRST = 16;
@@ -40,6 +41,8 @@ const CLOSE = 5;
 /** Rows of a descriptor alone: the peer has ended its half; reading failed. */
 const ENDED = 7;
 const FAILED = 8;
+/** Bytes of a chunk that are to be taken later. */
+const REST = 9;
 
 /** The class of a Buffer that is a view of memory which exists already. */
 const View = Buffer[Symbol.species];
@@ -164,6 +167,39 @@ function settle() {
   for (let i = 0; i < waiting.length; i++) waiting[i].settle();
 }
 
+/**
+ * The most slices of chunks that are taken in a turn of the event loop. A slice inflates to at most 256 KiB and a part of a frame
+ * (`INFLATED` in src/socket.rs), which takes about a millisecond.
+ */
+const SLICES = 4;
+
+/** The functions that take a slice each, in the order of the calls. */
+const slices = [];
+
+/** Whether `slice` will be called, or is running. */
+let isSlicing = false;
+
+/** Calls a function that takes a slice, in a turn of the event loop that has taken few of them. */
+function sliceLater(take) {
+  slices.push(take);
+  if (isSlicing) return;
+  isSlicing = true;
+  setImmediate(slice);
+}
+
+function slice() {
+  const now = slices.splice(0, SLICES);
+  let at = 0;
+  try {
+    while (at < now.length) now[at++]();
+  } finally {
+    // Those behind one that threw come first in the next turn.
+    slices.unshift(...now.slice(at));
+    isSlicing = slices.length > 0;
+    if (isSlicing) setImmediate(slice);
+  }
+}
+
 /** The lanes whose descriptors the addon reads, by the ids of their connections. */
 const lanes = [];
 
@@ -229,6 +265,6 @@ function isExiting() {
 }
 
 module.exports = {
-  native, rows, payload, taken, enter, leave, isDelivering, isInTurn, isExiting, settleLater, EMPTY,
-  lanes, working, start, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE, ENDED, FAILED
+  native, rows, payload, taken, enter, leave, isDelivering, isInTurn, isExiting, settleLater, sliceLater, EMPTY,
+  lanes, working, start, TOP, SLICED, ROW, TEXT, BINARY, PING, PONG, CLOSE, ENDED, FAILED, REST
 };

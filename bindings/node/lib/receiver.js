@@ -56,7 +56,7 @@ class Receiver extends Writable {
       this._inbound.feed(chunk);
     } finally {
       // A handler may have thrown: then the events behind it wait.
-      if (this._inbound.waiting.length === 0) callback(this._violation);
+      if (this._inbound.isIdle) callback(this._violation);
       else this._inbound.onIdle = () => callback(this._violation);
     }
   }

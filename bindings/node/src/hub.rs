@@ -12,7 +12,7 @@ use crate::napi::{Env, Error, Reference, Result};
 use crate::rows::{Place, Word};
 use crate::settings::{self, Settings};
 use crate::slab::Slab;
-use crate::socket::Socket;
+use crate::socket::{Slice, Socket};
 #[cfg(target_os = "linux")]
 use crate::sockets::Sockets;
 
@@ -125,7 +125,10 @@ impl Hub {
         if room == 0 {
             return Err(Error::new("ropeway: too many handlers feed each other's connections within each other"));
         }
+        let slice = Slice::begin(socket, &self.memory);
+        let mut is_sliced = false;
         while room > 0
+            && !is_sliced
             && let Some(event) = socket.connection.handle_input(&mut input, now)
         {
             self.memory.tell(env, id, event, |payload| {
@@ -133,7 +136,9 @@ impl Hub {
                 (offset < length).then_some(Place::Chunk(offset as u32))
             })?;
             room -= 1;
+            is_sliced = slice.is_over(socket, &self.memory);
         }
+        self.memory.rows.set(Word::Sliced, u32::from(slice.is_over(socket, &self.memory)));
         Ok(length - input.remaining().len())
     }
 

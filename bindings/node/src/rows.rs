@@ -37,6 +37,8 @@ pub(crate) enum Word {
     Batch = 7,
     /// Whether lanes wait for `settle`.
     Restless = 8,
+    /// Whether `feed` has left bytes because much was inflated.
+    Sliced = 9,
 }
 
 /// The value of [`Word::OutSlot`] for the first external buffer.
@@ -55,6 +57,8 @@ pub(crate) enum Kind {
     End = 7,
     /// Reading failed, with an error number of the operating system as the value.
     Error = 8,
+    /// Bytes that were read and are to be fed later, because much was inflated. It is the last row of its connection in a turn.
+    Rest = 9,
 }
 
 /// Where a payload lies.

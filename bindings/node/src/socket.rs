@@ -8,6 +8,7 @@ use ropeway_proto::{CloseCode, CloseFrame, Config, Connection, MessageRef, SendE
 
 #[cfg(target_os = "linux")]
 use crate::descriptor::Descriptor;
+use crate::memory::Memory;
 use crate::settings::Settings;
 
 /// A connection.
@@ -18,8 +19,7 @@ pub(crate) struct Socket {
     /// Whether a message is being sent in fragments.
     is_midway: bool,
     /// Whether messages that come may be compressed.
-    #[cfg(target_os = "linux")]
-    pub(crate) may_inflate: bool,
+    may_inflate: bool,
     /// Whether it was closed, and is forgotten once no row names it.
     pub(crate) is_leaving: bool,
     /// The socket's descriptor, if this side reads and writes it itself.
@@ -61,7 +61,6 @@ impl Socket {
             connection,
             serial,
             is_midway: false,
-            #[cfg(target_os = "linux")]
             may_inflate: settings.deflate.is_some(),
             is_leaving: false,
             #[cfg(target_os = "linux")]
@@ -109,6 +108,38 @@ fn close_frame(payload: &[u8]) -> Option<CloseFrame> {
     let (code, reason) = payload.split_first_chunk()?;
     let code = CloseCode::from(u16::from_be_bytes(*code));
     Some(CloseFrame::new(code, String::from_utf8_lossy(reason).into_owned()))
+}
+
+/// No more of a chunk is taken at once when so many bytes of it have come out. The core looks after each part of a frame, which may
+/// inflate to a mebibyte more.
+const INFLATED: usize = 256 * 1024;
+
+/// The bytes that have come out of a chunk.
+pub(crate) struct Slice {
+    before: Option<usize>,
+}
+
+impl Slice {
+    pub(crate) fn begin(socket: &Socket, memory: &Memory) -> Self {
+        Self { before: socket.may_inflate.then(|| socket.received(memory)) }
+    }
+
+    /// The bytes that have come out so far, if they may be more than went in.
+    pub(crate) fn length(&self, socket: &Socket, memory: &Memory) -> usize {
+        self.before.map_or(0, |before| socket.received(memory).saturating_sub(before))
+    }
+
+    /// Whether the rest of the chunk is to be taken later.
+    pub(crate) fn is_over(&self, socket: &Socket, memory: &Memory) -> bool {
+        self.length(socket, memory) >= INFLATED
+    }
+}
+
+impl Socket {
+    /// The bytes of messages that did not stay where they were read, and of the unfinished one.
+    fn received(&self, memory: &Memory) -> usize {
+        memory.held + self.connection.received_amount()
+    }
 }
 
 /// The most slices that are asked for at once, as many as a `writev` takes well.

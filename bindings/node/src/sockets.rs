@@ -19,6 +19,8 @@ pub(crate) struct Sockets {
     alive: usize,
     /// The ids that can be read in this turn.
     ready: Vec<u32>,
+    /// The first id that the last turn has left for this one.
+    left: Option<u32>,
 }
 
 /// The functions of JavaScript that a turn calls.
@@ -35,7 +37,7 @@ impl Sockets {
     pub(crate) fn start(env: Env, calls: Calls, ready: Ready, end: Box<dyn FnOnce()>) -> Result<Self> {
         let poller = Poller::new().map_err(|error| failed("make a poller", error))?;
         let watch = Watch::start(env, poller.number(), ready, end)?;
-        Ok(Self { poller, watch, calls: Rc::new(calls), alive: 0, ready: Vec::new() })
+        Ok(Self { poller, watch, calls: Rc::new(calls), alive: 0, ready: Vec::new(), left: None })
     }
 
     /// The functions of JavaScript.
@@ -48,12 +50,18 @@ impl Sockets {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         self.poller.ready(&mut ready).map_err(|error| failed("ask which sockets can be read", error))?;
+        if let Some(left) = self.left.take()
+            && let Some(at) = ready.iter().position(|&id| id == left)
+        {
+            ready.rotate_left(at);
+        }
         Ok(ready)
     }
 
-    /// Takes the list back, for its memory.
-    pub(crate) fn done(&mut self, ready: Vec<u32>) {
+    /// Takes the list back, for its memory. The next one begins with `left`, if that is still ready then.
+    pub(crate) fn done(&mut self, ready: Vec<u32>, left: Option<u32>) {
         self.ready = ready;
+        self.left = left;
     }
 
     /// Ends the watch, and with it the poller.

@@ -15,7 +15,7 @@ use crate::hub::Hub;
 use crate::memory::Memory;
 use crate::napi::{Env, Reference, Result, describe};
 use crate::rows::{Kind, Place, Row, Word};
-use crate::socket::Socket;
+use crate::socket::{Slice, Socket};
 use crate::sockets::{Calls, Sockets};
 
 /// The most bytes that are read into a slab at once, as many as libuv reads.
@@ -24,12 +24,8 @@ const READ: usize = 64 * 1024;
 /// The most that one socket is read in a turn, so that the others get theirs.
 const BUDGET: usize = 1 << 20;
 
-/// The most bytes that are read at once if messages may be compressed: they inflate to at most 1,032 times as many (RFC 1951
-/// section 3.2.5, 258 bytes for a quarter of a byte).
-const READ_COMPRESSED: usize = 16 * 1024;
-
-/// A socket is not read on in a turn that has inflated so much for it.
-const INFLATED: usize = 4 << 20;
+/// No more sockets are read in a turn that has inflated so much: that takes a few milliseconds.
+const INFLATED: usize = 1 << 20;
 
 /// No more sockets are read in a turn that has put so much memory of its own into rows.
 const HELD: usize = 32 << 20;
@@ -93,25 +89,31 @@ impl Hub {
         let Some(sockets) = &mut self.descriptors else { return Ok(()) };
         let ready = sockets.ready()?;
         self.memory.held = 0;
+        let (mut inflated, mut left) = (0, None);
         for &id in &ready {
-            // The others are asked for in the next turn: they are still ready then.
-            if self.memory.rows.left_to_turn() * SHORTEST < READ / 8 || self.memory.held > HELD {
+            // The others are asked for in the next turn, which begins with them: they are still ready then.
+            let has_room = self.memory.rows.left_to_turn() * SHORTEST >= READ / 8;
+            if !has_room || self.memory.held > HELD || inflated >= INFLATED {
+                left = Some(id);
                 break;
             }
-            self.read(env, id)?;
+            inflated += self.read(env, id)?;
         }
         if let Some(sockets) = &mut self.descriptors {
-            sockets.done(ready);
+            sockets.done(ready, left);
         }
         Ok(())
     }
 
-    /// Reads one socket.
-    fn read(&mut self, env: Env, id: u32) -> Result<()> {
-        let Some(socket) = self.sockets.get_mut(id as usize) else { return Ok(()) };
-        let Some(descriptor) = socket.descriptor else { return Ok(()) };
-        let ending = match read(env, id, socket, descriptor, &mut self.memory, self.now)? {
-            Ended::NotYet => return Ok(()),
+    /// Reads one socket, and returns how many bytes were inflated.
+    fn read(&mut self, env: Env, id: u32) -> Result<usize> {
+        let Some(socket) = self.sockets.get_mut(id as usize) else { return Ok(0) };
+        let Some(descriptor) = socket.descriptor else { return Ok(0) };
+        let slice = Slice::begin(socket, &self.memory);
+        let ended = read(env, id, socket, descriptor, &mut self.memory, &slice, self.now)?;
+        let inflated = slice.length(socket, &self.memory);
+        let ending = match ended {
+            Ended::NotYet => return Ok(inflated),
             Ended::Peer => Row { id, kind: Kind::End, place: Place::Chunk(0), length: 0, value: 0 },
             Ended::Error(error) => {
                 let value = error.raw_os_error().unsigned_abs();
@@ -119,8 +121,10 @@ impl Hub {
             }
         };
         self.memory.rows.push(&ending);
-        let Some(sockets) = &mut self.descriptors else { return Ok(()) };
-        sockets.watch(id, socket, false)
+        if let Some(sockets) = &mut self.descriptors {
+            sockets.watch(id, socket, false)?;
+        }
+        Ok(inflated)
     }
 }
 
@@ -141,11 +145,10 @@ fn read(
     socket: &mut Socket,
     descriptor: Descriptor,
     memory: &mut Memory,
+    slice: &Slice,
     now: Instant,
 ) -> Result<Ended> {
     let mut budget = BUDGET;
-    let before = memory.held;
-    let at_once = if socket.may_inflate { READ_COMPRESSED } else { READ };
     loop {
         let (asked, result) = if let Some(room) = socket.connection.poll_read_buffer() {
             let result = descriptor.read(room);
@@ -158,7 +161,7 @@ fn read(
             (asked, result)
         } else {
             // A frame takes a row, and rows are limited.
-            let most = at_once.min(memory.rows.left_to_turn() * SHORTEST);
+            let most = READ.min(memory.rows.left_to_turn() * SHORTEST);
             if most == 0 {
                 return Ok(Ended::NotYet);
             }
@@ -171,13 +174,19 @@ fn read(
                 // reset.
                 if socket.connection.is_receiving() {
                     let mut input = Input::new(filled.bytes());
-                    while !input.is_empty() {
-                        while let Some(event) = socket.connection.handle_input(&mut input, now) {
+                    while !input.is_empty() && !slice.is_over(socket, memory) {
+                        if let Some(event) = socket.connection.handle_input(&mut input, now) {
                             memory.tell(env, id, event, |payload| {
                                 is_lent = true;
                                 Some(Place::Slab(slot, offset + (payload.as_ptr().addr() - begin) as u32))
                             })?;
                         }
+                    }
+                    if !input.is_empty() {
+                        let (at, length) = (input.remaining().as_ptr().addr() - begin, input.remaining().len() as u32);
+                        let place = Place::Slab(slot, offset + at as u32);
+                        memory.rows.push(&Row { id, kind: Kind::Rest, place, length, value: 0 });
+                        is_lent = true;
                     }
                 }
                 if !is_lent {
@@ -194,7 +203,7 @@ fn read(
             Err(Errno::AGAIN) => return Ok(Ended::NotYet),
             Err(error) => return Ok(Ended::Error(error)),
         }
-        if budget == 0 || socket.may_inflate && memory.held - before > INFLATED {
+        if budget == 0 || slice.is_over(socket, memory) {
             return Ok(Ended::NotYet);
         }
     }
