@@ -214,7 +214,10 @@ function deliver() {
       while (next < end && rows[next] === id) next += ROW;
       rows[CURSOR] = next;
       const lane = lanes[id];
-      if (lane !== undefined) lane.scope.runInAsyncScope(lane.deliver, lane, at, next);
+      if (lane !== undefined) {
+        lane.scope ??= lane.newScope();
+        lane.scope.runInAsyncScope(lane.deliver, lane, at, next);
+      }
       at = next;
     }
   } finally {

@@ -7,7 +7,7 @@
 //   deflate: null or { serverNoContextTakeover, clientNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits,
 //                      threshold, level, memLevel, windowBits (the window to compress with, 12 if it is not given) }
 //
-// The owner has these methods, which are called in the async scope of the socket:
+// The owner has these methods, which are called in the async scope of the socket; callbacks may be called in another:
 //   _onMessage(data, isBinary)     _onPing(data)     _onPong(data)
 //   _onCloseFrame(code, reason)    code 1005 if the frame had none
 //   _onViolation(kind, value)      numbers of lib/violation.js

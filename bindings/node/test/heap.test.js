@@ -48,7 +48,7 @@ for (const perMessageDeflate of [false, { threshold: 0 }]) {
     const after = await counts(server);
     const grown = [...after].map(([name, count]) => [name, count - (before.get(name) || 0)]).filter(([, growth]) => growth > SLACK);
     assert.deepStrictEqual(grown, []);
-    // What is counted is there as long as it is held.
+    // Objects are counted as long as they are held.
     const held = Array.from({ length: SLACK + 1 }, () => new WebSocket(null, undefined, {}));
     const withHeld = await counts(server);
     assert.strictEqual(withHeld.get('object WebSocket') - (after.get('object WebSocket') || 0), held.length);
@@ -93,7 +93,7 @@ async function counts(server) {
   assert.strictEqual(server.clients.size, 0);
   v8.setFlagsFromString('--expose-gc');
   const collect = vm.runInNewContext('gc');
-  // What a finalizer lets go of is free only behind the next turn of the loop.
+  // Memory of finalizers is free only behind the next turn of the loop.
   for (let i = 0; i < 3; i++) {
     collect();
     await new Promise((resolve) => setImmediate(resolve));

@@ -41,7 +41,7 @@ function install() {
   if (!fs.existsSync(link)) fs.symlinkSync(root, link, 'junction');
 }
 
-/** What TypeScript says about a program. */
+/** The messages of TypeScript about a program. */
 function messages(ts, file, types) {
   const options = {
     module: ts.ModuleKind.Node16,
