@@ -195,7 +195,7 @@ function judge(server, req) {
   const refusal = handshake.checkRequest(req);
   if (refusal !== null) return refusal;
   if (!server.shouldHandle(req)) return new handshake.Refusal(400);
-  return handshake.isOriginAllowed(req, server.options.origins) ? null : new handshake.Refusal(403);
+  return handshake.isOriginAllowed(req, server.options) ? null : new handshake.Refusal(403);
 }
 
 // Asks the program, if it wants to be asked. `done` gets the refusal, or nothing.
