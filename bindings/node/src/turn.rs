@@ -57,6 +57,11 @@ fn turn(env: Env, hub: &Rc<RefCell<Hub>>) {
 fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
     let calls = {
         let mut hub = hub.borrow_mut();
+        // When an environment ends, Node closes its sockets, runs the loop, and calls hooks such as `end` at last. The numbers of
+        // the descriptors may be another thread's by then.
+        if !hub.memory.may_call(env) {
+            return Ok(());
+        }
         hub.sweep();
         hub.read_ready(env)?;
         let rows = &hub.memory.rows;
