@@ -8,6 +8,7 @@ const { frame, unmaskedHeader } = require('./frame');
 const { NAME } = require('./negotiation');
 const { BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PING, PONG, TEXT } = require('./opcode');
 const { byteLength, isBlob, toBuffer } = require('./payload');
+const { Queue } = require('./queue');
 
 // States.
 const IDLE = 0;
@@ -27,7 +28,7 @@ class Sender {
     this._firstFragment = true;
     this._compress = false;
     this._bufferedBytes = 0;
-    this._queue = [];
+    this._queue = new Queue();
     this._state = IDLE;
     /** Called with the error, if a blob could not be read. */
     this.onerror = () => {};
@@ -192,7 +193,7 @@ class Sender {
 
   _next() {
     while (this._state === IDLE && this._queue.length > 0) {
-      const job = this._queue.shift();
+      const job = this._queue.take();
       this._bufferedBytes -= job.size;
       this._start(job);
     }
@@ -201,8 +202,7 @@ class Sender {
 
 // The callbacks of a job and of all behind it get the error, in order.
 function fail(sender, job, error) {
-  const jobs = [job, ...sender._queue];
-  sender._queue = [];
+  const jobs = [job, ...sender._queue.takeAll()];
   for (const { cb } of jobs) if (typeof cb === 'function') cb(error);
 }
 
