@@ -57,7 +57,11 @@ function missing(name, tried) {
 }
 
 function broken(name, source, cause) {
-  const error = new Error(`ropeway's binary for ${name} (${source}) cannot be loaded: ${cause.message}`);
+  // Node refuses addons as such: no other binary would help.
+  const advice = cause.code !== 'ERR_DLOPEN_DISABLED' ? '' :
+    ' ropeway is an addon of Node. Start Node without --no-addons, and where it has --permission (--experimental-permission in Node 20), ' +
+    'with --allow-addons too.';
+  const error = new Error(`ropeway's binary for ${name} (${source}) cannot be loaded: ${cause.message}${advice}`);
   error.code = 'ERR_ROPEWAY_BROKEN_BINARY';
   error.cause = cause;
   return error;

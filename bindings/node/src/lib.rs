@@ -3,7 +3,7 @@
 //! ```text
 //!   JavaScript                         Rust
 //!   chunk ──────── feed ─────────────► Connection ──► rows: [id, kind, offset, length, value]
-//!   hub.js ◄────── reads the rows, makes views of the payloads
+//!   table.js ◄──── reads the rows, makes views of the payloads
 //!   socket.write ◄─ take ───────────── Connection ◄── send, control
 //! ```
 //!

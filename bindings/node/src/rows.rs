@@ -1,5 +1,5 @@
 //! The table of rows that both sides see: an `ArrayBuffer` of 32-bit words. Rust appends rows, JavaScript reads them
-//! (`lib/hub.js`), and takes them off again, like a stack: what JavaScript does with a row may append more.
+//! (`lib/table.js`), and takes them off again, like a stack: what JavaScript does with a row may append more.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
@@ -44,7 +44,7 @@ pub(crate) enum Word {
 /// The value of [`Word::OutSlot`] for the first external buffer.
 pub(crate) const EXTERNAL: u32 = u32::MAX;
 
-/// The kind of a row. The numbers are those of `lib/hub.js`.
+/// The kind of a row. The numbers are those of `lib/table.js`.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Text = 1,

@@ -1,8 +1,9 @@
 'use strict';
 
-// The ends of environments: a worker that ends with live sockets harms no other thread.
+// Environments: their ends, and their limits. A worker that ends with live sockets harms no other thread.
 
 const assert = require('node:assert');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
@@ -95,5 +96,67 @@ test('a worker that ends reads nothing from descriptors that are another thread\
       process.kill(child);
       for (const client of clients) client.destroy();
     }
+  }
+});
+
+/** Runs a command to its end, and returns its exit code and all that it printed. */
+async function run(command, args, options) {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  try {
+    const printed = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => printed.push(data));
+    const [code] = await within('the program to end', once(child, 'close'), 60000);
+    return { code, printed: Buffer.concat(printed).toString() };
+  } finally {
+    child.kill();
+  }
+}
+
+test('without a descriptor for the poller a socket has the stream lane, and the next one that of its platform', {
+  skip: process.platform === 'win32'
+}, async () => {
+  const program = `
+    const fs = require('node:fs');
+    const ends = [];
+    const t = { after: (end) => ends.push(end) };
+    (async () => {
+      const { open, pair, sockets } = require(${JSON.stringify(path.join(__dirname, 'support/lanes'))});
+      const plain = await sockets(t);
+      const taken = [];
+      try {
+        for (;;) taken.push(fs.openSync('/dev/null'));
+      } catch (error) {
+        console.log(error.code);
+      }
+      const [server, client] = [open(plain[0], true), open(plain[1], false)];
+      console.log(server.lane.kind, client.lane.kind);
+      client.lane.send('without', false, null);
+      await server.owner.count(1);
+      for (const descriptor of taken) fs.closeSync(descriptor);
+      const [next, peer] = await pair(t);
+      console.log(next.lane.kind);
+      peer.lane.send('with', false, null);
+      await next.owner.count(1);
+      console.log(server.owner.events[0][1], next.owner.events[0][1]);
+      for (const end of ends) end();
+    })();
+  `;
+  const { code, printed } = await run('sh', ['-c', 'ulimit -n 100; exec "$0" -e "$1"', process.execPath, program]);
+  const isStream = process.platform !== 'linux' || process.env.ROPEWAY_LANE === 'stream';
+  assert.deepStrictEqual({ code, printed }, {
+    code: 0, printed: `EMFILE\nstream stream\n${isStream ? 'stream' : 'fd'}\nwithout with\n`
+  });
+});
+
+test('where Node allows no addons, the error says how to allow them', async () => {
+  const index = path.join(__dirname, '..');
+  const program = `try { require(${JSON.stringify(index)}); } catch (error) { console.log(error.code + ': ' + error.message); }`;
+  const flags = [['--no-addons']];
+  const permission = ['--permission', '--experimental-permission'].find((flag) => process.allowedNodeEnvironmentFlags.has(flag));
+  if (permission) flags.push([permission, '--allow-fs-read=*']);
+  for (const flag of flags) {
+    const { code, printed } = await run(process.execPath, [...flag, '-e', program]);
+    assert.strictEqual(code, 0);
+    assert.match(printed, /ERR_ROPEWAY_BROKEN_BINARY: .*--no-addons.*--allow-addons/, `${flag}: ${printed}`);
   }
 });
