@@ -75,7 +75,8 @@ class Sender {
     if (this._firstFragment) {
       // The first fragment decides for the whole message (RFC 7692, section 6.1).
       opcode = options.binary ? BINARY : TEXT;
-      rsv1 = this._isWorthCompressing(size, options.compress);
+      const extension = this._extensions[NAME];
+      rsv1 = Boolean(options.compress && extension) && size >= extension._threshold;
       this._compress = rsv1;
     }
     this._firstFragment = Boolean(options.fin);
@@ -99,13 +100,6 @@ class Sender {
     for (let i = 0; i < list.length - 1; i++) this._socket.write(list[i]);
     this._socket.write(list[list.length - 1], cb);
     this._socket.uncork();
-  }
-
-  _isWorthCompressing(size, wanted) {
-    const extension = this._extensions[NAME];
-    if (!wanted || !extension) return false;
-    const forgets = extension.params[`${extension._isServer ? 'server' : 'client'}_no_context_takeover`];
-    return !forgets || size >= extension._threshold;
   }
 
   _shortMessage(opcode, data, mask, cb) {

@@ -28,6 +28,8 @@ const END = 6;
 const BATCH = 7;
 const RESTLESS = 8;
 const SLICED = 9;
+const SLABS = 10;
+const SCARCE = 11;
 
 /** The table's first row. */
 const FIRST = 16;
@@ -67,7 +69,7 @@ function payload(chunk, at) {
   const offset = rows[at + 2];
   switch ((word >>> 8) & 0xff) {
     case 0: return new View(chunk.buffer, chunk.byteOffset + offset, length);
-    case 1: return viewOf(word >>> 16, offset, length);
+    case 1: return rows[SCARCE] === 0 ? viewOf(word >>> 16, offset, length) : copyOf(word >>> 16, offset, length);
     default: return new View(externals[offset], 0, length);
   }
 }
@@ -87,6 +89,13 @@ function viewOf(slot, offset, length) {
     marked = slab;
   }
   return new View(slab, offset, length);
+}
+
+/** The same, in memory of its own: the program keeps so many messages that slabs are scarce. */
+function copyOf(slot, offset, length) {
+  const copy = Buffer.allocUnsafeSlow(length);
+  viewOf(slot, offset, length).copy(copy);
+  return copy;
 }
 
 const TRANSFERRED = 'ropeway: a message is lost, because its memory was transferred away with that of another message. ' +
@@ -275,5 +284,5 @@ function isExiting() {
 
 module.exports = {
   native, rows, payload, taken, enter, leave, isDelivering, isInTurn, isExiting, settleLater, sliceLater, EMPTY,
-  lanes, working, start, TOP, SLICED, ROW, TEXT, BINARY, PING, PONG, CLOSE, ENDED, FAILED, REST
+  lanes, working, start, TOP, SLICED, SLABS, ROW, TEXT, BINARY, PING, PONG, CLOSE, ENDED, FAILED, REST
 };

@@ -57,8 +57,7 @@ class Wire {
   /** Frees everything. The socket is closed. */
   end() {
     if (this.keepalive !== null) this.keepalive.stop();
-    const deflate = this.websocket._extensions[negotiation.NAME];
-    if (deflate) deflate.cleanup();
+    if (this.deflate) this.deflate.cleanup();
   }
 
   /** The bytes that wait in this process. */
@@ -123,15 +122,13 @@ class Wire {
   /** Sends a control frame. `payload` is whole, and has at most 125 bytes. */
   control(opcode, payload, mask, callback) {
     const options = mask === undefined || !mask === this.isServer ? null : { mask: !!mask };
-    if (this.outbox === null) this.lane.control(opcode, payload, options, callback);
-    else this.outbox.add(payload.length, () => this.lane.control(opcode, payload, options, callback), callback);
+    this.inTurn(payload.length, () => this.lane.control(opcode, payload, options, callback), callback);
   }
 
   /** Sends frames that are encoded already. */
   raw(list, callback) {
     const bytes = list.reduce((sum, { length }) => sum + length, 0);
-    if (this.outbox === null) this.lane.raw(list, callback);
-    else this.outbox.add(bytes, () => this.lane.raw(list, callback), callback);
+    this.inTurn(bytes, () => this.lane.raw(list, callback), callback);
   }
 
   /** Sends a message of `broadcast`, and says whether it did. */
@@ -144,16 +141,14 @@ class Wire {
       this.fragment.held.push(message);
       return true;
     }
-    const deflate = this.websocket._extensions[negotiation.NAME];
-    const compressed = message.compressedFor(deflate);
+    const compressed = message.compressedFor(this.deflate);
     if (compressed !== null) {
       this.raw([compressed]);
       return true;
     }
     const { payload, isBinary } = message;
-    const options = deflate ? UNCOMPRESSED : null;
-    if (this.outbox === null) this.lane.send(payload, isBinary, options);
-    else this.outbox.add(payload.length, () => this.lane.send(payload, isBinary, options));
+    const options = this.deflate ? UNCOMPRESSED : null;
+    this.inTurn(payload.length, () => this.lane.send(payload, isBinary, options));
     return true;
   }
 
@@ -220,6 +215,12 @@ class Wire {
     else this.outbox.add(byteLength(payload), () => send(payload), callback);
   }
 
+  // Sends so many bytes now, or behind what waits in the outbox.
+  inTurn(bytes, send, callback) {
+    if (this.outbox === null) send();
+    else this.outbox.add(bytes, send, callback);
+  }
+
   box() {
     if (this.outbox === null) this.outbox = new Outbox(this);
     return this.outbox;
@@ -241,8 +242,7 @@ class Wire {
   }
 
   settings() {
-    const { isServer, options } = this;
-    const deflate = this.websocket._extensions[negotiation.NAME];
+    const { deflate, isServer, options } = this;
     return {
       isServer,
       maxPayload: limit(options.maxPayload),
@@ -252,6 +252,11 @@ class Wire {
       generateMask: options.generateMask,
       deflate: deflate ? negotiation.laneSettings(options.perMessageDeflate, deflate.params, isServer) : null
     };
+  }
+
+  /** The extension that was agreed, if it was. */
+  get deflate() {
+    return this.websocket._extensions[negotiation.NAME];
   }
 
   get isServer() {

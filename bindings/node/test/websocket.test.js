@@ -109,6 +109,19 @@ test('send refuses what is no data, and sends nothing', async (t) => {
   assert.deepStrictEqual(await raw.read(3), plain(0x81, 'x'));
 });
 
+test('threshold: messages of fewer bytes are not compressed, and a negative one compresses all', async (t) => {
+  for (const [threshold, length, isCompressed] of [
+    [undefined, 1023, false], [undefined, 1024, true], [0, 1, true], [-1, 1, true], [-1, 0, true], [5, 4, false], [5, 5, true],
+    [Infinity, 2000, false], [NaN, 2000, false]
+  ]) {
+    const server = await serve(t, { perMessageDeflate: { serverNoContextTakeover: true, threshold } });
+    const { raw, websocket } = await openRaw(t, server, 'Sec-WebSocket-Extensions: permessage-deflate');
+    websocket.send('x'.repeat(length));
+    const [first] = await raw.read(1);
+    assert.strictEqual(first, isCompressed ? 0xc1 : 0x81, `threshold ${threshold}, ${length} bytes`);
+  }
+});
+
 test('the first fragment decides whether the message is a text', async (t) => {
   const { raw, websocket } = await openRaw(t, await serve(t));
   websocket.send('a', { fin: false });
