@@ -177,6 +177,17 @@ impl Env {
         Ok(value)
     }
 
+    /// Calls a function when an object was collected, or when the environment ends.
+    pub(crate) fn on_free(self, object: Value, call: Box<dyn FnOnce()>) -> Result<()> {
+        let call = Box::into_raw(Box::new(call));
+        // SAFETY: as in `set`; `run_freed` gets the function, once. If this fails, Node does not have it.
+        unsafe {
+            let added =
+                sys::napi_add_finalizer(self.0, object, call.cast(), Some(run_freed), ptr::null_mut(), ptr::null_mut());
+            self.check(added).inspect_err(|_| drop(Box::from_raw(call)))
+        }
+    }
+
     pub(crate) fn array(self) -> Result<Value> {
         let mut value = ptr::null_mut();
         // SAFETY: as in `number`.
@@ -342,6 +353,14 @@ pub(crate) fn describe(panic: &(dyn Any + Send)) -> Error {
 unsafe extern "C" fn drop_bytes(_env: sys::napi_env, _data: *mut c_void, owner: *mut c_void) {
     // SAFETY: `external` passed this owner, and Node calls this once.
     drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
+}
+
+/// Calls the function of an [`Env::on_free`].
+unsafe extern "C" fn run_freed(_env: sys::napi_env, call: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `on_free` passed this function, and Node calls this once.
+    let call = unsafe { Box::from_raw(call.cast::<Box<dyn FnOnce()>>()) };
+    // A panic must not leave Rust. Nobody could be told of it.
+    let _ = catch_unwind(AssertUnwindSafe(call));
 }
 
 /// A text for Node, up to its first zero.

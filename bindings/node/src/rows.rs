@@ -39,6 +39,10 @@ pub(crate) enum Word {
     Restless = 8,
     /// Whether `feed` has left bytes because much was inflated.
     Sliced = 9,
+    /// The number of slabs that are not freed.
+    Slabs = 10,
+    /// Whether payloads are copied out of slabs.
+    Scarce = 11,
 }
 
 /// The value of [`Word::OutSlot`] for the first external buffer.

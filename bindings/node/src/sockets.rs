@@ -1,5 +1,6 @@
 //! The sockets of an environment whose descriptors the addon reads: one poller, which the event loop watches.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -25,11 +26,27 @@ pub(crate) struct Sockets {
 
 /// The functions of JavaScript that a turn calls.
 pub(crate) struct Calls {
-    pub(crate) context: Context,
+    context: OnceCell<Context>,
     /// Delivers the rows from [`Word::Cursor`] to [`Word::End`].
     pub(crate) deliver: Reference,
     /// Writes what was sent.
     pub(crate) settle: Reference,
+}
+
+impl Calls {
+    pub(crate) fn new(deliver: Reference, settle: Reference) -> Self {
+        Self { context: OnceCell::new(), deliver, settle }
+    }
+
+    /// Returns the context of the calls. It is made in a turn, where no function of the program is running. So it has no stores of
+    /// `AsyncLocalStorage`, as a socket has none that the system accepts.
+    pub(crate) fn context(&self, env: Env) -> Result<&Context> {
+        if let Some(context) = self.context.get() {
+            return Ok(context);
+        }
+        let context = Context::new(env, "ROPEWAY")?;
+        Ok(self.context.get_or_init(|| context))
+    }
 }
 
 impl Sockets {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ropeway_proto::Input;
 use rustix::io::Errno;
 
-use crate::callback::{Called, Context};
+use crate::callback::Called;
 use crate::descriptor::Descriptor;
 use crate::hub::Hub;
 use crate::memory::Memory;
@@ -40,7 +40,7 @@ pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle
             hub.end();
         }
     });
-    let calls = Calls { context: Context::new(env, "ROPEWAY")?, deliver, settle };
+    let calls = Calls::new(deliver, settle);
     Sockets::start(env, calls, ready, end)
 }
 
@@ -69,12 +69,14 @@ fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
             return Ok(());
         }
         let Some(sockets) = &hub.descriptors else { return Ok(()) };
-        rows.begin_batch();
         sockets.calls()
     };
+    // Making it may call hooks of the program, so nothing of the hub is borrowed.
+    let context = calls.context(env)?;
+    hub.borrow().memory.rows.begin_batch();
     let word = |word| hub.borrow().memory.rows.get(word);
     loop {
-        match env.call(&calls.context, &calls.deliver) {
+        match env.call(context, &calls.deliver) {
             Called::Ended => return Ok(()),
             // A handler threw: those behind it are called all the same.
             Called::Threw if word(Word::Cursor) < word(Word::End) => {}
@@ -82,7 +84,7 @@ fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
         }
     }
     if word(Word::Restless) != 0 {
-        env.call(&calls.context, &calls.settle);
+        env.call(context, &calls.settle);
     }
     hub.borrow().memory.rows.set(Word::Batch, 0);
     Ok(())

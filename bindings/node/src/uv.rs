@@ -113,12 +113,11 @@ impl Watch {
             (functions.uv_unref)(handle);
             let hook = &raw mut (*owned).hook;
             let hooked = sys::napi_add_async_cleanup_hook(env.raw(), Some(ended), owned.cast(), hook);
-            let started = env.check(hooked).and_then(|()| {
-                match (functions.uv_poll_start)(handle, UV_READABLE, on_ready) {
+            let started =
+                env.check(hooked).and_then(|()| match (functions.uv_poll_start)(handle, UV_READABLE, on_ready) {
                     0 => Ok(()),
                     error => Err(Error::new(format!("ropeway: libuv cannot watch a descriptor: error {error}"))),
-                }
-            });
+                });
             if let Err(error) = started {
                 watch.close();
                 return Err(error);
