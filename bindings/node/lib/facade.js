@@ -46,9 +46,10 @@ class SenderFacade {
     return this._wire.socket;
   }
 
+  /** The reason why the first of the messages waits. */
   get _state() {
     if (this._wire.outbox !== null) return READING_BLOB;
-    return compresses(this._wire) ? DEFLATING : IDLE;
+    return this._wire.lane.hasLine ? DEFLATING : IDLE;
   }
 }
 
@@ -125,7 +126,7 @@ class ReceiverFacade extends EventEmitter {
     return this._wire.options.maxPayload | 0;
   }
 
-  // A compressed message is inflated where it is parsed, so there is no moment at which this could be asked and be anything else.
+  // A compressed message is inflated where it is parsed. A program that asks meanwhile would always find this, so it is always told.
   get _state() {
     return compresses(this._wire) ? INFLATING : IDLE;
   }
