@@ -44,16 +44,25 @@ function isGlibc() {
 }
 
 function missing(name, tried) {
-  const error = new Error(
-    `ropeway has no binary for ${name}. ` +
+  const error = new Error(`ropeway has no binary for ${name}. ${path.basename(__filename) === OWN_NAME ? atHome(name) : BUNDLED}`);
+  error.code = 'ERR_ROPEWAY_NO_BINARY';
+  error.tried = tried;
+  return error;
+}
+
+/** The name of this file. In a bundle it has another. */
+const OWN_NAME = 'load.js';
+
+const BUNDLED = 'It is part of a bundle here, and a binary cannot be. Leave ropeway out of the bundle (esbuild: --external:ropeway; ' +
+  'webpack: externals), and have it in node_modules where the bundle runs.';
+
+function atHome(name) {
+  return (
     `If there is a package @ropeway/${name}, install it: npm installs it by itself unless optional dependencies are left out ` +
     '(--omit=optional), or node_modules was copied from another platform. ' +
     'From a checkout, or where there is no such package, build it with Rust: run `npm run build` in ropeway\'s folder, ' +
     `${path.join(__dirname, '..')}.`
   );
-  error.code = 'ERR_ROPEWAY_NO_BINARY';
-  error.tried = tried;
-  return error;
 }
 
 function broken(name, source, cause) {
