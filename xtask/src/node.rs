@@ -41,7 +41,7 @@ pub(crate) fn ws_tests(clone: &str) -> Step {
     })
 }
 
-/// The package's tests with an addon that AddressSanitizer watches. Node allocates slabs with the `malloc` that it replaces, so
+/// The package's tests with an addon that `AddressSanitizer` watches. Node allocates slabs with the `malloc` that it replaces, so
 /// accesses beyond a slab are found, too.
 pub(crate) fn asan() -> Step {
     Step::new("node asan", "the addon touches no memory that is not its own", |workspace| {

@@ -15,9 +15,6 @@ const DEFLATE = 4;
 const SERVER_FORGETS = 8;
 const CLIENT_FORGETS = 16;
 
-/** The window in bits that messages are compressed with, if a larger one is agreed: see ropeway-proto's `Options`. */
-const WINDOW_BITS = 12;
-
 /** The list of nothing, shared by all. It is never written to. */
 const NONE = Object.freeze([]);
 
@@ -256,7 +253,7 @@ function open(settings) {
   return native.open(
     flags, payload, fragments,
     deflate.serverMaxWindowBits || 15, deflate.clientMaxWindowBits || 15,
-    number(deflate.threshold, 1024), number(deflate.level, 6), number(deflate.memLevel, 8), number(deflate.windowBits, WINDOW_BITS)
+    number(deflate.threshold, 1024), number(deflate.level, 6), number(deflate.memLevel, 8)
   );
 }
 

@@ -184,7 +184,7 @@ function settle() {
 
 /**
  * The most slices of chunks that are taken in a turn of the event loop. A slice inflates to at most 256 KiB and a part of a frame
- * (`INFLATED` in src/socket.rs), which takes about a millisecond.
+ * (`INFLATED` in src/slice.rs), which takes about a millisecond.
  */
 const SLICES = 4;
 

@@ -9,9 +9,6 @@
 //!
 //! `unsafe` is in the files alone that say so in their first lines.
 
-// The lane over descriptors is Linux's alone so far, and some items are for that.
-#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
-
 mod background;
 mod callback;
 mod commands;
@@ -28,6 +25,7 @@ mod poller;
 mod rows;
 mod settings;
 mod slab;
+mod slice;
 mod socket;
 #[cfg(target_os = "linux")]
 mod sockets;

@@ -7,8 +7,7 @@ use std::time::Instant;
 use ropeway_proto::{CloseCode, CloseFrame, Config, Connection, MessageRef, SendError};
 
 #[cfg(target_os = "linux")]
-use crate::descriptor::Descriptor;
-use crate::memory::Memory;
+use crate::descriptor::Polled;
 use crate::settings::Settings;
 
 /// A connection.
@@ -19,21 +18,11 @@ pub(crate) struct Socket {
     /// Whether a message is being sent in fragments.
     is_midway: bool,
     /// Whether messages that come may be compressed.
-    may_inflate: bool,
+    pub(crate) may_inflate: bool,
     /// Whether it was closed, and is forgotten once no row names it.
     pub(crate) is_leaving: bool,
-    /// The socket's descriptor, if this side reads and writes it itself.
     #[cfg(target_os = "linux")]
-    pub(crate) descriptor: Option<Descriptor>,
-    /// How many bytes were read from the descriptor, and written to it.
-    #[cfg(target_os = "linux")]
-    pub(crate) counts: [u64; 2],
-    /// Whether the poller watches the descriptor.
-    #[cfg(target_os = "linux")]
-    pub(crate) is_watched: bool,
-    /// Whether the socket keeps the process alive while it is watched.
-    #[cfg(target_os = "linux")]
-    pub(crate) is_referenced: bool,
+    pub(crate) polled: Polled,
 }
 
 /// How a message is sent.
@@ -64,13 +53,7 @@ impl Socket {
             may_inflate: settings.deflate.is_some(),
             is_leaving: false,
             #[cfg(target_os = "linux")]
-            descriptor: None,
-            #[cfg(target_os = "linux")]
-            counts: [0; 2],
-            #[cfg(target_os = "linux")]
-            is_watched: false,
-            #[cfg(target_os = "linux")]
-            is_referenced: false,
+            polled: Polled::default(),
         }
     }
 
@@ -110,38 +93,6 @@ fn close_frame(payload: &[u8]) -> Option<CloseFrame> {
     Some(CloseFrame::new(code, String::from_utf8_lossy(reason).into_owned()))
 }
 
-/// No more of a chunk is taken at once when so many bytes of it have come out. The core looks after each part of a frame, which may
-/// inflate to a mebibyte more.
-const INFLATED: usize = 256 * 1024;
-
-/// The bytes that have come out of a chunk.
-pub(crate) struct Slice {
-    before: Option<usize>,
-}
-
-impl Slice {
-    pub(crate) fn begin(socket: &Socket, memory: &Memory) -> Self {
-        Self { before: socket.may_inflate.then(|| socket.received(memory)) }
-    }
-
-    /// The bytes that have come out so far, if they may be more than went in.
-    pub(crate) fn length(&self, socket: &Socket, memory: &Memory) -> usize {
-        self.before.map_or(0, |before| socket.received(memory).saturating_sub(before))
-    }
-
-    /// Whether the rest of the chunk is to be taken later.
-    pub(crate) fn is_over(&self, socket: &Socket, memory: &Memory) -> bool {
-        self.length(socket, memory) >= INFLATED
-    }
-}
-
-impl Socket {
-    /// The bytes of messages that did not stay where they were read, and of the unfinished one.
-    fn received(&self, memory: &Memory) -> usize {
-        memory.held + self.connection.received_amount()
-    }
-}
-
 /// The most slices that are asked for at once, as many as a `writev` takes well.
 const SLICES: usize = 16;
 
@@ -173,11 +124,11 @@ impl Socket {
             if count == 0 {
                 return true;
             }
-            let Some(descriptor) = self.descriptor else { return false };
+            let Some(descriptor) = self.polled.descriptor else { return false };
             let length: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             let written = descriptor.write(&slices[..count]).unwrap_or(0);
             self.connection.handle_transmitted(written);
-            self.counts[1] += written as u64;
+            self.polled.counts[1] += written as u64;
             if written < length {
                 return false;
             }

@@ -88,26 +88,28 @@ impl Sockets {
 
     /// Begins or ends to read a socket.
     pub(crate) fn watch(&mut self, id: u32, socket: &mut Socket, on: bool) -> Result<()> {
-        let Some(descriptor) = socket.descriptor.filter(|_| socket.is_watched != on) else { return Ok(()) };
+        let Some(descriptor) = socket.polled.descriptor.filter(|_| socket.polled.is_watched != on) else {
+            return Ok(());
+        };
         if on {
             self.poller.add(descriptor, id).map_err(|error| failed("watch a socket", error))?;
         } else {
             // It fails only if the kernel does not watch it any more, which is as good.
             let _ = self.poller.remove(descriptor);
         }
-        self.change(socket, |socket| socket.is_watched = on);
+        self.change(socket, |socket| socket.polled.is_watched = on);
         Ok(())
     }
 
     /// Whether a socket keeps the process alive.
     pub(crate) fn keep_alive(&mut self, socket: &mut Socket, on: bool) {
-        self.change(socket, |socket| socket.is_referenced = on);
+        self.change(socket, |socket| socket.polled.is_referenced = on);
     }
 
     fn change(&mut self, socket: &mut Socket, change: impl FnOnce(&mut Socket)) {
-        let before = socket.is_watched && socket.is_referenced;
+        let before = socket.polled.is_watched && socket.polled.is_referenced;
         change(socket);
-        let after = socket.is_watched && socket.is_referenced;
+        let after = socket.polled.is_watched && socket.polled.is_referenced;
         if before == after {
             return;
         }

@@ -2,7 +2,6 @@
 //! once more to write what it sent.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -13,9 +12,10 @@ use crate::callback::Called;
 use crate::descriptor::Descriptor;
 use crate::hub::Hub;
 use crate::memory::Memory;
-use crate::napi::{Env, Reference, Result, describe};
+use crate::napi::{Env, Reference, Result, guarded};
 use crate::rows::{Kind, Place, Row, Word};
-use crate::socket::{Slice, Socket};
+use crate::slice::Slice;
+use crate::socket::Socket;
 use crate::sockets::{Calls, Sockets};
 
 /// The most bytes that are read into a slab at once, as many as libuv reads.
@@ -46,11 +46,8 @@ pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle
 
 /// The turn, called by the loop.
 fn turn(env: Env, hub: &Rc<RefCell<Hub>>) {
-    let result = catch_unwind(AssertUnwindSafe(|| env.scoped(|| run(env, hub))));
-    match result {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error)) | Err(error)) => env.fatal(&error),
-        Err(panic) => env.fatal(&describe(panic.as_ref())),
+    if let Err(error) = guarded(|| env.scoped(|| run(env, hub))?) {
+        env.fatal(&error);
     }
 }
 
@@ -115,9 +112,9 @@ impl Hub {
     /// Reads one socket, and returns how many bytes were inflated.
     fn read(&mut self, env: Env, id: u32) -> Result<usize> {
         let Some(socket) = self.sockets.get_mut(id as usize) else { return Ok(0) };
-        let Some(descriptor) = socket.descriptor else { return Ok(0) };
+        let Some(descriptor) = socket.polled.descriptor else { return Ok(0) };
         let slice = Slice::begin(socket, &self.memory);
-        let ended = read(env, id, socket, descriptor, &mut self.memory, &slice, self.now)?;
+        let ended = read(env, id, socket, descriptor, &mut self.memory, &slice, self.time)?;
         let inflated = slice.length(socket, &self.memory);
         let ending = match ended {
             Ended::NotYet => return Ok(inflated),
@@ -153,7 +150,7 @@ fn read(
     descriptor: Descriptor,
     memory: &mut Memory,
     slice: &Slice,
-    now: Instant,
+    time: Instant,
 ) -> Result<Ended> {
     let mut budget = BUDGET;
     loop {
@@ -161,7 +158,7 @@ fn read(
             let result = descriptor.read(room);
             let asked = room.len();
             if let Ok(count @ 1..) = result
-                && let Some(event) = socket.connection.handle_read_in_place(count, now)
+                && let Some(event) = socket.connection.handle_read_in_place(count, time)
             {
                 memory.tell(env, id, event, |_| None)?;
             }
@@ -182,7 +179,7 @@ fn read(
                 if socket.connection.is_receiving() {
                     let mut input = Input::new(filled.bytes());
                     while !input.is_empty() && !slice.is_over(socket, memory) {
-                        if let Some(event) = socket.connection.handle_input(&mut input, now) {
+                        if let Some(event) = socket.connection.handle_input(&mut input, time) {
                             memory.tell(env, id, event, |payload| {
                                 is_lent = true;
                                 Some(Place::Slab(slot, offset + (payload.as_ptr().addr() - begin) as u32))
@@ -202,7 +199,7 @@ fn read(
             }
             (most, result)
         };
-        socket.counts[0] += result.unwrap_or(0) as u64;
+        socket.polled.counts[0] += result.unwrap_or(0) as u64;
         match result {
             Ok(0) => return Ok(Ended::Peer),
             Ok(count) if count < asked => return Ok(Ended::NotYet),
