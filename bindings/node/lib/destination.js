@@ -5,6 +5,8 @@
 
 const { BlockList, isIP } = require('net');
 
+const SCHEMES = new Map([['https', 'https'], ['wss', 'https'], ['http', 'http'], ['ws', 'http']]);
+
 /**
  * The addresses of trusted proxies, for lookups.
  *
@@ -54,7 +56,7 @@ function destination(req, trusted) {
   const host = said('x-forwarded-host');
   return {
     host: host !== undefined && isHost(host) ? host : stated.host,
-    scheme: schemeOf(said('x-forwarded-proto'))
+    scheme: SCHEMES.get(String(said('x-forwarded-proto')).toLowerCase())
   };
 }
 
@@ -78,10 +80,6 @@ function isHost(text) {
   } catch {
     return false;
   }
-}
-
-function schemeOf(text = '') {
-  return { https: 'https', wss: 'https', http: 'http', ws: 'http' }[text.toLowerCase()];
 }
 
 module.exports = { destination, proxies };

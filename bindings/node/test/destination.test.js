@@ -17,6 +17,7 @@ for (const [peer, headers, host, scheme] of [
   ['10.0.0.1', { proto: 'wss' }, 'backend:8005', 'https'],
   ['10.0.0.1', { host: 'a.test', proto: 'WS' }, 'a.test', 'http'],
   ['10.0.0.1', { host: 'a.test', proto: 'ftp' }, 'a.test'],
+  ['10.0.0.1', { host: 'a.test', proto: 'constructor' }, 'a.test'],
   // One proxy has added one element to each list. The elements before are not the proxy's.
   ['10.0.0.1', { for: '6.6.6.6, 203.0.113.7', host: 'b.test, a.test' }, 'a.test'],
   ['10.0.0.1', { host: 'b.test, a.test', proto: 'http, https' }, 'a.test', 'https'],
