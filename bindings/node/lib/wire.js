@@ -5,6 +5,9 @@
 // It is an object of its own so that a class which extends WebSocket has all names but those of npm's `ws` for itself.
 
 const { inContext } = require('./callback');
+// As a global it is a getter, which costs a fiftieth of a short message.
+const { Buffer } = require('node:buffer');
+
 const closing = require('./closing');
 const { ReceiverFacade, SenderFacade } = require('./facade');
 const { Keepalive } = require('./keepalive');
