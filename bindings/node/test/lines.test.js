@@ -124,9 +124,11 @@ function countMoves(t) {
     moved += this.length;
     return shift.call(this);
   };
-  Array.prototype.splice = function (start, count, ...added) {
-    if (added.length !== count) moved += Math.max(this.length - start - count, 0);
-    return splice.call(this, start, count, ...added);
+  Array.prototype.splice = function (...args) {
+    const removed = splice.apply(this, args);
+    // All behind the place that changes, at most.
+    moved += Math.max(this.length - Math.max(args[0] || 0, 0), 0);
+    return removed;
   };
   t.after(() => Object.assign(Array.prototype, { shift, splice }));
   return () => moved;
