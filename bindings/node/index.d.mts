@@ -358,10 +358,16 @@ declare namespace WebSocket {
     /** The class of the connections. */
     WebSocket?: U | undefined;
     /**
-     * An addition: the origins that may connect; `'same'` is that of the request's own host. Others are refused with 403.
-     * Requests without an `Origin` header, which are not from a browser's page, are let through.
+     * An addition: the origins that may connect. `'same'` is that of the request's own host and port, and of its scheme where that is
+     * known: over TLS, or from a trusted proxy. Others are refused with 403. Requests without an `Origin` header, which are not from a
+     * browser's page, are let through.
      */
     origins?: 'same' | string[] | null | undefined;
+    /**
+     * An addition: addresses and networks, such as `10.0.0.0/8`, of proxies. `origins: 'same'` compares the origins of requests that
+     * come from them with `X-Forwarded-Host` and `X-Forwarded-Proto`.
+     */
+    trustedProxies?: string[] | null | undefined;
   }
 
   interface AddressInfo {

@@ -49,13 +49,13 @@ fn line(case: &Case) -> Option<String> {
         .collect();
     let events: Option<Vec<String>> = case.events.iter().map(event).collect();
     let is_server = case.role == Role::Server;
-    let (payload, fragments) = if is_server { (16 << 20, 1 << 16) } else { (128 << 20, 1 << 20) };
+    let defaults = if is_server { ropeway_proto::Config::server() } else { ropeway_proto::Config::client() };
     Some(format!(
         "{{\"name\":\"{}\",\"isServer\":{is_server},\"maxPayload\":{},\"maxFragments\":{},\"skipUTF8Validation\":{},\"deflate\":{},\
          \"input\":[{}],\"events\":[{}]}}",
         case.name,
-        config.max_payload.unwrap_or(payload),
-        config.max_fragments.unwrap_or(fragments),
+        config.max_payload.unwrap_or(defaults.max_payload),
+        config.max_fragments.unwrap_or(defaults.max_fragments),
         config.check_utf8 == Some(false),
         config.deflate.as_ref().map_or("null".into(), deflate),
         input?.join(","),

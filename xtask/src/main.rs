@@ -66,6 +66,8 @@ cargo xtask COMMAND: the commands that prove ropeway
   node                  test the npm package in bindings/node: its own tests, its types, packages that depend on ws, and the
                         example in headless Chromium
   node --ws-tests PATH  run the tests of npm's ws against it, from PATH, a clone of ws; not part of `test`
+  node --asan           run its tests with an addon that AddressSanitizer watches; needs a nightly toolchain and gcc's libasan; not
+                        part of `test`
   semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
                         needs cargo-semver-checks; run before a release, not part of `test`
   torture               attack `ropeway serve`, and measure the cost for its other clients; takes minutes, not part of `test`
@@ -147,6 +149,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["browser"] => vec![browser::page(), browser::examples()],
         ["node"] => node::steps(),
         ["node", "--ws-tests", clone] => vec![node::ws_tests(clone)],
+        ["node", "--asan"] => vec![node::asan()],
         other => bail!("there is no command `{}`; `cargo xtask help` lists them", other.join(" ")),
     })
 }

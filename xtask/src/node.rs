@@ -41,6 +41,45 @@ pub(crate) fn ws_tests(clone: &str) -> Step {
     })
 }
 
+/// The package's tests with an addon that `AddressSanitizer` watches. Node allocates slabs with the `malloc` that it replaces, so
+/// accesses beyond a slab are found, too.
+pub(crate) fn asan() -> Step {
+    Step::new("node asan", "the addon touches no memory that is not its own", |workspace| {
+        setup::npm(workspace, &bindings(workspace))?;
+        let target = workspace.target.join("asan");
+        Program::nightly("cargo")
+            .args(["build", "--package", "ropeway-node", "--profile", "conformance", "--target", ASAN_TRIPLE])
+            .arg("--target-dir")
+            .arg(&target)
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .dir(&workspace.root)
+            .deadline(DEADLINE)
+            .run()?;
+        let addon = workspace.state("node")?.join("asan.node");
+        let built = target.join(ASAN_TRIPLE).join("conformance/libropeway_node.so");
+        std::fs::copy(&built, &addon).with_context(|| format!("cannot copy {}", built.display()))?;
+        let runtime = Program::new("gcc").arg("-print-file-name=libasan.so").deadline(DEADLINE).output()?;
+        let mut tests = tests_in(&bindings(workspace).join("test"))?;
+        tests.retain(|path| !NOT_UNDER_ASAN.iter().any(|name| path.ends_with(name)));
+        for lane in LANES {
+            node_tests(&tests)
+                .env("ROPEWAY_ADDON", &addon)
+                .env("ROPEWAY_LANE", lane)
+                .env("LD_PRELOAD", runtime.trim())
+                // Node frees nothing when it ends.
+                .env("ASAN_OPTIONS", "detect_leaks=0")
+                .deadline(DEADLINE)
+                .run()?;
+        }
+        Ok(format!("{} files, lanes {}", tests.len(), LANES.join(", ")))
+    })
+}
+
+const ASAN_TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// Tests that run npm or measure memory.
+const NOT_UNDER_ASAN: [&str; 3] = ["heap.test.js", "leaks.test.js", "package.test.js"];
+
 /// The two ways that bytes take through the package.
 const LANES: [&str; 2] = ["fd", "stream"];
 

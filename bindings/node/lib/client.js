@@ -64,7 +64,6 @@ class Opening {
     this.first = null;
     this.key = '';
     this.deflate = null;
-    this.req = null;
     this.timer = null;
     this.isOver = false;
 
@@ -100,7 +99,7 @@ class Opening {
     }
 
     const req = (target.isSecure ? https : http).request(requestOptions);
-    this.req = websocket._req = req;
+    websocket._req = req;
     this.listen(req, address);
     if (websocket._redirects > 0) websocket.emit('redirect', websocket.url, req);
     // The listener may have called `close`.
@@ -158,11 +157,11 @@ class Opening {
 
   listen(req, address) {
     req.on('error', (error) => {
-      if (this.isOver || req !== this.req) return;
+      if (this.isOver || req !== this.websocket._req) return;
       this.end(error);
     });
     req.on('response', (res) => {
-      if (this.isOver || req !== this.req) return;
+      if (this.isOver || req !== this.websocket._req) return;
       this.stopTimer();
       this.judgeResponse(req, res, address);
     });
@@ -172,7 +171,7 @@ class Opening {
       // The listener may have called `close`.
       if (this.websocket._readyState !== CONNECTING) return;
       this.isOver = true;
-      this.req = this.websocket._req = null;
+      this.websocket._req = null;
       this.judgeUpgrade(res, socket, head);
     });
   }
@@ -191,7 +190,7 @@ class Opening {
       this.fail('Maximum redirects exceeded');
       return;
     }
-    this.req = null;
+    websocket._req = null;
     req.destroy();
     let next;
     try {
@@ -272,7 +271,8 @@ class Opening {
   fail(message) {
     if (this.isOver) return;
     const error = new Error(message);
-    const { req, websocket } = this;
+    const { websocket } = this;
+    const req = websocket._req;
     this.isOver = true;
     this.stopTimer();
     websocket._readyState = CLOSING;
@@ -288,7 +288,7 @@ class Opening {
   end(error) {
     this.isOver = true;
     this.stopTimer();
-    this.req = this.websocket._req = null;
+    this.websocket._req = null;
     tell(this.websocket, error);
   }
 }
@@ -352,20 +352,22 @@ function connectTls(options) {
 
 // The answer was an upgrade, but not to this protocol. The socket's 'error' and 'close' become those of the WebSocket.
 function failSocket(websocket, socket, message) {
-  websocket._readyState = CLOSING;
-  websocket[kOpening] = null;
-  websocket._errorEmitted = true;
+  giveUp(websocket);
   socket.once('error', (error) => websocket.emit('error', error));
   socket.once('close', () => websocket.emitClose());
   socket.destroy(new Error(message));
 }
 
 function tell(websocket, error) {
+  giveUp(websocket);
+  websocket.emit('error', error);
+  websocket.emitClose();
+}
+
+function giveUp(websocket) {
   websocket._readyState = CLOSING;
   websocket[kOpening] = null;
   websocket._errorEmitted = true;
-  websocket.emit('error', error);
-  websocket.emitClose();
 }
 
 function lowerCased(headers) {

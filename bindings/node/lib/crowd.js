@@ -7,6 +7,7 @@ const zlib = require('zlib');
 const { kWire } = require('./closing');
 const { frame } = require('./frame');
 const { EMPTY } = require('./lane');
+const { standsAlone } = require('./negotiation');
 const { BINARY, TEXT } = require('./opcode');
 const { toBuffer } = require('./payload');
 const { OPEN } = require('./ready-state');
@@ -91,7 +92,7 @@ class Prepared {
    * @returns {Buffer|null}
    */
   compressedFor(deflate) {
-    if (!this.compress || !deflate || !deflate.params.server_no_context_takeover) return null;
+    if (!this.compress || !deflate || !standsAlone(deflate.params, true)) return null;
     const bits = deflate.params.server_max_window_bits || zlib.constants.Z_MAX_WINDOWBITS;
     if (bits < MIN_WINDOW_BITS || this.payload.length < deflate._threshold) return null;
     let done = this.frames.get(bits);

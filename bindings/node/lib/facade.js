@@ -5,6 +5,8 @@
 const EventEmitter = require('events');
 const { getDefaultHighWaterMark } = require('stream');
 
+const { inContext } = require('./callback');
+
 // The numbers of npm `ws`'s own states; its tests read them.
 const IDLE = 0;
 const DEFLATING = 1;
@@ -28,7 +30,7 @@ class SenderFacade {
    */
   sendFrame(list, callback) {
     const buffers = list.map((part) => (typeof part === 'string' ? Buffer.from(part) : part));
-    this._wire.raw(buffers, callback);
+    this._wire.raw(buffers, inContext(callback));
   }
 
   get _bufferedBytes() {
@@ -44,9 +46,10 @@ class SenderFacade {
     return this._wire.socket;
   }
 
+  /** The reason why the first of the messages waits. */
   get _state() {
     if (this._wire.outbox !== null) return READING_BLOB;
-    return compresses(this._wire) ? DEFLATING : IDLE;
+    return this._wire.lane.hasLine ? DEFLATING : IDLE;
   }
 }
 
@@ -123,7 +126,7 @@ class ReceiverFacade extends EventEmitter {
     return this._wire.options.maxPayload | 0;
   }
 
-  // A compressed message is inflated where it is parsed, so there is no moment at which this could be asked and be anything else.
+  // A compressed message is inflated where it is parsed. A program that asks meanwhile would always find this, so it is always told.
   get _state() {
     return compresses(this._wire) ? INFLATING : IDLE;
   }

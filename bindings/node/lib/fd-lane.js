@@ -45,8 +45,11 @@ class FdLane extends StreamLane {
     /** Whether the descriptor is this lane's. */
     this.isHeld = true;
     this.handle = handle;
-    /** The async scope of the socket, in which the owner is called. */
-    this.scope = new AsyncResource('ROPEWAYSOCKET');
+    /**
+     * The async scope of the socket, in which the owner is called. An accepted socket has none of JavaScript's: its scope is made at the
+     * first delivery, where nothing of the program is running. A client's socket was made where the client was.
+     */
+    this.scope = this.isServer ? null : this.newScope();
     native.adopt(this.id, handle.fd);
     lanes[this.id] = this;
     this.wrapHandle();
@@ -58,6 +61,10 @@ class FdLane extends StreamLane {
     if (socket.readableFlowing === true) process.nextTick(watch, this);
     super.listen(head);
     socket.on('newListener', onListener);
+  }
+
+  newScope() {
+    return new AsyncResource('ROPEWAYSOCKET');
   }
 
   /** Lets the addon know before Node closes the descriptor, and whether the socket keeps the process alive. */
@@ -83,8 +90,15 @@ class FdLane extends StreamLane {
     this.socket.removeListener('newListener', onListener);
   }
 
+  readOn() {
+    super.readOn();
+    // Others may have resumed the socket before.
+    watch(this);
+  }
+
   watch(on) {
-    if (!this.isHeld) return;
+    // Bytes that wait come before those of the descriptor, even if others resume the socket.
+    if (!this.isHeld || (on && !this.inbound.isIdle)) return;
     try {
       native.watch(this.id, on ? 1 : 0);
     } catch {
@@ -106,7 +120,7 @@ class FdLane extends StreamLane {
     try {
       if (start < stop && !inbound.isOver) {
         inbound.deliverBatch(hub.EMPTY, start, stop);
-        if (inbound.waiting.length > 0) this.hold();
+        if (!inbound.isIdle) this.hold();
       }
     } finally {
       if (isOver) this.over(kind, value);
@@ -147,12 +161,6 @@ class FdLane extends StreamLane {
     } else {
       super.writeLarge(header.subarray(written), data, cb);
     }
-  }
-
-  /** The async scope is the socket's, so that callbacks see what its handlers see. */
-  settle() {
-    if (this.callbacks.length > 0 && this.isHeld) this.scope.runInAsyncScope(super.settle, this);
-    else super.settle();
   }
 
   /** Somebody else listens: Node reads again, and this lane goes on as a stream lane. */

@@ -5,6 +5,7 @@
 const { createHash, hash } = require('crypto');
 const { STATUS_CODES } = require('http');
 
+const { destination } = require('./destination');
 const extension = require('./extension');
 const negotiation = require('./negotiation');
 const PerMessageDeflate = require('./permessage-deflate');
@@ -110,18 +111,19 @@ function agreedExtensions(req, options) {
  * Whether a page of the request's origin may connect. A request without an origin comes from a program, which could send any.
  *
  * @param {import('http').IncomingMessage} req
- * @param {'same'|string[]|null} origins The server's option.
+ * @param {{ origins: 'same'|string[]|null, trustedProxies: import('net').BlockList|null }} options The server's.
  * @returns {boolean}
  */
-function isOriginAllowed(req, origins) {
+function isOriginAllowed(req, { origins, trustedProxies }) {
   if (!origins) return true;
   const origin = originOf(req);
   if (origin === undefined) return true;
   if (origins !== 'same') return origins.some((one) => one.toLowerCase() === origin.toLowerCase());
   // RFC 6454 section 7: an origin is a scheme, a host and a port, and `null` if it is none to be told. A default port is left out.
-  const { host } = req.headers;
-  const scheme = isSecure(req) ? 'https' : 'http';
-  return host !== undefined && normalOrigin(origin) === normalOrigin(`${scheme}://${host}`);
+  const page = normalOrigin(origin);
+  const { host, scheme } = destination(req, trustedProxies);
+  if (page === undefined || host === undefined) return false;
+  return page === normalOrigin(`${scheme || page.slice(0, page.indexOf(':'))}://${host}`);
 }
 
 /**

@@ -2,9 +2,11 @@
 // `Receiver` have one each.
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
+
 const hub = require('./hub');
 
-const { native, rows, TOP, ROW, TEXT, BINARY, PING, PONG, CLOSE } = hub;
+const { native, rows, TOP, SLICED, ROW, TEXT, BINARY, PING, PONG, CLOSE, REST } = hub;
 
 /** The flags of `native.open`, as in src/settings.rs. */
 const SERVER = 1;
@@ -12,9 +14,6 @@ const UNCHECKED = 2;
 const DEFLATE = 4;
 const SERVER_FORGETS = 8;
 const CLIENT_FORGETS = 16;
-
-/** The window in bits that messages are compressed with, if a larger one is agreed: see ropeway-proto's `Options`. */
-const WINDOW_BITS = 12;
 
 /** The list of nothing, shared by all. It is never written to. */
 const NONE = Object.freeze([]);
@@ -31,6 +30,10 @@ class Inbound {
     this.waiting = NONE;
     /** How many of them have been delivered. They are taken off many at a time: each shift would move all that is behind. */
     this.passed = 0;
+    /** Bytes that are still to be taken, behind the events that wait: a chunk that inflates to much is taken in slices. */
+    this.rests = NONE;
+    /** Whether a chunk is being taken: its handlers may make the peer answer before they return. */
+    this.isTaking = false;
     this.isFair = settings.allowSynchronousEvents === false;
     /** Whether a close frame or a violation was delivered, or the connection is freed: nothing follows. */
     this.isOver = false;
@@ -45,30 +48,59 @@ class Inbound {
     return this.isFreed ? 0 : native.received(this.id);
   }
 
+  /** Whether nothing waits: no event, and no bytes. */
+  get isIdle() {
+    return this.rests === NONE && this.waiting.length === 0;
+  }
+
   /** Takes bytes of the peer. They are unmasked where they are, and payloads may be views of them. */
   feed(chunk) {
+    if (!this.isTaking && this.rests === NONE) this.take(chunk);
+    else if (this.rests === NONE) this.rests = [chunk];
+    else this.rests.push(chunk);
+  }
+
+  /** Takes the bytes of a chunk up to the end of a slice. The others are taken later. */
+  take(chunk) {
     let from = 0;
-    while (from < chunk.length && !this.isOver) {
-      const start = rows[TOP];
-      from = native.feed(this.id, chunk, from);
-      try {
+    let isSliced = false;
+    this.isTaking = true;
+    try {
+      while (from < chunk.length && !this.isOver && !isSliced) {
+        const start = rows[TOP];
+        from = native.feed(this.id, chunk, from);
+        isSliced = rows[SLICED] !== 0;
         if (rows[TOP] !== start) this.deliver(chunk, start, rows[TOP]);
-      } catch (error) {
-        // The rest of the chunk is still to be taken: its events go behind those that wait.
-        if (from < chunk.length && !this.isOver) this.feedLater(chunk.subarray(from));
-        throw error;
       }
+    } finally {
+      this.isTaking = false;
+      if (from < chunk.length) this.keepRest(chunk.subarray(from));
+      this.schedule();
     }
   }
 
-  /** Takes the rest of a chunk though a handler has thrown. Its events are kept, as if each had a turn of its own, and delivered later. */
-  feedLater(rest) {
-    const { isFair } = this;
-    this.isFair = true;
+  /**
+   * Keeps bytes that are to be taken before all others. They are copied: a message that the program has may lie in the same memory,
+   * and can be transferred away.
+   */
+  keepRest(rest) {
+    if (this.isOver) return;
+    const copy = Buffer.from(rest);
+    if (this.rests === NONE) this.rests = [copy];
+    else this.rests.unshift(copy);
+  }
+
+  /** Takes the next slice of the bytes that wait. */
+  takeRest() {
+    this.isScheduled = false;
+    const { rests } = this;
+    if (rests === NONE) return;
+    const chunk = rests.shift();
+    if (rests.length === 0) this.rests = NONE;
     try {
-      this.feed(rest);
+      this.take(chunk);
     } finally {
-      this.isFair = isFair;
+      this.goOn();
     }
   }
 
@@ -93,7 +125,7 @@ class Inbound {
       for (; at < end && !this.isOver; at += ROW) {
         const kind = rows[at + 1] & 0xff;
         // A violation has a number where others have a length.
-        this.emit(kind, rows[at + 4], rows[at + 3], kind > CLOSE ? hub.EMPTY : hub.payload(chunk, at));
+        this.emit(kind, rows[at + 4], rows[at + 3], kind > CLOSE && kind !== REST ? hub.EMPTY : hub.payload(chunk, at));
       }
       at = end;
     } finally {
@@ -112,6 +144,10 @@ class Inbound {
         this.isOver = true;
         this.owner._onCloseFrame(value, data);
         break;
+      case REST:
+        this.keepRest(data);
+        this.schedule();
+        break;
       default:
         this.isOver = true;
         this.owner._onViolation(value, length);
@@ -123,16 +159,23 @@ class Inbound {
     if (this.waiting === NONE) this.waiting = [];
     for (let at = start; at < end; at += ROW) {
       const kind = rows[at + 1] & 0xff;
+      if (kind === REST) {
+        // It is the last row of its connection.
+        this.keepRest(hub.payload(chunk, at));
+        break;
+      }
       const data = kind > CLOSE ? hub.EMPTY : hub.payload(chunk, at);
       this.waiting.push({ kind, value: rows[at + 4], length: rows[at + 3], data });
     }
     this.schedule();
   }
 
+  /** Sees to it that what waits is delivered: events first, then bytes. */
   schedule() {
-    if (this.isScheduled || this.waiting.length === 0) return;
+    if (this.isScheduled || this.isIdle) return;
     this.isScheduled = true;
-    if (this.isFair) setImmediate(deliverLater, this);
+    if (this.waiting.length === 0) hub.sliceLater(AsyncResource.bind(takeLater.bind(undefined, this)));
+    else if (this.isFair) setImmediate(deliverLater, this);
     else process.nextTick(deliverLater, this);
   }
 
@@ -147,13 +190,18 @@ class Inbound {
         // A close frame and a violation need no turn of their own.
       } while (!this.isFair || (this.waiting.length > 0 && this.waiting[this.passed].kind >= CLOSE));
     } finally {
-      if (this.isOver) this.forget();
-      this.schedule();
-      if (this.waiting.length === 0 && this.onIdle !== null) {
-        const { onIdle } = this;
-        this.onIdle = null;
-        onIdle();
-      }
+      this.goOn();
+    }
+  }
+
+  /** Something that waited was delivered. */
+  goOn() {
+    if (this.isOver) this.forget();
+    this.schedule();
+    if (this.isIdle && this.onIdle !== null) {
+      const { onIdle } = this;
+      this.onIdle = null;
+      onIdle();
     }
   }
 
@@ -169,10 +217,11 @@ class Inbound {
     return event;
   }
 
-  /** Drops the events that wait. */
+  /** Drops all that waits. */
   forget() {
     this.waiting = NONE;
     this.passed = 0;
+    this.rests = NONE;
   }
 
   /** Gives the connection back. Nothing is delivered any more. */
@@ -189,6 +238,10 @@ function deliverLater(inbound) {
   inbound.deliverWaiting();
 }
 
+function takeLater(inbound) {
+  inbound.takeRest();
+}
+
 /** Makes a connection of the core and returns its id. */
 function open(settings) {
   const { deflate } = settings;
@@ -200,7 +253,7 @@ function open(settings) {
   return native.open(
     flags, payload, fragments,
     deflate.serverMaxWindowBits || 15, deflate.clientMaxWindowBits || 15,
-    number(deflate.threshold, 1024), number(deflate.level, 6), number(deflate.memLevel, 8), number(deflate.windowBits, WINDOW_BITS)
+    number(deflate.threshold, 1024), number(deflate.level, 6), number(deflate.memLevel, 8)
   );
 }
 

@@ -5,9 +5,9 @@
 // `head` are bytes that came behind the handshake; they are delivered later, not by this call. `settings`:
 //   isServer, maxPayload (0: no limit), maxFragments (0: no limit), skipUTF8Validation, allowSynchronousEvents, generateMask,
 //   deflate: null or { serverNoContextTakeover, clientNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits,
-//                      threshold, level, memLevel, windowBits (the window to compress with, 12 if it is not given) }
+//                      threshold, level, memLevel }
 //
-// The owner has these methods, which are called in the async scope of the socket:
+// The owner has these methods, which are called in the async scope of the socket; callbacks may be called in another:
 //   _onMessage(data, isBinary)     _onPing(data)     _onPong(data)
 //   _onCloseFrame(code, reason)    code 1005 if the frame had none
 //   _onViolation(kind, value)      numbers of lib/violation.js

@@ -2,13 +2,15 @@
 
 // Limiter: a queue of jobs of which only so many run at a time.
 
+const { Queue } = require('./queue');
+
 class Limiter {
   /**
    * @param {number} concurrency How many jobs may run at a time; 0 for as many as come.
    */
   constructor(concurrency) {
     this.concurrency = concurrency || Infinity;
-    this.jobs = [];
+    this.jobs = new Queue();
     this.pending = 0;
   }
 
@@ -25,7 +27,7 @@ class Limiter {
   _start() {
     while (this.pending < this.concurrency && this.jobs.length > 0) {
       this.pending++;
-      this.jobs.shift()(() => {
+      this.jobs.take()(() => {
         this.pending--;
         this._start();
       });

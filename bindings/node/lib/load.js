@@ -44,20 +44,33 @@ function isGlibc() {
 }
 
 function missing(name, tried) {
-  const error = new Error(
-    `ropeway has no binary for ${name}. ` +
-    `If there is a package @ropeway/${name}, install it: npm installs it by itself unless optional dependencies are left out ` +
-    '(--omit=optional), or node_modules was copied from another platform. ' +
-    'From a checkout, or where there is no such package, build it with Rust: run `npm run build` in ropeway\'s folder, ' +
-    `${path.join(__dirname, '..')}.`
-  );
+  const error = new Error(`ropeway has no binary for ${name}. ${path.basename(__filename) === OWN_NAME ? atHome(name) : BUNDLED}`);
   error.code = 'ERR_ROPEWAY_NO_BINARY';
   error.tried = tried;
   return error;
 }
 
+/** The name of this file. In a bundle it has another. */
+const OWN_NAME = 'load.js';
+
+const BUNDLED = 'It is part of a bundle here, and a binary cannot be. Leave ropeway out of the bundle (esbuild: --external:ropeway; ' +
+  'webpack: externals), and have it in node_modules where the bundle runs.';
+
+function atHome(name) {
+  return (
+    `If there is a package @ropeway/${name}, install it: npm installs it by itself unless optional dependencies are left out ` +
+    '(--omit=optional), or node_modules was copied from another platform. ' +
+    'From a checkout, or where there is no such package, build it with Rust: run `npm run build` in ropeway\'s folder, ' +
+    `${path.join(__dirname, '..')}.`
+  );
+}
+
 function broken(name, source, cause) {
-  const error = new Error(`ropeway's binary for ${name} (${source}) cannot be loaded: ${cause.message}`);
+  // Node refuses addons as such: no other binary would help.
+  const advice = cause.code !== 'ERR_DLOPEN_DISABLED' ? '' :
+    ' ropeway is an addon of Node. Start Node without --no-addons, and where it has --permission (--experimental-permission in Node 20), ' +
+    'with --allow-addons too.';
+  const error = new Error(`ropeway's binary for ${name} (${source}) cannot be loaded: ${cause.message}${advice}`);
   error.code = 'ERR_ROPEWAY_BROKEN_BINARY';
   error.cause = cause;
   return error;

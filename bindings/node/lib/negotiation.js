@@ -7,6 +7,8 @@ const NAME = 'permessage-deflate';
 
 const DEFAULT_WINDOW_BITS = 15;
 const DEFAULT_THRESHOLD = 1024;
+// No message is so long: the addon's numbers have 32 bits.
+const NEVER = 2 ** 32 - 1;
 const DEFAULT_LEVEL = 6;
 const DEFAULT_MEMORY_LEVEL = 8;
 
@@ -61,25 +63,43 @@ function check(options) {
  */
 function laneSettings(options, parameters, isServer) {
   const { level = DEFAULT_LEVEL, memLevel = DEFAULT_MEMORY_LEVEL } = options.zlibDeflateOptions || {};
-  const serverNoContextTakeover = parameters.server_no_context_takeover === true;
-  const clientNoContextTakeover = parameters.client_no_context_takeover === true;
-  const forgets = isServer ? serverNoContextTakeover : clientNoContextTakeover;
   return {
-    serverNoContextTakeover,
-    clientNoContextTakeover,
+    serverNoContextTakeover: standsAlone(parameters, true),
+    clientNoContextTakeover: standsAlone(parameters, false),
     serverMaxWindowBits: windowBits(parameters.server_max_window_bits),
     clientMaxWindowBits: windowBits(parameters.client_max_window_bits),
-    threshold: forgets ? threshold(options) : 0,
+    threshold: threshold(options, parameters, isServer),
     // zlib's -1 is its default too.
     level: level === -1 ? DEFAULT_LEVEL : level,
     memLevel
   };
 }
 
-// Messages of fewer bytes are not compressed, if this side begins each message with an empty window.
-// With a window that is kept every message is worth compressing.
-function threshold(options) {
-  return options.threshold === undefined ? DEFAULT_THRESHOLD : options.threshold;
+/**
+ * Whether a side begins each message with an empty window, so that its messages can be read alone (RFC 7692, section 7.1.1).
+ *
+ * @param {Object} parameters What `accept` returned.
+ * @param {boolean} isServer Which side.
+ */
+function standsAlone(parameters, isServer) {
+  return parameters[`${isServer ? 'server' : 'client'}_no_context_takeover`] === true;
+}
+
+/**
+ * From which length on a side's messages are compressed. The option is for messages that stand alone: with a window that is kept
+ * each is worth compressing.
+ *
+ * @param {Object} options The option `perMessageDeflate` as an object.
+ * @param {Object} parameters What `accept` returned.
+ * @param {boolean} isServer Which side.
+ * @returns {number} Of bytes; 0 for all messages, and so for a negative option, as in `ws`.
+ */
+function threshold(options, parameters, isServer) {
+  if (!standsAlone(parameters, isServer)) return 0;
+  if (options.threshold === undefined) return DEFAULT_THRESHOLD;
+  const bytes = Number(options.threshold);
+  // No length is as large as what is no number.
+  return Number.isNaN(bytes) ? NEVER : Math.min(Math.max(Math.ceil(bytes), 0), NEVER);
 }
 
 // The server's part: the first offer that the options allow, with what the options demand.
@@ -166,4 +186,4 @@ function within(number, least, most, name) {
   throw new RangeError(`zlibDeflateOptions.${name} must be an integer from ${least} to ${most}, not ${number}`);
 }
 
-module.exports = { NAME, accept, check, laneSettings, offer, threshold };
+module.exports = { NAME, accept, check, laneSettings, offer, standsAlone, threshold };

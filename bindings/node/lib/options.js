@@ -2,6 +2,7 @@
 
 // Options: what holds if a program says nothing. The defaults are those of npm's `ws` since 8.21.1.
 
+const { proxies } = require('./destination');
 const negotiation = require('./negotiation');
 
 const SHARED = {
@@ -33,6 +34,7 @@ function forServer(options, WebSocket) {
     clientTracking: true,
     verifyClient: null,
     origins: null,
+    trustedProxies: null,
     noServer: false,
     backlog: null,
     server: null,
@@ -47,6 +49,11 @@ function forServer(options, WebSocket) {
   if (origins && origins !== 'same' && !(Array.isArray(origins) && origins.every((one) => typeof one === 'string'))) {
     throw new TypeError('The "origins" option must be "same" or an array of strings such as "https://example.com"');
   }
+  const { trustedProxies } = merged;
+  if (trustedProxies && !Array.isArray(trustedProxies)) {
+    throw new TypeError('The "trustedProxies" option must be an array of addresses, or of networks such as "10.0.0.0/8"');
+  }
+  merged.trustedProxies = trustedProxies ? proxies(trustedProxies) : null;
   return merged;
 }
 

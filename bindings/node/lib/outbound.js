@@ -5,6 +5,9 @@
 // too. A short one is compressed then, a long one on another thread, which the line waits for.
 'use strict';
 
+// As a global it is a getter, which costs a fiftieth of a short message.
+const { Buffer } = require('node:buffer');
+
 const { frame, unmaskedHeader } = require('./frame');
 const hub = require('./hub');
 const opcodes = require('./opcode');

@@ -3,12 +3,13 @@
 // Outbox: sends that wait behind a Blob that is being read, so that everything is sent in the order of the calls.
 
 const { sendFailed } = require('./closing');
+const { Queue } = require('./queue');
 
 class Outbox {
   /** @param {import('./wire')} wire It has this outbox as long as something waits. */
   constructor(wire) {
     this.wire = wire;
-    this.jobs = [];
+    this.jobs = new Queue();
     // The bytes that wait, for `bufferedAmount`: without frames, as in `ws`.
     this.bytes = 0;
   }
@@ -23,7 +24,7 @@ class Outbox {
   addBlob(blob, send, callback) {
     this.bytes += blob.size;
     this.jobs.push({ blob, bytes: blob.size, send, callback });
-    if (this.jobs.length === 1) this.read(this.jobs[0]);
+    if (this.jobs.length === 1) this.read(this.jobs.first);
   }
 
   /**
@@ -53,18 +54,18 @@ class Outbox {
     }
     let next = data;
     do {
-      const job = this.jobs.shift();
+      const job = this.jobs.take();
       this.bytes -= job.bytes;
       if (this.jobs.length === 0) this.wire.outbox = null;
       job.send(next);
       next = undefined;
-    } while (this.jobs.length > 0 && this.jobs[0].blob === null);
-    if (this.jobs.length > 0) this.read(this.jobs[0]);
+    } while (this.jobs.length > 0 && this.jobs.first.blob === null);
+    if (this.jobs.length > 0) this.read(this.jobs.first);
   }
 
   fail(error, isOurs) {
-    const { jobs, wire } = this;
-    this.jobs = [];
+    const { wire } = this;
+    const jobs = this.jobs.takeAll();
     this.bytes = 0;
     wire.outbox = null;
     for (const { callback } of jobs) if (callback) callback(error);

@@ -26,7 +26,6 @@ class PerMessageDeflate {
    */
   constructor(options) {
     this._options = options || {};
-    this._threshold = negotiation.threshold(this._options);
     this._maxPayload = this._options.maxPayload | 0;
     this._isServer = !!this._options.isServer;
     this._deflate = null;
@@ -41,6 +40,11 @@ class PerMessageDeflate {
 
   static get extensionName() {
     return negotiation.NAME;
+  }
+
+  /** From which length on this side's messages are compressed, once the parameters are agreed. */
+  get _threshold() {
+    return negotiation.threshold(this._options, this.params || {}, this._isServer);
   }
 
   /** The parameters that a client offers. */

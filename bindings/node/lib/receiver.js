@@ -10,7 +10,7 @@ const { Inbound } = require('./inbound');
 const { NAME, laneSettings } = require('./negotiation');
 const { limit } = require('./options');
 const { toBinaryType } = require('./payload');
-const { kStatusCode, toError } = require('./violation');
+const { toError, tooManyChunks } = require('./violation');
 const { Walker } = require('./walker');
 
 // A Receiver that is dropped without having been ended gives its connection in the addon back as well.
@@ -56,7 +56,7 @@ class Receiver extends Writable {
       this._inbound.feed(chunk);
     } finally {
       // A handler may have thrown: then the events behind it wait.
-      if (this._inbound.waiting.length === 0) callback(this._violation);
+      if (this._inbound.isIdle) callback(this._violation);
       else this._inbound.onIdle = () => callback(this._violation);
     }
   }
@@ -107,13 +107,6 @@ class Receiver extends Writable {
   _onViolation(kind, value) {
     this._violation = toError(kind, value);
   }
-}
-
-function tooManyChunks() {
-  const error = new RangeError('Too many buffered chunks');
-  error.code = 'WS_ERR_TOO_MANY_BUFFERED_PARTS';
-  error[kStatusCode] = 1008;
-  return error;
 }
 
 module.exports = Receiver;

@@ -8,6 +8,7 @@ const { frame, unmaskedHeader } = require('./frame');
 const { NAME } = require('./negotiation');
 const { BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PING, PONG, TEXT } = require('./opcode');
 const { byteLength, isBlob, toBuffer } = require('./payload');
+const { Queue } = require('./queue');
 
 // States.
 const IDLE = 0;
@@ -27,7 +28,7 @@ class Sender {
     this._firstFragment = true;
     this._compress = false;
     this._bufferedBytes = 0;
-    this._queue = [];
+    this._queue = new Queue();
     this._state = IDLE;
     /** Called with the error, if a blob could not be read. */
     this.onerror = () => {};
@@ -74,7 +75,8 @@ class Sender {
     if (this._firstFragment) {
       // The first fragment decides for the whole message (RFC 7692, section 6.1).
       opcode = options.binary ? BINARY : TEXT;
-      rsv1 = this._isWorthCompressing(size, options.compress);
+      const extension = this._extensions[NAME];
+      rsv1 = Boolean(options.compress && extension) && size >= extension._threshold;
       this._compress = rsv1;
     }
     this._firstFragment = Boolean(options.fin);
@@ -98,13 +100,6 @@ class Sender {
     for (let i = 0; i < list.length - 1; i++) this._socket.write(list[i]);
     this._socket.write(list[list.length - 1], cb);
     this._socket.uncork();
-  }
-
-  _isWorthCompressing(size, wanted) {
-    const extension = this._extensions[NAME];
-    if (!wanted || !extension) return false;
-    const forgets = extension.params[`${extension._isServer ? 'server' : 'client'}_no_context_takeover`];
-    return !forgets || size >= extension._threshold;
   }
 
   _shortMessage(opcode, data, mask, cb) {
@@ -192,7 +187,7 @@ class Sender {
 
   _next() {
     while (this._state === IDLE && this._queue.length > 0) {
-      const job = this._queue.shift();
+      const job = this._queue.take();
       this._bufferedBytes -= job.size;
       this._start(job);
     }
@@ -201,8 +196,7 @@ class Sender {
 
 // The callbacks of a job and of all behind it get the error, in order.
 function fail(sender, job, error) {
-  const jobs = [job, ...sender._queue];
-  sender._queue = [];
+  const jobs = [job, ...sender._queue.takeAll()];
   for (const { cb } of jobs) if (typeof cb === 'function') cb(error);
 }
 

@@ -85,8 +85,9 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Sends a message to every client that is open. It is encoded once for all of them, and compressed once for each size of window, for clients that begin each message with an empty one to
-   * compression. Nothing waits: a client whose `maxBuffered` is reached is treated as that option says.
+   * Sends a message to every client that is open. It is encoded once for all of them, and compressed once for each size of window, for
+   * clients that begin each message with an empty one. The others get it uncompressed. Nothing waits: a client whose `maxBuffered` is
+   * reached is treated as that option says.
    *
    * @param {any} data As for `WebSocket.prototype.send`, but no Blob.
    * @param {{ except?: WebSocket|Iterable<WebSocket>, binary?: boolean, compress?: boolean }} [options]
@@ -195,7 +196,7 @@ function judge(server, req) {
   const refusal = handshake.checkRequest(req);
   if (refusal !== null) return refusal;
   if (!server.shouldHandle(req)) return new handshake.Refusal(400);
-  return handshake.isOriginAllowed(req, server.options.origins) ? null : new handshake.Refusal(403);
+  return handshake.isOriginAllowed(req, server.options) ? null : new handshake.Refusal(403);
 }
 
 // Asks the program, if it wants to be asked. `done` gets the refusal, or nothing.

@@ -18,7 +18,7 @@ class StreamLane extends Outbound {
     this.socket = socket;
     this.inbound = inbound;
     this.isPaused = false;
-    /** Whether reading waits until the events that wait are delivered. */
+    /** Whether reading waits until all that waits is delivered. */
     this.isHolding = false;
     // The methods of the socket: others may have replaced them.
     this.write = socket.write;
@@ -58,25 +58,29 @@ class StreamLane extends Outbound {
     try {
       this.inbound.feed(chunk);
     } finally {
-      if (this.inbound.waiting.length > 0) this.hold();
+      if (!this.inbound.isIdle) this.hold();
     }
   }
 
-  /** Reads nothing until the events that wait are delivered. */
+  /** Reads nothing until all that waits is delivered. */
   hold() {
     if (this.isHolding) return;
     this.isHolding = true;
     this.socket.pause();
     this.whenIdle(() => {
       this.isHolding = false;
-      if (!this.isPaused && !this.isDetached) this.socket.resume();
+      if (!this.isPaused && !this.isDetached) this.readOn();
     });
   }
 
-  /** Calls `then` once no event waits. */
+  readOn() {
+    this.socket.resume();
+  }
+
+  /** Calls `then` once nothing waits. */
   whenIdle(then) {
     const { inbound } = this;
-    if (inbound.waiting.length === 0) return then();
+    if (inbound.isIdle) return then();
     const { onIdle } = inbound;
     inbound.onIdle = () => {
       if (onIdle !== null) onIdle();

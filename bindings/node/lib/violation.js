@@ -34,6 +34,8 @@ const KINDS = [
 
 const OTHER = { code: 'ROPEWAY_ERR_POLICY', text: 'The connection was closed by policy', status: 1008, Class: RangeError };
 
+const TOO_MANY_CHUNKS = { code: 'WS_ERR_TOO_MANY_BUFFERED_PARTS', text: 'Too many buffered chunks', status: 1008, Class: RangeError };
+
 /**
  * The error that `'error'` is emitted with.
  *
@@ -42,7 +44,15 @@ const OTHER = { code: 'ROPEWAY_ERR_POLICY', text: 'The connection was closed by 
  * @returns {Error} With `code`, and with the close code under `kStatusCode`.
  */
 function toError(kind, value) {
-  const { code, text, status, Class, errno } = KINDS[kind] || OTHER;
+  return make(KINDS[kind] || OTHER, value);
+}
+
+/** The error of a peer that sends a frame in too many chunks. Only the class Receiver counts them. */
+function tooManyChunks() {
+  return make(TOO_MANY_CHUNKS, 0);
+}
+
+function make({ code, text, status, Class, errno }, value) {
   const error = new Class(text.replace(/ n$/, ` ${value}`));
   error.code = code;
   if (errno !== undefined) error.errno = errno;
@@ -54,4 +64,4 @@ function frame(code, text, status = 1002, Class = RangeError) {
   return { code, text: `Invalid WebSocket frame: ${text}`, status, Class };
 }
 
-module.exports = { kStatusCode, toError };
+module.exports = { kStatusCode, toError, tooManyChunks };

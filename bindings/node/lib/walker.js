@@ -3,6 +3,8 @@
 // Walker: where frames and messages end in a stream of chunks. It reads headers (RFC 6455, section 5.2) and judges nothing:
 // that is the core's work. The Receiver needs it for what the core does not tell.
 
+const { Queue } = require('./queue');
+
 // The part of a frame that comes next.
 const HEADER = 0;
 const LENGTH = 1;
@@ -16,7 +18,7 @@ class Walker {
     /** How many chunks had to be walked for the part of a frame that is not complete yet. */
     this.chunks = 0;
     // For each finished message that nobody has asked for yet the lengths of its fragments; null if it was compressed.
-    this.finished = [];
+    this.finished = new Queue();
     this.lengths = [];
     this.isCompressed = false;
 
@@ -48,7 +50,7 @@ class Walker {
 
   /** The lengths of the fragments of the oldest finished message that was not asked for yet. */
   message() {
-    return this.finished.shift();
+    return this.finished.take();
   }
 
   read(chunk, at, step) {

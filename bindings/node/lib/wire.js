@@ -4,6 +4,10 @@
 //
 // It is an object of its own so that a class which extends WebSocket has all names but those of npm's `ws` for itself.
 
+const { inContext } = require('./callback');
+// As a global it is a getter, which costs a fiftieth of a short message.
+const { Buffer } = require('node:buffer');
+
 const closing = require('./closing');
 const { ReceiverFacade, SenderFacade } = require('./facade');
 const { Keepalive } = require('./keepalive');
@@ -56,8 +60,7 @@ class Wire {
   /** Frees everything. The socket is closed. */
   end() {
     if (this.keepalive !== null) this.keepalive.stop();
-    const deflate = this.websocket._extensions[negotiation.NAME];
-    if (deflate) deflate.cleanup();
+    if (this.deflate) this.deflate.cleanup();
   }
 
   /** The bytes that wait in this process. */
@@ -72,7 +75,8 @@ class Wire {
     // An empty string stays a text.
     let isBinary = typeof data !== 'string';
     let laneOptions = null;
-    if (options) {
+    // Anything else has none of the options, and is no mistake in `ws`.
+    if (options !== null && typeof options === 'object') {
       // An option that is there counts, even if it is undefined: then it is false, as in `ws`. The names are written out because a
       // loop over them takes five times as long.
       let { binary, compress, fin, mask } = options;
@@ -87,6 +91,7 @@ class Wire {
     const isPlain = typeof data === 'string' || Buffer.isBuffer(data);
     const payload = isPlain || isBlob(data) ? data : toBuffer(data || EMPTY);
 
+    callback = inContext(callback);
     if (this.fragment !== null || (laneOptions !== null && !laneOptions.fin)) {
       this.sendFragment(payload, isBinary, laneOptions || { compress: true, fin: true, mask: !isServer }, callback);
     } else if (this.overflows()) {
@@ -108,6 +113,7 @@ class Wire {
     if (byteLength(data || EMPTY) > LONGEST_CONTROL) {
       throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
     }
+    callback = inContext(callback);
     if (!isBlob(data)) {
       this.control(opcode, toBuffer(data || EMPTY), mask, callback);
       return;
@@ -119,15 +125,13 @@ class Wire {
   /** Sends a control frame. `payload` is whole, and has at most 125 bytes. */
   control(opcode, payload, mask, callback) {
     const options = mask === undefined || !mask === this.isServer ? null : { mask: !!mask };
-    if (this.outbox === null) this.lane.control(opcode, payload, options, callback);
-    else this.outbox.add(payload.length, () => this.lane.control(opcode, payload, options, callback), callback);
+    this.inTurn(payload.length, () => this.lane.control(opcode, payload, options, callback), callback);
   }
 
   /** Sends frames that are encoded already. */
   raw(list, callback) {
     const bytes = list.reduce((sum, { length }) => sum + length, 0);
-    if (this.outbox === null) this.lane.raw(list, callback);
-    else this.outbox.add(bytes, () => this.lane.raw(list, callback), callback);
+    this.inTurn(bytes, () => this.lane.raw(list, callback), callback);
   }
 
   /** Sends a message of `broadcast`, and says whether it did. */
@@ -140,16 +144,14 @@ class Wire {
       this.fragment.held.push(message);
       return true;
     }
-    const deflate = this.websocket._extensions[negotiation.NAME];
-    const compressed = message.compressedFor(deflate);
+    const compressed = message.compressedFor(this.deflate);
     if (compressed !== null) {
       this.raw([compressed]);
       return true;
     }
     const { payload, isBinary } = message;
-    const options = deflate ? UNCOMPRESSED : null;
-    if (this.outbox === null) this.lane.send(payload, isBinary, options);
-    else this.outbox.add(payload.length, () => this.lane.send(payload, isBinary, options));
+    const options = this.deflate ? UNCOMPRESSED : null;
+    this.inTurn(payload.length, () => this.lane.send(payload, isBinary, options));
     return true;
   }
 
@@ -216,6 +218,12 @@ class Wire {
     else this.outbox.add(byteLength(payload), () => send(payload), callback);
   }
 
+  // Sends so many bytes now, or behind what waits in the outbox.
+  inTurn(bytes, send, callback) {
+    if (this.outbox === null) send();
+    else this.outbox.add(bytes, send, callback);
+  }
+
   box() {
     if (this.outbox === null) this.outbox = new Outbox(this);
     return this.outbox;
@@ -237,8 +245,7 @@ class Wire {
   }
 
   settings() {
-    const { isServer, options } = this;
-    const deflate = this.websocket._extensions[negotiation.NAME];
+    const { deflate, isServer, options } = this;
     return {
       isServer,
       maxPayload: limit(options.maxPayload),
@@ -248,6 +255,11 @@ class Wire {
       generateMask: options.generateMask,
       deflate: deflate ? negotiation.laneSettings(options.perMessageDeflate, deflate.params, isServer) : null
     };
+  }
+
+  /** The extension that was agreed, if it was. */
+  get deflate() {
+    return this.websocket._extensions[negotiation.NAME];
   }
 
   get isServer() {

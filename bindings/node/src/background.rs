@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 
@@ -12,7 +11,7 @@ use ropeway_proto::Work;
 
 use crate::hub::Hub;
 use crate::keys;
-use crate::napi::{Env, Error, Reference, Result};
+use crate::napi::{Env, Error, Reference, Result, guarded};
 
 /// A message that is being compressed. Only `work` is used on the other thread.
 struct Task {
@@ -63,7 +62,11 @@ pub(crate) fn start(
 unsafe extern "C" fn execute(_env: sys::napi_env, task: *mut c_void) {
     // SAFETY: the task is alive, and its owner does not touch `work` until `complete`.
     let work = unsafe { &mut (*task.cast::<Task>()).work };
-    if catch_unwind(AssertUnwindSafe(|| work.iter_mut().for_each(Work::run))).is_err() {
+    let done = guarded(|| {
+        work.iter_mut().for_each(Work::run);
+        Ok(())
+    });
+    if done.is_err() {
         // The message is lost, and with it the window of the codec: `complete` says so.
         *work = None;
     }
@@ -75,16 +78,15 @@ unsafe extern "C" fn complete(_env: sys::napi_env, _status: sys::napi_status, ta
     let env = task.env;
     // SAFETY: the work is done, and nobody else deletes it.
     unsafe { sys::napi_delete_async_work(env.raw(), task.handle) };
-    match catch_unwind(AssertUnwindSafe(|| finish(*task))) {
-        Ok(Ok(Some((id, done)))) => {
+    match guarded(|| finish(*task)) {
+        Ok(Some((id, done))) => {
             if let Ok(id) = env.integer(id) {
                 // A handler that throws is an uncaught exception, which Node sees to.
                 let _ = env.invoke(done, id);
             }
         }
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => env.fatal(&error),
-        Err(panic) => env.fatal(&crate::napi::describe(panic.as_ref())),
+        Ok(None) => {}
+        Err(error) => env.fatal(&error),
     }
 }
 

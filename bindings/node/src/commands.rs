@@ -120,9 +120,9 @@ fn control(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let has_key = env.to_integer(args.get(3))? & KEY != 0;
     let key = if has_key { Some(env.to_integer(args.get(4))?.to_be_bytes()) } else { None };
     let mut hub = hub.borrow_mut();
-    let now = hub.now;
+    let time = hub.time;
     let socket = hub.socket(id)?;
-    keys::with(key, || socket.control(opcode, payload, now)).map_err(|error| refused(&error))?;
+    keys::with(key, || socket.control(opcode, payload, time)).map_err(|error| refused(&error))?;
     env.number(socket.connection.buffered_amount() as f64)
 }
 

@@ -14,6 +14,19 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descriptor(RawFd);
 
+/// The part of a connection that the addon reads and writes itself.
+#[derive(Default)]
+pub(crate) struct Polled {
+    /// The socket's descriptor, unless Node reads and writes it.
+    pub(crate) descriptor: Option<Descriptor>,
+    /// How many bytes were read from the descriptor, and written to it.
+    pub(crate) counts: [u64; 2],
+    /// Whether the poller watches the descriptor.
+    pub(crate) is_watched: bool,
+    /// Whether the socket keeps the process alive while it is watched.
+    pub(crate) is_referenced: bool,
+}
+
 impl Descriptor {
     /// The number must be that of an open socket, until JavaScript says that it is not. -1 is none.
     pub(crate) fn new(number: RawFd) -> Option<Self> {

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::rc::Rc;
 
 use crate::descriptor::Descriptor;
-use crate::hub::{Hub, gone};
+use crate::hub::{Hub, find};
 use crate::napi::{Args, Env, Error, Result, Run, UNDEFINED, Value};
 use crate::turn;
 
@@ -37,7 +37,7 @@ fn start(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
 fn adopt(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let number = i32::try_from(env.to_integer(args.get(1))?).unwrap_or(-1);
     let descriptor = Descriptor::new(number).ok_or_else(|| Error::new("ropeway: this is no descriptor"))?;
-    hub.borrow_mut().socket(env.to_integer(args.get(0))?)?.descriptor = Some(descriptor);
+    hub.borrow_mut().socket(env.to_integer(args.get(0))?)?.polled.descriptor = Some(descriptor);
     Ok(UNDEFINED)
 }
 
@@ -45,7 +45,7 @@ fn adopt(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
 fn watch(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (id, on) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))? != 0);
     let hub = &mut *hub.borrow_mut();
-    let socket = hub.sockets.get_mut(id as usize).ok_or_else(gone)?;
+    let socket = find(&mut hub.sockets, id)?;
     if let Some(sockets) = &mut hub.descriptors {
         sockets.watch(id, socket, on)?;
     }
@@ -56,7 +56,7 @@ fn watch(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
 fn keep_alive(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (id, on) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))? != 0);
     let hub = &mut *hub.borrow_mut();
-    let socket = hub.sockets.get_mut(id as usize).ok_or_else(gone)?;
+    let socket = find(&mut hub.sockets, id)?;
     if let Some(sockets) = &mut hub.descriptors {
         sockets.keep_alive(socket, on);
     }
@@ -88,13 +88,13 @@ fn write(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let slices = [IoSlice::new(header), IoSlice::new(payload)];
     let mut hub = hub.borrow_mut();
     let socket = hub.socket(id)?;
-    let written = socket.descriptor.and_then(|descriptor| descriptor.write(&slices).ok()).unwrap_or(0);
-    socket.counts[1] += written as u64;
+    let written = socket.polled.descriptor.and_then(|descriptor| descriptor.write(&slices).ok()).unwrap_or(0);
+    socket.polled.counts[1] += written as u64;
     env.number(written as f64)
 }
 
 /// `count(id, direction)`: how many bytes were read from the descriptor (0), or written to it (1).
 fn count(hub: &Rc<RefCell<Hub>>, env: Env, args: &Args) -> Result<Value> {
     let (id, direction) = (env.to_integer(args.get(0))?, env.to_integer(args.get(1))? as usize);
-    env.number(hub.borrow_mut().socket(id)?.counts[direction.min(1)] as f64)
+    env.number(hub.borrow_mut().socket(id)?.polled.counts[direction.min(1)] as f64)
 }

@@ -12,6 +12,7 @@ use crate::napi::{Env, Error, Reference, Result};
 use crate::rows::{Place, Word};
 use crate::settings::{self, Settings};
 use crate::slab::Slab;
+use crate::slice::Slice;
 use crate::socket::Socket;
 #[cfg(target_os = "linux")]
 use crate::sockets::Sockets;
@@ -24,7 +25,8 @@ pub(crate) struct Hub {
     pub(crate) memory: Memory,
     /// The text of the message that is being sent.
     pub(crate) text: Vec<u8>,
-    pub(crate) now: Instant,
+    /// The time that the core is told, the same at all times: JavaScript keeps the time, and the core's limits of time are off.
+    pub(crate) time: Instant,
     /// The reading of descriptors, once there is one.
     #[cfg(target_os = "linux")]
     pub(crate) descriptors: Option<Sockets>,
@@ -43,7 +45,7 @@ impl Hub {
             leaving: Vec::new(),
             memory,
             text: Vec::new(),
-            now: Instant::now(),
+            time: Instant::now(),
             #[cfg(target_os = "linux")]
             descriptors: None,
             compressed: None,
@@ -61,11 +63,11 @@ impl Hub {
         let role = if settings.is_server { Role::Server } else { self.client.clone() };
         let config = settings.config(&mut self.config);
         self.opened += 1;
-        self.sockets.insert(Socket::new(settings, config, role, self.now, self.opened)) as u32
+        self.sockets.insert(Socket::new(settings, config, role, self.time, self.opened)) as u32
     }
 
     pub(crate) fn socket(&mut self, id: u32) -> Result<&mut Socket> {
-        self.sockets.get_mut(id as usize).ok_or_else(gone)
+        find(&mut self.sockets, id)
     }
 
     /// Forgets a connection. Its id is free once no row names it any more.
@@ -102,19 +104,19 @@ impl Hub {
     /// Takes the descriptor away from a connection, before Node closes it.
     #[cfg(target_os = "linux")]
     pub(crate) fn leave(&mut self, id: u32) -> Result<()> {
-        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let socket = find(&mut self.sockets, id)?;
         let result = match &mut self.descriptors {
             Some(sockets) => sockets.watch(id, socket, false),
             None => Ok(()),
         };
-        socket.descriptor = None;
+        socket.polled.descriptor = None;
         result
     }
 
     /// Takes the bytes of a chunk from an offset on, up to a table full of rows. Returns the offset of the first that is left.
     pub(crate) fn feed(&mut self, env: Env, id: u32, chunk: &mut [u8], from: usize) -> Result<usize> {
-        let now = self.now;
-        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let time = self.time;
+        let socket = find(&mut self.sockets, id)?;
         if self.memory.slab.overlaps(chunk) {
             return Err(Error::new("ropeway: a chunk lies in memory that is still to be read into: copy it first"));
         }
@@ -125,22 +127,27 @@ impl Hub {
         if room == 0 {
             return Err(Error::new("ropeway: too many handlers feed each other's connections within each other"));
         }
+        let slice = Slice::begin(socket, &self.memory);
+        let mut is_sliced = false;
         while room > 0
-            && let Some(event) = socket.connection.handle_input(&mut input, now)
+            && !is_sliced
+            && let Some(event) = socket.connection.handle_input(&mut input, time)
         {
             self.memory.tell(env, id, event, |payload| {
                 let offset = payload.as_ptr().addr().wrapping_sub(begin);
                 (offset < length).then_some(Place::Chunk(offset as u32))
             })?;
             room -= 1;
+            is_sliced = slice.is_over(socket, &self.memory);
         }
+        self.memory.rows.set(Word::Sliced, u32::from(slice.is_over(socket, &self.memory)));
         Ok(length - input.remaining().len())
     }
 
     /// Moves the bytes that a connection has to write into the slab, or into the first external buffer if they are many.
     /// Returns how many, and says in the table where.
     pub(crate) fn take(&mut self, env: Env, id: u32) -> Result<usize> {
-        let socket = self.sockets.get_mut(id as usize).ok_or_else(gone)?;
+        let socket = find(&mut self.sockets, id)?;
         let length = socket.connection.buffered_amount();
         if length == 0 {
             return Ok(0);
@@ -166,6 +173,11 @@ impl Hub {
     }
 }
 
-pub(crate) fn gone() -> Error {
+/// The connection of an id, for those that use other parts of the hub at the same time.
+pub(crate) fn find(sockets: &mut Table<Socket>, id: u32) -> Result<&mut Socket> {
+    sockets.get_mut(id as usize).ok_or_else(gone)
+}
+
+fn gone() -> Error {
     Error::new("ropeway: this connection is closed")
 }

@@ -3,14 +3,11 @@
 //! ```text
 //!   JavaScript                         Rust
 //!   chunk ──────── feed ─────────────► Connection ──► rows: [id, kind, offset, length, value]
-//!   hub.js ◄────── reads the rows, makes views of the payloads
+//!   table.js ◄──── reads the rows, makes views of the payloads
 //!   socket.write ◄─ take ───────────── Connection ◄── send, control
 //! ```
 //!
 //! `unsafe` is in the files alone that say so in their first lines.
-
-// The lane over descriptors is Linux's alone so far, and some items are for that.
-#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 mod background;
 mod callback;
@@ -28,6 +25,7 @@ mod poller;
 mod rows;
 mod settings;
 mod slab;
+mod slice;
 mod socket;
 #[cfg(target_os = "linux")]
 mod sockets;

@@ -27,6 +27,13 @@ impl Memory {
         Self { rows, slab, externals, held: 0 }
     }
 
+    /// Whether JavaScript may be called, which it may not when the environment ends.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn may_call(&self, env: Env) -> bool {
+        // Node refuses calls then that could run JavaScript, as a getter might be run here.
+        env.kept(&self.externals).and_then(|externals| env.get(externals, 0)).is_ok()
+    }
+
     /// Appends a row for an event. `lent` says where a payload lies that the event borrows from its input.
     pub(crate) fn tell(
         &mut self,

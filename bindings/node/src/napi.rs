@@ -177,6 +177,17 @@ impl Env {
         Ok(value)
     }
 
+    /// Calls a function when an object was collected, or when the environment ends.
+    pub(crate) fn on_free(self, object: Value, call: Box<dyn FnOnce()>) -> Result<()> {
+        let call = Box::into_raw(Box::new(call));
+        // SAFETY: as in `set`; `run_freed` gets the function, once. If this fails, Node does not have it.
+        unsafe {
+            let added =
+                sys::napi_add_finalizer(self.0, object, call.cast(), Some(run_freed), ptr::null_mut(), ptr::null_mut());
+            self.check(added).inspect_err(|_| drop(Box::from_raw(call)))
+        }
+    }
+
     pub(crate) fn array(self) -> Result<Value> {
         let mut value = ptr::null_mut();
         // SAFETY: as in `number`.
@@ -296,12 +307,12 @@ unsafe extern "C" fn drop_functions<S: 'static>(_env: sys::napi_env, kept: *mut 
 pub(crate) fn register(env: sys::napi_env, exports: Value, run: fn(Env, Value) -> Result<()>) -> Value {
     static LOADED: OnceLock<libloading::Library> = OnceLock::new();
     let env = Env(env);
-    let result = catch_unwind(|| {
+    let result = guarded(|| {
         // SAFETY: the library is this process itself, and is kept for ever. It is loaded once, before any other call.
         LOADED.get_or_init(|| unsafe { sys::setup() });
         run(env, exports)
     });
-    finish(env, result.map(|result| result.map(|()| exports)))
+    finish(env, result.map(|()| exports))
 }
 
 /// The entry of every function of the addon.
@@ -317,22 +328,24 @@ unsafe extern "C" fn enter<S: 'static>(env: sys::napi_env, info: sys::napi_callb
     }
     // SAFETY: `export` made the function with this type, and it lives as long as the environment.
     let function = unsafe { &*data.cast::<Function<S>>() };
-    let result = catch_unwind(AssertUnwindSafe(|| (function.run)(&function.state, env, &Args(args))));
-    finish(env, result)
+    finish(env, guarded(|| (function.run)(&function.state, env, &Args(args))))
 }
 
-/// Turns an error, or a panic, into an exception.
-fn finish(env: Env, result: std::result::Result<Result<Value>, Box<dyn Any + Send>>) -> Value {
-    match result {
-        Ok(Ok(value)) => return value,
-        Ok(Err(error)) => env.throw(&error),
-        Err(panic) => env.throw(&describe(panic.as_ref())),
-    }
-    UNDEFINED
+/// Turns an error into an exception.
+fn finish(env: Env, result: Result<Value>) -> Value {
+    result.unwrap_or_else(|error| {
+        env.throw(&error);
+        UNDEFINED
+    })
+}
+
+/// Runs a part of the addon that Node calls. A panic becomes an error, as it must not leave Rust.
+pub(crate) fn guarded<R>(run: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(describe(panic.as_ref())))
 }
 
 /// The error for a panic.
-pub(crate) fn describe(panic: &(dyn Any + Send)) -> Error {
+fn describe(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("without a message");
     Error::new(format!("ropeway: the addon panicked, which is a fault of ropeway: {text}"))
@@ -342,6 +355,17 @@ pub(crate) fn describe(panic: &(dyn Any + Send)) -> Error {
 unsafe extern "C" fn drop_bytes(_env: sys::napi_env, _data: *mut c_void, owner: *mut c_void) {
     // SAFETY: `external` passed this owner, and Node calls this once.
     drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
+}
+
+/// Calls the function of an [`Env::on_free`].
+unsafe extern "C" fn run_freed(_env: sys::napi_env, call: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `on_free` passed this function, and Node calls this once.
+    let call = unsafe { Box::from_raw(call.cast::<Box<dyn FnOnce()>>()) };
+    // Nobody could be told of an error.
+    let _ = guarded(|| {
+        call();
+        Ok(())
+    });
 }
 
 /// A text for Node, up to its first zero.

@@ -1,6 +1,8 @@
 //! The table of rows that both sides see: an `ArrayBuffer` of 32-bit words. Rust appends rows, JavaScript reads them
-//! (`lib/hub.js`), and takes them off again, like a stack: what JavaScript does with a row may append more.
+//! (`lib/table.js`), and takes them off again, like a stack: what JavaScript does with a row may append more.
 #![allow(unsafe_code)]
+// Some of it is for the lane over descriptors, which is Linux's alone so far.
+#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 use std::ptr::NonNull;
 
@@ -37,12 +39,18 @@ pub(crate) enum Word {
     Batch = 7,
     /// Whether lanes wait for `settle`.
     Restless = 8,
+    /// Whether `feed` has left bytes because much was inflated.
+    Sliced = 9,
+    /// The number of slabs that are not freed.
+    Slabs = 10,
+    /// Whether payloads are copied out of slabs.
+    Scarce = 11,
 }
 
 /// The value of [`Word::OutSlot`] for the first external buffer.
 pub(crate) const EXTERNAL: u32 = u32::MAX;
 
-/// The kind of a row. The numbers are those of `lib/hub.js`.
+/// The kind of a row. The numbers are those of `lib/table.js`.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Text = 1,
@@ -55,6 +63,8 @@ pub(crate) enum Kind {
     End = 7,
     /// Reading failed, with an error number of the operating system as the value.
     Error = 8,
+    /// Bytes that were read and are to be fed later, because much was inflated. It is the last row of its connection in a turn.
+    Rest = 9,
 }
 
 /// Where a payload lies.

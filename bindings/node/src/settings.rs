@@ -41,7 +41,8 @@ impl Settings {
             };
             let threshold = env.to_number(args.get(5))? as usize;
             let options = Options::default().threshold(threshold).level(byte(6)?).mem_level(byte(7)?);
-            deflate = Some((params, options.window_bits(byte(8)?)));
+            // The window to compress with is the core's default.
+            deflate = Some((params, options));
         }
         let limit = |index: usize| env.to_number(args.get(index)).map(|most| if most > 0.0 { most } else { NO_LIMIT });
         Ok(Self {

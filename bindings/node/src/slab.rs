@@ -2,13 +2,22 @@
 //! views of them, so a slab is never written to twice.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 use crate::napi::{Env, Reference, Result};
 use crate::rows::{Rows, Word};
 
-/// The bytes of a slab. A payload that is kept pins so many.
+/// The bytes of a slab. A payload that is kept pins so many, as long as [`KEPT`] and [`ALIVE`] allow that.
 const SIZE: usize = 256 * 1024;
+
+/// The slabs that programs may keep by small payloads: 8 MiB. From then on payloads are copied out.
+const KEPT: u32 = 32;
+
+/// The slabs that may be alive, garbage included: 36 MiB. V8 collects garbage when `ArrayBuffer`s have grown by 32 MiB, so without a
+/// program that keeps messages there were at most 130 of them.
+const ALIVE: u32 = 144;
 
 /// A new slab is begun when fewer bytes are free, so that a read is never a small one for that reason.
 #[cfg(target_os = "linux")]
@@ -20,11 +29,36 @@ pub(crate) struct Slab {
     slabs: Reference,
     memory: NonNull<u8>,
     used: usize,
+    counts: Rc<Counts>,
+}
+
+/// The slabs that are not freed: the one that is filled, those of which a program keeps a message, and garbage.
+#[derive(Default)]
+struct Counts {
+    alive: Cell<u32>,
+    /// How many there were behind the last garbage collection that freed some.
+    kept: Cell<u32>,
+}
+
+impl Counts {
+    fn add(&self) {
+        self.alive.set(self.alive.get() + 1);
+    }
+
+    fn subtract(&self) {
+        self.alive.set(self.alive.get().saturating_sub(1));
+        self.kept.set(self.alive.get());
+    }
+
+    /// Whether small payloads pin so much that each is to have memory of its own, which takes longer.
+    fn are_many(&self) -> bool {
+        self.kept.get() > KEPT || self.alive.get() > ALIVE
+    }
 }
 
 impl Slab {
     pub(crate) fn new(env: Env, slabs: Reference, rows: &Rows) -> Result<Self> {
-        let mut slab = Self { slabs, memory: NonNull::dangling(), used: SIZE };
+        let mut slab = Self { slabs, memory: NonNull::dangling(), used: SIZE, counts: Rc::default() };
         slab.renew(env, rows, 0)?;
         Ok(slab)
     }
@@ -94,6 +128,11 @@ impl Slab {
         let (value, memory) = env.array_buffer(SIZE)?;
         env.set(env.kept(&self.slabs)?, slot, value)?;
         rows.set(Word::Slab, slot);
+        let counts = Rc::clone(&self.counts);
+        env.on_free(value, Box::new(move || counts.subtract()))?;
+        self.counts.add();
+        rows.set(Word::Slabs, self.counts.alive.get());
+        rows.set(Word::Scarce, u32::from(self.counts.are_many()));
         (self.memory, self.used) = (memory, 0);
         Ok(())
     }

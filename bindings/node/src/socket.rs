@@ -7,7 +7,7 @@ use std::time::Instant;
 use ropeway_proto::{CloseCode, CloseFrame, Config, Connection, MessageRef, SendError};
 
 #[cfg(target_os = "linux")]
-use crate::descriptor::Descriptor;
+use crate::descriptor::Polled;
 use crate::settings::Settings;
 
 /// A connection.
@@ -18,22 +18,11 @@ pub(crate) struct Socket {
     /// Whether a message is being sent in fragments.
     is_midway: bool,
     /// Whether messages that come may be compressed.
-    #[cfg(target_os = "linux")]
     pub(crate) may_inflate: bool,
     /// Whether it was closed, and is forgotten once no row names it.
     pub(crate) is_leaving: bool,
-    /// The socket's descriptor, if this side reads and writes it itself.
     #[cfg(target_os = "linux")]
-    pub(crate) descriptor: Option<Descriptor>,
-    /// How many bytes were read from the descriptor, and written to it.
-    #[cfg(target_os = "linux")]
-    pub(crate) counts: [u64; 2],
-    /// Whether the poller watches the descriptor.
-    #[cfg(target_os = "linux")]
-    pub(crate) is_watched: bool,
-    /// Whether the socket keeps the process alive while it is watched.
-    #[cfg(target_os = "linux")]
-    pub(crate) is_referenced: bool,
+    pub(crate) polled: Polled,
 }
 
 /// How a message is sent.
@@ -61,17 +50,10 @@ impl Socket {
             connection,
             serial,
             is_midway: false,
-            #[cfg(target_os = "linux")]
             may_inflate: settings.deflate.is_some(),
             is_leaving: false,
             #[cfg(target_os = "linux")]
-            descriptor: None,
-            #[cfg(target_os = "linux")]
-            counts: [0; 2],
-            #[cfg(target_os = "linux")]
-            is_watched: false,
-            #[cfg(target_os = "linux")]
-            is_referenced: false,
+            polled: Polled::default(),
         }
     }
 
@@ -142,11 +124,11 @@ impl Socket {
             if count == 0 {
                 return true;
             }
-            let Some(descriptor) = self.descriptor else { return false };
+            let Some(descriptor) = self.polled.descriptor else { return false };
             let length: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             let written = descriptor.write(&slices[..count]).unwrap_or(0);
             self.connection.handle_transmitted(written);
-            self.counts[1] += written as u64;
+            self.polled.counts[1] += written as u64;
             if written < length {
                 return false;
             }

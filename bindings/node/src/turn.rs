@@ -2,19 +2,19 @@
 //! once more to write what it sent.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
 use ropeway_proto::Input;
 use rustix::io::Errno;
 
-use crate::callback::{Called, Context};
+use crate::callback::Called;
 use crate::descriptor::Descriptor;
 use crate::hub::Hub;
 use crate::memory::Memory;
-use crate::napi::{Env, Reference, Result, describe};
+use crate::napi::{Env, Reference, Result, guarded};
 use crate::rows::{Kind, Place, Row, Word};
+use crate::slice::Slice;
 use crate::socket::Socket;
 use crate::sockets::{Calls, Sockets};
 
@@ -24,12 +24,8 @@ const READ: usize = 64 * 1024;
 /// The most that one socket is read in a turn, so that the others get theirs.
 const BUDGET: usize = 1 << 20;
 
-/// The most bytes that are read at once if messages may be compressed: they inflate to at most 1,032 times as many (RFC 1951
-/// section 3.2.5, 258 bytes for a quarter of a byte).
-const READ_COMPRESSED: usize = 16 * 1024;
-
-/// A socket is not read on in a turn that has inflated so much for it.
-const INFLATED: usize = 4 << 20;
+/// No more sockets are read in a turn that has inflated so much: that takes a few milliseconds.
+const INFLATED: usize = 1 << 20;
 
 /// No more sockets are read in a turn that has put so much memory of its own into rows.
 const HELD: usize = 32 << 20;
@@ -44,23 +40,25 @@ pub(crate) fn start(env: Env, hub: &Rc<RefCell<Hub>>, deliver: Reference, settle
             hub.end();
         }
     });
-    let calls = Calls { context: Context::new(env, "ROPEWAY")?, deliver, settle };
+    let calls = Calls::new(deliver, settle);
     Sockets::start(env, calls, ready, end)
 }
 
 /// The turn, called by the loop.
 fn turn(env: Env, hub: &Rc<RefCell<Hub>>) {
-    let result = catch_unwind(AssertUnwindSafe(|| env.scoped(|| run(env, hub))));
-    match result {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error)) | Err(error)) => env.fatal(&error),
-        Err(panic) => env.fatal(&describe(panic.as_ref())),
+    if let Err(error) = guarded(|| env.scoped(|| run(env, hub))?) {
+        env.fatal(&error);
     }
 }
 
 fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
     let calls = {
         let mut hub = hub.borrow_mut();
+        // When an environment ends, Node closes its sockets, runs the loop, and calls hooks such as `end` at last. The numbers of
+        // the descriptors may be another thread's by then.
+        if !hub.memory.may_call(env) {
+            return Ok(());
+        }
         hub.sweep();
         hub.read_ready(env)?;
         let rows = &hub.memory.rows;
@@ -68,12 +66,14 @@ fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
             return Ok(());
         }
         let Some(sockets) = &hub.descriptors else { return Ok(()) };
-        rows.begin_batch();
         sockets.calls()
     };
+    // Making it may call hooks of the program, so nothing of the hub is borrowed.
+    let context = calls.context(env)?;
+    hub.borrow().memory.rows.begin_batch();
     let word = |word| hub.borrow().memory.rows.get(word);
     loop {
-        match env.call(&calls.context, &calls.deliver) {
+        match env.call(context, &calls.deliver) {
             Called::Ended => return Ok(()),
             // A handler threw: those behind it are called all the same.
             Called::Threw if word(Word::Cursor) < word(Word::End) => {}
@@ -81,7 +81,7 @@ fn run(env: Env, hub: &RefCell<Hub>) -> Result<()> {
         }
     }
     if word(Word::Restless) != 0 {
-        env.call(&calls.context, &calls.settle);
+        env.call(context, &calls.settle);
     }
     hub.borrow().memory.rows.set(Word::Batch, 0);
     Ok(())
@@ -93,25 +93,31 @@ impl Hub {
         let Some(sockets) = &mut self.descriptors else { return Ok(()) };
         let ready = sockets.ready()?;
         self.memory.held = 0;
+        let (mut inflated, mut left) = (0, None);
         for &id in &ready {
-            // The others are asked for in the next turn: they are still ready then.
-            if self.memory.rows.left_to_turn() * SHORTEST < READ / 8 || self.memory.held > HELD {
+            // The others are asked for in the next turn, which begins with them: they are still ready then.
+            let has_room = self.memory.rows.left_to_turn() * SHORTEST >= READ / 8;
+            if !has_room || self.memory.held > HELD || inflated >= INFLATED {
+                left = Some(id);
                 break;
             }
-            self.read(env, id)?;
+            inflated += self.read(env, id)?;
         }
         if let Some(sockets) = &mut self.descriptors {
-            sockets.done(ready);
+            sockets.done(ready, left);
         }
         Ok(())
     }
 
-    /// Reads one socket.
-    fn read(&mut self, env: Env, id: u32) -> Result<()> {
-        let Some(socket) = self.sockets.get_mut(id as usize) else { return Ok(()) };
-        let Some(descriptor) = socket.descriptor else { return Ok(()) };
-        let ending = match read(env, id, socket, descriptor, &mut self.memory, self.now)? {
-            Ended::NotYet => return Ok(()),
+    /// Reads one socket, and returns how many bytes were inflated.
+    fn read(&mut self, env: Env, id: u32) -> Result<usize> {
+        let Some(socket) = self.sockets.get_mut(id as usize) else { return Ok(0) };
+        let Some(descriptor) = socket.polled.descriptor else { return Ok(0) };
+        let slice = Slice::begin(socket, &self.memory);
+        let ended = read(env, id, socket, descriptor, &mut self.memory, &slice, self.time)?;
+        let inflated = slice.length(socket, &self.memory);
+        let ending = match ended {
+            Ended::NotYet => return Ok(inflated),
             Ended::Peer => Row { id, kind: Kind::End, place: Place::Chunk(0), length: 0, value: 0 },
             Ended::Error(error) => {
                 let value = error.raw_os_error().unsigned_abs();
@@ -119,8 +125,10 @@ impl Hub {
             }
         };
         self.memory.rows.push(&ending);
-        let Some(sockets) = &mut self.descriptors else { return Ok(()) };
-        sockets.watch(id, socket, false)
+        if let Some(sockets) = &mut self.descriptors {
+            sockets.watch(id, socket, false)?;
+        }
+        Ok(inflated)
     }
 }
 
@@ -141,24 +149,23 @@ fn read(
     socket: &mut Socket,
     descriptor: Descriptor,
     memory: &mut Memory,
-    now: Instant,
+    slice: &Slice,
+    time: Instant,
 ) -> Result<Ended> {
     let mut budget = BUDGET;
-    let before = memory.held;
-    let at_once = if socket.may_inflate { READ_COMPRESSED } else { READ };
     loop {
         let (asked, result) = if let Some(room) = socket.connection.poll_read_buffer() {
             let result = descriptor.read(room);
             let asked = room.len();
             if let Ok(count @ 1..) = result
-                && let Some(event) = socket.connection.handle_read_in_place(count, now)
+                && let Some(event) = socket.connection.handle_read_in_place(count, time)
             {
                 memory.tell(env, id, event, |_| None)?;
             }
             (asked, result)
         } else {
             // A frame takes a row, and rows are limited.
-            let most = at_once.min(memory.rows.left_to_turn() * SHORTEST);
+            let most = READ.min(memory.rows.left_to_turn() * SHORTEST);
             if most == 0 {
                 return Ok(Ended::NotYet);
             }
@@ -171,13 +178,19 @@ fn read(
                 // reset.
                 if socket.connection.is_receiving() {
                     let mut input = Input::new(filled.bytes());
-                    while !input.is_empty() {
-                        while let Some(event) = socket.connection.handle_input(&mut input, now) {
+                    while !input.is_empty() && !slice.is_over(socket, memory) {
+                        if let Some(event) = socket.connection.handle_input(&mut input, time) {
                             memory.tell(env, id, event, |payload| {
                                 is_lent = true;
                                 Some(Place::Slab(slot, offset + (payload.as_ptr().addr() - begin) as u32))
                             })?;
                         }
+                    }
+                    if !input.is_empty() {
+                        let (at, length) = (input.remaining().as_ptr().addr() - begin, input.remaining().len() as u32);
+                        let place = Place::Slab(slot, offset + at as u32);
+                        memory.rows.push(&Row { id, kind: Kind::Rest, place, length, value: 0 });
+                        is_lent = true;
                     }
                 }
                 if !is_lent {
@@ -186,7 +199,7 @@ fn read(
             }
             (most, result)
         };
-        socket.counts[0] += result.unwrap_or(0) as u64;
+        socket.polled.counts[0] += result.unwrap_or(0) as u64;
         match result {
             Ok(0) => return Ok(Ended::Peer),
             Ok(count) if count < asked => return Ok(Ended::NotYet),
@@ -194,7 +207,7 @@ fn read(
             Err(Errno::AGAIN) => return Ok(Ended::NotYet),
             Err(error) => return Ok(Ended::Error(error)),
         }
-        if budget == 0 || socket.may_inflate && memory.held - before > INFLATED {
+        if budget == 0 || slice.is_over(socket, memory) {
             return Ok(Ended::NotYet);
         }
     }

@@ -69,11 +69,13 @@ pub(crate) struct Watch {
     handle: Raw,
 }
 
-/// The data of a handle, until libuv has closed it.
+/// The data of a handle and of the environment's hook, until libuv has closed the handle.
 struct Owned {
     layout: Layout,
     ready: Ready,
-    /// Removed when the handle is closed.
+    /// Called when the environment ends.
+    end: Option<Box<dyn FnOnce()>>,
+    /// Removed when the handle is closed. Null if there is none.
     hook: sys::napi_async_cleanup_hook_handle,
 }
 
@@ -102,19 +104,26 @@ impl Watch {
             unsafe { dealloc(handle.cast(), layout) };
             return Err(Error::new(format!("ropeway: libuv cannot watch a descriptor: error {result}")));
         }
-        let mut hook = ptr::null_mut();
-        let end = Box::into_raw(Box::new(end));
-        // SAFETY: Node calls `ended` once with this data, before the environment is gone.
-        let status = unsafe { sys::napi_add_async_cleanup_hook(env.raw(), Some(ended), end.cast(), &raw mut hook) };
-        let owned = Box::into_raw(Box::new(Owned { layout, ready, hook }));
-        // SAFETY: the handle was initialised above. `owned` lives until `closed`, behind which nothing is called.
+        let owned = Box::into_raw(Box::new(Owned { layout, ready, end: Some(end), hook: ptr::null_mut() }));
+        let watch = Self { functions, handle };
+        // SAFETY: the handle was initialised above. `owned` lives until `closed`, which removes the hook: behind that nothing is
+        // called.
         unsafe {
             (functions.uv_handle_set_data)(handle, owned.cast());
             (functions.uv_unref)(handle);
-            (functions.uv_poll_start)(handle, UV_READABLE, on_ready);
+            let hook = &raw mut (*owned).hook;
+            let hooked = sys::napi_add_async_cleanup_hook(env.raw(), Some(ended), owned.cast(), hook);
+            let started =
+                env.check(hooked).and_then(|()| match (functions.uv_poll_start)(handle, UV_READABLE, on_ready) {
+                    0 => Ok(()),
+                    error => Err(Error::new(format!("ropeway: libuv cannot watch a descriptor: error {error}"))),
+                });
+            if let Err(error) = started {
+                watch.close();
+                return Err(error);
+            }
         }
-        env.check(status)?;
-        Ok(Self { functions, handle })
+        Ok(watch)
     }
 
     /// Whether the watch keeps the loop alive.
@@ -146,12 +155,16 @@ unsafe extern "C" fn closed(handle: Raw) {
     unsafe {
         let owned = Box::from_raw((functions.uv_handle_get_data)(handle).cast::<Owned>());
         dealloc(handle.cast(), owned.layout);
-        sys::napi_remove_async_cleanup_hook(owned.hook);
+        if !owned.hook.is_null() {
+            sys::napi_remove_async_cleanup_hook(owned.hook);
+        }
     }
 }
 
-unsafe extern "C" fn ended(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: `start` passed this, and Node calls this once.
-    let end = unsafe { Box::from_raw(data.cast::<Box<dyn FnOnce()>>()) };
-    end();
+unsafe extern "C" fn ended(_hook: sys::napi_async_cleanup_hook_handle, owned: *mut c_void) {
+    // SAFETY: `start` passed this, and it lives until `closed`, which removes the hook. Nobody else touches `end`.
+    let end = unsafe { (*owned.cast::<Owned>()).end.take() };
+    if let Some(end) = end {
+        end();
+    }
 }

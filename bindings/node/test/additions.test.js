@@ -1,11 +1,13 @@
 'use strict';
 
-// Additions to npm's ws: broadcast, drain, keepalive, maxBuffered, origins. All of it is off by default.
+// Additions to npm's ws: broadcast, drain, keepalive, maxBuffered, origins and trustedProxies. All of it is off by default.
 
 const assert = require('node:assert');
+const https = require('node:https');
 const { test } = require('node:test');
 const zlib = require('node:zlib');
 
+const { certificate } = require('./support/certificate');
 const { REQUEST, WebSocket, closing, connectRaw, event, masked, openRaw, pair, plain } = require('./support/peers');
 const { record, serve, whenClosed, within } = require('./support/peers');
 
@@ -242,11 +244,15 @@ for (const [origins, host, origin, isAllowed] of [
   ['same', 'example.com', 'http://example.com', true],
   ['same', 'example.com:80', 'http://EXAMPLE.com', true],
   ['same', 'example.com', undefined, true],
-  ['same', 'example.com', 'https://example.com', false],
+  ['same', 'example.com', 'https://example.com', true],
+  ['same', 'example.com:443', 'https://example.com', true],
+  ['same', 'example.com:443', 'http://example.com', false],
+  ['same', 'example.com', 'chrome-extension://example.com', false],
   ['same', 'example.com', 'http://example.com:81', false],
   ['same', 'example.com', 'http://evil.com', false],
   ['same', 'example.com', 'null', false],
   ['same', 'null', 'null', false],
+  ['same', 'no host', 'null', false],
   [['https://a.com', 'http://b.com:8080'], 'x', 'https://A.com', true],
   [['https://a.com', 'http://b.com:8080'], 'x', 'http://b.com', false],
   [[], 'x', 'http://x', false],
@@ -261,10 +267,53 @@ for (const [origins, host, origin, isAllowed] of [
   });
 }
 
+test('behind a trusted proxy an origin is compared with what the proxy saw, and without trust with the request', async (t) => {
+  for (const [trustedProxies, forwarded, origin, isAllowed] of [
+    [['127.0.0.0/8'], ['X-Forwarded-Host: a.test', 'X-Forwarded-Proto: https'], 'https://a.test', true],
+    [['127.0.0.0/8'], ['X-Forwarded-Host: a.test', 'X-Forwarded-Proto: https'], 'http://a.test', false],
+    [['127.0.0.0/8'], ['X-Forwarded-Host: a.test', 'X-Forwarded-Proto: https'], 'https://localhost', false],
+    [['127.0.0.1'], ['X-Forwarded-Proto: https'], 'https://localhost', true],
+    [['10.0.0.1'], ['X-Forwarded-Host: a.test', 'X-Forwarded-Proto: https'], 'https://a.test', false],
+    [null, ['X-Forwarded-Host: a.test', 'X-Forwarded-Proto: https'], 'https://a.test', false]
+  ]) {
+    const raw = await connectRaw(t, await serve(t, { origins: 'same', trustedProxies }));
+    raw.write([...REQUEST, ...forwarded, `Origin: ${origin}`, '', ''].join('\r\n'));
+    const status = isAllowed ? 101 : 403;
+    assert.ok((await raw.head()).startsWith(`HTTP/1.1 ${status} `), JSON.stringify({ trustedProxies, forwarded, origin, isAllowed }));
+  }
+});
+
+test('over TLS an origin has to be https', async (t) => {
+  const listening = https.createServer(certificate());
+  const server = new WebSocket.Server({ server: listening, origins: 'same' });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    listening.close();
+  });
+  listening.listen(0, '127.0.0.1');
+  await event(listening, 'listening');
+  const { port } = listening.address();
+  for (const [scheme, outcome] of [['https', 'open'], ['http', 'Unexpected server response: 403']]) {
+    const client = new WebSocket(`wss://127.0.0.1:${port}`, { origin: `${scheme}://127.0.0.1:${port}`, rejectUnauthorized: false });
+    const end = await within('the answer', new Promise((resolve) => {
+      client.on('open', () => resolve('open'));
+      client.on('error', ({ message }) => resolve(message));
+    }));
+    assert.strictEqual(end, outcome);
+    client.terminate();
+  }
+});
+
 test('additions that make no sense are refused when they are set', () => {
   for (const options of [
     { origins: 'other' },
     { origins: ['https://a.com', 1] },
+    { trustedProxies: '10.0.0.1' },
+    { trustedProxies: ['10.0.0.0/33'] },
+    { trustedProxies: ['10.0.0.0/8/8'] },
+    { trustedProxies: ['10.0.0.0/'] },
+    { trustedProxies: ['localhost'] },
+    { trustedProxies: [7] },
     { keepalive: {} },
     { keepalive: { interval: 10, timeout: 0 } },
     { maxBuffered: { bytes: 1, then: 'wait' } },

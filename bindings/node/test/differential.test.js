@@ -6,11 +6,11 @@
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { once } = require('node:events');
-const fs = require('node:fs');
 const http = require('node:http');
 const https = require('node:https');
-const path = require('node:path');
 const { test } = require('node:test');
+
+const { certificate } = require('./support/certificate');
 
 const PACKAGES = { ws: require('ws'), ropeway: require('..') };
 const TRANSPORTS = { plain: false, tls: true };
@@ -163,10 +163,4 @@ function random(state) {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
-}
-
-// The certificate of the interoperability tests.
-function certificate() {
-  const read = (name) => fs.readFileSync(path.join(__dirname, '../../../conformance/interop/tls', name));
-  return { cert: read('server.pem'), key: read('server.key') };
 }

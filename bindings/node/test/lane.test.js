@@ -209,23 +209,23 @@ test('frames that were sent in the last tick are written before the process ends
   assert.strictEqual(output, 'abc\n');
 });
 
-testDescriptor('the owner is called in the context in which its lane was attached', async (t) => {
+// The accepted socket was made by the operating system, in no context.
+testDescriptor('the owner is called in the context in which a client\'s lane was attached, and in none for a server\'s', async (t) => {
   const storage = new AsyncLocalStorage();
-  const ends = [await sockets(t), await sockets(t)];
   const seen = [];
-  const lanes = ends.map(([accepted, peer], index) => {
-    const end = storage.run(`connection ${index}`, () => open(accepted, true));
-    end.owner.on = (data) => {
-      seen.push([data.toString(), storage.getStore()]);
-      end.lane.send('answer', false, null, () => seen.push(['written', storage.getStore()]));
+  const ends = [await sockets(t), await sockets(t)].map(([accepted, peer], index) => {
+    const [server, client] = [storage.run(`server ${index}`, () => open(accepted, true)), storage.run(`client ${index}`, () => open(peer, false))];
+    server.owner.on = (data) => {
+      seen.push([`server: ${data}`, storage.getStore()]);
+      server.lane.send(data, false, null);
     };
-    return [end, open(peer, false)];
+    client.owner.on = (data) => seen.push([`client: ${data}`, storage.getStore()]);
+    return client;
   });
-  lanes.forEach(([, client], index) => client.lane.send(`to ${index}`, false, null));
-  await Promise.all(lanes.map(([, client]) => client.owner.count(1, 'the answer')));
-  await new Promise(setImmediate);
+  ends.forEach(({ lane }, index) => storage.run('sender', () => lane.send(String(index), false, null)));
+  await Promise.all(ends.map(({ owner }) => owner.count(1, 'the answer')));
   assert.deepStrictEqual(seen.sort(), [
-    ['to 0', 'connection 0'], ['to 1', 'connection 1'], ['written', 'connection 0'], ['written', 'connection 1']
+    ['client: 0', 'client 0'], ['client: 1', 'client 1'], ['server: 0', undefined], ['server: 1', undefined]
   ]);
 });
 

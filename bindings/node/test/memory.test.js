@@ -80,3 +80,48 @@ test('a message that is compressed in the background when its connection is give
   raw.write(masked(0x82, 'q'), ...Array.from({ length: 70 }, () => masked(0x89, '')), ...Array.from({ length: 2000 }, () => masked(0x82, 'x')));
   assert.strictEqual((await closed)[0], 1006);
 });
+
+test('small messages that are kept beside others hold little more than their own length', { timeout: 120000 }, async (t) => {
+  const { rows, SLABS } = require('../lib/hub');
+  const SLAB = 256 * 1024;
+  require('node:v8').setFlagsFromString('--expose-gc');
+  const collect = require('node:vm').runInNewContext('gc');
+  const settle = async () => {
+    for (let round = 0; round < 3; round++) {
+      collect();
+      await new Promise(setImmediate);
+    }
+  };
+  const [quiet, busy] = [await pair(t), await pair(t)];
+  const kept = [];
+  let others = 0;
+  quiet.websocket.on('message', (data) => kept.push(data));
+  busy.websocket.on('message', () => { others++; });
+  for (let round = 0; round < 1500; round++) {
+    quiet.client.send(filled(100, round & 255));
+    for (let i = 0; i < 30; i++) busy.client.send(filled(4000, 0));
+    await within('a round', (async () => {
+      while (kept.length <= round || others < 30 * (round + 1)) await new Promise(setImmediate);
+    })());
+  }
+  // 172 MiB have come. Behind the first 36 MiB each message that is kept has memory of its own.
+  await settle();
+  const load = async () => {
+    const before = others;
+    for (let i = 0; i < 100; i++) busy.client.send(filled(4000, 0));
+    await within('a round', (async () => {
+      while (others < before + 100) await new Promise(setImmediate);
+    })());
+  };
+  // The count is told with each new slab.
+  await load();
+  const bytes = rows[SLABS] * SLAB;
+  assert.ok(bytes <= 4 * 100 * kept.length + (40 << 20), `${bytes} bytes of slabs for ${kept.length} messages of 100 bytes`);
+  kept.forEach((data, round) => assert.ok(data.equals(filled(100, round & 255)), `message ${round}`));
+
+  // Behind them slabs are used as before.
+  kept.length = 0;
+  await settle();
+  await load();
+  assert.ok(rows[SLABS] < 64, `${rows[SLABS]} slabs when nothing is kept`);
+});

@@ -133,6 +133,13 @@ describe('negotiation.laneSettings', () => {
     assert.strictEqual(negotiation.laneSettings({ threshold: 5 }, { client_no_context_takeover: true }, false).threshold, 5);
   });
 
+  it('takes a threshold for a number of bytes, a negative one for 0, and compresses nothing with one that is no number', () => {
+    const parameters = { server_no_context_takeover: true };
+    for (const [threshold, expected] of [[-1, 0], [-Infinity, 0], [null, 0], ['7', 7], [0.5, 1], [Infinity, 2 ** 32 - 1], [NaN, 2 ** 32 - 1]]) {
+      assert.strictEqual(negotiation.laneSettings({ threshold }, parameters, true).threshold, expected, String(threshold));
+    }
+  });
+
   it('takes the agreed windows and the level and memory of zlibDeflateOptions', () => {
     const options = { zlibDeflateOptions: { level: 1, memLevel: 3, chunkSize: 1024 } };
     const parameters = { server_max_window_bits: 9, client_max_window_bits: 10 };

@@ -72,6 +72,13 @@ describe('The package', { timeout: 300000 }, () => {
     }
   });
 
+  it('says that it cannot be part of a bundle', () => {
+    // As a bundler puts it into another file.
+    const bundle = path.join(folder, 'bundle.js');
+    fs.writeFileSync(bundle, `${fs.readFileSync(path.join(root, 'lib/load.js'), 'utf8')}; try { load() } catch ({ message }) { console.log(message) }`);
+    assert.match(run(process.execPath, [bundle], folder), /no binary for .* part of a bundle .*--external:ropeway/);
+  });
+
   it('takes the place of ws by "overrides", and loads its binary from the package of the platform', () => {
     const [archive, binary] = packAll(path.join(folder, 'archives'));
     const dependent = path.join(app, 'dependent');

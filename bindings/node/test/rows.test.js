@@ -27,7 +27,8 @@ const SHORT = 200;
 
 function rows() {
   const cargo = spawnSync(process.env.CARGO || 'cargo', ['run', '--quiet', '-p', 'testkit', '--example', 'rows'], {
-    cwd: path.join(__dirname, '..'), stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28, timeout: 600000
+    // A library that the addon needs, such as a sanitizer's, is not for cargo.
+    env: { ...process.env, LD_PRELOAD: '' }, cwd: path.join(__dirname, '..'), stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28, timeout: 600000
   });
   assert.strictEqual(cargo.status, 0, 'cargo prints the rows');
   // A limit of 0 bytes is none in ws.
@@ -43,11 +44,13 @@ class Listener {
   _onViolation(kind) { this.events.push(['violation', kind]); }
 }
 
-function run(row, chunks) {
+async function run(row, chunks) {
   const listener = new Listener();
   const inbound = new Inbound(listener, row);
   // Payloads are unmasked where they are, so each run has bytes of its own.
   for (const chunk of chunks) inbound.feed(Buffer.from(chunk));
+  // Inflated bytes come in slices.
+  for (let turns = 0; !inbound.isIdle && turns < 1000; turns++) await new Promise(setImmediate);
   inbound.free();
   return listener.events;
 }
@@ -61,7 +64,7 @@ function* cuts(chunks) {
   for (let at = 1; at < all.length; at += step) yield [all.subarray(0, at), all.subarray(at)];
 }
 
-test('every row of testdata/ about receiving holds, however its input is cut', () => {
+test('every row of testdata/ about receiving holds, however its input is cut', async () => {
   const all = rows();
   assert.ok(all.length > 250, `only ${all.length} rows were found`);
   const failed = [];
@@ -70,7 +73,7 @@ test('every row of testdata/ about receiving holds, however its input is cut', (
     const expected = row.events.map(([kind, ...rest]) => (kind === 'violation' ? [kind, number(rest[0])] : [kind, ...rest]));
     const input = row.input.map((hex) => Buffer.from(hex, 'hex'));
     for (const chunks of cuts(input)) {
-      const events = run(row, chunks);
+      const events = await run(row, chunks);
       if (JSON.stringify(events) === JSON.stringify(expected)) continue;
       failed.push(`${row.name}, in ${chunks.length} chunks: ${JSON.stringify(events).slice(0, 200)}, not ${JSON.stringify(expected).slice(0, 200)}`);
       break;

@@ -24,6 +24,22 @@ test('a conversation: what both ends see, in order', async (t) => {
   assert.deepStrictEqual(lines.client, ['text text', 'binary bytes', 'pong are you there', 'close 1000 bye']);
 });
 
+test('a callback that is no function is none, and options that are no object are none', async (t) => {
+  const { websocket, client } = await pair(t);
+  const lines = record(websocket);
+  const later = event(websocket, 'pong');
+  for (const nothing of [null, undefined, false]) {
+    client.send('text', nothing);
+    client.send('text', {}, nothing);
+    client.send('text', nothing, nothing);
+    client.ping('ping', undefined, nothing);
+  }
+  client.send('true', true);
+  client.pong('the last');
+  await later;
+  assert.deepStrictEqual([...new Set(lines)], ['text text', 'ping ping', 'text true', 'pong the last']);
+});
+
 test('the answers of a handler go before the answer to a close frame behind its message', async (t) => {
   const { raw, websocket } = await openRaw(t, await serve(t));
   websocket.on('message', (data) => websocket.send(`re: ${data}`));
@@ -91,6 +107,19 @@ test('send refuses what is no data, and sends nothing', async (t) => {
   assert.throws(() => websocket.send({}, { fin: false }), TypeError);
   websocket.send('x');
   assert.deepStrictEqual(await raw.read(3), plain(0x81, 'x'));
+});
+
+test('threshold: messages of fewer bytes are not compressed, and a negative one compresses all', async (t) => {
+  for (const [threshold, length, isCompressed] of [
+    [undefined, 1023, false], [undefined, 1024, true], [0, 1, true], [-1, 1, true], [-1, 0, true], [5, 4, false], [5, 5, true],
+    [Infinity, 2000, false], [NaN, 2000, false]
+  ]) {
+    const server = await serve(t, { perMessageDeflate: { serverNoContextTakeover: true, threshold } });
+    const { raw, websocket } = await openRaw(t, server, 'Sec-WebSocket-Extensions: permessage-deflate');
+    websocket.send('x'.repeat(length));
+    const [first] = await raw.read(1);
+    assert.strictEqual(first, isCompressed ? 0xc1 : 0x81, `threshold ${threshold}, ${length} bytes`);
+  }
 });
 
 test('the first fragment decides whether the message is a text', async (t) => {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use ropeway_proto::deflate::{self, Options, Params};
-use ropeway_proto::{Config, Connection, Role, Work};
+use ropeway_proto::{Bytes, Config, Connection, Role, Work};
 
 const LARGE: usize = 100_000;
 
@@ -127,5 +127,18 @@ fn work_of_a_connection_that_was_closed_or_of_another_one_is_dropped() {
     one.return_work(others);
     assert_eq!(written(&mut one), b"");
     one.return_work(work);
+    assert!(!written(&mut one).is_empty());
+}
+
+#[test]
+fn work_is_told_from_that_of_another_connection_that_sends_the_same_bytes() {
+    let (mut one, mut other) = (connection(), connection());
+    let same = Bytes::from(large("a"));
+    one.send(same.clone()).unwrap();
+    other.send(same).unwrap();
+    let (work, others) = (one.take_work().unwrap(), other.take_work().unwrap());
+    one.return_work(on_a_thread(others));
+    assert_eq!(written(&mut one), b"", "this work has another connection's window");
+    one.return_work(on_a_thread(work));
     assert!(!written(&mut one).is_empty());
 }

@@ -1,6 +1,7 @@
 'use strict';
 
-// Programs of packages that depend on ws, unmodified, with ws and with ropeway in its place; what they print has to be the same.
+// Programs of packages that depend on ws, unmodified, with ws and with ropeway in its place, on each of its lanes; what they print has
+// to be the same.
 //
 //   node test/dependents/run.js [NAME...]
 
@@ -13,6 +14,7 @@ const { packAll } = require('../../scripts/pack');
 const INSTALLED = path.join(__dirname, 'installed');
 const PROGRAMS = path.join(__dirname, 'programs');
 const WS = '8.23.0';
+const LANES = ['fd', 'stream'];
 
 const INSTALL_MS = 9 * 60 * 1000;
 const PROGRAM_MS = 60 * 1000;
@@ -21,16 +23,18 @@ main(process.argv.slice(2));
 
 function main(names) {
   const [archive] = packAll(path.join(INSTALLED, 'archive'), { one: true });
-  const ways = [install('ws', WS), install('ropeway', `file:${archive}`)];
+  const [ws, ropeway] = [install('ws', WS), install('ropeway', `file:${archive}`)];
   const programs = fs.readdirSync(PROGRAMS).filter((file) => names.length === 0 || names.includes(path.parse(file).name));
   let different = 0;
   for (const program of programs) {
-    const [one, two] = ways.map((folder) => run(folder, program));
-    const same = one.ended && two.ended && one.text === two.text;
-    if (!same) different++;
-    const lines = one.text.split('\n').length - 1;
-    console.log(`${same ? 'same     ' : 'DIFFERENT'} ${path.parse(program).name}: ${lines} lines`);
-    if (!same) console.log(`--- with ws\n${one.text}${one.errors}--- with ropeway\n${two.text}${two.errors}---`);
+    const expected = run(ws, program);
+    const found = LANES.map((lane) => [lane, run(ropeway, program, lane)]);
+    const others = found.filter(([, { ended, text }]) => !expected.ended || !ended || text !== expected.text);
+    if (others.length > 0) different++;
+    const lines = expected.text.split('\n').length - 1;
+    console.log(`${others.length === 0 ? 'same     ' : 'DIFFERENT'} ${path.parse(program).name}: ${lines} lines`);
+    if (others.length > 0) console.log(`--- with ws\n${expected.text}${expected.errors}`);
+    for (const [lane, { text, errors }] of others) console.log(`--- with ropeway, lane ${lane}\n${text}${errors}---`);
   }
   console.log(`${programs.length - different} of ${programs.length} print the same with ws ${WS} and with ropeway`);
   process.exitCode = different === 0 && programs.length > 0 ? 0 : 1;
@@ -88,9 +92,11 @@ function copies(modules) {
   return found;
 }
 
-function run(folder, program) {
+function run(folder, program, lane = '') {
   // The binary is to be found as a user's program finds it.
   const { ROPEWAY_ADDON, ...env } = process.env;
-  const done = spawnSync(process.execPath, [program], { cwd: folder, env, timeout: PROGRAM_MS, encoding: 'utf8' });
+  const done = spawnSync(process.execPath, [program], {
+    cwd: folder, env: { ...env, ROPEWAY_LANE: lane }, timeout: PROGRAM_MS, encoding: 'utf8'
+  });
   return { ended: done.status === 0, text: done.stdout, errors: `${done.signal || ''}${done.stderr}` };
 }

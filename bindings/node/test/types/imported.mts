@@ -24,7 +24,7 @@ const server = new WebSocketServer({
   maxBuffered: { bytes: 1000, then: 'drop' },
   origins: ['https://example.com']
 });
-const options: ServerOptions = { noServer: true, origins: 'same', maxBuffered: 1000, maxPendingAutoPongs: 3, closeTimeout: 10 };
+const options: ServerOptions = { noServer: true, origins: 'same', trustedProxies: ['10.0.0.0/8'], maxBuffered: 1000, maxPendingAutoPongs: 3, closeTimeout: 10 };
 
 server.on('connection', (websocket, request) => (websocket.user = request.user));
 server.once('headers', (headers, request) => headers.push(`x-user: ${request.user}`));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ropeway::engine::Engine;
-use ropeway::{Delivery, History, Reach, TopicSettings, Topics};
+use ropeway::{Delivery, History, Reach, Topics};
 use testkit::link::Link;
 use tokio::task::JoinHandle;
 
@@ -48,11 +48,11 @@ impl Node {
         make: impl FnOnce(&str) -> E,
     ) -> Self {
         let link = Link::to(broker).await;
-        let settings = |name: &ropeway::Name| match name.rsplit(' ').next().and_then(|index| index.parse().ok()) {
-            Some(index) if is_kept(index) => TopicSettings::new().history(History::last(KEPT)),
-            _ => TopicSettings::new(),
+        let history = |name: &ropeway::Name| match name.rsplit(' ').next().and_then(|index| index.parse().ok()) {
+            Some(index) if is_kept(index) => Some(History::last(KEPT)),
+            _ => None,
         };
-        let topics = Topics::builder().settings_by_name(settings).start(make(&link.address()));
+        let topics = Topics::builder().history_by_name(history).start(make(&link.address()));
         let topics = topics.expect("the engine has history");
         Self { index, link, topics, numbers: HashMap::new(), clock: Arc::clone(clock), listeners: Vec::new() }
     }

@@ -151,7 +151,8 @@ impl Connection {
     }
 
     /// Queues the message of which the work was [taken](Connection::take_work), and what waits behind it. If the work is not
-    /// [done](Work::run) yet, the rest of it is done here. Does nothing if the connection has been closed in the meantime.
+    /// [done](Work::run) yet, the rest of it is done here. Work of another connection is dropped: that connection waits for it for
+    /// ever. So is this connection's work if it has been closed in the meantime.
     pub fn return_work(&mut self, work: Work) {
         let Some(job) = self.job_mut() else { return };
         if job.put_back(work) {

@@ -2,6 +2,8 @@
 //! slice is compressed.
 
 use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -11,30 +13,41 @@ use crate::message::{Message, Payload};
 
 use super::prepared::Prepared;
 
-/// ```text
-///             has_work() and a codec may be taken
-///   Waiting ─────────────────────────────────────► Begun ── last slice ──► done, compressed
-///      └── no codec may be taken ──► done, as it is
-/// ```
-///
-/// Only a job that has begun holds a codec.
+/// A large message on its way to the queue, and the sends behind it.
 #[derive(Debug)]
 pub(crate) struct Job {
     opcode: Opcode,
     payload: Bytes,
-    /// `None` until it begins.
-    compressing: Option<Compressing>,
-    /// The compressed payload so far.
-    compressed: Vec<u8>,
-    /// Whether the two above are elsewhere, as a [`Work`].
-    is_away: bool,
+    stage: Stage,
     behind: Line,
+}
+
+/// ```text
+///             has_work() and a codec may be taken
+///   Waiting ─────────────────────────────────────► Begun ── last slice ──► done, compressed
+///      │ │                                          │ ▲
+///      │ │                                take_work │ │ return_work
+///      │ │               take_work                  ▼ │
+///      │ └────────────────────────────────────────► Away
+///      └── no codec may be taken ──► done, as it is
+/// ```
+///
+/// A codec is held by a job that has begun, or by the work that is away once it runs.
+#[derive(Debug)]
+enum Stage {
+    Waiting,
+    /// With the compressed payload so far.
+    Begun(Compressing, Vec<u8>),
+    /// The work that is taken back has this ticket.
+    Away(Arc<()>),
 }
 
 /// A large message that is compressed outside of its connection, on any thread. It takes a codec of about 265 KiB when it
 /// is [run](Work::run), if it has none, so many of them may wait for a thread.
 #[derive(Debug)]
 pub struct Work {
+    /// Tells it from all other work, also from that of another connection which sends the same bytes.
+    ticket: Arc<()>,
     payload: Bytes,
     compressing: Compressing,
     compressed: Vec<u8>,
@@ -81,13 +94,16 @@ pub(crate) struct Done {
 
 impl Job {
     pub(crate) fn new(opcode: Opcode, payload: Bytes) -> Self {
-        Self { opcode, payload, compressing: None, compressed: Vec::new(), is_away: false, behind: Line::default() }
+        Self { opcode, payload, stage: Stage::Waiting, behind: Line::default() }
     }
 
     /// The bytes that wait: the part that is not compressed yet, the output for the rest, and the sends behind it.
     pub(crate) fn len(&self) -> usize {
-        let taken = self.compressing.as_ref().map_or(0, Compressing::taken);
-        self.payload.len() - taken + self.compressed.len() + self.behind.bytes
+        let payload = match &self.stage {
+            Stage::Begun(compressing, compressed) => self.payload.len() - compressing.taken() + compressed.len(),
+            Stage::Waiting | Stage::Away(_) => self.payload.len(),
+        };
+        payload + self.behind.bytes
     }
 
     pub(crate) fn push(&mut self, behind: Behind) {
@@ -95,32 +111,33 @@ impl Job {
     }
 
     pub(crate) const fn is_away(&self) -> bool {
-        self.is_away
+        matches!(self.stage, Stage::Away(_))
     }
 
     pub(crate) const fn has_begun(&self) -> bool {
-        self.compressing.is_some()
+        matches!(self.stage, Stage::Begun(..))
     }
 
     /// Returns the work, for another thread to do. Returns `None` if the work is already away.
     pub(crate) fn take_work(&mut self, compressor: &mut Compressor) -> Option<Work> {
-        if self.is_away {
+        if self.is_away() {
             return None;
         }
-        let compressing = self.compressing.take().unwrap_or_else(|| compressor.begin_later(&self.payload));
-        self.is_away = true;
-        Some(Work { payload: self.payload.clone(), compressing, compressed: std::mem::take(&mut self.compressed) })
+        let ticket = Arc::new(());
+        let (compressing, compressed) = match mem::replace(&mut self.stage, Stage::Away(Arc::clone(&ticket))) {
+            Stage::Begun(compressing, compressed) => (compressing, compressed),
+            Stage::Waiting | Stage::Away(_) => (compressor.begin_later(&self.payload), Vec::new()),
+        };
+        Some(Work { ticket, payload: self.payload.clone(), compressing, compressed })
     }
 
-    /// Takes the work back. Returns `false` if it is another message's.
+    /// Takes the work back. Returns `false` if it is not this job's.
     pub(crate) fn put_back(&mut self, work: Work) -> bool {
-        if !self.is_away || work.payload.as_ptr() != self.payload.as_ptr() {
-            return false;
+        let is_ours = matches!(&self.stage, Stage::Away(ticket) if Arc::ptr_eq(ticket, &work.ticket));
+        if is_ours {
+            self.stage = Stage::Begun(work.compressing, work.compressed);
         }
-        self.compressing = Some(work.compressing);
-        self.compressed = work.compressed;
-        self.is_away = false;
-        true
+        is_ours
     }
 
     /// Puts a whole line behind this job, which must have nothing behind it.
@@ -131,25 +148,29 @@ impl Job {
 
     /// Breaks compressing off, so that the message is sent uncompressed.
     pub(crate) fn give_up(&mut self) {
-        self.compressing = None;
-        self.compressed = Vec::new();
+        self.stage = Stage::Waiting;
     }
 
     /// Compresses the next slice and returns whether the job is done. If it has not begun and may not begin, it is done
     /// at once, and the message is sent uncompressed.
     pub(crate) fn step(&mut self, compressor: &mut Compressor, may_begin: bool) -> bool {
-        if self.compressing.is_none() {
+        if let Stage::Waiting = self.stage {
             if !may_begin {
                 return true;
             }
-            self.compressing = Some(compressor.begin(&self.payload));
+            self.stage = Stage::Begun(compressor.begin(&self.payload), Vec::new());
         }
-        self.compressing.as_mut().is_none_or(|compressing| compressing.step(&self.payload, &mut self.compressed))
+        match &mut self.stage {
+            Stage::Begun(compressing, compressed) => compressing.step(&self.payload, compressed),
+            Stage::Waiting | Stage::Away(_) => false,
+        }
     }
 
     pub(crate) fn finish(self) -> Done {
-        let is_compressed = self.compressing.is_some();
-        let payload = if is_compressed { self.compressed.into() } else { self.payload };
+        let (is_compressed, payload) = match self.stage {
+            Stage::Begun(_, compressed) => (true, compressed.into()),
+            Stage::Waiting | Stage::Away(_) => (false, self.payload),
+        };
         Done { opcode: self.opcode, is_compressed, payload: Payload::Owned(payload), behind: self.behind }
     }
 }
