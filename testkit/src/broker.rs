@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,6 +26,8 @@ pub struct Kind {
     pub variable: &'static str,
     /// The arguments, for a port and a folder that is empty at first and stays over restarts.
     pub arguments: fn(port: u16, folder: &Path) -> Vec<OsString>,
+    /// Asks a broker that accepts whether it does its work, or is still reading its data.
+    pub is_ready: fn(TcpStream) -> bool,
 }
 
 /// `nats-server` with JetStream. Its further settings are in the file `nats.conf` of the folder.
@@ -45,6 +48,7 @@ pub const NATS: Kind = Kind {
             settings.into(),
         ]
     },
+    is_ready: |_| true,
 };
 
 /// `redis-server` with an append-only file, so that what it has acknowledged is there after a kill. Its further settings
@@ -59,6 +63,11 @@ pub const REDIS: Kind = Kind {
         arguments.extend(rest.map(OsString::from));
         arguments.push(folder.join("data").into());
         arguments
+    },
+    is_ready: |mut stream| {
+        let mut answer = [0; 64];
+        let asked = stream.set_read_timeout(Some(Duration::from_secs(1))).and_then(|()| stream.write_all(b"PING\r\n"));
+        asked.is_ok() && stream.read(&mut answer).is_ok_and(|length| !answer[..length].starts_with(b"-LOADING"))
     },
 };
 
@@ -206,11 +215,12 @@ impl Broker {
         self.child = Some(child);
     }
 
-    /// Waits until it accepts. Returns false if it has ended instead.
+    /// Waits until it accepts and is ready. Returns false if it has ended instead.
     fn accepts(&mut self) -> bool {
         let started = Instant::now();
         while started.elapsed() < START {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+            if stream.is_ok_and(self.kind.is_ready) {
                 return true;
             }
             let child = self.child.as_mut().expect("it was started");

@@ -14,6 +14,8 @@ pub mod deflate;
 mod driver;
 #[cfg(all(unix, feature = "engines"))]
 pub mod engines;
+#[cfg(all(unix, feature = "engines"))]
+pub mod link;
 mod notation;
 mod outcome;
 mod role;
@@ -78,6 +80,23 @@ macro_rules! engine_suite {
             a_renewed_member_stays,
             members_of_a_topic_are_those_of_no_other,
             a_thousand_members_are_all_listed,
+        }
+    };
+    (@topics $rig:path) => {
+        $crate::engine_suite! { @tests $rig, topics:
+            a_message_that_is_sent_twice_is_heard_once,
+            a_node_hears_its_own_message_once,
+            messages_of_one_publisher_are_heard_in_order_everywhere,
+            with_history_all_nodes_hear_one_order_without_holes,
+            once_subscribed_a_node_hears_all,
+            while_the_engine_is_down_local_subscribers_go_on,
+            the_outbox_keeps_the_newest_and_tells_of_the_others,
+            without_an_outbox_others_are_told,
+            a_node_that_was_away_is_told_of_a_gap,
+            history_fills_in_what_a_node_missed,
+            history_that_forgot_something_is_a_gap,
+            a_broker_that_lost_its_data_is_a_gap,
+            a_stopped_broker_costs_drops_that_are_told,
         }
     };
     (@tests $rig:path, $part:ident: $($name:ident),+ $(,)?) => {

@@ -9,7 +9,7 @@ use crate::steps::Step;
 use crate::workspace::Workspace;
 
 /// The crates that others depend on. Each must build with any single one of its features.
-const PUBLISHED: [&str; 2] = ["ropeway-proto", "ropeway"];
+const PUBLISHED: [&str; 4] = ["ropeway-proto", "ropeway", "ropeway-nats", "ropeway-redis"];
 
 pub(crate) fn fmt() -> Step {
     Step::new("fmt", "every file is as rustfmt writes it", |workspace| {

@@ -14,6 +14,6 @@ pub(crate) fn step() -> Step {
             .env("RUSTFLAGS", "--cfg ropeway_loom")
             .dir(&workspace.root)
             .run()?;
-        Ok("sending, closing, resuming, room, flush and end".into())
+        Ok("sending, closing, resuming, room, messages that wait, flush and end".into())
     })
 }

@@ -10,6 +10,7 @@ mod bench;
 mod brokers;
 mod browser;
 mod cargo;
+mod chaos;
 mod fuzz;
 mod interop;
 mod kosoku;
@@ -68,6 +69,11 @@ cargo xtask COMMAND: the commands that prove ropeway
   semver [REVISION]     compare the libraries' public API with the newest release's, a tag such as v0.1.0, or with REVISION's;
                         needs cargo-semver-checks; run before a release, not part of `test`
   torture               attack `ropeway serve`, and measure the cost for its other clients; takes minutes, not part of `test`
+  chaos [--seed N] [--minutes M] [--engine nats|redis]
+                        break brokers, links and nodes at random while messages are published, and check what each subscriber
+                        heard against the contract; not part of `test`
+  chaos --stopped SECONDS [--engine nats|redis]
+                        publish at full speed into a stopped broker: memory is bounded, local subscribers hear at once
   help                  print this text
 
 Environment:
@@ -134,6 +140,7 @@ fn steps_for(arguments: &[&str]) -> Result<Vec<Step>> {
         ["semver"] => vec![semver::step(None)],
         ["semver", revision] => vec![semver::step(Some(revision))],
         ["torture"] => vec![torture::step()],
+        ["chaos", options @ ..] => vec![chaos::step(options)],
         ["interop"] => interop::steps(),
         ["brokers"] => vec![brokers::install()],
         ["engines"] => vec![brokers::engines()],

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::rustls;
@@ -22,11 +22,12 @@ const NO_RECONNECT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Connecting {
     pub(crate) servers: Vec<Server>,
+    /// The index of the server that is tried first.
+    pub(crate) first: Arc<AtomicUsize>,
     pub(crate) credentials: Credentials,
     pub(crate) tls: Option<rustls::ClientConfig>,
     pub(crate) timeout: Duration,
     pub(crate) ping_interval: Duration,
-    pub(crate) queue: usize,
     pub(crate) inbox: String,
 }
 
@@ -49,14 +50,22 @@ fn host(address: &ServerAddr) -> String {
 }
 
 impl Connecting {
-    /// Connects to the first server that can be used. If there is none, the error names the fault of each.
+    /// Connects to the server of the last session, or else to the next that can be used. If there is none, the error names the fault of each.
     pub(crate) async fn connect(&self, signals: &Arc<Signals>) -> Result<Client, EngineError> {
         let mut errors = Vec::new();
-        for server in &self.servers {
+        let count = self.servers.len();
+        let first = self.first.load(Ordering::Relaxed);
+        for index in (first..first + count).map(|index| index % count) {
+            // If the caller gives up while this server is silent, the next attempt begins with the one after it.
+            self.first.store((index + 1) % count, Ordering::Relaxed);
+            let server = &self.servers[index];
             let shown = server.shown();
             let result = timeout(self.timeout, self.connect_to(server, signals)).await;
             match result.unwrap_or_else(|_| Err(silent(&shown, self.timeout))) {
-                Ok(client) => return Ok(client),
+                Ok(client) => {
+                    self.first.store(index, Ordering::Relaxed);
+                    return Ok(client);
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -80,7 +89,6 @@ impl Connecting {
             .connection_timeout(self.timeout)
             .request_timeout(Some(self.timeout))
             .ping_interval(self.ping_interval)
-            .subscription_capacity(self.queue)
             .custom_inbox_prefix(&self.inbox)
             .event_callback(move |event| {
                 events.take(event);

@@ -10,18 +10,21 @@ use ropeway::engine::{Arrival, Inlet, Name, Position};
 use tokio::task::JoinHandle;
 
 use crate::signals::Signals;
+use crate::waiting::{Room, Waiting};
 
 /// The subscriptions of a session.
 #[derive(Debug)]
 pub(crate) struct Hearing {
     inlet: Inlet,
+    room: Arc<Room>,
     /// `None` once the session is over.
     tasks: Mutex<Option<HashMap<Name, JoinHandle<()>>>>,
 }
 
 impl Hearing {
-    pub(crate) fn new(inlet: Inlet) -> Arc<Self> {
-        Arc::new(Self { inlet, tasks: Mutex::new(Some(HashMap::new())) })
+    /// At most `max_waiting` bytes of messages wait for the inlet.
+    pub(crate) fn new(inlet: Inlet, max_waiting: usize) -> Arc<Self> {
+        Arc::new(Self { inlet, room: Room::new(max_waiting), tasks: Mutex::new(Some(HashMap::new())) })
     }
 
     pub(crate) fn has(&self, topic: &Name) -> bool {
@@ -29,19 +32,23 @@ impl Hearing {
     }
 
     /// Passes the messages of a subscription on.
-    pub(crate) fn begin(&self, topic: Name, mut subscriber: Subscriber) {
+    pub(crate) fn begin(&self, topic: Name, subscriber: Subscriber) {
         let mut tasks = self.lock();
         let Some(tasks) = tasks.as_mut() else { return };
-        let inlet = self.inlet.clone();
-        let name = topic.clone();
-        let task = tokio::spawn(async move {
-            while let Some(message) = subscriber.next().await {
-                inlet.deliver(arrival(&name, message)).await;
-            }
-        });
+        let task = tokio::spawn(pass_on(topic.clone(), subscriber, self.inlet.clone(), Arc::clone(&self.room)));
         if let Some(old) = tasks.insert(topic, task) {
             old.abort();
         }
+    }
+
+    /// Tells that messages of topics may be missing. It does not wait until the node has room for that.
+    pub(crate) fn tell_missed(&self, topics: Vec<Name>) {
+        let inlet = self.inlet.clone();
+        tokio::spawn(async move {
+            for topic in topics {
+                inlet.deliver(Arrival::Missed { topic: Some(topic) }).await;
+            }
+        });
     }
 
     /// Ends subscriptions. Afterwards nothing more of them is delivered.
@@ -72,6 +79,35 @@ impl Hearing {
     }
 }
 
+/// Passes the messages of a topic on. Meanwhile it goes on to read, since a reader that waits would make the client drop
+/// messages, and the broker close the connection.
+async fn pass_on(topic: Name, mut subscriber: Subscriber, inlet: Inlet, room: Arc<Room>) {
+    let mut waiting = Waiting::new(&topic, &room);
+    loop {
+        let next = match waiting.pop() {
+            Some(arrival) => arrival,
+            None => match subscriber.next().await {
+                Some(message) => arrival(&topic, message),
+                None => return,
+            },
+        };
+        let delivering = inlet.deliver(next);
+        tokio::pin!(delivering);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut delivering => break,
+                Some(message) = subscriber.next() => waiting.push(arrival(&topic, message)),
+                // The subscription is over, and what waits is still delivered.
+                else => {
+                    delivering.await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
 async fn stop(tasks: Vec<JoinHandle<()>>) {
     for task in &tasks {
         task.abort();
@@ -90,7 +126,8 @@ pub(crate) async fn watch(signals: Arc<Signals>, hearing: Arc<Hearing>) {
             _ = signals.ended() => break,
             () = signals.missed() => {}
         }
-        // The client does not say whose messages it dropped: only a number that it keeps to itself.
+        // The client drops messages if a topic's task does not come to run for long. It does not say whose: only a number
+        // that it keeps to itself.
         let missed = hearing.inlet.deliver(Arrival::Missed { topic: None });
         tokio::select! {
             biased;

@@ -7,8 +7,9 @@
 //!                            the last 101 of each NAME             with 17, and the sequence of NAME's message before
 //! ```
 //!
-//! The stream keeps one message more than the history asks for, and each for twice its time. That one proves that nothing
-//! between it and the next was removed: JetStream removes messages only from the old end, as it is made here.
+//! The stream keeps one message of each topic more than the history asks for, and each for twice its time. Messages are removed
+//! only from the old end: the oldest of all because of their age, the oldest of a topic because of their number. So a replay is
+//! complete if no message after its position is older than the stream's first, and if there are not more than were asked for.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -141,9 +142,7 @@ impl Histories {
                 }
                 _ => Vec::new(),
             };
-            let oldest = json!({ "seq": 1, "next_by_subj": subject });
-            let oldest = self.jetstream.find(&before.name, oldest).await?;
-            // Messages are removed from the old end, so what is still there now was there before.
+            // Messages are removed from the old end, so what was not yet removed now was there before.
             let stream = self.stream(history).await?;
             if stream.epoch != before.epoch {
                 before = stream;
@@ -154,7 +153,7 @@ impl Histories {
             let is_complete = match (after, place) {
                 (None, _) => true,
                 (_, None) => false,
-                (_, Some(place)) => is_complete(place.offset, &missed, oldest, &stream, history),
+                (_, Some(place)) => is_complete(place.offset, &missed, &stream, history),
             };
             let messages = if is_complete { missed } else { Vec::new() };
             let position = |message: &Stored| Position::new(stream.epoch, message.sequence);
@@ -256,17 +255,17 @@ impl Histories {
 }
 
 /// Whether the messages that were read are all that were published after an offset.
-fn is_complete(after: u64, missed: &[Stored], oldest: Option<u64>, stream: &Stream, history: History) -> bool {
+fn is_complete(after: u64, missed: &[Stored], stream: &Stream, history: History) -> bool {
     let time = Duration::from_millis(millis(history));
     let is_old = |message: &Stored| stream.now - message.time >= time;
-    if after > stream.last || missed.iter().any(is_old) {
-        return false;
-    }
-    // A message of the topic that is not newer than the offset is still there, so nothing between was removed.
-    let has_witness = oldest.is_some_and(|oldest| oldest <= after);
-    // Or nothing after the offset was removed because of its age, in any topic, and nothing of this one because of the count.
-    let is_whole = stream.first <= after.saturating_add(1) && missed.len() <= history.count() as usize;
-    has_witness || is_whole
+    // There is no such place yet.
+    let is_ahead = after > stream.last;
+    // A message was removed because of its age, and it may be one of this topic. The message at the offset itself is kept for as
+    // long as any message that must follow it within the time.
+    let has_aged = stream.first > after.saturating_add(1);
+    // Only if there is one more than the history asks for, some were removed because of their number.
+    let has_overflown = missed.len() > history.count() as usize;
+    !(is_ahead || has_aged || has_overflown || missed.iter().any(is_old))
 }
 
 /// A number that no other stream has had, as far as can be.

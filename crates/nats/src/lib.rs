@@ -1,4 +1,4 @@
-//! NATS as an engine of ropeway.
+#![doc = include_str!("../README.md")]
 
 mod access;
 mod connect;
@@ -7,9 +7,13 @@ mod hearing;
 mod history;
 mod jetstream;
 mod nats;
+mod neighbours;
 mod presence;
 mod session;
 mod signals;
 mod subject;
+mod waiting;
 
+/// The version of rustls whose settings [`Nats`] takes.
+pub use async_nats::rustls;
 pub use nats::Nats;

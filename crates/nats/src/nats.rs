@@ -13,7 +13,7 @@ use ropeway::engine::{Engine, EngineError, EngineFault, EngineFuture, Features, 
 use crate::access::{self, Credentials};
 use crate::connect::{Connecting, Server};
 use crate::history::Storing;
-use crate::session::NatsSession;
+use crate::session::{Limits, NatsSession};
 use crate::signals::Signals;
 use crate::subject::{Subjects, is_token};
 
@@ -30,6 +30,7 @@ pub struct Nats {
     connecting: Connecting,
     subjects: Subjects,
     storing: Storing,
+    max_waiting: usize,
     /// The first setting that cannot be used. Connecting reports it.
     mistake: Option<String>,
 }
@@ -43,17 +44,19 @@ impl Nats {
         let subjects = Subjects::below("rw");
         let connecting = Connecting {
             servers: Vec::new(),
+            first: Arc::default(),
             credentials: Credentials::None,
             tls: None,
             timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(5),
-            queue: 4096,
             inbox: subjects.inbox(),
         };
-        Self { connecting, subjects, storing: Storing { replicas: 1, in_memory: false }, mistake: None }.or(url)
+        let storing = Storing { replicas: 1, in_memory: false };
+        Self { connecting, subjects, storing, max_waiting: 32 << 20, mistake: None }.or(url)
     }
 
-    /// Adds another server of the same cluster. The servers are tried in the order in which they were added.
+    /// Adds another server of the same cluster. A node connects to the first that can be used, and
+    /// when its session has ended, to the same or the next.
     pub fn or(mut self, url: impl AsRef<str>) -> Self {
         match server(url.as_ref()) {
             Ok(server) => self.connecting.servers.push(server),
@@ -89,8 +92,8 @@ impl Nats {
     /// Trusts these certificates as authorities, instead of Mozilla's roots.
     ///
     /// ```no_run
-    /// use ropeway::rustls::pki_types::{CertificateDer, pem::PemObject};
     /// use ropeway_nats::Nats;
+    /// use ropeway_nats::rustls::pki_types::{CertificateDer, pem::PemObject};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let authority = CertificateDer::from_pem_file("authority.pem")?;
@@ -140,10 +143,10 @@ impl Nats {
         self
     }
 
-    /// The number of messages of one topic that wait until the node can take them. 4,096 by default. Further messages are
-    /// dropped, and the node is told so.
-    pub fn queue(mut self, messages: usize) -> Self {
-        self.connecting.queue = messages.max(1);
+    /// The bytes of messages that may wait for this node, 32 MiB by default. If the node does not keep up, messages are
+    /// dropped beyond that, and their topics are told.
+    pub fn max_waiting(mut self, bytes: usize) -> Self {
+        self.max_waiting = bytes;
         self
     }
 
@@ -179,8 +182,8 @@ impl Nats {
         }
         let signals = Signals::new();
         let client = connecting.connect(&signals).await?;
-        let session =
-            NatsSession::begin(client, self.subjects.clone(), signals, inlet, connecting.timeout, self.storing).await?;
+        let limits = Limits { timeout: connecting.timeout, max_waiting: self.max_waiting };
+        let session = NatsSession::begin(client, self.subjects.clone(), signals, inlet, limits, self.storing).await?;
         Ok(Arc::new(session))
     }
 }

@@ -17,9 +17,19 @@ use crate::echo::Echo;
 use crate::hearing::{Hearing, watch};
 use crate::history::{Histories, Storing};
 use crate::jetstream::{JetStream, silent};
+use crate::neighbours::Neighbours;
 use crate::presence::Members;
 use crate::signals::Signals;
 use crate::subject::Subjects;
+
+/// The limits of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For each call.
+    pub(crate) timeout: Duration,
+    /// For messages that wait for the node, in bytes.
+    pub(crate) max_waiting: usize,
+}
 
 /// The session of a connection.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub(crate) struct NatsSession {
     echo: Echo,
     hearing: Arc<Hearing>,
     signals: Arc<Signals>,
+    /// In a cluster.
+    neighbours: Option<Neighbours>,
     histories: Histories,
     members: Members,
     watching: JoinHandle<()>,
@@ -42,22 +54,25 @@ impl NatsSession {
         subjects: Subjects,
         signals: Arc<Signals>,
         inlet: Inlet,
-        timeout: Duration,
+        limits: Limits,
         storing: Storing,
     ) -> Result<Self, EngineError> {
+        let Limits { timeout, max_waiting } = limits;
         let echo = Echo::new(client.clone()).await?;
-        let hearing = Hearing::new(inlet);
+        let hearing = Hearing::new(inlet, max_waiting);
         let watching = tokio::spawn(watch(Arc::clone(&signals), Arc::clone(&hearing)));
         // JetStream gets a part of the time: if it does not answer, that is no proof that the connection is lost.
         let jetstream = JetStream::new(&client, timeout / 2);
         let histories = Histories::new(jetstream.clone(), subjects.clone(), storing);
         let members = Members::new(jetstream, subjects.clone(), storing);
-        let session = Self { client, subjects, echo, hearing, signals, histories, members, watching, timeout };
+        let mut session =
+            Self { neighbours: None, client, subjects, echo, hearing, signals, histories, members, watching, timeout };
         let checked = session.within(session.echo.wait()).await;
         checked.map_err(|error| match session.signals.take_refusal() {
             Some(refusal) => session.forbidden(&refusal),
             None => error,
         })?;
+        session.neighbours = session.within(Neighbours::meet(&session.client, &session.subjects)).await?;
         Ok(session)
     }
 
@@ -136,7 +151,13 @@ impl NatsSession {
                 self.hearing.begin(wanted.topic.clone(), subscriber);
             }
         }
-        self.settle().await
+        self.settle().await?;
+        let Some(neighbours) = &self.neighbours else { return Ok(()) };
+        if !neighbours.know_all(self.timeout / 4).await? {
+            // A message that was published at a server which has not answered may be missed.
+            self.hearing.tell_missed(topics.iter().map(|wanted| wanted.topic.clone()).collect());
+        }
+        Ok(())
     }
 }
 

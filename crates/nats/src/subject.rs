@@ -6,6 +6,7 @@
 //! rw.h.HISTORY.NAME    a message of a history on its way into the stream
 //! rw.m.NAME.KEY        a member
 //! rw.i.…               answers to this connection alone
+//! rw.q, rw.g           questions and greetings between the nodes of a cluster
 //! ```
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -45,6 +46,16 @@ impl Subjects {
     /// The subject for subscribing: to messages without history, and to those of any epoch.
     pub(crate) fn subscribe(&self, topic: &Name) -> String {
         format!("{}.t.{}.*", self.prefix, token(topic))
+    }
+
+    /// Where nodes of a cluster ask whether a server knows their subscriptions.
+    pub(crate) fn question(&self) -> String {
+        format!("{}.q", self.prefix)
+    }
+
+    /// Where nodes of a cluster tell which server they are at.
+    pub(crate) fn greeting(&self) -> String {
+        format!("{}.g", self.prefix)
     }
 
     /// Where the answers to this connection go.

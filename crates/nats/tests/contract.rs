@@ -1,4 +1,5 @@
 //! The contract of engines, with a real nats-server.
+#![cfg(unix)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,4 +18,4 @@ fn engine(address: &str) -> Arc<dyn Engine> {
     Arc::new(Nats::connect_to(format!("nats://{address}")).timeout(limit).ping_interval(Duration::from_secs(1)))
 }
 
-testkit::engine_suite!(crate::rig: pubsub, history, presence);
+testkit::engine_suite!(crate::rig: pubsub, history, presence, topics);

@@ -28,8 +28,8 @@ pub struct Config {
     /// client, which is its largest message in pieces of 128 bytes.
     pub max_fragments: u32,
     /// The most control frames that a peer may send within a second. More are answered with close code 1008. No honest
-    /// peer comes near the default of 1,000. If nothing was read for a time, the pongs for the pings of that time come
-    /// all at once, so they are not counted.
+    /// peer comes near the default of 1,000. After a time in which nothing was read, all frames of that time come at once.
+    /// So as many more are allowed later as would have been allowed in that time.
     pub max_control_rate: u32,
     /// Messages are refused while at least this many bytes wait to be written. While fewer wait, one more message is
     /// accepted, whatever its size. So at most this number of bytes and one message wait for a slow reader. The default

@@ -281,26 +281,28 @@ impl Connection {
     pub fn handle_unread_timeout(&mut self, now: Instant) {
         if !self.life.is_open() || self.is_unanswered() {
             self.handle_timeout(now);
-        } else if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now)
-            && self.queue.is_empty()
-        {
-            // Its pong waits with all the others of the pause, however long that is.
-            self.control_rate.expect();
-            self.queue_control(Opcode::Ping, &payload);
+            return;
+        }
+        let silence = self.keepalive.silence(now);
+        if let Due::Ping(payload) = self.keepalive.due_unread(&self.config, now) {
+            self.control_rate.allow(silence, self.config.max_control_rate);
+            if self.queue.is_empty() {
+                self.queue_control(Opcode::Ping, &payload);
+            }
         }
     }
 
     /// Tells the connection that nothing was read for a time because this side did not want to. The peer's silence in
     /// that time does not count, and the unfinished message gets its whole time again.
     pub fn handle_unread(&mut self, now: Instant) {
-        self.keepalive.heard(now);
+        self.excuse_silence(now);
         self.assembler.restart_clock(now);
     }
 
     /// Tells the connection that the transport was full and has accepted more. So the peer is alive, even if it has not
     /// read our ping yet.
     pub fn handle_taken(&mut self, now: Instant) {
-        self.keepalive.heard(now);
+        self.excuse_silence(now);
     }
 
     /// Reports that the next `count` bytes of the slices from [`Connection::poll_transmit`] were written.
@@ -376,6 +378,13 @@ impl Connection {
                 return self.receive_close(payload, now);
             }
         })
+    }
+
+    /// Notes that the peer is alive, though nothing was read of it. Its pings and pongs may have piled up in that time,
+    /// and come at once.
+    fn excuse_silence(&mut self, now: Instant) {
+        self.control_rate.allow(self.keepalive.silence(now), self.config.max_control_rate);
+        self.keepalive.heard(now);
     }
 
     /// A flood of control frames costs its receiver more than its sender.

@@ -62,6 +62,11 @@ impl Keepalive {
         }
     }
 
+    /// The time since something was last heard.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        TICK * self.ticks(now).saturating_sub(self.heard)
+    }
+
     /// Notes a pong. If it answers the newest keepalive ping, its round-trip time is kept.
     pub(crate) fn pong(&mut self, payload: &[u8], now: Instant) {
         if self.asked != NEVER && payload == self.pings.to_be_bytes() {

@@ -238,6 +238,32 @@ fn the_end_of_the_transport_is_the_end_of_the_work() {
 }
 
 #[test]
+fn work_that_is_given_up_is_sent_uncompressed_with_all_behind_it() {
+    for begun in [0, 1] {
+        let (mut server, mut client) = (server(), client(Params::default()));
+        let (large, shared) = (slow(5 * SLICE), Prepared::from("shared ".repeat(500)));
+        server.send("before ".repeat(500)).unwrap();
+        server.send(large.as_slice()).unwrap();
+        (0..begun).for_each(|_| server.handle_work(true));
+        server.send("behind ".repeat(500)).unwrap();
+        server.send(large.as_slice()).unwrap();
+        server.send_prepared(&shared).unwrap();
+        server.give_up_work();
+        assert!(!server.has_work());
+        server.send(large.as_slice()).unwrap();
+        let expected = [
+            Ok("before ".repeat(500).into()),
+            Ok(large.clone().into()),
+            Ok("behind ".repeat(500).into()),
+            Ok(large.clone().into()),
+            Ok(shared.message().clone()),
+            Ok(Message::from(large)),
+        ];
+        assert_eq!(heard(&mut client, written(&mut server)), expected);
+    }
+}
+
+#[test]
 fn the_end_of_the_peers_half_is_not() {
     let mut server = server();
     server.send(slow(3 * SLICE)).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use ropeway_proto::deflate::{Options, Params};
+use ropeway_proto::deflate::{self, Options, Params};
 use ropeway_proto::{Config, Connection, Role, Work};
 
 const LARGE: usize = 100_000;
@@ -78,6 +78,25 @@ fn another_thread_makes_the_same_bytes_in_the_same_order() {
     assert!(connection.take_work().is_none());
     assert_eq!(written(&mut connection), expected());
     assert!(connection.buffered_amount() == 0 && !connection.has_work());
+}
+
+#[test]
+fn work_that_waits_for_its_thread_holds_no_codec() {
+    // Other tests of this process may hold some codecs too, but not this many.
+    const MANY: usize = 1_000;
+    let mut connections: Vec<_> = (0..MANY).map(|_| connection()).collect();
+    let mut works = Vec::new();
+    for connection in &mut connections {
+        send(connection);
+        works.extend(connection.take_work());
+    }
+    let in_use = deflate::codecs_in_use();
+    assert!(works.len() == MANY && in_use < MANY / 2, "{in_use} codecs are in use");
+    connections[0].return_work(on_a_thread(works.swap_remove(0)));
+    while connections[0].has_work() {
+        connections[0].handle_work(true);
+    }
+    assert_eq!(written(&mut connections[0]), expected());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The engine: settings, and how a session begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -16,7 +16,7 @@ use crate::end::End;
 use crate::mailbox::Mailbox;
 use crate::names::Names;
 use crate::server::{Dialling, Server, cluster_slots};
-use crate::session::RedisSession;
+use crate::session::{RedisSession, renew};
 use crate::slots::Slots;
 
 /// An engine on Redis or Valkey.
@@ -58,7 +58,7 @@ impl Redis {
         Self {
             addresses,
             names: Names::new("rw"),
-            dialling: Dialling { trust, credentials: None, limit, is_cluster },
+            dialling: Dialling { trust, credentials: None, limit, is_cluster, is_durable: false },
             max_waiting: 32 << 20,
             memory: Duration::from_secs(3600),
         }
@@ -123,11 +123,24 @@ impl Redis {
     }
 
     /// Sets the time for which the end of a topic's history is known after its last message has expired, an hour by
-    /// default. Within it, a subscriber that comes back and has missed nothing is told so. It costs some 200 bytes a topic
-    /// at the server.
+    /// default. Within it, a subscriber that comes back and has missed nothing is told so. As long as a node has subscribed
+    /// to the topic, the time is renewed. It costs some 200 bytes a topic at the server.
     #[must_use]
     pub fn remember_ends(mut self, time: Duration) -> Self {
         self.memory = time;
+        self
+    }
+
+    /// Says that the server loses nothing that it has answered, so that histories go on when it starts again. That is so if
+    /// it writes to disk before it answers (`appendonly yes`, `appendfsync always`), and if no replica that may be behind
+    /// ever takes its place.
+    ///
+    /// Otherwise positions would be given a second time, to other messages, and a subscriber that comes back could miss
+    /// some without being told. So by default, a history ends with the run of its server. All nodes must have the same
+    /// setting, as each takes the histories of the other setting for lost.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.dialling.is_durable = true;
         self
     }
 
@@ -180,17 +193,22 @@ impl Redis {
             tasks.spawn(Arc::clone(server).watch(self.dialling.clone(), Arc::clone(&end)));
         }
         let (is_cluster, limit, memory) = (self.dialling.is_cluster, self.dialling.limit, self.memory);
-        Ok(Arc::new(RedisSession {
-            servers,
-            slots,
-            is_cluster,
-            names,
-            mailbox,
-            end,
-            passing_on,
-            limit,
-            memory,
-            _tasks: tasks,
+        Ok(Arc::new_cyclic(|session| {
+            tasks.spawn(renew(Weak::clone(session)));
+            let histories = Mutex::default();
+            RedisSession {
+                servers,
+                slots,
+                is_cluster,
+                names,
+                mailbox,
+                end,
+                passing_on,
+                limit,
+                memory,
+                histories,
+                _tasks: tasks,
+            }
         }))
     }
 }

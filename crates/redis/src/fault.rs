@@ -88,7 +88,7 @@ pub(crate) fn greeting(address: &impl Display, error: &RedisError) -> EngineErro
         )
     } else if details.contains("max number of clients") {
         (EngineFault::Unreachable, format!("{address} has as many clients as it takes; raise its `maxclients`"))
-    } else if code == "LOADING" || code == "MASTERDOWN" {
+    } else if ["LOADING", "MASTERDOWN", "BUSY"].contains(&code) {
         (EngineFault::Unreachable, format!("{address} is not ready yet: {code} {details}"))
     } else if details.contains("DB index") || details.contains("SELECT is not allowed") {
         (EngineFault::Settings, format!("{address} has no such database ({details}); use another number in the URL"))

@@ -4,6 +4,7 @@
 //! for this node. If the node does not keep up, messages are dropped here, and their topics are told.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,8 +72,19 @@ impl Mailbox {
     }
 
     /// Notes that channels will be unsubscribed from.
-    pub(crate) fn expect_leaving(&self, channels: impl Iterator<Item = Vec<u8>>) {
-        self.leaving().extend(channels);
+    pub(crate) fn expect_leaving(&self, channels: impl Iterator<Item = String>) {
+        self.leaving().extend(channels.map(String::into_bytes));
+    }
+
+    /// Notes that channels will be subscribed to, whatever became of the end of an earlier subscription.
+    pub(crate) fn expect_staying(&self, channels: impl Iterator<Item = String>) {
+        let mut leaving = self.leaving();
+        if leaving.is_empty() {
+            return;
+        }
+        for channel in channels {
+            leaving.remove(channel.as_bytes());
+        }
     }
 
     fn take_message(&self, channel: Vec<u8>, message: Vec<u8>) {
@@ -113,11 +125,12 @@ async fn pass_on(
     inlet: Inlet,
 ) {
     let all = async {
+        let mut ended = pin!(end.wait());
         loop {
             let next = tokio::select! {
                 biased;
                 next = receiver.recv() => next,
-                () = end.wait() => break,
+                () = &mut ended => break,
             };
             let Some((arrival, cost)) = next else { return };
             inlet.deliver(arrival).await;
@@ -127,5 +140,37 @@ async fn pass_on(
     tokio::select! {
         () = all => {}
         () = async { end.wait().await; sleep(LAST_WORDS).await } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the news that a subscription has ended, and returns whether the session goes on.
+    fn goes_on(mailbox: &Mailbox) -> bool {
+        mailbox.take(PushInfo { kind: PushKind::SUnsubscribe, data: vec![Value::BulkString(b"rw{:a}".to_vec())] });
+        mailbox.end.error().is_none()
+    }
+
+    fn mailbox() -> Mailbox {
+        let names = Names::new("rw").expect("a good prefix");
+        Mailbox::new(names, 0, Arc::new(End::new()), Inlet::new(1).0).0
+    }
+
+    #[test]
+    fn a_subscription_that_ends_by_itself_ends_the_session() {
+        let channel = || std::iter::once("rw{:a}".to_owned());
+        assert!(!goes_on(&mailbox()));
+
+        let left = mailbox();
+        left.expect_leaving(channel());
+        assert!(goes_on(&left), "it was asked for");
+        assert!(!goes_on(&left), "it was not asked for twice");
+
+        let refused = mailbox();
+        refused.expect_leaving(channel());
+        refused.expect_staying(channel());
+        assert!(!goes_on(&refused), "the server did not do it then, and the topic is subscribed");
     }
 }

@@ -2,9 +2,12 @@
 //! not held up behind messages, and the server's limit for slow subscribers does not count replies.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
 use ropeway::engine::{EngineError, EngineFault};
@@ -33,6 +36,7 @@ pub(crate) struct Dialling {
     pub(crate) credentials: Option<(String, String)>,
     pub(crate) limit: Duration,
     pub(crate) is_cluster: bool,
+    pub(crate) is_durable: bool,
 }
 
 /// A server that takes publications.
@@ -42,7 +46,7 @@ pub(crate) struct Server {
     pub(crate) commands: Line,
     pub(crate) pushes: Line,
     /// The identity of the server's process, if the user may read it. A history holds only within one run: a server that
-    /// starts again with older data would give offsets a second time.
+    /// starts again with older data would give offsets a second time. It is always the same if the server is durable.
     pub(crate) run: Option<String>,
     /// The longest message.
     pub(crate) max_message: usize,
@@ -59,25 +63,34 @@ impl Server {
         let commands = Line::open(&address, dialling, None, end).await?;
         let mut asked = Pipeline::new();
         asked.cmd("HELLO");
+        // A server that is not ready yet says so to this, and not to the others.
+        asked.cmd("PING");
         asked.cmd("INFO").arg("server");
         asked.cmd("CONFIG").arg("GET").arg("proto-max-bulk-len");
         asked.cmd("CONFIG").arg("GET").arg("client-output-buffer-limit");
         // For CLIENT LIST. Before Redis 7.2 there is no such thing.
         asked.cmd("CLIENT").arg("SETINFO").arg("LIB-NAME").arg("ropeway");
-        let answered =
-            timeout(dialling.limit, commands.call(&asked)).await.map_err(|_| silent(&address, dialling.limit))?;
+        let answered = commands.call(&asked, dialling.limit).await.ok_or_else(|| silent(&address, dialling.limit))?;
         let answers = answered.map_err(|error| fault::greeting(&address, &error))?;
-        let [hello, info, argument_limit, buffer_limit, _] = <[Value; 5]>::try_from(answers).map_err(|_| {
+        let [hello, ping, info, argument_limit, buffer_limit, _] = <[Value; 6]>::try_from(answers).map_err(|_| {
             EngineError::new(EngineFault::WrongBroker, format!("{address} does not answer as Redis does"))
         })?;
         check(&address, &hello, dialling.is_cluster)?;
+        if let Value::ServerError(error) = ping
+            && ["LOADING", "MASTERDOWN", "BUSY"].contains(&error.code())
+        {
+            return Err(fault::greeting(&address, &error.into()));
+        }
         let pushes = Line::open(&address, dialling, Some(mailbox), end).await?;
         let argument_limit =
             reply::setting(argument_limit).and_then(|text| text.parse().ok()).unwrap_or(ARGUMENT_LIMIT);
         let buffer_limit = reply::setting(buffer_limit).map_or(BUFFER_LIMIT, |text| pubsub_limit(&text));
         // The server counts the memory of its allocator, which rounds up by up to a quarter.
         let max_message = argument_limit.min(buffer_limit / 4 * 3).saturating_sub(frame::OVERHEAD);
-        Ok(Self { address, commands, pushes, run: reply::run(&info), max_message })
+        let run = reply::run(&info);
+        check_same(&address, &pushes, dialling, run.as_ref()).await?;
+        let run = if dialling.is_durable { Some("durable".to_owned()) } else { run };
+        Ok(Self { address, commands, pushes, run, max_message })
     }
 
     /// Asks both connections for a sign of life from time to time, and ends the session if there is none. It also ends
@@ -89,18 +102,18 @@ impl Server {
         if dialling.is_cluster {
             hello.cmd("CLUSTER").arg("INFO");
         }
-        let mut ping = Pipeline::new();
-        ping.cmd("PING");
         loop {
             sleep(dialling.limit).await;
-            let both = async { tokio::join!(self.commands.call(&hello), self.pushes.call(&ping)) };
-            let Ok((answers, _)) = timeout(dialling.limit, both).await else {
+            let (commands, pushes) = (&self.commands, &self.pushes);
+            let both = join(commands.call(&hello, dialling.limit), pushes.call(&hello, dialling.limit)).await;
+            let (Some(answers), Some(others)) = both else {
                 end.report(silent(address, dialling.limit).to_string());
                 return;
             };
             // If a connection is lost, that is told by its driver.
-            let Ok(answers) = answers else { return };
-            if let Some(Err(error)) = answers.first().map(|hello| check(address, hello, dialling.is_cluster)) {
+            let (Ok(answers), Ok(others)) = (answers, others) else { return };
+            let mut hellos = answers.first().into_iter().chain(others.first());
+            if let Some(error) = hellos.find_map(|hello| check(address, hello, dialling.is_cluster).err()) {
                 end.report(error.to_string());
                 return;
             }
@@ -112,13 +125,37 @@ impl Server {
     }
 }
 
+/// Checks that the connection for pushes leads to the same server, which takes publications.
+async fn check_same(
+    address: &Address,
+    pushes: &Line,
+    dialling: &Dialling,
+    run: Option<&String>,
+) -> Result<(), EngineError> {
+    let mut asked = Pipeline::new();
+    asked.cmd("HELLO");
+    asked.cmd("INFO").arg("server");
+    let answered = pushes.call(&asked, dialling.limit).await.ok_or_else(|| silent(address, dialling.limit))?;
+    let answers = answered.map_err(|error| fault::greeting(address, &error))?;
+    if let [hello, info] = answers.as_slice() {
+        check(address, hello, dialling.is_cluster)?;
+        if reply::run(info).as_ref() != run {
+            let text = format!(
+                "two connections to {address} reached two servers; ropeway needs an address that leads to one, the primary"
+            );
+            return Err(EngineError::new(EngineFault::Unreachable, text));
+        }
+    }
+    Ok(())
+}
+
 /// Asks a node of a cluster which node has which slot.
 pub(crate) async fn cluster_slots(address: &Address, dialling: &Dialling) -> Result<Value, EngineError> {
     let line = Line::open(address, dialling, None, &Arc::new(End::new())).await?;
     let mut asked = Pipeline::new();
     asked.cmd("HELLO");
     asked.cmd("CLUSTER").arg("SLOTS");
-    let answered = timeout(dialling.limit, line.call(&asked)).await.map_err(|_| silent(address, dialling.limit))?;
+    let answered = line.call(&asked, dialling.limit).await.ok_or_else(|| silent(address, dialling.limit))?;
     let answers = answered.map_err(|error| fault::greeting(address, &error))?;
     let mut answers = answers.into_iter();
     let hello = answers.next().unwrap_or_default();
@@ -133,6 +170,8 @@ pub(crate) async fn cluster_slots(address: &Address, dialling: &Dialling) -> Res
 pub(crate) struct Line {
     connection: MultiplexedConnection,
     driver: AbortHandle,
+    /// The number of pushes that have come. Each is a sign of life.
+    heard: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -158,8 +197,11 @@ impl Line {
         }
         // The deadlines are the session's.
         let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let heard = Arc::<AtomicU64>::default();
         if let Some(mailbox) = mailbox {
+            let heard = Arc::clone(&heard);
             config = config.set_push_sender(move |push| {
+                heard.fetch_add(1, Ordering::Relaxed);
                 mailbox.take(push);
                 Ok::<_, redis::aio::SendError>(())
             });
@@ -176,14 +218,26 @@ impl Line {
             driver.await;
             end.report(reason);
         });
-        Ok(Self { connection, driver: driver.abort_handle() })
+        Ok(Self { connection, driver: driver.abort_handle(), heard })
     }
 
-    /// Sends commands, and returns a reply for each. Errors of the server are among the replies.
+    /// Sends commands, and returns a reply for each, or `None` if the server has said nothing for so long. Errors of the
+    /// server are among the replies.
     ///
     /// Cancel safe: the commands may be done nevertheless.
-    pub(crate) async fn call(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.connection.clone().send_packed_commands(commands, 0, commands.len()).await
+    pub(crate) async fn call(&self, commands: &Pipeline, limit: Duration) -> Option<RedisResult<Vec<Value>>> {
+        let mut connection = self.connection.clone();
+        let mut replies = pin!(connection.send_packed_commands(commands, 0, commands.len()));
+        loop {
+            let heard = self.heard.load(Ordering::Relaxed);
+            if let Ok(replies) = timeout(limit, &mut replies).await {
+                return Some(replies);
+            }
+            // Replies may be a long way behind messages.
+            if self.heard.load(Ordering::Relaxed) == heard {
+                return None;
+            }
+        }
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::{Cmd, Pipeline, Value};
 use ropeway::engine::{
     EngineError, EngineFault, EngineFuture, History, Name, Outgoing, Position, Presence, Replay, Session, Wanted,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::end::End;
 use crate::fault::{self, Refusal};
@@ -30,6 +30,9 @@ const PART: usize = 1000;
 /// While a cluster moves a slot, a call is repeated after this time.
 const MOVING: Duration = Duration::from_millis(50);
 
+/// Histories are renewed at most this often.
+const RENEWAL: Duration = Duration::from_secs(1);
+
 /// A connection to Redis, or to all primaries of a cluster.
 #[derive(Debug)]
 pub(crate) struct RedisSession {
@@ -45,6 +48,8 @@ pub(crate) struct RedisSession {
     pub(crate) limit: Duration,
     /// The end of a history is known for this time longer than its messages.
     pub(crate) memory: Duration,
+    /// The histories of topics that are subscribed.
+    pub(crate) histories: Mutex<HashMap<Name, History>>,
     /// They are ended with the session.
     pub(crate) _tasks: JoinSet<()>,
 }
@@ -61,8 +66,10 @@ enum Form {
 }
 
 impl Job {
-    fn command(&self) -> Cmd {
-        match &self.form {
+    /// The command. If it is not to be repeated, a message in it is not copied.
+    fn command(&mut self, may_repeat: bool) -> Cmd {
+        match &mut self.form {
+            Form::Command(command) if !may_repeat => std::mem::take(command),
             Form::Command(command) => command.clone(),
             Form::Script(invocation, false) => invocation.by_hash(),
             Form::Script(invocation, true) => invocation.by_text(),
@@ -83,13 +90,13 @@ impl RedisSession {
 
     /// Sends commands over a connection, and returns a reply for each.
     async fn call(&self, server: &Server, line: &Line, commands: &Pipeline) -> Result<Vec<Value>, EngineError> {
-        let answered = timeout(self.limit, line.call(commands)).await;
+        let answered = line.call(commands, self.limit).await;
         // Replies count only in a session that goes on: an unexpected push may have taken the place of one.
         self.go_on()?;
         match answered {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => Err(self.lost(&format!("the connection to {} was lost: {error}", server.address))),
-            Err(_) => Err(self.lost(&silent(&server.address, self.limit).to_string())),
+            Some(Ok(replies)) => Ok(replies),
+            Some(Err(error)) => Err(self.lost(&format!("the connection to {} was lost: {error}", server.address))),
+            None => Err(self.lost(&silent(&server.address, self.limit).to_string())),
         }
     }
 
@@ -100,11 +107,12 @@ impl RedisSession {
         let mut done = vec![Value::Nil; jobs.len()];
         let mut open: Vec<usize> = (0..jobs.len()).collect();
         let mut refused = None;
-        let deadline = Instant::now() + self.limit;
+        // Less than the caller's deadline, so that this is an answer, and not the end of the session.
+        let deadline = Instant::now() + self.limit / 2;
         while !open.is_empty() {
             let mut pipeline = Pipeline::with_capacity(open.len());
             for &place in &open {
-                pipeline.add_command(jobs[place].command());
+                pipeline.add_command(jobs[place].command(self.is_cluster));
             }
             let replies = self.call(server, line, &pipeline).await?;
             let (mut again, mut is_moving) = (Vec::new(), false);
@@ -119,7 +127,7 @@ impl RedisSession {
                         *by_text = true;
                         again.push(place);
                     }
-                    (Refusal::Moving, _) if Instant::now() < deadline => {
+                    (Refusal::Moving, _) if self.is_cluster && Instant::now() < deadline => {
                         is_moving = true;
                         again.push(place);
                     }
@@ -138,6 +146,13 @@ impl RedisSession {
             open = again;
         }
         refused.map_or(Ok(done), Err)
+    }
+
+    /// Does the jobs of each server. All are done, also if one is refused.
+    async fn work_on_all(&self, jobs: Vec<Vec<Job>>) -> Result<(), EngineError> {
+        let working = self.servers.iter().zip(jobs).filter(|(_, jobs)| !jobs.is_empty());
+        let worked = join_all(working.map(|(server, jobs)| self.work(server, &server.commands, jobs))).await;
+        first_error(worked.into_iter().filter_map(Result::err))
     }
 
     /// Calls a script for one topic.
@@ -159,7 +174,7 @@ impl RedisSession {
         let Some(run) = &server.run else {
             let text = format!(
                 "{} does not allow this user the command INFO, without which there is no history: a position must not be \
-                 taken for one of another run of the server; allow it (ACL SETUSER name +info)",
+                 taken for one of another run of the server; allow it (ACL SETUSER name +info), or see `Redis::durable`",
                 server.address
             );
             return Err(EngineError::new(EngineFault::Refused, text));
@@ -171,12 +186,11 @@ impl RedisSession {
         let mut keys = vec![self.names.key(topic, Key::Stream), self.names.key(topic, Key::History)];
         keys.push(self.names.channel(topic));
         let mut invocation = Invocation::new(script, keys);
-        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
         invocation.push(run.as_str());
         invocation.push(format!("{epoch:x}"));
         invocation.push(history.count().to_string());
         invocation.push(milliseconds(history.time()).to_string());
-        invocation.push(milliseconds(history.time().saturating_add(self.memory)).to_string());
+        invocation.push(self.milliseconds_to_remember(history).to_string());
         Ok(invocation)
     }
 
@@ -217,9 +231,8 @@ impl RedisSession {
                 invocation.push(&**body);
             }
         }
-        let working = self.servers.iter().zip(jobs).filter(|(_, jobs)| !jobs.is_empty());
-        try_join_all(working.map(|(server, jobs)| self.work(server, &server.commands, jobs))).await?;
-        refused.map_or(Ok(()), Err)
+        let worked = self.work_on_all(jobs).await;
+        first_error(worked.err().into_iter().chain(refused))
     }
 
     /// Sends a command with a channel for each topic over the connections for subscriptions.
@@ -250,7 +263,42 @@ impl RedisSession {
             }
             refused.map_or(Ok(()), Err)
         });
-        try_join_all(working).await.map(drop)
+        first_error(join_all(working).await.into_iter().filter_map(Result::err))
+    }
+
+    /// Renews the time for which the ends of the histories are known that this node has subscribed to. Otherwise the first
+    /// message after a long silence would begin another history, and its subscribers would be told of a gap.
+    async fn renew_histories(&self) -> Result<(), EngineError> {
+        let mut jobs: Vec<Vec<Job>> = self.servers.iter().map(|_| Vec::new()).collect();
+        for (topic, history) in &*self.histories() {
+            let mut command = redis::cmd("PEXPIRE");
+            command.arg(self.names.key(topic, Key::History)).arg(self.milliseconds_to_remember(*history));
+            let job = Job { form: Form::Command(command), what: "more time for the end of a history" };
+            jobs[self.slots.owner(&self.names.channel(topic))].push(job);
+        }
+        for (server, mut jobs) in self.servers.iter().zip(jobs) {
+            while !jobs.is_empty() {
+                let rest = jobs.split_off(jobs.len().min(PART));
+                self.work(server, &server.commands, jobs).await?;
+                jobs = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn milliseconds_to_remember(&self, history: History) -> u64 {
+        milliseconds(history.time().saturating_add(self.memory))
+    }
+
+    fn forget_histories(&self, topics: &[Name]) {
+        let mut histories = self.histories();
+        for topic in topics {
+            histories.remove(topic);
+        }
+    }
+
+    fn histories(&self) -> MutexGuard<'_, HashMap<Name, History>> {
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_history(
@@ -286,8 +334,7 @@ impl RedisSession {
             let form = Form::Script(invocation, false);
             jobs[self.slots.owner(&self.names.channel(topic))].push(Job { form, what: "the members of a topic" });
         }
-        let working = self.servers.iter().zip(jobs).filter(|(_, jobs)| !jobs.is_empty());
-        try_join_all(working.map(|(server, jobs)| self.work(server, &server.commands, jobs))).await.map(drop)
+        self.work_on_all(jobs).await
     }
 
     fn of_members(&self, script: &'static Script, topic: &Name) -> Invocation {
@@ -299,22 +346,48 @@ impl RedisSession {
 /// Times are at most this many milliseconds (some 300 years), so that a date with one added is exact in Lua.
 const LONGEST: u64 = 10_000_000_000_000;
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST)
+}
+
+/// Renews histories of a session from time to time, as long as there is one.
+pub(crate) async fn renew(session: Weak<RedisSession>) {
+    loop {
+        let Some(third) = session.upgrade().map(|session| session.memory / 3) else { return };
+        sleep(third.max(RENEWAL)).await;
+        let Some(session) = session.upgrade() else { return };
+        if let Err(error) = session.renew_histories().await {
+            tracing::warn!(%error, "the ends of histories could not be given more time");
+        }
+    }
+}
+
 impl Session for RedisSession {
     fn publish<'a>(&'a self, batch: &'a [Outgoing]) -> EngineFuture<'a, ()> {
         Box::pin(self.publish_all(batch))
     }
 
     fn subscribe<'a>(&'a self, topics: &'a [Wanted]) -> EngineFuture<'a, ()> {
-        let command = if self.is_cluster { "SSUBSCRIBE" } else { "SUBSCRIBE" };
-        Box::pin(self.for_channels(command, "a subscription", topics.iter().map(|wanted| &wanted.topic)))
+        Box::pin(async {
+            let command = if self.is_cluster { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+            let names = topics.iter().map(|wanted| &wanted.topic);
+            self.mailbox.expect_staying(names.clone().map(|topic| self.names.channel(topic)));
+            self.for_channels(command, "a subscription", names).await?;
+            let with_history = topics.iter().filter_map(|wanted| Some((wanted.topic.clone(), wanted.history?)));
+            self.histories().extend(with_history);
+            Ok(())
+        })
     }
 
     fn unsubscribe<'a>(&'a self, topics: &'a [Name]) -> EngineFuture<'a, ()> {
-        let command = if self.is_cluster { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
-        if self.is_cluster {
-            self.mailbox.expect_leaving(topics.iter().map(|topic| self.names.channel(topic).into_bytes()));
-        }
-        Box::pin(self.for_channels(command, "the end of a subscription", topics.iter()))
+        Box::pin(async {
+            let command = if self.is_cluster { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
+            if self.is_cluster {
+                self.mailbox.expect_leaving(topics.iter().map(|topic| self.names.channel(topic)));
+            }
+            self.forget_histories(topics);
+            self.for_channels(command, "the end of a subscription", topics.iter()).await
+        })
     }
 
     fn ended(&self) -> EngineFuture<'_, Infallible> {
@@ -335,7 +408,7 @@ impl Session for RedisSession {
     }
 
     fn join<'a>(&'a self, members: &'a [Presence], lifetime: Duration) -> EngineFuture<'a, ()> {
-        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST).to_string();
+        let lifetime = milliseconds(lifetime).to_string();
         let call = move |topic: &Name| {
             let mut invocation = self.of_members(&scripts::JOIN, topic);
             invocation.push(lifetime.as_str());
@@ -360,6 +433,11 @@ impl Session for RedisSession {
             read_members(reply, topic).ok_or_else(|| unreadable(server))
         })
     }
+}
+
+/// The first error. An end of the session goes before refusals.
+fn first_error(errors: impl Iterator<Item = EngineError>) -> Result<(), EngineError> {
+    errors.min_by_key(|error| error.fault() == EngineFault::Refused).map_or(Ok(()), Err)
 }
 
 fn too_long(length: usize, max: usize) -> EngineError {

@@ -136,7 +136,7 @@ pub use handle::{Handle, Ping};
 pub use handshake::{Handshake, UpgradeRequest};
 pub use io::{Io, Transport};
 pub use listen::Listeners;
-pub use overflow::Overflow;
+pub use overflow::{Overflow, TopicSettings};
 pub use pull::WebSocket;
 #[cfg(feature = "hyper")]
 pub use server::body::{AttachedBody, Body};
@@ -144,7 +144,10 @@ pub use server::body::{AttachedBody, Body};
 pub use server::layer::{Attached, AttachedFuture, Layer};
 pub use server::{Accept, Remaining, Route, RouteError, Server, ServerBuilder, Shutdown};
 pub use topic::{Delivery, Heard, Listening, PublishError, Published, Reach, Recovery, Subscribing, Topic};
-pub use topics::{Events, OutboxLimits, Publication, TopicSettings, Topics, TopicsBuilder, TopicsEvent};
+pub use topics::{
+    Events, Member, MemberEvent, MemberEvents, MemberList, Members, Membership, OutboxLimits, Publication, Topics,
+    TopicsBuilder, TopicsEvent,
+};
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;

@@ -48,6 +48,8 @@ mod sending;
 mod settings;
 #[path = "../tests/behaviour/shutdown.rs"]
 mod shutdown;
+#[path = "../tests/behaviour/slow_subscribers.rs"]
+mod slow_subscribers;
 #[cfg(feature = "tls")]
 #[path = "../tests/behaviour/tls.rs"]
 mod tls;

@@ -5,8 +5,10 @@ mod history;
 mod presence;
 mod pubsub;
 mod rig;
+mod topics;
 
 pub use history::*;
 pub use presence::*;
 pub use pubsub::*;
 pub use rig::Rig;
+pub use topics::*;

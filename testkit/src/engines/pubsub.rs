@@ -96,7 +96,7 @@ pub async fn each_name_is_a_topic_of_its_own(rig: Rig) {
     assert_eq!(b.message().await.topic, "last");
 }
 
-/// What is published after unsubscribing is not delivered once the broker knows.
+/// A message that is published after unsubscribing is not delivered once the broker knows.
 pub async fn nothing_is_heard_after_unsubscribing(rig: Rig) {
     let (a, mut b) = (rig.node().await, rig.node().await);
     b.subscribe(&["room", "other"]).await;

@@ -1,12 +1,17 @@
 //! Credentials, certificates and permissions.
 
+use std::net::TcpListener;
+use std::time::Duration;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use ropeway::engine::EngineFault;
-use ropeway::rustls::pki_types::{CertificateDer, pem::PemObject};
+use ropeway::engine::{Engine as _, EngineFault, Inlet};
 use ropeway_nats::Nats;
+use ropeway_nats::rustls::pki_types::{CertificateDer, pem::PemObject};
 use testkit::broker::{Broker, NATS};
 
-use crate::{assert_says, connected, engine, heard, publish, refused, subscribe};
+use tokio::time::timeout;
+
+use crate::{assert_says, connected, engine, heard, publish, refused, subscribe, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_needed_and_wrong_ones_are_refused() {
@@ -127,4 +132,25 @@ async fn an_address_that_cannot_be_used_is_a_fault_of_the_settings() {
     let error = refused(&engine("nats://no-such-host.invalid:4222")).await;
     assert_eq!(error.fault(), EngineFault::Unreachable, "{error}");
     assert_says(&error, &["no-such-host.invalid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_gives_up_early_gets_past_silent_servers() {
+    let silent = [TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0")];
+    let silent = silent.map(|listener| listener.expect("a port is free"));
+    let url = |listener: &TcpListener| format!("nats://{}", listener.local_addr().expect("it has an address"));
+    let broker = Broker::start(NATS);
+    let engine = Nats::connect_to(url(&silent[0])).or(url(&silent[1])).or(format!("nats://{}", broker.address()));
+    let mut attempts = 0;
+    loop {
+        let (inlet, _arrivals) = Inlet::new(1);
+        attempts += 1;
+        // Less than the engine's own limit for one server.
+        match timeout(Duration::from_secs(2), engine.connect(inlet)).await {
+            Ok(session) => break drop(session.expect("the third server is a broker")),
+            Err(_elapsed) => assert!(attempts < 9, "the third server is never tried"),
+        }
+    }
+    // From now on that one is the first.
+    within("connecting", engine.connect(Inlet::new(1).0)).await.expect("the third server is a broker");
 }

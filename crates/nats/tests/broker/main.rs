@@ -1,7 +1,10 @@
 //! The engine and its nats-server: who may connect, what is refused, what a stream must be, and a cluster.
+#![cfg(unix)]
 
 mod access;
 mod cluster;
+mod shutting_down;
+mod slow_node;
 mod streams;
 
 use std::future::Future;

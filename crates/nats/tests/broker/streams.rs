@@ -1,4 +1,4 @@
-//! What the streams of histories must be, and what happens if somebody changes them.
+//! The settings that the streams of histories must have, and administrators that change or remove them.
 
 use async_nats::jetstream;
 use ropeway::engine::{EngineFault, Position};

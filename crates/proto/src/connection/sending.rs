@@ -126,7 +126,7 @@ impl Connection {
     }
 
     /// Takes the work away, to be done on another thread. The message keeps its place: what is sent behind it waits until
-    /// [`return_work`](Connection::return_work). It takes a codec now, see [`handle_work`](Connection::handle_work).
+    /// [`return_work`](Connection::return_work). A codec is taken by the thread that [runs](Work::run) it.
     ///
     /// ```
     /// # use std::{sync::Arc, thread, time::Instant};
@@ -194,6 +194,19 @@ impl Connection {
             }
         }
         self.release();
+    }
+
+    /// Breaks the work off, for a driver that has no more time: the message that is being compressed, and all messages
+    /// from now on, are sent uncompressed. Does nothing while the work [is done elsewhere](Connection::take_work).
+    pub fn give_up_work(&mut self) {
+        let Some(deflate) = &mut self.deflate else { return };
+        let Some(job) = deflate.job.as_mut().filter(|job| !job.is_away()) else { return };
+        // The peer's window will lack this message, so no later message may point back into it.
+        deflate.compressor.stop();
+        job.give_up();
+        while self.has_work() {
+            self.handle_work(false);
+        }
     }
 }
 

@@ -40,6 +40,11 @@ impl Compressor {
         length >= self.threshold
     }
 
+    /// Compresses nothing from now on. Then a message that was begun need not be finished.
+    pub(crate) fn stop(&mut self) {
+        self.threshold = usize::MAX;
+    }
+
     /// Compresses one whole message and appends the payload that carries it to `out`.
     pub fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
         let history = self.window.as_ref().map_or(&[][..], Window::bytes);
@@ -53,6 +58,13 @@ impl Compressor {
         let compressing = Compressing::begin(self.shape, history, message);
         self.note(message);
         compressing
+    }
+
+    /// The same for a message that another thread compresses, maybe much later. It takes a codec with its first slice.
+    pub(crate) fn begin_later(&mut self, message: &[u8]) -> Compressing {
+        let history = self.window.as_ref().map_or(&[][..], Window::bytes).to_vec();
+        self.note(message);
+        Compressing { codec: Codec::Wanted(self.shape, history), taken: 0 }
     }
 
     /// Notes a message whose payload was made by [`compress_alone`], with the shape that this returns. That payload
@@ -92,20 +104,27 @@ pub fn codecs_in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// A message that is being compressed, slice by slice. It holds a codec until it is finished.
+/// A message that is being compressed, slice by slice. It holds a codec from its first slice to its last.
 pub(crate) struct Compressing {
-    deflater: Option<Lent>,
+    codec: Codec,
     /// The bytes of the message that are compressed.
     taken: usize,
+}
+
+enum Codec {
+    /// None yet. It will have this shape, and this history.
+    Wanted(Shape, Vec<u8>),
+    Taken(Lent),
+    GivenBack,
 }
 
 /// A codec of the pool, counted in [`IN_USE`].
 struct Lent(Box<Deflater>);
 
 impl Lent {
-    fn new(deflater: Box<Deflater>) -> Self {
+    fn new(shape: Shape, history: &[u8], message: &[u8]) -> Self {
         IN_USE.fetch_add(1, Ordering::Relaxed);
-        Self(deflater)
+        Self(pool::deflater(shape.for_message(message.len()), history, message))
     }
 
     fn give_back(self) {
@@ -116,21 +135,25 @@ impl Lent {
 
 impl Compressing {
     fn begin(shape: Shape, history: &[u8], message: &[u8]) -> Self {
-        let deflater = pool::deflater(shape.for_message(message.len()), history, message);
-        Self { deflater: Some(Lent::new(deflater)), taken: 0 }
+        Self { codec: Codec::Taken(Lent::new(shape, history, message)), taken: 0 }
     }
 
     /// Compresses the next slice of `message`, which must be the same in every call, and appends the output. Returns
     /// whether this was the last slice.
     pub(crate) fn step(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some(deflater) = &mut self.deflater else { return true };
+        if let Codec::Wanted(shape, history) = &self.codec {
+            self.codec = Codec::Taken(Lent::new(*shape, history, message));
+        }
+        let Codec::Taken(deflater) = &mut self.codec else { return true };
         let rest = &message[self.taken..];
         let piece = &rest[..rest.len().min(SLICE)];
         let is_last = piece.len() == rest.len();
         deflater.0.compress(piece, is_last, out);
         self.taken += piece.len();
         if is_last {
-            self.deflater.take().into_iter().for_each(Lent::give_back);
+            if let Codec::Taken(deflater) = std::mem::replace(&mut self.codec, Codec::GivenBack) {
+                deflater.give_back();
+            }
             debug_assert!(out.ends_with(&TAIL), "a flushed stream ends with an empty stored block");
             out.truncate(out.len() - TAIL.len());
         }
@@ -145,7 +168,7 @@ impl Compressing {
 
 impl Drop for Compressing {
     fn drop(&mut self) {
-        if let Some(mut deflater) = self.deflater.take() {
+        if let Codec::Taken(mut deflater) = std::mem::replace(&mut self.codec, Codec::GivenBack) {
             deflater.0.break_off();
             deflater.give_back();
         }

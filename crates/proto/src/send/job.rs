@@ -31,7 +31,8 @@ pub(crate) struct Job {
     behind: Line,
 }
 
-/// A large message that is compressed outside of its connection, on any thread.
+/// A large message that is compressed outside of its connection, on any thread. It takes a codec of about 265 KiB when it
+/// is [run](Work::run), if it has none, so many of them may wait for a thread.
 #[derive(Debug)]
 pub struct Work {
     payload: Bytes,
@@ -101,13 +102,12 @@ impl Job {
         self.compressing.is_some()
     }
 
-    /// Returns the work, for another thread to do. Compressing begins here if it has not begun. Returns `None` if the work is already
-    /// away.
+    /// Returns the work, for another thread to do. Returns `None` if the work is already away.
     pub(crate) fn take_work(&mut self, compressor: &mut Compressor) -> Option<Work> {
         if self.is_away {
             return None;
         }
-        let compressing = self.compressing.take().unwrap_or_else(|| compressor.begin(&self.payload));
+        let compressing = self.compressing.take().unwrap_or_else(|| compressor.begin_later(&self.payload));
         self.is_away = true;
         Some(Work { payload: self.payload.clone(), compressing, compressed: std::mem::take(&mut self.compressed) })
     }
@@ -127,6 +127,12 @@ impl Job {
     pub(crate) fn set_behind(&mut self, behind: Line) {
         debug_assert!(self.behind.entries.is_empty(), "nothing is lost");
         self.behind = behind;
+    }
+
+    /// Breaks compressing off, so that the message is sent uncompressed.
+    pub(crate) fn give_up(&mut self) {
+        self.compressing = None;
+        self.compressed = Vec::new();
     }
 
     /// Compresses the next slice and returns whether the job is done. If it has not begun and may not begin, it is done

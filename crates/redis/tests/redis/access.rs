@@ -25,14 +25,23 @@ async fn refuses(engine: Redis, fault: EngineFault, words: &[&str]) {
 
 /// A server that answers the first bytes with others, and then does nothing or closes.
 async fn imposter(answer: &'static [u8], closes: bool) -> Redis {
+    scripted(&[answer], closes).await
+}
+
+/// A server that answers as it is told, each time after some bytes, and then does nothing or closes.
+async fn scripted(answers: &[&'static [u8]], closes: bool) -> Redis {
+    let answers = answers.to_vec();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let answers = answers.clone();
             tokio::spawn(async move {
                 let mut buffer = [0; 1024];
-                let _ = stream.read(&mut buffer).await;
-                let _ = stream.write_all(answer).await;
+                for answer in answers {
+                    let _ = stream.read(&mut buffer).await;
+                    let _ = stream.write_all(answer).await;
+                }
                 while !closes && stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
             });
         }
@@ -77,7 +86,7 @@ async fn a_wrong_password_is_told() {
 }
 
 /// The commands, channels and keys that the README lists.
-const ALLOWED: &str = "user rope on >secret resetchannels &rw{* resetkeys ~rw{* -@all +publish +subscribe +unsubscribe +ping \
+pub(crate) const ALLOWED: &str = "user rope on >secret resetchannels &rw{* resetkeys ~rw{* -@all +publish +subscribe +unsubscribe +ping \
                        +info +eval +evalsha +time +hmget +hset +hincrby +hdel +del +xadd +xdel +xrange +pexpire +pexpireat \
                        +zadd +zrem +zrangebyscore +zrevrange";
 
@@ -158,6 +167,12 @@ async fn a_server_of_another_kind_is_told() {
     refuses(imposter(old, false).await, is_not_redis, &["older than Redis 6"]).await;
     let denied = b"-DENIED Redis is running in protected mode because protected mode is enabled\r\n";
     refuses(imposter(denied, true).await, EngineFault::Access, &["protected mode"]).await;
+    // The answers to HELLO, and then to HELLO and five more.
+    let hello = b"%1\r\n+role\r\n+master\r\n";
+    let loading =
+        b"%1\r\n+role\r\n+master\r\n-LOADING Redis is loading the dataset in memory\r\n+a\r\n+b\r\n+c\r\n+d\r\n";
+    let engine = scripted(&[hello, loading], false).await;
+    refuses(engine, EngineFault::Unreachable, &["not ready yet", "LOADING"]).await;
     let full = b"-ERR max number of clients reached\r\n";
     refuses(imposter(full, true).await, EngineFault::Unreachable, &["maxclients"]).await;
 }

@@ -8,6 +8,7 @@ use ropeway::engine::EngineFault;
 use ropeway_redis::Redis;
 use testkit::broker::{Broker, REDIS, free_port};
 
+use crate::access::ALLOWED;
 use crate::node::{Node, command, name, refused, within};
 use crate::presence::member;
 
@@ -16,16 +17,21 @@ const HISTORY: History = History::last(10);
 /// The number of slots of every cluster.
 const SLOTS: u16 = 16384;
 
-struct Cluster {
+pub(crate) struct Cluster {
     servers: Vec<Broker>,
 }
 
 impl Cluster {
     /// Three primaries, each with a third of the slots.
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::with_settings("").await
+    }
+
+    async fn with_settings(more: &str) -> Self {
         let server = |_| {
             // The port of a cluster's bus is 10,000 higher if it is not set.
-            let settings = format!("cluster-enabled yes\ncluster-port {}\ncluster-node-timeout 2000", free_port());
+            let settings =
+                format!("cluster-enabled yes\ncluster-port {}\ncluster-node-timeout 2000\n{more}", free_port());
             Broker::with_settings(REDIS, &settings)
         };
         let cluster = Self { servers: (0..3).map(server).collect() };
@@ -63,7 +69,7 @@ impl Cluster {
         .await;
     }
 
-    fn engine(&self) -> Redis {
+    pub(crate) fn engine(&self) -> Redis {
         Redis::cluster(self.servers.iter().map(|server| format!("redis://{}", server.address())))
     }
 
@@ -72,7 +78,7 @@ impl Cluster {
     }
 
     /// The server that has the slot of a topic, and the slot.
-    fn owner(&self, topic: &str) -> (usize, u16) {
+    pub(crate) fn owner(&self, topic: &str) -> (usize, u16) {
         let key = format!("rw{{:{topic}}}");
         let Value::Int(slot) = command(&self.servers[0].address(), &["CLUSTER", "KEYSLOT", &key]) else {
             panic!("a slot")
@@ -82,14 +88,14 @@ impl Cluster {
     }
 
     /// Begins to move a slot.
-    fn begin_move(&self, slot: u16, from: usize, to: usize) {
+    pub(crate) fn begin_move(&self, slot: u16, from: usize, to: usize) {
         let slot = slot.to_string();
         command(&self.servers[to].address(), &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &self.id(from)]);
         command(&self.servers[from].address(), &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &self.id(to)]);
     }
 
     /// Moves the keys of a slot, and ends the move.
-    fn end_move(&self, slot: u16, from: usize, to: usize) {
+    pub(crate) fn end_move(&self, slot: u16, from: usize, to: usize) {
         let slot = slot.to_string();
         let (source, target) = (self.servers[from].address(), &self.servers[to]);
         loop {
@@ -174,6 +180,54 @@ async fn a_cluster_does_all_that_a_server_does() {
     one.subscribe(&["end"]).await.unwrap();
     one.publish(None, &[("end", "")]).await.unwrap();
     assert_eq!(one.message().await.0, "end", "nothing is heard after unsubscribing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_a_cluster_with_the_rights_that_are_listed_can_do_all() {
+    let more = "+spublish +ssubscribe +sunsubscribe +cluster|slots +cluster|info";
+    let readme = include_str!("../../README.md").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains(more), "the README lists other rights than {more}");
+    let cluster = Cluster::with_settings(&format!("{ALLOWED} {more}")).await;
+    // It is asked for signs of life meanwhile.
+    let engine = cluster.engine().password("rope", "secret").timeout(Duration::from_millis(200));
+    let mut node = Node::of(engine).await;
+    node.subscribe(&["a"]).await.unwrap();
+    for history in [None, Some(HISTORY)] {
+        node.publish(history, &[("a", "x")]).await.unwrap();
+        assert_eq!(node.placed().await.1, "x");
+    }
+    node.session.replay(&name("a"), HISTORY, None).await.unwrap();
+    let members = [member("a", "1", "")];
+    node.session.join(&members, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(node.session.members(&name("a")).await.unwrap(), members);
+    node.session.leave(&members).await.unwrap();
+    node.unsubscribe(&["a"]).await.unwrap();
+    let address = cluster.servers[0].address();
+    command(&address, &["CONFIG", "RESETSTAT"]);
+    within("signs of life", async {
+        while !text(&command(&address, &["INFO", "commandstats"])).contains("cmdstat_cluster|info") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    node.publish(None, &[("a", "x")]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_cluster_that_refuses_holds_up_no_other() {
+    let cluster = Cluster::start().await;
+    let mut node = Node::of(cluster.engine()).await;
+    let names: Vec<String> = (0..30).map(|number| format!("topic {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    node.subscribe(&names).await.unwrap();
+    command(&cluster.servers[0].address(), &["CONFIG", "SET", "maxmemory", "1"]);
+    let batch: Vec<(&str, &str)> = names.iter().map(|&name| (name, "x")).collect();
+    let error = node.publish(Some(HISTORY), &batch).await.expect_err("one server is full");
+    assert_eq!(error.fault(), EngineFault::Refused, "{error}");
+    for _ in names.iter().filter(|name| cluster.owner(name).0 != 0) {
+        let (topic, ..) = node.placed().await;
+        assert_ne!(cluster.owner(&topic).0, 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ropeway::engine::{Arrival, EngineFault};
 use testkit::broker::{Broker, REDIS};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -72,15 +72,16 @@ async fn an_idle_session_goes_on() {
     let broker = Broker::start(REDIS);
     let mut node = Node::of(engine(&broker).timeout(Duration::from_millis(100))).await;
     node.subscribe(&["a"]).await.unwrap();
-    // Ten signs of life: both connections are asked for one, so the server has counted them.
+    // Both connections are asked for signs of life with HELLO, with which each command of the test begins too.
+    command(&broker.address(), &["CONFIG", "RESETSTAT"]);
     within("ten signs of life", async {
-        loop {
+        for own in 1_u32.. {
             let redis::Value::VerbatimString { text, .. } = command(&broker.address(), &["INFO", "commandstats"])
             else {
                 panic!("a text");
             };
-            let calls = text.lines().find_map(|line| line.strip_prefix("cmdstat_ping:calls=")?.split(',').next());
-            if calls.is_some_and(|calls| calls.parse::<u32>().expect("a number") >= 10) {
+            let calls = text.lines().find_map(|line| line.strip_prefix("cmdstat_hello:calls=")?.split(',').next());
+            if calls.is_some_and(|calls| calls.parse::<u32>().expect("a number") >= own + 20) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -112,6 +113,24 @@ async fn a_server_that_becomes_a_replica_ends_the_session() {
     let error = refused(engine(&broker)).await;
     assert_eq!(error.fault(), EngineFault::WrongBroker);
     assert!(error.to_string().contains("is a replica"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_leads_to_two_servers_is_told() {
+    let (one, other) = (Broker::start(REDIS), Broker::start(REDIS));
+    let balancer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = balancer.local_addr().unwrap().port();
+    let addresses = [one.address(), other.address()];
+    tokio::spawn(async move {
+        for address in addresses.iter().cycle() {
+            let (mut client, _) = balancer.accept().await.unwrap();
+            let mut server = TcpStream::connect(address).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let error = refused(Redis::connect_to(format!("redis://127.0.0.1:{port}"))).await;
+    assert_eq!(error.fault(), EngineFault::Unreachable);
+    assert!(error.to_string().contains("reached two servers"), "{error}");
 }
 
 /// A link to a broker that can be made to pass on nothing to its clients.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ropeway::History;
-use ropeway::engine::{Position, Replay};
+use ropeway::engine::{Position, Replay, Wanted};
 use testkit::broker::{Broker, REDIS};
 
 use crate::node::{Node, command, engine, name, within};
@@ -154,6 +154,34 @@ async fn a_topic_is_forgotten_in_time_and_its_end_later() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_history_is_known_as_long_as_it_is_subscribed() {
+    let broker = Broker::start(REDIS);
+    let node = Node::of(engine(&broker).remember_ends(Duration::from_secs(3))).await;
+    let history = LAST_10.for_at_most(Duration::from_secs(60));
+    let wanted = Wanted { topic: name("a"), history: Some(history) };
+    within("subscribing", node.session.subscribe(std::slice::from_ref(&wanted))).await.unwrap();
+    node.numbers(history, 1..=1).await;
+    let left = || {
+        let redis::Value::Int(left) = command(&broker.address(), &["PTTL", "rw{:a}h"]) else { panic!("a number") };
+        left
+    };
+    for _ in 0..2 {
+        let before = left();
+        within("more time for the history", async {
+            let mut least = before;
+            while left() <= least {
+                least = least.min(left());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+    assert!((40_000..=63_000).contains(&left()), "{} ms", left());
+    node.unsubscribe(&["a"]).await.unwrap();
+    drop(node);
+}
+
+#[tokio::test]
 async fn what_is_lost_at_the_server_is_never_taken_for_complete() {
     let broker = Broker::start(REDIS);
     let address = broker.address();
@@ -188,13 +216,15 @@ async fn what_is_lost_at_the_server_is_never_taken_for_complete() {
     node.numbers(LAST_10, 1..=1).await;
     has(&node.replay(LAST_10, Some(next)).await, 1..=1);
 
-    // The same, and the next call publishes.
+    // The same, and the next call publishes. The old stream is further than the new one.
+    node.numbers(LAST_10, 2..=8).await;
     command(&address, &["DEL", "rw{:a}h"]);
     node.numbers(LAST_10, 1..=2).await;
     let third = node.end().await;
     assert_eq!(third.offset, 2);
     assert!(third.epoch != next.epoch && third.epoch != end.epoch);
     is_incomplete(&node.replay(LAST_10, Some(next)).await);
+    has(&node.replay(LAST_10, Some(Position::new(third.epoch, 0))).await, 1..=2);
 
     // All is gone.
     command(&address, &["FLUSHALL"]);

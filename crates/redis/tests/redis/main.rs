@@ -1,4 +1,5 @@
 //! The engine on real servers. `cargo xtask brokers` installs them.
+#![cfg(unix)]
 
 mod access;
 mod cluster;
@@ -7,3 +8,4 @@ mod history;
 mod messages;
 mod node;
 mod presence;
+mod topics;

@@ -36,6 +36,10 @@ const MESSAGE_COST: usize = 64;
 /// MiB in all. Further large messages are sent uncompressed meanwhile.
 pub(crate) const MOST_CODECS: usize = 64;
 
+/// The most times in a row that messages of topics that waited are queued and written. At most half of `max_buffered` is
+/// queued each time, and at most the whole waits, so these are enough unless more comes meanwhile.
+const WRITES: usize = 4;
+
 /// A connection with its stream and its handler.
 ///
 /// One turn: run the commands, write all that is queued, then read and handle the input; repeat until there is nothing
@@ -178,7 +182,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
                     continue;
                 }
             }
-            if left == 0 || self.core.has_work() {
+            if left == 0 || self.core.has_work() || self.can_send_waiting() {
                 // Other connections get their turn first. The output of this turn is written before that.
                 self.write(cx, now);
                 self.link.report(self.core.buffered_amount(), self.core.ready_state());
@@ -191,12 +195,37 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
         }
     }
 
-    /// Writes the bytes that wait, until the transport accepts no more.
+    /// Writes the bytes that wait, until the transport accepts no more. Messages of topics that wait for room follow.
     pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
+        self.write_queue(cx, now);
+        if self.link.has_waiting() {
+            self.write_waiting(cx, now);
+        }
+    }
+
+    #[cold]
+    fn write_waiting(&mut self, cx: &mut Context<'_>, now: Instant) {
+        for _ in 0..WRITES {
+            if self.writing == Writing::Ended {
+                return self.link.drop_waiting();
+            }
+            if !Connection::new(&mut self.core, &self.link).send_waiting() {
+                return;
+            }
+            self.write_queue(cx, now);
+        }
+    }
+
+    fn write_queue(&mut self, cx: &mut Context<'_>, now: Instant) {
         // If the transport does not accept all, it wakes the connection later. Nothing is waited for here.
         if let Poll::Ready(Err(error)) = self.writing.poll_write(&mut self.stream, &mut self.core, cx, now) {
             self.broken(error);
         }
+    }
+
+    /// Whether there is room for messages of topics that wait. Other threads may add to them as fast as they are sent.
+    fn can_send_waiting(&self) -> bool {
+        self.link.has_waiting() && self.core.buffered_amount() < self.link.room_for_waiting()
     }
 
     fn broken(&mut self, error: io::Error) {

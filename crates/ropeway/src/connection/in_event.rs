@@ -12,6 +12,8 @@ use crate::connection_id::ConnectionId;
 use crate::event_loop::{self, Publication, Subscriber};
 use crate::handle::{Asked, Command, Handle, Link, with_commands};
 use crate::overflow::{Overflow, too_slow};
+#[cfg(unix)]
+use crate::topic::Post;
 use crate::topic::{Subscribing, Topic};
 
 /// A connection while one of its events is being handled. All messages that are sent during one read leave in one
@@ -46,7 +48,7 @@ impl<'a> Connection<'a> {
     #[cold]
     fn overflow(&mut self, error: SendError) -> Result<(), SendError> {
         match (&error, self.link.overflow()) {
-            (SendError::Full { .. }, Overflow::Drop) => {
+            (SendError::Full { .. }, overflow) if overflow.drops() => {
                 self.link.note_dropped();
                 Ok(())
             }
@@ -133,7 +135,7 @@ impl<'a> Connection<'a> {
     /// your own to know how far it reaches.
     pub fn subscribe(&mut self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
-        Subscribing::new(topic)
+        Subscribing::new(topic.counted())
     }
 
     /// Ends the connection's subscription. It is still sent messages that were published before, and none after.
@@ -181,6 +183,28 @@ impl<'a> Connection<'a> {
         #[cfg(unix)]
         if event_loop::waits_here() {
             self.send_missed(u64::MAX);
+        }
+    }
+
+    /// Queues messages of topics that wait for room, if there is room for them. Returns whether there is more to write.
+    #[cold]
+    pub(crate) fn send_waiting(&mut self) -> bool {
+        let mut has_more = false;
+        loop {
+            // Earlier messages of the same topics may be among the commands.
+            has_more |= self.link.has_commands();
+            self.run_commands();
+            if self.core.ready_state() != ReadyState::Open {
+                self.link.drop_waiting();
+                return has_more;
+            }
+            if self.core.buffered_amount() >= self.link.room_for_waiting() {
+                return has_more;
+            }
+            let Some(message) = self.link.take_waiting() else { return has_more };
+            // It is open.
+            let _ = self.core.send_prepared_promised(&message);
+            has_more = true;
         }
     }
 
@@ -258,11 +282,31 @@ impl Connection<'_> {
         if publication.except.is_some_and(|id| id == self.link.id()) {
             return;
         }
+        if self.link.has_waiting() && self.link.waits_for_room(publication.audience.number()) {
+            return self.link.keep_waiting(&post(publication));
+        }
         if let Err(SendError::Full { .. }) = self.core.send_prepared(&publication.message) {
-            self.link.note_dropped();
-            if publication.audience.overflow().unwrap_or(self.link.overflow()) != Overflow::Drop {
-                self.close_as_too_slow();
-            }
+            self.send_later(publication);
         }
     }
+
+    /// Applies the overflow policy to a message of a topic for which there was no room.
+    #[cold]
+    fn send_later(&mut self, publication: &Publication) {
+        let post = post(publication);
+        let overflow = post.overflow(self.link.overflow());
+        if overflow.waits() {
+            return self.link.keep_waiting(&post);
+        }
+        self.link.note_dropped();
+        if !overflow.drops() {
+            self.close_as_too_slow();
+        }
+    }
+}
+
+#[cfg(unix)]
+fn post(publication: &Publication) -> Post<'_> {
+    let Publication { audience, message, key, .. } = publication;
+    Post { message, key: key.as_ref(), topic: audience.number(), settings: audience.settings() }
 }

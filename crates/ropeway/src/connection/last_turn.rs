@@ -17,7 +17,8 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
     /// The handler is not called. Returns whether to wait and call this again: while bytes are left, and then
     /// until the peer has ended its half, which shows that it has read them.
     ///
-    /// A large message that is being compressed is finished if that is possible before the deadline.
+    /// A large message that is being compressed is finished if that is possible before the deadline. If not, it is sent
+    /// uncompressed.
     pub(crate) fn last_turn(&mut self, is_first: bool, deadline: Instant) -> bool {
         let now = tokio::time::Instant::now().into_std();
         let mut cx = Context::from_waker(Waker::noop());
@@ -31,6 +32,7 @@ impl<T, H: Handler<T>, S: Stream> Driver<H, S, T> {
                 // A message whose compression has not begun is sent uncompressed: there is no time for it.
                 self.core.handle_work(false);
             }
+            self.core.give_up_work();
             let queued = self.core.buffered_amount();
             self.write(&mut cx, now);
             self.core.reclaim(spare);

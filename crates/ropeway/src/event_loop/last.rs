@@ -26,8 +26,10 @@ impl EventLoop {
             self.send_published(&mut cx, now);
         }
         let mut waiting = vec![false; self.connections.entries.capacity()];
+        // Half of the time is for compressing, the other half for peers to read.
+        let half = now + deadline.saturating_duration_since(now) / 2;
         for (key, connection) in &mut self.connections.entries {
-            waiting[key] = last_turn(connection, true, deadline);
+            waiting[key] = last_turn(connection, true, half);
         }
         self.wait(waiting, deadline);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ropeway_proto::Prepared;
 
 use crate::connection_id::ConnectionId;
-use crate::overflow::Overflow;
+use crate::overflow::TopicSettings;
 
 /// A published message, in the mailbox or the backlog of an event loop.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Publication {
     pub(crate) message: Prepared,
     /// The connection that is not sent it, even if it has subscribed.
     pub(crate) except: Option<ConnectionId>,
+    /// The key of the value that it has, if the topic is conflated.
+    pub(crate) key: Option<Arc<str>>,
     /// The cost of sending it to the loop's subscribers, in bytes: its own length, and a price for each of them.
     pub(crate) work: usize,
 }
@@ -29,8 +31,11 @@ pub(crate) trait Audience: Debug + Send + Sync {
     /// subscription.
     fn address(&self) -> usize;
 
-    /// The policy for a message that finds no room at a subscriber, if the topic has one.
-    fn overflow(&self) -> Option<Overflow>;
+    /// The number of the topic. No other topic has it or will have it.
+    fn number(&self) -> u64;
+
+    /// The policy for a message that finds no room at a subscriber, and its bounds.
+    fn settings(&self) -> TopicSettings;
 
     /// Finds at most `most` subscribers on the loop of this number, from a place on, that are now sent the topic's
     /// messages up to number `last`. Returns the place to continue at, or `None` after the last subscriber.

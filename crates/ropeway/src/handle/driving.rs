@@ -156,7 +156,9 @@ impl Link {
         // If the stream is broken, the rest of it is read even though delivered messages are not taken.
         let reasons = if is_broken { PAUSED | AHEAD } else { PAUSED | AHEAD | HELD };
         let is_wanted = was_unread && !self.unread.has(reasons);
-        if shared.has_commands() || is_wanted {
+        // A message may have begun to wait while there was more in the queue. Nothing else would wake the connection.
+        let can_send = shared.waiting().is_some() && buffered < self.room_for_waiting();
+        if shared.has_commands() || is_wanted || can_send {
             return false;
         }
         shared.is_parked = true;
@@ -174,13 +176,17 @@ impl Link {
         let subscriptions = std::mem::take(&mut traffic.subscriptions);
         let publishers = std::mem::take(&mut traffic.publishers);
         let seldom = traffic.seldom();
+        let waiting = seldom.waiting.take();
+        self.has_waiting.store(false, Ordering::Relaxed);
+        traffic.dropped += waiting.as_ref().map_or(0, |waiting| waiting.len() as u64);
+        let seldom = traffic.seldom();
         // It is known already, unless the connection was ended by a panic outside of the handlers.
         seldom.outcome.get_or_insert_with(|| Closed::abnormal(Cause::Abandoned));
         let pings = std::mem::take(&mut seldom.pings);
         self.report_in(shared, 0, ReadyState::Closed);
         publishers.into_iter().for_each(Waker::wake);
         // The values that they hold or wake may be the user's, so they are dropped after the lock is released.
-        drop((commands, pings));
+        drop((commands, pings, waiting));
         subscriptions.end();
     }
 

@@ -19,7 +19,7 @@ use super::unread::{AHEAD, HELD, PAUSED, Unread};
 use crate::connection_id::ConnectionId;
 use crate::log::{guarded, of_connection};
 use crate::overflow::{Overflow, too_slow};
-use crate::topic::{Member, Subscription, Topic};
+use crate::topic::{Member, Post, Subscription, Topic};
 
 /// The most commands that may wait, so that empty messages are bounded too.
 const MOST_COMMANDS: usize = 16 * 1024;
@@ -31,10 +31,12 @@ pub(crate) struct Link {
     pub(super) shared: Mutex<Shared>,
     identity: Identity,
     /// At most [`UNLIMITED`].
-    max_buffered: u32,
+    pub(super) max_buffered: u32,
     overflow: Overflow,
     /// Whether there are commands. It is read without the lock, once an event.
     pub(super) has_commands: AtomicBool,
+    /// Whether messages of topics wait for room. It changes under the lock, and is read without it by the connection.
+    pub(super) has_waiting: AtomicBool,
     /// The reasons why nothing is read at present: [`PAUSED`], [`HELD`] and [`AHEAD`], in one byte.
     pub(super) unread: Unread,
 }
@@ -54,6 +56,7 @@ impl Link {
             max_buffered: u32::try_from(max_buffered).unwrap_or(UNLIMITED),
             overflow,
             has_commands: AtomicBool::new(false),
+            has_waiting: AtomicBool::new(false),
             unread: Unread::new(),
         }
     }
@@ -103,14 +106,17 @@ impl Link {
 
     /// Counts a message that was dropped for lack of room, and logs the first.
     pub(crate) fn note_dropped(&self) {
-        self.note_dropped_in(self.lock());
+        self.note_dropped_in(self.lock(), 1);
     }
 
-    fn note_dropped_in(&self, mut shared: MutexGuard<'_, Shared>) {
+    pub(super) fn note_dropped_in(&self, mut shared: MutexGuard<'_, Shared>, count: usize) {
+        if count == 0 {
+            return;
+        }
         let buffered = shared.buffered_amount();
         let dropped = &mut shared.traffic().dropped;
-        *dropped += 1;
-        let is_first = *dropped == 1;
+        let is_first = *dropped == 0;
+        *dropped += count as u64;
         drop(shared);
         if is_first {
             guarded(|| {
@@ -132,8 +138,8 @@ impl Link {
     fn send_as(&self, length: usize, message: Command) -> Result<(), SendError> {
         let shared = self.lock();
         match (self.check_room(&shared), self.overflow) {
-            (Err(SendError::Full { .. }), Overflow::Drop) => {
-                self.note_dropped_in(shared);
+            (Err(SendError::Full { .. }), overflow) if overflow.drops() => {
+                self.note_dropped_in(shared, 1);
                 Ok(())
             }
             (Err(full @ SendError::Full { .. }), Overflow::Close) => {
@@ -387,17 +393,20 @@ impl Member for Link {
         self.id()
     }
 
-    fn publish(&self, message: Prepared, policy: Option<Overflow>) -> bool {
+    fn publish(&self, post: &Post<'_>) -> bool {
         let shared = self.lock();
         match self.check_room(&shared) {
+            // Messages of a topic stay in order.
+            Ok(()) if shared.waits_for_room(post.topic) => self.keep_waiting_in(shared, post),
             Ok(()) => {
                 let is_late = shared.traffic.as_ref().is_some_and(|traffic| traffic.is_late());
-                self.push_message(shared, message.message().len(), Command::Prepared(message));
+                self.push_message(shared, post.len(), Command::Prepared(post.message.clone()));
                 return is_late;
             }
+            Err(SendError::Full { .. }) if post.overflow(self.overflow).waits() => self.keep_waiting_in(shared, post),
             Err(SendError::Full { .. }) => {
-                self.note_dropped_in(shared);
-                if policy.unwrap_or(self.overflow) != Overflow::Drop {
+                self.note_dropped_in(shared, 1);
+                if !post.overflow(self.overflow).drops() {
                     self.push_close(self.lock(), Some(too_slow()));
                 }
             }

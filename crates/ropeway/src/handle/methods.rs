@@ -136,13 +136,14 @@ impl Handle {
     }
 
     /// The bytes that were sent but not yet accepted by the operating system. A message that waits behind a fragmented
-    /// or a large compressed one counts for a few bytes more.
+    /// or a large compressed one counts for a few bytes more. Messages of topics that wait for room are not counted, see
+    /// [`Topic`](crate::Topic).
     pub fn buffered_amount(&self) -> usize {
         self.link.buffered_amount()
     }
 
     /// The number of messages that were not sent on this connection for lack of room, without an error to any caller.
-    /// These are messages under [`Overflow::Drop`](crate::Overflow::Drop), and messages of a [`Topic`](crate::Topic)
+    /// These are messages that an [`Overflow`](crate::Overflow) policy drops, and messages of a [`Topic`](crate::Topic)
     /// under any policy.
     pub fn dropped(&self) -> u64 {
         self.link.dropped()
@@ -153,7 +154,7 @@ impl Handle {
     /// nodes, await the result to know how far it reaches.
     pub fn subscribe(&self, topic: &Topic) -> Subscribing {
         self.link.subscribe(topic);
-        Subscribing::new(topic)
+        Subscribing::new(topic.counted())
     }
 
     /// Sends the connection all messages of a topic that came after a position, and subscribes it. It misses none and gets
@@ -170,7 +171,7 @@ impl Handle {
         };
         // Somebody has to hear the topic, or the engine would not deliver it.
         let listening = topic.listen();
-        named.fetch(topic.table(), position).await;
+        named.fetch(position).await;
         let send = &mut |message: &Prepared| drop(self.link.send_prepared_promised(message.clone()));
         let recovery = named.recover(position, send, &mut || self.link.subscribe(topic));
         drop(listening);

@@ -8,12 +8,14 @@ mod methods;
 #[cfg(all(test, ropeway_loom))]
 mod orders;
 mod ping;
+mod room;
 mod seldom;
 mod shared;
 mod shared_methods;
 mod sync;
 mod traffic;
 mod unread;
+mod waiting;
 
 pub(crate) use command::{Asked, Command, with_commands};
 pub(crate) use link::Link;

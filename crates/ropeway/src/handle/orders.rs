@@ -6,11 +6,12 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::Notify;
 use loom::thread;
-use ropeway_proto::{CloseFrame, Message, ReadyState, SendError};
+use ropeway_proto::{CloseFrame, Message, Prepared, ReadyState, SendError};
 
 use super::command::{Asked, Command};
 use super::link::Link;
-use crate::overflow::Overflow;
+use crate::overflow::{Overflow, TopicSettings};
+use crate::topic::{Member, Post};
 
 /// A waker that a thread waits on.
 struct Wait(Notify);
@@ -139,6 +140,33 @@ fn a_sender_that_waits_for_room_gets_it_though_it_is_made_meanwhile() {
             assert!(message.is_none());
         });
         link.report(0, ReadyState::Open);
+        thread.join().expect("no panic");
+    });
+}
+
+/// The queue was full when the connection last reported it, and is written meanwhile.
+#[test]
+fn a_message_that_begins_to_wait_while_the_connection_parks_is_sent() {
+    loom::model(|| {
+        let (link, wait) = link(1);
+        link.report(1, ReadyState::Open);
+        let member = Arc::clone(&link);
+        let thread = thread::spawn(move || {
+            let settings = TopicSettings::default().overflow(Overflow::DropOldest);
+            member.publish(&Post { message: &Prepared::from("news"), key: None, topic: 0, settings })
+        });
+        loop {
+            if link.has_commands() {
+                link.take_commands(u64::MAX, &mut Vec::new());
+                break;
+            }
+            if link.has_waiting() && link.take_waiting().is_some() {
+                break;
+            }
+            if link.park(0, ReadyState::Open, false, false) {
+                wait.0.wait();
+            }
+        }
         thread.join().expect("no panic");
     });
 }

@@ -3,6 +3,7 @@
 use ropeway_proto::{Broken, Closed};
 
 use super::ping::Pings;
+use super::waiting::Waiting;
 
 /// State that few connections have.
 #[derive(Debug, Default)]
@@ -13,10 +14,12 @@ pub(super) struct Seldom {
     pub(super) pings: Pings,
     /// How the connection ended, from its close event on.
     pub(super) outcome: Option<Closed>,
+    /// Messages of topics that wait for room.
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Seldom {
     pub(super) fn is_idle(&self) -> bool {
-        self.broken.is_none() && self.pings.is_empty() && self.outcome.is_none()
+        self.broken.is_none() && self.pings.is_empty() && self.outcome.is_none() && self.waiting.is_none()
     }
 }

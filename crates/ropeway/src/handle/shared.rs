@@ -7,6 +7,7 @@ use std::task::Context;
 use ropeway_proto::{Closed, ReadyState, SendError};
 
 use super::traffic::Traffic;
+use super::waiting::Waiting;
 #[cfg(unix)]
 use crate::event_loop::Mailbox;
 
@@ -56,6 +57,16 @@ impl Shared {
 
     pub(super) fn buffered_amount(&self) -> usize {
         self.traffic.as_ref().map_or(0, |traffic| traffic.buffered_amount())
+    }
+
+    /// The messages of topics that wait for room.
+    pub(super) fn waiting(&self) -> Option<&Waiting> {
+        self.traffic.as_ref()?.seldom.as_ref()?.waiting.as_deref()
+    }
+
+    /// Whether messages of the topic of this number wait for room.
+    pub(super) fn waits_for_room(&self, topic: u64) -> bool {
+        self.waiting().is_some_and(|waiting| waiting.has(topic))
     }
 
     /// How the connection ended, from its close event on.

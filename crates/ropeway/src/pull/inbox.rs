@@ -51,6 +51,8 @@ pub(super) struct Inbox {
     pub(super) waiting: Option<Waker>,
     /// Whether no task will ask for messages any more.
     pub(super) deaf: bool,
+    /// Whether the connection was closed as a sink.
+    pub(super) is_closed: bool,
     /// Whether a message has ever come.
     pub(super) is_used: bool,
     /// The peer has closed, or ended its half. It is answered once the messages are taken.

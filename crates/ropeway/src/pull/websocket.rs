@@ -29,7 +29,8 @@ use crate::handle::{Handle, shared_methods};
 ///
 /// While reading has stopped, a ping or a close frame of the peer is neither seen nor answered. The peer is still
 /// pinged, and a transport that breaks is noticed. A peer that is gone is noticed within `ping_interval` and
-/// `ping_timeout` over plain TCP on Linux, and elsewhere when the operating system ends the connection.
+/// `ping_timeout` over plain TCP on Linux, and elsewhere when the operating system ends the connection. But while the
+/// peer's system answers, a connection with a full inbox stays, so ask for messages, or drop the `WebSocket`.
 ///
 /// # Receiving and sending at the same time
 ///
@@ -246,7 +247,10 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.handle.close(CloseCode::NORMAL, "")?;
+        // Once, since each command is a turn of the connection, which wakes every task that waits for its end.
+        if !std::mem::replace(&mut self.inbox.lock().is_closed, true) {
+            self.handle.close(CloseCode::NORMAL, "")?;
+        }
         self.handle.link().poll_closed(cx).map(|_closed| Ok(()))
     }
 }

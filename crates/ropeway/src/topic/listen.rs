@@ -6,34 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use ropeway_proto::Message;
 
-use super::Topic;
-use super::feed::{self, Feed, News};
-use crate::engine::Position;
+use super::counted::Counted;
+use super::feed::{self, Feed};
+use super::heard::Heard;
 
-/// Something that a listener hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Heard {
-    /// A message.
-    Message {
-        /// The message as it was published, before [`TopicsBuilder::encode`](crate::TopicsBuilder::encode).
-        message: Message,
-        /// Its position, if the topic has history.
-        position: Option<Position>,
-    },
-    /// Messages may be missing here: the engine was down, messages were lost on the way, or the listener was too slow.
-    Gap,
-}
-
-impl News for Heard {
-    fn missing() -> Self {
-        Self::Gap
-    }
-}
-
-/// The messages and gaps of a topic, as a [`Stream`]. It ends never: a topic lives as long as it is listened to. At most
+/// The messages and gaps of a topic, as a [`Stream`]. It never ends: a topic lives as long as it is listened to. At most
 /// 1,024 messages wait; if the program is slower, it gets [`Heard::Gap`] in place of the others.
 ///
 /// ```
@@ -47,14 +25,14 @@ impl News for Heard {
 pub struct Listening {
     feed: Arc<Feed<Heard>>,
     place: usize,
-    topic: Topic,
+    table: Counted,
 }
 
 impl Listening {
-    pub(super) fn new(topic: &Topic) -> Self {
+    pub(crate) fn new(table: &Counted) -> Self {
         let feed = Feed::new();
-        let place = topic.table().admit_listener(Arc::clone(&feed));
-        Self { feed, place, topic: topic.clone() }
+        let place = table.admit_listener(Arc::clone(&feed));
+        Self { feed, place, table: table.clone() }
     }
 
     /// The next message or gap. Cancel safe.
@@ -73,12 +51,13 @@ impl Stream for Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.topic.table().remove_listener(self.place);
+        self.table.remove_listener(self.place);
     }
 }
 
 impl fmt::Debug for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("topic", &self.topic).finish()
+        let name = self.table.named().map(|named| named.name());
+        f.debug_struct("Listening").field("name", &name).finish_non_exhaustive()
     }
 }

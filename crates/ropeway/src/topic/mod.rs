@@ -2,10 +2,13 @@
 //! One write for each subscriber remains.
 
 pub(crate) mod ahead;
+mod counted;
 pub(crate) mod feed;
+mod heard;
 mod listen;
 mod member;
 mod named;
+mod post;
 mod published;
 mod subscribing;
 mod subscription;
@@ -20,14 +23,16 @@ use ropeway_proto::Prepared;
 
 use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Position};
-use crate::overflow::Overflow;
-pub use listen::{Heard, Listening};
+use crate::overflow::{Overflow, TopicSettings};
+pub(crate) use counted::Counted;
+pub use heard::Heard;
+pub use listen::Listening;
 pub(crate) use member::Member;
 pub(crate) use named::Named;
-pub use published::{Delivery, Published, Reach, Recovery};
+pub(crate) use post::{Post, To};
+pub use published::{Delivery, PublishError, Published, Reach, Recovery};
 pub use subscribing::Subscribing;
 pub(crate) use subscription::{Subscription, Subscriptions};
-pub use table::PublishError;
 pub(crate) use table::Table;
 
 /// A topic: connections subscribe to it, and get the messages that are published to it. A clone is another handle to
@@ -39,9 +44,16 @@ pub(crate) use table::Table;
 ///
 /// **Slow subscribers.** Publishing never waits for a subscriber. If `max_buffered` bytes wait for a subscriber, there
 /// is no room for the message. Unlike [`Handle::send`](crate::Handle::send), `publish` cannot report that to a caller.
-/// So by default the subscriber is closed with 1013, try again later. With [`Topic::with_overflow`], or with the policy
-/// of the route or the server, such messages can be dropped instead. Dropped messages are counted
-/// ([`Handle::dropped`](crate::Handle::dropped)), and the first is logged.
+/// So by default the subscriber is closed with 1013, try again later. With another [`Overflow`] policy of the topic, the
+/// route or the server it misses messages instead: the newest, the oldest, or all but the latest of each key. Dropped
+/// messages are counted ([`Handle::dropped`](crate::Handle::dropped)), and the first is logged.
+///
+/// Under [`Overflow::DropOldest`] and [`Overflow::Conflate`], messages for which there is no room wait beside the
+/// subscriber's queue. They are sent once less than half of `max_buffered` is in the queue. Until the last of them is
+/// sent, all that is published to this topic waits behind them. So messages of the topic stay in order, except that one
+/// which replaces another under `Conflate` takes the other's place: messages of one key stay in order, and each key is
+/// sent in its turn. Messages that wait may be overtaken by messages to the subscriber alone and by those of other
+/// topics. If the connection closes, they are dropped and counted.
 ///
 /// **Fast publishers.** Published messages wait until the event loops have sent them. If a handler publishes while a
 /// loop is behind, nothing more is read from the handler's connection until the loop has caught up. Elsewhere
@@ -65,8 +77,9 @@ pub(crate) use table::Table;
 /// news.publish("it rains").ok();
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Topic {
-    table: Arc<Table>,
+    table: Counted,
 }
 
 impl Topic {
@@ -78,7 +91,12 @@ impl Topic {
     /// A topic with a policy of its own for subscribers that have no room for a message. [`Overflow::Refuse`] closes
     /// them, since `publish` cannot report them to a caller.
     pub fn with_overflow(overflow: Overflow) -> Self {
-        Self { table: Arc::new(Table::new(Some(overflow))) }
+        Self::with_settings(TopicSettings::default().overflow(overflow))
+    }
+
+    /// A topic with a policy for slow subscribers, and bounds for the messages that wait for them.
+    pub fn with_settings(settings: TopicSettings) -> Self {
+        Self { table: Counted::new(Arc::new(Table::new(settings))) }
     }
 
     /// Sends a message to all subscribers, and tells what happened to it: see [`Published`]. It counts subscribers without
@@ -89,7 +107,7 @@ impl Topic {
     /// an event loop. Elsewhere nothing slows the caller down, so it fails with [`PublishError::Full`] if more waits
     /// than a loop sends in about a quarter of a second. [`Topic::publish_wait`] waits instead.
     pub fn publish(&self, message: impl Into<Prepared>) -> Result<Published, PublishError> {
-        self.pass_on(&message.into(), None)
+        self.pass_on(&message.into(), To::default())
     }
 
     /// Sends a message to all subscribers but one, which is as a rule the connection that it comes from. The order is the
@@ -106,13 +124,35 @@ impl Topic {
         except: ConnectionId,
         message: impl Into<Prepared>,
     ) -> Result<Published, PublishError> {
-        self.pass_on(&message.into(), Some(except))
+        self.pass_on(&message.into(), To { except: Some(except), ..To::default() })
     }
 
-    fn pass_on(&self, message: &Prepared, except: Option<ConnectionId>) -> Result<Published, PublishError> {
+    /// Sends a message to all subscribers. It has the latest value of a key, such as the price of a symbol.
+    ///
+    /// If the topic is conflated ([`Overflow::Conflate`]), the message replaces one with the same key that waits for a
+    /// slow subscriber. So that subscriber misses only values that were no longer the latest, as long as it lags behind
+    /// with at most [`max_waiting`](TopicSettings::max_waiting) keys. Otherwise this is the same as
+    /// [`publish`](Topic::publish). The key is not sent to subscribers. To make it once for many messages, clone an
+    /// `Arc<str>`.
+    ///
+    /// ```
+    /// # use ropeway::{Overflow, PublishError, Topic};
+    /// let prices = Topic::with_overflow(Overflow::Conflate);
+    /// prices.publish_keyed("ACME", "ACME 123.45")?;
+    /// # Ok::<(), PublishError>(())
+    /// ```
+    pub fn publish_keyed(
+        &self,
+        key: impl Into<Arc<str>>,
+        message: impl Into<Prepared>,
+    ) -> Result<Published, PublishError> {
+        self.pass_on(&message.into(), To { key: Some(&key.into()), ..To::default() })
+    }
+
+    fn pass_on(&self, message: &Prepared, to: To<'_>) -> Result<Published, PublishError> {
         match self.table.named() {
-            None => self.table.publish(message, except, || heard(message)).map(Published::here),
-            Some(named) => named.publish(&self.table, message, except),
+            None => self.table.publish(message, to, || heard(message)).map(Published::here),
+            Some(named) => named.publish(message, to),
         }
     }
 
@@ -122,7 +162,7 @@ impl Topic {
     /// Cancel safe: if it is dropped before it is done, the message is not published at all. It fails only as
     /// [`Topic::publish`] does for reasons other than [`PublishError::Full`].
     pub async fn publish_wait(&self, message: impl Into<Prepared>) -> Result<Published, PublishError> {
-        self.publish_once_there_is_room(&message.into(), None).await
+        self.publish_once_there_is_room(&message.into(), To::default()).await
     }
 
     /// Sends a message to all subscribers but one, see [`publish_except`](Topic::publish_except), once no event loop or
@@ -132,19 +172,25 @@ impl Topic {
         except: ConnectionId,
         message: impl Into<Prepared>,
     ) -> Result<Published, PublishError> {
-        self.publish_once_there_is_room(&message.into(), Some(except)).await
+        self.publish_once_there_is_room(&message.into(), To { except: Some(except), ..To::default() }).await
     }
 
-    async fn publish_once_there_is_room(
+    /// Sends the latest value of a key to all subscribers, see [`publish_keyed`](Topic::publish_keyed), once no event
+    /// loop or task that sends to them is behind. Cancel safe, as [`publish_wait`](Topic::publish_wait) is.
+    pub async fn publish_keyed_wait(
         &self,
-        message: &Prepared,
-        except: Option<ConnectionId>,
+        key: impl Into<Arc<str>>,
+        message: impl Into<Prepared>,
     ) -> Result<Published, PublishError> {
+        self.publish_once_there_is_room(&message.into(), To { key: Some(&key.into()), ..To::default() }).await
+    }
+
+    async fn publish_once_there_is_room(&self, message: &Prepared, to: To<'_>) -> Result<Published, PublishError> {
         poll_fn(|cx| {
             if !self.table.has_room(cx) {
                 return Poll::Pending;
             }
-            match self.pass_on(message, except) {
+            match self.pass_on(message, to) {
                 // Another thread has published in the meantime.
                 Err(PublishError::Full) => {
                     cx.waker().wake_by_ref();
@@ -165,7 +211,7 @@ impl Topic {
 
     /// Listens to the topic in the program itself.
     pub fn listen(&self) -> Listening {
-        Listening::new(self)
+        Listening::new(&self.table)
     }
 
     /// Waits until it is known how far the publications come from that are heard here. That is at once, unless the topic has
@@ -173,10 +219,7 @@ impl Topic {
     ///
     /// Cancel safe.
     pub async fn reach(&self) -> Reach {
-        match self.table.named() {
-            None => Reach::Process,
-            Some(named) => named.reach(&self.table).await,
-        }
+        self.table.reach().await
     }
 
     /// The topic's name, if it has one.
@@ -203,32 +246,18 @@ impl Topic {
         &self.table
     }
 
-    /// A handle to a named topic. The caller has counted it with [`Named::hold`].
-    pub(crate) fn counted(table: Arc<Table>) -> Self {
+    pub(crate) fn of(table: Counted) -> Self {
         Self { table }
     }
-}
 
-impl Clone for Topic {
-    fn clone(&self) -> Self {
-        if let Some(named) = self.table.named() {
-            named.hold();
-        }
-        Self { table: Arc::clone(&self.table) }
-    }
-}
-
-impl Drop for Topic {
-    fn drop(&mut self) {
-        if let Some(named) = self.table.named() {
-            named.release();
-        }
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.table
     }
 }
 
 impl Default for Topic {
     fn default() -> Self {
-        Self { table: Arc::new(Table::new(None)) }
+        Self::with_settings(TopicSettings::default())
     }
 }
 

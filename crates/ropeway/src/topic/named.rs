@@ -3,13 +3,11 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use ropeway_proto::Prepared;
 
-use super::published::{Published, Reach, Recovery};
-use super::table::{PublishError, Table};
-use crate::connection_id::ConnectionId;
+use super::post::To;
+use super::published::{PublishError, Published, Reach, Recovery};
 use crate::engine::{Name, Position};
 
 /// The part of a topic that it has because of its name.
@@ -19,13 +17,8 @@ pub(crate) trait Named: Debug + Send + Sync {
     /// Whether an engine carries the topic's publications.
     fn has_engine(&self) -> bool;
 
-    /// Publishes a message on this node and on all others, for all subscribers but one.
-    fn publish(
-        &self,
-        table: &Arc<Table>,
-        message: &Prepared,
-        except: Option<ConnectionId>,
-    ) -> Result<Published, PublishError>;
+    /// Publishes a message on this node and on all others.
+    fn publish(&self, message: &Prepared, to: To<'_>) -> Result<Published, PublishError>;
 
     /// Notes that there is one more handle.
     fn hold(&self);
@@ -38,13 +31,13 @@ pub(crate) trait Named: Debug + Send + Sync {
     fn note_audience(&self);
 
     /// Waits until it is known how far publications reach that are heard here.
-    fn reach<'a>(&'a self, table: &'a Table) -> Pin<Box<dyn Future<Output = Reach> + Send + 'a>>;
+    fn reach(&self) -> Pin<Box<dyn Future<Output = Reach> + Send + '_>>;
 
     /// The position of the last message, if there is history and it is known.
     fn position(&self) -> Option<Position>;
 
     /// Fetches the stored messages after a position from the engine, if this node does not have them.
-    fn fetch<'a>(&'a self, table: &'a Table, after: Position) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    fn fetch(&self, after: Position) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// If all messages after a position are here, passes them to `take`, oldest first. Then calls `subscribe`. No message is
     /// published in between.

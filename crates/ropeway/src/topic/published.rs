@@ -1,8 +1,10 @@
-//! What happened to a publication, and how far a subscription reaches.
+//! The result of a publication, and how far a subscription reaches.
+
+use std::fmt;
 
 use crate::engine::Position;
 
-/// What happened to a publication.
+/// The result of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
@@ -12,11 +14,11 @@ pub struct Published {
     pub local: usize,
     /// The position of the message, if there is history in this process. With an engine the position is not known yet.
     pub position: Option<Position>,
-    /// What the engine did, if there is one.
+    /// The fate of the message at the engine, if there is one.
     pub engine: Option<Delivery>,
 }
 
-/// What an engine did with a publication.
+/// The fate of a publication at the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -27,7 +29,8 @@ pub enum Delivery {
     /// The engine is down. If the outbox is on, the message is kept there, and is sent when the engine is back, unless
     /// newer ones have replaced it.
     Offline,
-    /// Too much waits for the engine. Other nodes do not hear the message; they are told of a gap.
+    /// Too much waits for the engine. Other nodes do not hear the message; they are told of a gap. With history this node's
+    /// subscribers do not hear it either, and are told of a gap.
     Full,
 }
 
@@ -52,7 +55,7 @@ pub enum Reach {
     Unheard,
 }
 
-/// What [`Handle::subscribe_from`](crate::Handle::subscribe_from) found.
+/// The result of [`Handle::subscribe_from`](crate::Handle::subscribe_from).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
@@ -63,3 +66,39 @@ pub struct Recovery {
     /// The position of the last message of the topic, if it is known. All later ones are sent to the subscriber.
     pub position: Option<Position>,
 }
+
+/// Why a message was not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// Too much waits to be sent: messages are published faster than they can be written to the subscribers. The
+    /// message was sent to no subscriber.
+    Full,
+    /// The message is larger than the engine's broker takes. It was sent to no subscriber.
+    TooLarge {
+        /// The most bytes that a message can have.
+        limit: usize,
+    },
+    /// The function of [`TopicsBuilder::encode`](crate::TopicsBuilder::encode) has published. A lock is held while it runs,
+    /// so it cannot.
+    Encoding,
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str(
+                "the message was not published, because earlier messages still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
+            ),
+            Self::TooLarge { limit } => write!(
+                f,
+                "the message was not published, because the broker takes at most {limit} bytes; publish less, or raise the broker's limit"
+            ),
+            Self::Encoding => f.write_str(
+                "the message was not published, because the function that encodes messages cannot publish; send the message from elsewhere",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}

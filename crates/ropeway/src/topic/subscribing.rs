@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 
-use super::Topic;
+use super::counted::Counted;
 use super::published::Reach;
 
 /// A subscription that was asked for. It need not be awaited: the connection is subscribed.
@@ -21,13 +21,13 @@ use super::published::Reach;
 /// ```
 pub struct Subscribing {
     /// `None` if there is nothing to wait for.
-    topic: Option<Topic>,
+    table: Option<Counted>,
 }
 
 impl Subscribing {
-    pub(crate) fn new(topic: &Topic) -> Self {
-        let has_engine = topic.table().named().is_some_and(|named| named.has_engine());
-        Self { topic: has_engine.then(|| topic.clone()) }
+    pub(crate) fn new(table: &Counted) -> Self {
+        let has_engine = table.named().is_some_and(|named| named.has_engine());
+        Self { table: has_engine.then(|| table.clone()) }
     }
 }
 
@@ -37,8 +37,8 @@ impl IntoFuture for Subscribing {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            match self.topic {
-                Some(topic) => topic.reach().await,
+            match self.table {
+                Some(table) => table.reach().await,
                 None => Reach::Process,
             }
         })
@@ -47,6 +47,6 @@ impl IntoFuture for Subscribing {
 
 impl fmt::Debug for Subscribing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscribing").field("topic", &self.topic).finish()
+        f.debug_struct("Subscribing").finish_non_exhaustive()
     }
 }

@@ -2,8 +2,8 @@
 
 #[cfg(unix)]
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Context;
 
 use ropeway_proto::Prepared;
@@ -11,49 +11,15 @@ use slab::Slab;
 
 use super::ahead::{self, Behind};
 use super::feed::Feed;
-use super::listen::Heard;
+use super::heard::Heard;
 use super::member::Member;
 use super::named::Named;
+use super::post::{Post, To};
+use super::published::{PublishError, Reach};
 use crate::connection_id::ConnectionId;
 #[cfg(unix)]
 use crate::event_loop::{self, Audience, Mailbox, Publication, Subscriber};
-use crate::overflow::Overflow;
-
-/// Why a message was not published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// Too much waits to be sent: messages are published faster than they can be written to the subscribers. The
-    /// message was sent to no subscriber.
-    Full,
-    /// The message is larger than the engine's broker takes. It was sent to no subscriber.
-    TooLarge {
-        /// The most bytes that a message can have.
-        limit: usize,
-    },
-    /// The function of [`TopicsBuilder::encode`](crate::TopicsBuilder::encode) has published. A lock is held while it runs,
-    /// so it cannot.
-    Encoding,
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str(
-                "the message was not published, because earlier messages still wait to be sent; publish more slowly, or wait for room with `publish_wait`",
-            ),
-            Self::TooLarge { limit } => write!(
-                f,
-                "the message was not published, because the broker takes at most {limit} bytes; publish less, or raise the broker's limit"
-            ),
-            Self::Encoding => f.write_str(
-                "the message was not published, because the function that encodes messages cannot publish; send the message from elsewhere",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PublishError {}
+use crate::overflow::TopicSettings;
 
 /// The cost of sending a message to a subscriber, as a number of bytes that could be copied in the same time.
 #[cfg(unix)]
@@ -69,7 +35,9 @@ enum Entry<T> {
 /// The subscribers of a topic.
 #[derive(Debug)]
 pub(crate) struct Table {
-    overflow: Option<Overflow>,
+    /// The number of the topic. No other topic has it or will have it.
+    number: u64,
+    settings: TopicSettings,
     named: Option<Arc<dyn Named>>,
     subscribers: Mutex<Subscribers>,
 }
@@ -128,44 +96,46 @@ impl Table {
     #[cfg(not(unix))]
     pub(super) const SEAT: usize = size_of::<Entry<Arc<dyn Member>>>();
 
-    pub(super) fn new(overflow: Option<Overflow>) -> Self {
-        Self { overflow, named: None, subscribers: Mutex::default() }
+    pub(super) fn new(settings: TopicSettings) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, settings, named: None, subscribers: Mutex::default() }
     }
 
-    /// The table of a topic with a name.
-    pub(crate) fn of_named(overflow: Option<Overflow>, named: Arc<dyn Named>) -> Self {
-        Self { named: Some(named), ..Self::new(overflow) }
+    /// The table of a topic with a name, which has a reference to it.
+    pub(crate) fn of_named(settings: TopicSettings, name: impl FnOnce(Weak<Self>) -> Arc<dyn Named>) -> Arc<Self> {
+        Arc::new_cyclic(|table| Self { named: Some(name(table.clone())), ..Self::new(settings) })
     }
 
     pub(crate) fn named(&self) -> Option<&Arc<dyn Named>> {
         self.named.as_ref()
     }
 
-    /// The address of the topic, which is its number: no other topic has it, as long as anything refers to this one.
+    /// The address of the topic. No other topic has it, as long as anything refers to this one.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Sends a message to the subscribers of this process but one, and `heard` to the listeners. Returns the number of
-    /// subscribers that it is for. See [`Topic::publish`](super::Topic::publish).
+    /// Sends a message to the subscribers of this process, and `heard` to the listeners. Returns the number of subscribers
+    /// that it is for. See [`Topic::publish`](super::Topic::publish).
     pub(crate) fn publish(
         self: &Arc<Self>,
         message: &Prepared,
-        except: Option<ConnectionId>,
+        to: To<'_>,
         heard: impl FnOnce() -> Heard,
     ) -> Result<usize, PublishError> {
-        self.pass_on(message, except, Some(heard))
+        self.pass_on(message, to, Some(heard))
     }
 
     /// Sends a message to the subscribers of this process, and not to the listeners.
     pub(crate) fn publish_to_subscribers(self: &Arc<Self>, message: &Prepared) -> Result<usize, PublishError> {
-        self.pass_on(message, None, None::<fn() -> Heard>)
+        self.pass_on(message, To::default(), None::<fn() -> Heard>)
     }
 
     fn pass_on(
         self: &Arc<Self>,
         message: &Prepared,
-        except: Option<ConnectionId>,
+        To { except, key }: To<'_>,
         heard: Option<impl FnOnce() -> Heard>,
     ) -> Result<usize, PublishError> {
         let waits = ahead::can_wait();
@@ -185,6 +155,7 @@ impl Table {
                     sequence: 0,
                     message: message.clone(),
                     except,
+                    key: key.cloned(),
                     work: message.message().len() + WORK * on_loop.seats.len(),
                 });
                 if waits && on_loop.mailbox.is_behind() {
@@ -202,13 +173,16 @@ impl Table {
         drop(subscribers);
         if let Some(heard) = heard.filter(|_| !listeners.is_empty()) {
             let heard = heard();
-            listeners.iter().for_each(|listener| listener.push(heard.clone()));
+            for listener in &listeners {
+                listener.push(heard.clone());
+            }
         }
+        let post = Post { message, key, topic: self.number, settings: self.settings };
         for member in others {
             if except.is_some_and(|id| id == member.id()) {
                 continue;
             }
-            if member.publish(message.clone(), self.overflow) && waits {
+            if member.publish(&post) && waits {
                 ahead::note(Behind::Task(member));
             }
         }
@@ -218,7 +192,9 @@ impl Table {
     /// Tells the listeners that messages may be missing here.
     pub(crate) fn tell_gap(&self) {
         let listeners = self.lock().listeners();
-        listeners.iter().for_each(|listener| listener.push(Heard::Gap));
+        for listener in listeners {
+            listener.push(Heard::Gap);
+        }
     }
 
     /// Whether no loop is behind and no subscriber's task is late. Otherwise the task is woken when one of them no
@@ -240,6 +216,14 @@ impl Table {
         let subscribers = self.lock();
         let on_loops: usize = subscribers.loops.iter().map(|(_, on_loop)| on_loop.seats.capacity()).sum();
         on_loops + subscribers.others.capacity()
+    }
+
+    /// Waits until it is known how far the publications come from that are heard here.
+    pub(crate) async fn reach(&self) -> Reach {
+        match &self.named {
+            None => Reach::Process,
+            Some(named) => named.reach().await,
+        }
     }
 
     /// The number of subscribers.
@@ -426,8 +410,12 @@ impl Audience for Table {
         self.address()
     }
 
-    fn overflow(&self) -> Option<Overflow> {
-        self.overflow
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn settings(&self) -> TopicSettings {
+        self.settings
     }
 
     fn on_loop(&self, loop_id: u64, from: usize, last: u64, most: usize, found: &mut Vec<Subscriber>) -> Option<usize> {

@@ -3,11 +3,14 @@
 mod envelope;
 mod events;
 mod form;
+mod member;
+mod members;
 mod named;
 mod outbox;
 mod registry;
 mod relay;
 mod retained;
+mod roster;
 mod uplink;
 
 use std::fmt;
@@ -19,13 +22,15 @@ use tokio::sync::oneshot;
 pub use events::{Events, TopicsEvent};
 use form::Form;
 pub use form::Publication;
+pub use member::{Member, MemberEvent};
+pub use members::{MemberEvents, MemberList, Members, Membership};
 pub use outbox::OutboxLimits;
-use registry::Registry;
-pub use registry::TopicSettings;
+use registry::{Choice, Registry};
 use relay::Relay;
 use uplink::{Link, Uplink};
 
 use crate::engine::{Engine, EngineError, EngineFault, History, Name, NameError};
+use crate::overflow::TopicSettings;
 use crate::topic::Topic;
 
 /// Topics with names. A topic is made when its name is first used, and is forgotten when no handle to it is left, nobody
@@ -73,6 +78,13 @@ impl Topics {
     /// The topic of this name. Any text of at most 255 bytes is a name.
     pub fn topic(&self, name: impl Into<bytestring::ByteString>) -> Result<Topic, NameError> {
         Ok(self.registry.topic(&Name::new(name)?))
+    }
+
+    /// The members of the topic of this name.
+    pub fn members(&self, name: impl Into<bytestring::ByteString>) -> Result<Members, NameError> {
+        let name = Name::new(name)?;
+        let (topic, named) = self.registry.topic_and_named(&name);
+        Ok(Members::new(topic, named))
     }
 
     /// The number of topics that are not forgotten.
@@ -135,13 +147,17 @@ impl fmt::Debug for Topics {
     }
 }
 
+type ChooseSettings = Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>;
+type ChooseHistory = Box<dyn Fn(&Name) -> Option<History> + Send + Sync>;
+
 /// Settings for [`Topics`].
 #[must_use = "call `build`, or `connect` with an engine"]
 #[derive(Default)]
 pub struct TopicsBuilder {
     form: Form,
     settings: TopicSettings,
-    choose: Option<Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>>,
+    history: Option<History>,
+    choice: (Option<ChooseSettings>, Option<ChooseHistory>),
     outbox: OutboxLimits,
 }
 
@@ -154,14 +170,21 @@ impl TopicsBuilder {
 
     /// Keeps messages of all topics for subscribers that come back.
     pub fn history(mut self, history: History) -> Self {
-        self.settings = self.settings.history(history);
+        self.history = Some(history);
         self
     }
 
-    /// Chooses the settings of each topic by its name, in place of [`TopicsBuilder::settings`]. All nodes must choose the
-    /// same history for the same name.
+    /// Chooses the settings of each topic by its name, in place of [`TopicsBuilder::settings`].
     pub fn settings_by_name(mut self, choose: impl Fn(&Name) -> TopicSettings + Send + Sync + 'static) -> Self {
-        self.choose = Some(Box::new(choose));
+        self.choice.0 = Some(Box::new(choose));
+        self
+    }
+
+    /// Chooses how much of each topic is kept by its name, in place of [`TopicsBuilder::history`]. All nodes must choose
+    /// the same for a name. It is an error of the application if it chooses history and the engine has none: subscribers
+    /// are then told of a gap, and the refusal is an event.
+    pub fn history_by_name(mut self, choose: impl Fn(&Name) -> Option<History> + Send + Sync + 'static) -> Self {
+        self.choice.1 = Some(Box::new(choose));
         self
     }
 
@@ -218,7 +241,7 @@ impl TopicsBuilder {
         self,
         engine: Arc<dyn Engine>,
     ) -> Result<(Topics, oneshot::Receiver<Result<(), EngineError>>), EngineError> {
-        if self.settings.history.is_some() && !engine.features().history {
+        if self.history.is_some() && !engine.features().history {
             return Err(EngineError::unsupported("history"));
         }
         let (registry, uplink) = self.registry(true);
@@ -232,9 +255,13 @@ impl TopicsBuilder {
 
     fn registry(self, has_engine: bool) -> (Arc<Registry>, Option<Arc<Uplink>>) {
         let uplink = has_engine.then(|| Arc::new(Uplink::new(self.outbox)));
-        let settings = self.settings;
-        let choose = self.choose.unwrap_or_else(|| Box::new(move |_| settings));
-        (Registry::new(self.form, choose, uplink.clone()), uplink)
+        let (settings, history) = (self.settings, self.history);
+        let (choose_settings, choose_history) = self.choice;
+        let choice = Choice {
+            settings: choose_settings.unwrap_or_else(|| Box::new(move |_| settings)),
+            history: choose_history.unwrap_or_else(|| Box::new(move |_| history)),
+        };
+        (Registry::new(self.form, choice, uplink.clone()), uplink)
     }
 }
 

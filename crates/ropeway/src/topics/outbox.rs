@@ -11,7 +11,7 @@ use ropeway_proto::Prepared;
 
 use crate::connection_id::ConnectionId;
 use crate::engine::{Name, Outgoing};
-use crate::topic::{Delivery, Table};
+use crate::topic::{Delivery, Table, Topic};
 
 /// The most messages that wait while the engine is up, and the most bytes. A second at 16,000 messages a second.
 const MOST_UP: OutboxLimits = OutboxLimits { messages: 16 * 1024, bytes: 16 << 20 };
@@ -54,6 +54,20 @@ pub(super) struct Waiting {
     pub(super) number: u64,
     /// If this node's subscribers have not heard it, since the engine determines the order.
     pub(super) unheard: Option<Unheard>,
+    pub(super) kind: Kind,
+    /// With history: the topic is not forgotten while it waits, so that it knows which messages were heard before they come
+    /// back from the engine.
+    pub(super) topic: Option<Topic>,
+}
+
+/// A kind of publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Message,
+    /// News of a loss.
+    Loss,
+    /// News of a member.
+    Member,
 }
 
 /// A publication that this node's subscribers have not heard.
@@ -62,6 +76,7 @@ pub(super) struct Unheard {
     pub(super) table: Arc<Table>,
     pub(super) message: Prepared,
     pub(super) except: Option<ConnectionId>,
+    pub(super) key: Option<Arc<str>>,
 }
 
 /// Publications that wait for the engine.
@@ -76,6 +91,8 @@ pub(super) struct Outbox {
     last_number: u64,
     /// Topics that lost messages since the last message on them.
     lost: HashSet<Name>,
+    /// Whether a message was lost since [`Outbox::losses`].
+    is_loss_new: bool,
     /// The number of messages that were lost.
     dropped: u64,
 }
@@ -90,6 +107,7 @@ impl Outbox {
             bytes: 0,
             last_number: 0,
             lost: HashSet::new(),
+            is_loss_new: false,
             dropped: 0,
         }
     }
@@ -115,10 +133,10 @@ impl Outbox {
 
     /// Adds a message. Returns what happens to it.
     pub(super) fn push(&mut self, waiting: Waiting) -> Delivery {
-        let (cost, topic) = (waiting.cost(), waiting.outgoing.topic.clone());
+        let cost = waiting.cost();
         if self.is_up {
             if self.queue.len() >= MOST_UP.messages || self.bytes + cost > MOST_UP.bytes {
-                self.note_loss(topic);
+                self.note_loss(waiting);
                 return Delivery::Full;
             }
             let is_first = self.queue.is_empty();
@@ -150,19 +168,26 @@ impl Outbox {
         }
     }
 
-    /// Notes that the engine has refused the last batch.
-    pub(super) fn refused(&mut self) {
+    /// Notes that the engine has refused the last batch. Returns messages that this node's subscribers have not heard.
+    pub(super) fn refused(&mut self) -> Vec<(u64, Unheard)> {
+        let mut unheard = Vec::new();
         for _ in 0..std::mem::take(&mut self.in_flight) {
-            if let Some(waiting) = self.remove_first() {
-                self.note_loss(waiting.outgoing.topic);
-            }
+            let Some(mut waiting) = self.remove_first() else { break };
+            unheard.extend(waiting.unheard.take().map(|unheard| (waiting.number, unheard)));
+            self.note_loss(waiting);
         }
+        unheard
     }
 
-    /// Notes that the engine is up. Returns the topics that lost messages.
-    pub(super) fn go_up(&mut self) -> Vec<Name> {
+    /// Notes that the engine is up.
+    pub(super) fn go_up(&mut self) {
         self.is_up = true;
-        self.lost.iter().cloned().collect()
+        self.is_loss_new |= !self.lost.is_empty();
+    }
+
+    /// The topics that lost messages, if there are new losses since the last call.
+    pub(super) fn losses(&mut self) -> Vec<Name> {
+        if std::mem::take(&mut self.is_loss_new) { self.lost.iter().cloned().collect() } else { Vec::new() }
     }
 
     /// Notes that the engine is down. The batch in flight may or may not have reached it: it is sent again, and nodes that
@@ -179,6 +204,11 @@ impl Outbox {
         unheard
     }
 
+    /// Keeps no topics any more. They are to be dropped without the lock.
+    pub(super) fn let_go(&mut self) -> Vec<Topic> {
+        self.queue.iter_mut().filter_map(|waiting| waiting.topic.take()).collect()
+    }
+
     fn add(&mut self, waiting: Waiting) {
         self.bytes += waiting.cost();
         self.queue.push_back(waiting);
@@ -193,14 +223,23 @@ impl Outbox {
     fn keep_newest(&mut self) {
         while self.queue.len() > self.limits.messages || self.bytes > self.limits.bytes {
             let Some(oldest) = self.remove_first() else { break };
-            self.note_loss(oldest.outgoing.topic);
+            self.note_loss(oldest);
         }
     }
 
-    fn note_loss(&mut self, topic: Name) {
-        self.dropped += 1;
+    fn note_loss(&mut self, waiting: Waiting) {
+        match waiting.kind {
+            Kind::Message => {
+                self.dropped += 1;
+                self.is_loss_new = true;
+            }
+            // It goes with the topic's next message: else a refusal would cause the next one.
+            Kind::Loss => {}
+            // The engine is asked for members.
+            Kind::Member => return,
+        }
         if self.lost.len() < MOST_LOST {
-            self.lost.insert(topic);
+            self.lost.insert(waiting.outgoing.topic);
         }
     }
 }
@@ -220,7 +259,7 @@ mod tests {
     fn waiting(number: u64, length: usize) -> Waiting {
         let topic = Name::new("topic").expect("a short name");
         let outgoing = Outgoing { topic, body: Bytes::from(vec![number as u8; length]), history: None };
-        Waiting { outgoing, number, unheard: None }
+        Waiting { outgoing, number, unheard: None, kind: Kind::Message, topic: None }
     }
 
     fn numbers(batch: &[Outgoing]) -> Vec<u8> {
@@ -238,7 +277,8 @@ mod tests {
         assert_eq!((numbers(&outbox.next_batch()), outbox.dropped()), (vec![5, 6], 4));
         assert_eq!(outbox.push(waiting(7, 2000)), Delivery::Offline);
         assert_eq!((numbers(&outbox.next_batch()), outbox.dropped()), (vec![], 7), "it is larger than all that fits");
-        assert_eq!(outbox.go_up().len(), 1);
+        outbox.go_up();
+        assert_eq!((outbox.losses().len(), outbox.losses().len()), (1, 0));
         assert_eq!(outbox.bytes, 0);
     }
 

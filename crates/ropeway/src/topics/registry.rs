@@ -13,41 +13,17 @@ use super::form::Form;
 use super::named::{Keeper, NamedTopic};
 use super::uplink::Uplink;
 use crate::engine::{History, Name};
-use crate::overflow::Overflow;
-use crate::topic::{Named, Table, Topic};
+use crate::overflow::TopicSettings;
+use crate::topic::{Counted, Named, Table, Topic};
 
 /// The names are spread over so many locks.
 const SHARDS: usize = 16;
 
-/// The settings of a topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TopicSettings {
-    pub(super) history: Option<History>,
-    pub(super) overflow: Option<Overflow>,
+/// The functions of the application that choose a topic's settings by its name.
+pub(super) struct Choice {
+    pub(super) settings: Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>,
+    pub(super) history: Box<dyn Fn(&Name) -> Option<History> + Send + Sync>,
 }
-
-impl TopicSettings {
-    /// No history, and the policy of the route or the server for subscribers that have no room.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Keeps messages for subscribers that come back.
-    #[must_use]
-    pub fn history(mut self, history: History) -> Self {
-        self.history = Some(history);
-        self
-    }
-
-    /// Sets the policy for subscribers that have no room for a message, see [`Topic::with_overflow`].
-    #[must_use]
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = Some(overflow);
-        self
-    }
-}
-
-type Choose = Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>;
 
 /// The named topics of a process.
 pub(super) struct Registry {
@@ -55,7 +31,7 @@ pub(super) struct Registry {
     shards: [Mutex<Shard>; SHARDS],
     hasher: std::hash::RandomState,
     form: Arc<Form>,
-    choose: Choose,
+    choice: Choice,
     pub(super) uplink: Option<Arc<Uplink>>,
     /// The number of the application's handles to the registry.
     handles: AtomicUsize,
@@ -75,13 +51,13 @@ struct Known {
 }
 
 impl Registry {
-    pub(super) fn new(form: Form, choose: Choose, uplink: Option<Arc<Uplink>>) -> Arc<Self> {
+    pub(super) fn new(form: Form, choice: Choice, uplink: Option<Arc<Uplink>>) -> Arc<Self> {
         Arc::new_cyclic(|itself| Self {
             itself: itself.clone(),
             shards: Default::default(),
             hasher: std::hash::RandomState::new(),
             form: Arc::new(form),
-            choose,
+            choice,
             uplink,
             handles: AtomicUsize::new(0),
         })
@@ -89,25 +65,34 @@ impl Registry {
 
     /// Returns a handle to the topic of this name.
     pub(super) fn topic(&self, name: &Name) -> Topic {
+        self.topic_and_named(name).0
+    }
+
+    /// Returns a handle to the topic of this name, and the part of it that has the members.
+    pub(super) fn topic_and_named(&self, name: &Name) -> (Topic, Arc<NamedTopic>) {
         let found = {
             let shard = self.lock(name);
             shard.topics.get(name).map(Known::hold)
         };
         // The settings are chosen by a function of the application, which may ask for other topics.
-        found.unwrap_or_else(|| self.make(name, (self.choose)(name)))
+        found.unwrap_or_else(|| self.make(name, (self.choice.settings)(name), (self.choice.history)(name)))
     }
 
-    fn make(&self, name: &Name, settings: TopicSettings) -> Topic {
+    fn make(&self, name: &Name, settings: TopicSettings, history: Option<History>) -> (Topic, Arc<NamedTopic>) {
         let mut shard = self.lock(name);
         let forgotten = shard.forget_old(Instant::now());
         let topic = match shard.topics.entry(name.clone()) {
             Entry::Occupied(known) => known.get().hold(),
             Entry::Vacant(place) => {
                 let keeper = self.itself.clone() as Weak<dyn Keeper>;
-                let topic = NamedTopic::new(name.clone(), settings.history, &self.form, self.uplink.as_ref(), keeper);
-                let topic = Arc::new(topic);
-                let table = Table::of_named(settings.overflow, Arc::clone(&topic) as Arc<dyn Named>);
-                place.insert(Known { table: Arc::new(table), topic }).hold()
+                let new = |table| {
+                    let (name, uplink) = (name.clone(), self.uplink.as_ref());
+                    Arc::new(NamedTopic::new(name, table, history, &self.form, uplink, keeper))
+                };
+                let mut topic = None;
+                let table = Table::of_named(settings, |table| Arc::clone(topic.insert(new(table))) as Arc<dyn Named>);
+                let topic = topic.expect("it was made with its table");
+                place.insert(Known { table, topic }).hold()
             }
         };
         drop(shard);
@@ -160,9 +145,14 @@ impl Registry {
         }
     }
 
+    /// Whether the application has no handle to the registry.
+    pub(super) fn is_released(&self) -> bool {
+        self.handles.load(Ordering::Acquire) == 0
+    }
+
     /// Whether neither the application nor a connection can use a topic any more.
     pub(super) fn is_over(&self) -> bool {
-        self.handles.load(Ordering::Acquire) == 0 && self.len() == 0
+        self.is_released() && self.len() == 0
     }
 
     fn lock(&self, name: &Name) -> MutexGuard<'_, Shard> {
@@ -198,7 +188,10 @@ impl Shard {
     fn forget_old(&mut self, now: Instant) -> Vec<Known> {
         let mut forgotten = Vec::new();
         for _ in 0..8 {
-            let Some((_, name)) = self.kept.pop_front_if(|(until, _)| *until <= now) else { break };
+            if self.kept.front().is_none_or(|(until, _)| *until > now) {
+                break;
+            }
+            let Some((_, name)) = self.kept.pop_front() else { break };
             let Some(known) = self.topics.get(&name).filter(|known| !known.is_needed()) else { continue };
             match known.topic.kept_until().filter(|until| *until > now) {
                 Some(until) => self.kept.push_back((until, name)),
@@ -210,9 +203,9 @@ impl Shard {
 }
 
 impl Known {
-    fn hold(&self) -> Topic {
+    fn hold(&self) -> (Topic, Arc<NamedTopic>) {
         self.topic.hold();
-        Topic::counted(Arc::clone(&self.table))
+        (Topic::of(Counted::new(Arc::clone(&self.table))), Arc::clone(&self.topic))
     }
 
     fn is_needed(&self) -> bool {

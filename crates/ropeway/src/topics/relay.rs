@@ -21,8 +21,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
+use super::members::LIFETIME;
 use super::named::{CALL, NamedTopic};
-use super::outbox::Waiting;
+use super::outbox::{Kind, Unheard, Waiting};
 use super::registry::Registry;
 use super::uplink::{Link, Uplink};
 use crate::engine::{Arrival, Engine, EngineError, EngineFault, Inlet, Name, Outgoing, Session, Wanted};
@@ -44,6 +45,9 @@ const LINGER: Duration = Duration::from_secs(5);
 /// The most topics that one call subscribes.
 const TOPICS_AT_ONCE: usize = 512;
 
+/// The most members that one call stores.
+const MEMBERS_AT_ONCE: usize = 512;
+
 /// Arrivals that may wait for the node. The broker has to wait if there are more.
 const ARRIVALS: usize = 1024;
 
@@ -56,6 +60,8 @@ pub(super) struct Relay {
     subscribed: HashMap<Name, Subscribed>,
     /// Whether the engine was up or was found down before, so that topics may have missed messages.
     has_promised: bool,
+    /// When the members of this node are renewed next, and those of others are looked at.
+    next_renewal: Instant,
 }
 
 /// A topic that the session delivers.
@@ -77,7 +83,7 @@ enum End {
 
 impl Relay {
     pub(super) fn new(registry: Arc<Registry>, uplink: Arc<Uplink>, engine: Arc<dyn Engine>) -> Self {
-        Self { registry, uplink, engine, subscribed: HashMap::new(), has_promised: false }
+        Self { registry, uplink, engine, subscribed: HashMap::new(), has_promised: false, next_renewal: Instant::now() }
     }
 
     /// Connects again and again until neither the application nor a connection can use a topic any more. The result of
@@ -132,11 +138,7 @@ impl Relay {
         {
             // Under the lock, so that messages which are published from now on are heard later than these.
             let mut outbox = self.uplink.outbox();
-            for (number, unheard) in outbox.go_down() {
-                if let Some((_, named)) = unheard.table.named().and_then(|named| self.registry.find(named.name())) {
-                    named.hear_offline(number, &unheard);
-                }
-            }
+            self.hear_offline(outbox.go_down());
         }
         for topic in self.subscribed.values() {
             topic.named.set_subscribed(false);
@@ -148,7 +150,25 @@ impl Relay {
             let engine = self.engine.address();
             guarded(|| tracing::warn!(engine, %error, "the engine of topics is down; it is tried again and again"));
         }
+        self.is_over()
+    }
+
+    /// Whether nothing is left to do while the engine is down: messages that wait keep no topic that nobody can use.
+    fn is_over(&self) -> bool {
+        if self.registry.is_released() {
+            let topics = self.uplink.outbox().let_go();
+            drop(topics);
+        }
         self.registry.is_over()
+    }
+
+    /// Delivers messages on this node that will not come back from the engine, or not soon.
+    fn hear_offline(&self, messages: Vec<(u64, Unheard)>) {
+        for (number, unheard) in messages {
+            if let Some((_, named)) = unheard.table.named().and_then(|named| self.registry.find(named.name())) {
+                named.hear_offline(number, &unheard);
+            }
+        }
     }
 
     /// Waits before the next attempt. Returns whether nothing is left to do.
@@ -161,7 +181,7 @@ impl Relay {
             tokio::select! {
                 () = &mut delay => return false,
                 // Chores are done when the engine is up.
-                () = self.uplink.rung() => if self.registry.is_over() { return true },
+                () = self.uplink.rung() => if self.is_over() { return true },
             }
         }
     }
@@ -176,7 +196,7 @@ impl Relay {
     ) -> End {
         let deliveries = Deliveries::start(Arc::clone(&self.registry), Arc::clone(&self.uplink), arrivals);
         let end = self.serve_until_lost(session, first, failures).await;
-        deliveries.stop();
+        deliveries.stop().await;
         end
     }
 
@@ -192,25 +212,27 @@ impl Relay {
         }
         *failures = 0;
         self.uplink.set_link(Link::Up(Arc::clone(session)));
-        let lost = self.uplink.outbox().go_up();
+        self.renew_members();
+        self.uplink.outbox().go_up();
         if let Some(first) = first.take() {
             let _ = first.send(Ok(()));
         }
         let engine = self.engine.address();
         guarded(|| tracing::info!(engine, "the engine of topics is up"));
         self.uplink.tell(&TopicsEvent::Up);
-        for name in lost {
-            self.tell_loss(&name);
-        }
+        self.tell_losses();
         loop {
             if self.registry.is_over() && self.uplink.outbox().next_batch().is_empty() {
                 return End::Over;
             }
+            if self.next_renewal <= Instant::now() {
+                self.renew_members();
+            }
             if let Err(error) = self.work(&**session).await {
                 return End::Lost(error);
             }
-            let next = self.subscribed.values().filter_map(|topic| topic.until).min();
-            let lingering = sleep_until(next.unwrap_or_else(Instant::now));
+            let lingering = self.subscribed.values().filter_map(|topic| topic.until).min();
+            let next = lingering.map_or(self.next_renewal, |until| until.min(self.next_renewal));
             tokio::select! {
                 biased;
                 error = session.ended() => {
@@ -218,7 +240,7 @@ impl Relay {
                     return End::Lost(error);
                 }
                 () = self.uplink.rung() => {}
-                () = lingering, if next.is_some() => {}
+                () = sleep_until(next) => {}
             }
         }
     }
@@ -242,6 +264,10 @@ impl Relay {
             for name in chores.heal {
                 self.heal(session, &name).await?;
             }
+            self.store_members(session).await?;
+            for name in chores.members {
+                self.look_at_members(session, &name).await?;
+            }
             let batch = self.uplink.outbox().next_batch();
             if batch.is_empty() {
                 return Ok(());
@@ -252,9 +278,14 @@ impl Relay {
 
     async fn publish(&mut self, session: &dyn Session, batch: &[Outgoing]) -> Result<(), EngineError> {
         match call(session, session.publish(batch)).await {
-            Ok(()) => self.uplink.outbox().sent(),
+            Ok(()) => {
+                self.uplink.outbox().sent();
+                self.tell_losses();
+            }
             Err(error) if error.fault() == EngineFault::Refused => {
-                self.uplink.outbox().refused();
+                let mut outbox = self.uplink.outbox();
+                self.hear_offline(outbox.refused());
+                drop(outbox);
                 self.tell_refused(&error);
             }
             Err(error) => return Err(error),
@@ -315,15 +346,68 @@ impl Relay {
             }
         }
         for names in unheard.chunks(TOPICS_AT_ONCE) {
-            match call(session, session.unsubscribe(names)).await {
-                Err(error) if error.fault() == EngineFault::Refused => self.tell_refused(&error),
-                result => result?,
-            }
+            self.tolerate(call(session, session.unsubscribe(names)).await)?;
         }
         for name in unheard {
             self.subscribed.remove(&name);
         }
         Ok(())
+    }
+
+    /// Has the engine told of all members of this node again, and asked for those of topics that somebody watches.
+    fn renew_members(&mut self) {
+        self.next_renewal = Instant::now() + LIFETIME / 3;
+        if !self.engine.features().presence {
+            return;
+        }
+        self.uplink.renew_members();
+        for (name, topic) in &self.subscribed {
+            if topic.named.is_watched() {
+                self.uplink.note_members(name);
+            }
+        }
+    }
+
+    /// Tells the engine of members of this node that have joined or left.
+    async fn store_members(&mut self, session: &dyn Session) -> Result<(), EngineError> {
+        if !self.engine.features().presence {
+            return Ok(());
+        }
+        loop {
+            let (joined, left) = self.uplink.take_members(MEMBERS_AT_ONCE);
+            if joined.is_empty() && left.is_empty() {
+                return Ok(());
+            }
+            if !joined.is_empty() {
+                self.tolerate(call(session, session.join(&joined, LIFETIME)).await)?;
+            }
+            if !left.is_empty() {
+                self.tolerate(call(session, session.leave(&left)).await)?;
+            }
+        }
+    }
+
+    async fn look_at_members(&mut self, session: &dyn Session, name: &Name) -> Result<(), EngineError> {
+        if !self.engine.features().presence {
+            return Ok(());
+        }
+        let Some((_, named)) = self.registry.find(name) else { return Ok(()) };
+        match call(session, session.members(name)).await {
+            Ok(members) => named.note_members(members),
+            Err(error) => self.tolerate(Err(error))?,
+        }
+        Ok(())
+    }
+
+    /// Tells of a refusal, and goes on.
+    fn tolerate(&self, result: Result<(), EngineError>) -> Result<(), EngineError> {
+        match result {
+            Err(error) if error.fault() == EngineFault::Refused => {
+                self.tell_refused(&error);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Asks for the messages that a topic with history has missed.
@@ -341,6 +425,15 @@ impl Relay {
         Ok(())
     }
 
+    /// Tells other nodes that messages of this node were lost. While the engine is up, that need not wait for the next
+    /// message on the topic, which may never come.
+    fn tell_losses(&self) {
+        let lost = self.uplink.outbox().losses();
+        for name in lost {
+            self.tell_loss(&name);
+        }
+    }
+
     /// Tells other nodes that messages of this node on a topic were lost, unless the next message does.
     fn tell_loss(&self, topic: &Name) {
         let mut outbox = self.uplink.outbox();
@@ -350,8 +443,10 @@ impl Relay {
         let number = outbox.next_number();
         let envelope =
             Envelope { node: self.uplink.node, number, before: 0, is_after_loss: true, content: Content::Loss };
-        let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history: None };
-        outbox.push(Waiting { outgoing, number, unheard: None });
+        // It has its place among the messages, for nodes that are away.
+        let history = self.registry.find(topic).and_then(|(_, named)| named.history());
+        let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history };
+        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Loss, topic: None });
     }
 
     fn tell_refused(&self, error: &EngineError) {
@@ -389,9 +484,11 @@ impl Deliveries {
         }))
     }
 
-    /// Stops it. Arrivals that wait are not delivered: they count as missed.
-    fn stop(self) {
+    /// Stops it. Arrivals that wait are not delivered: they count as missed. Afterwards nothing more is delivered, so that
+    /// it is certain which of this node's messages its subscribers have heard.
+    async fn stop(self) {
         self.0.abort();
+        let _ = self.0.await;
     }
 }
 
@@ -399,22 +496,19 @@ async fn deliver(registry: &Registry, uplink: &Uplink, arrival: Arrival) {
     match arrival {
         Arrival::Message { topic, body, place } => {
             let Some((table, named)) = registry.find(&topic) else { return };
-            match Envelope::decode(body) {
-                Some(envelope) => named.arrive(&table, envelope, place).await,
-                None => {
-                    let count = uplink.note_not_understood();
-                    if count == 1 {
-                        let topic = &*topic;
-                        guarded(|| {
-                            tracing::warn!(
-                                topic,
-                                "a publication was not understood: another program, or another version of ropeway, publishes under the same prefix; further ones are only counted"
-                            );
-                        });
-                    }
-                    named.tell_gap(&table);
-                }
+            if let Some(envelope) = Envelope::decode(body) {
+                return named.arrive(&table, envelope, place).await;
             }
+            if uplink.note_not_understood() == 1 {
+                let topic = &*topic;
+                guarded(|| {
+                    tracing::warn!(
+                        topic,
+                        "a publication was not understood: another program, or another version of ropeway, publishes under the same prefix; further ones are only counted"
+                    );
+                });
+            }
+            named.tell_gap(&table);
         }
         Arrival::Missed { topic: Some(topic) } => {
             if let Some((table, named)) = registry.find(&topic) {

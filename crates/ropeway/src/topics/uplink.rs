@@ -1,6 +1,6 @@
 //! The meeting place of topics and the task that talks to the engine.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 
 use super::events::{Readers, TopicsEvent};
 use super::outbox::{Outbox, OutboxLimits};
-use crate::engine::{Name, Session};
+use crate::engine::{Name, Presence, Session};
 
-/// The length that an envelope adds to a message, at most.
-const ENVELOPE: usize = 64;
+/// The length that an envelope adds to a message, without its key.
+pub(super) const ENVELOPE: usize = 64;
 
 /// The meeting place of topics and the task that talks to the engine.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Uplink {
     pub(super) readers: Readers,
     outbox: Mutex<Outbox>,
     chores: Mutex<Chores>,
+    /// The members of this node, by key, as the engine is to have them.
+    away: Mutex<Away>,
     link: Mutex<Link>,
     max_message: AtomicUsize,
     /// Arrivals that were not understood.
@@ -47,6 +49,18 @@ pub(super) struct Chores {
     pub(super) audience: HashSet<Name>,
     /// A message before the last arrival is missing.
     pub(super) heal: HashSet<Name>,
+    /// Somebody reads the changes of their members.
+    pub(super) members: HashSet<Name>,
+}
+
+/// The members of this node, and the engine's knowledge of them.
+#[derive(Debug, Default)]
+pub(super) struct Away {
+    members: HashMap<String, Presence>,
+    /// The keys of those that the engine does not know yet.
+    joining: HashSet<String>,
+    /// Those that have left, and that the engine may know.
+    leaving: HashMap<String, Presence>,
 }
 
 impl Uplink {
@@ -56,6 +70,7 @@ impl Uplink {
             readers: Readers::default(),
             outbox: Mutex::new(Outbox::new(limits)),
             chores: Mutex::default(),
+            away: Mutex::default(),
             link: Mutex::new(Link::Starting),
             max_message: AtomicUsize::new(usize::MAX),
             not_understood: AtomicU64::new(0),
@@ -89,8 +104,48 @@ impl Uplink {
         self.ring();
     }
 
+    pub(super) fn note_members(&self, topic: &Name) {
+        self.chores().members.insert(topic.clone());
+        self.ring();
+    }
+
     pub(super) fn take_chores(&self) -> Chores {
         std::mem::take(&mut *self.chores())
+    }
+
+    pub(super) fn join(&self, member: Presence) {
+        let mut away = self.away();
+        away.joining.insert(member.key.clone());
+        away.members.insert(member.key.clone(), member);
+        drop(away);
+        self.ring();
+    }
+
+    pub(super) fn leave(&self, key: &str) {
+        let mut away = self.away();
+        away.joining.remove(key);
+        if let Some((key, member)) = away.members.remove_entry(key) {
+            away.leaving.insert(key, member);
+        }
+        drop(away);
+        self.ring();
+    }
+
+    /// Forgets what the engine knows, so that it is told of all members.
+    pub(super) fn renew_members(&self) {
+        let mut away = self.away();
+        away.joining = away.members.keys().cloned().collect();
+    }
+
+    /// Takes at most so many members to be stored, and as many to be removed.
+    pub(super) fn take_members(&self, most: usize) -> (Vec<Presence>, Vec<Presence>) {
+        let mut away = self.away();
+        let Away { members, joining, leaving } = &mut *away;
+        let keys: Vec<_> = joining.iter().take(most).cloned().collect();
+        let joined = keys.iter().filter_map(|key| members.get(joining.take(key)?.as_str()).cloned()).collect();
+        let keys: Vec<_> = leaving.keys().take(most).cloned().collect();
+        let left = keys.iter().filter_map(|key| leaving.remove(key)).collect();
+        (joined, left)
     }
 
     pub(super) fn link(&self) -> Link {
@@ -106,9 +161,9 @@ impl Uplink {
         self.note_change();
     }
 
-    /// The most bytes that a message may have.
+    /// The most bytes that a publication may have.
     pub(super) fn max_message(&self) -> usize {
-        self.max_message.load(Ordering::Relaxed).saturating_sub(ENVELOPE)
+        self.max_message.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_change(&self) {
@@ -138,6 +193,10 @@ impl Uplink {
 
     fn chores(&self) -> MutexGuard<'_, Chores> {
         self.chores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn away(&self) -> MutexGuard<'_, Away> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_link(&self) -> MutexGuard<'_, Link> {

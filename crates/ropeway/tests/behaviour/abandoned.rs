@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 
 use ropeway::{Cause, Client, Closed, Error, Handle, Server, WebSocket};
+use testkit::deflate::Inflater;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::script::{Log, close, open, open_client, text};
+use super::script::{Log, close, open, open_client, open_with, request, text};
 use super::wire::{Wire, settle};
 
 fn runtime() -> Runtime {
@@ -135,6 +136,35 @@ fn a_client_whose_server_has_closed_saw_a_clean_end_though_the_runtime_did_not_w
     });
     drop(runtime);
     assert_pulls("the server closes", &mut ws, "1001 (going away) \"gone\"", false);
+}
+
+#[test]
+fn a_message_that_there_is_no_time_to_compress_is_sent_as_it_is() {
+    let runtime = runtime();
+    let server = Server::builder().per_message_deflate(ropeway::deflate::Options::default()).build();
+    let log = Log::default();
+    server.handle_with(log.clone());
+    let asked = request("Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let wire = runtime.block_on(open_with(&server, asked));
+    // Two random letters are the slowest to compress: this takes a second and more.
+    let mut state = 1_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'a' + (state >> 31) as u8
+    };
+    let letters: Vec<u8> = (0..30_000).map(|_| letter()).collect();
+    let message: Vec<u8> = letters.into_iter().cycle().take(64 << 20).collect();
+    runtime.block_on(async {
+        log.handle().send(message.clone()).unwrap();
+        // It has begun.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+    });
+    drop(runtime);
+    let frame = wire.take_frames().pop().expect("it is sent");
+    // Where there is time, it is compressed.
+    let payload = if frame.rsv == 0 { frame.payload } else { Inflater::new(15).inflate(&frame.payload).unwrap() };
+    assert!(payload == message, "{} bytes", payload.len());
 }
 
 #[test]

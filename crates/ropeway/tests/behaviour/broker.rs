@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ropeway::engine::{
-    Arrival, Engine, EngineError, EngineFault, EngineFuture, Features, Inlet, Outgoing, Replay, Session, Wanted,
+    Arrival, Engine, EngineError, EngineFault, EngineFuture, Features, Inlet, Outgoing, Presence, Replay, Session,
+    Wanted,
 };
 use ropeway::{History, Name, Position};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// A broker in memory. A clone is the same one.
 #[derive(Clone, Default)]
@@ -36,6 +39,7 @@ struct Inside {
     /// The calls so far: "connect", "+name", "-name".
     calls: Vec<String>,
     published: usize,
+    members: HashMap<String, (Presence, Instant)>,
 }
 
 struct Connected {
@@ -66,6 +70,12 @@ impl Broker {
         inside.is_down = true;
         inside.sessions.clear();
         drop(inside);
+        self.changed.notify_waiters();
+    }
+
+    /// Ends the session that was opened as this one, counted from 0.
+    pub(crate) fn cut(&self, session: u64) {
+        self.lock().sessions.remove(&(session + 1));
         self.changed.notify_waiters();
     }
 
@@ -105,6 +115,21 @@ impl Broker {
         std::mem::take(&mut self.lock().calls)
     }
 
+    /// The number of members that are stored.
+    pub(crate) fn members(&self) -> usize {
+        self.lock().members.len()
+    }
+
+    /// Ends the last session, and accepts no other one.
+    pub(crate) fn cut_last(&self) {
+        let mut inside = self.lock();
+        inside.is_down = true;
+        let last = inside.last_session;
+        inside.sessions.remove(&last);
+        drop(inside);
+        self.changed.notify_waiters();
+    }
+
     /// The number of messages that were published.
     pub(crate) fn published(&self) -> usize {
         self.lock().published
@@ -129,7 +154,7 @@ impl Engine for Broker {
     }
 
     fn features(&self) -> Features {
-        Features::NONE.with_history(true)
+        Features::NONE.with_history(true).with_presence(true)
     }
 
     fn connect(&self, inlet: Inlet) -> EngineFuture<'_, Arc<dyn Session>> {
@@ -200,6 +225,11 @@ impl Session for Link {
             for (inlet, arrival) in deliveries {
                 inlet.deliver(arrival).await;
             }
+            // The nodes deliver it before the publisher learns of it.
+            let is_unconfirmed = self.broker.lock().is_unconfirmed;
+            for _ in 0..if is_unconfirmed { 10 } else { 0 } {
+                tokio::task::yield_now().await;
+            }
             let mut inside = self.broker.lock();
             if std::mem::take(&mut inside.is_unconfirmed) {
                 inside.sessions.remove(&self.id);
@@ -267,6 +297,37 @@ impl Session for Link {
             let missed = stored.messages.iter().filter(|(offset, _)| *offset > after.offset);
             let messages = missed.map(|(offset, body)| (Position::new(epoch, *offset), body.clone())).collect();
             Ok(Replay { is_complete: true, messages, end })
+        })
+    }
+
+    fn join<'a>(&'a self, members: &'a [Presence], lifetime: Duration) -> EngineFuture<'a, ()> {
+        Box::pin(async move {
+            self.answered().await?;
+            let until = Instant::now() + lifetime;
+            let stored = members.iter().map(|member| (member.key.clone(), (member.clone(), until)));
+            self.broker.lock().members.extend(stored);
+            Ok(())
+        })
+    }
+
+    fn leave<'a>(&'a self, members: &'a [Presence]) -> EngineFuture<'a, ()> {
+        Box::pin(async move {
+            self.answered().await?;
+            let mut inside = self.broker.lock();
+            for member in members {
+                inside.members.remove(&member.key);
+            }
+            Ok(())
+        })
+    }
+
+    fn members<'a>(&'a self, topic: &'a Name) -> EngineFuture<'a, Vec<Presence>> {
+        Box::pin(async move {
+            self.answered().await?;
+            let now = Instant::now();
+            let inside = self.broker.lock();
+            let stored = inside.members.values().filter(|(member, until)| member.topic == *topic && *until > now);
+            Ok(stored.map(|(member, _)| member.clone()).collect())
         })
     }
 }

@@ -239,9 +239,9 @@ async fn both_ends_compress_when_both_want_to() {
 async fn a_client_asks_a_silent_server_and_gives_it_up_too() {
     let (mut ws, wire) = open_client(&Client::new()).await;
     sleep(20 * SECOND).await;
+    let start = Instant::now();
     settle().await;
     assert_eq!(wire.take_frames()[0].opcode, PING);
-    let start = Instant::now();
     let Err(Error::Lost(closed)) = ws.recv().await else { panic!("it is lost") };
     assert_eq!(closed.cause, ropeway::Cause::KeepaliveTimeout);
     assert_eq!(start.elapsed(), 20 * SECOND);

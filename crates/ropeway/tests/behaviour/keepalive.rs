@@ -5,10 +5,11 @@ use std::time::Duration;
 use ropeway::{Cause, Config, ReadyState, Server};
 use testkit::Event;
 use testkit::wire::{BINARY, Frame, PING};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::LATE;
 use super::script::{binary, codes, connect, continuation, ping, pong, text};
-use super::wire::{pass, settle};
+use super::wire::{SETTLING, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -16,17 +17,18 @@ const MS: Duration = Duration::from_millis(1);
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_pinged_after_20_s_and_given_up_after_20_more() {
     let (log, wire) = connect(Server::builder()).await;
-    sleep(20 * SECOND - MS).await;
+    let opened = Instant::now() - SETTLING;
+    sleep_until(opened + 20 * SECOND - 2 * SETTLING).await;
     settle().await;
     assert_eq!(wire.take_frames(), []);
-    pass(MS).await;
+    sleep_until(opened + 20 * SECOND + LATE).await;
     settle().await;
     let frames = wire.take_frames();
     assert_eq!((frames.len(), frames[0].opcode), (1, PING));
-    sleep(20 * SECOND - MS).await;
+    sleep_until(opened + 40 * SECOND - 2 * SETTLING).await;
     settle().await;
     assert!(!wire.is_dropped());
-    pass(MS).await;
+    sleep_until(opened + 40 * SECOND + 2 * LATE).await;
     settle().await;
     assert!(wire.is_dropped());
     assert_eq!(log.closed().cause, Cause::KeepaliveTimeout);
@@ -121,7 +123,7 @@ async fn a_message_that_takes_longer_than_it_may_is_answered_with_1008() {
     wire.send(&[continuation("lo "), text("and ").unfinished()]);
     sleep(4 * SECOND).await;
     wire.send(&[ping("does not help"), continuation("").unfinished()]);
-    sleep(SECOND - MS).await;
+    sleep(SECOND - 2 * MS).await;
     settle().await;
     assert_eq!(wire.take_frames().len(), 1, "the pong");
     pass(MS).await;

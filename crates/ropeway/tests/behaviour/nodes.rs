@@ -67,7 +67,7 @@ impl Node {
 }
 
 /// Lets this time pass on the paused clock. All tasks have run before and after.
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -78,7 +78,7 @@ async fn pass(time: Duration) {
 }
 
 /// Lets time pass until the condition holds, at most a minute.
-async fn in_time(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn in_time(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..60 {
         if is_so() {
             return;
@@ -254,6 +254,117 @@ async fn a_hole_in_the_messages_of_a_node_is_told() {
 }
 
 #[tokio::test]
+async fn a_loss_while_the_engine_is_up_is_told_without_a_further_message() {
+    for builder in [Topics::builder, history] {
+        let broker = Broker::default();
+        let (mut one, mut two) = (Node::with(&broker, builder()).await, Node::with(&broker, builder()).await);
+        broker.stop(true);
+        let large = "x".repeat(1 << 19);
+        let mut kept = 0;
+        while one.publish(&large) != Delivery::Full {
+            kept += 1;
+            assert!(kept < 100, "there is no bound");
+        }
+        broker.stop(false);
+        for _ in 0..kept {
+            two.hears(&[&large]).await;
+        }
+        two.hears(&["gap"]).await;
+        // With history the message is lost on its own node too.
+        let has_history = one.topic.position().is_some();
+        let mut heard = Vec::new();
+        for _ in 0..=kept {
+            heard.push(one.next().await);
+        }
+        assert_eq!(heard.iter().filter(|text| *text == "gap").count(), usize::from(has_history));
+        one.publish("next");
+        two.hears(&["next"]).await;
+        one.hears(&["next"]).await;
+        assert_eq!(one.topics.dropped(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_loss_is_told_at_its_place() {
+    for builder in [Topics::builder, history] {
+        let broker = Broker::default();
+        let (one, mut two) = (Node::with(&broker, builder()).await, Node::with(&broker, builder()).await);
+        broker.stop(true);
+        let large = "x".repeat(1 << 19);
+        let mut kept = 0;
+        while one.publish(&large) != Delivery::Full {
+            kept += 1;
+        }
+        // It is small enough to be taken.
+        assert_eq!(one.publish("next"), Delivery::Queued);
+        broker.stop(false);
+        for _ in 0..kept {
+            two.hears(&[&large]).await;
+        }
+        two.hears(&["gap", "next"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_the_broker_refuses_is_heard_here_and_a_gap_elsewhere() {
+    for builder in [Topics::builder, history] {
+        let broker = Broker::default();
+        let (mut one, mut two) = (Node::with(&broker, builder()).await, Node::with(&broker, builder()).await);
+        broker.refuse(true);
+        one.publish("a");
+        one.hears(&["a"]).await;
+        one.event(&TopicsEvent::Refused("not allowed".into())).await;
+        broker.refuse(false);
+        one.publish("b");
+        one.hears(&["b"]).await;
+        two.hears(&["gap", "b"]).await;
+        assert_eq!(one.topics.dropped(), 1);
+    }
+}
+
+#[tokio::test]
+async fn history_of_a_quiet_topic_proves_that_nothing_was_missed() {
+    let broker = Broker::default();
+    let (one, mut two) = (Node::with(&broker, history()).await, Node::with(&broker, history()).await);
+    assert_eq!(two.topic.position(), Some(Position::new(0, 0)));
+    broker.cut(1);
+    one.publish("a");
+    eventually("a message", || broker.published() == 1).await;
+    two.event(&TopicsEvent::Up).await;
+    two.hears(&["a"]).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_is_heard_again_knows_what_was_heard_while_the_engine_was_down() {
+    let broker = Broker::default();
+    let Node { topics, topic, mut heard, mut events } = Node::with(&broker, history()).await;
+    broker.kill();
+    eventually("the engine is down", || !topics.is_up()).await;
+    topic.publish("a").expect("room");
+    assert_eq!(text(within("a message", heard.next()).await), "a");
+    drop((heard, topic));
+    let topic = topics.topic("topic").expect("a short name");
+    let mut heard = topic.listen();
+    topic.publish("b").expect("room");
+    broker.start();
+    while within("an event", events.next()).await != Some(TopicsEvent::Up) {}
+    topic.publish("c").expect("room");
+    let mut texts = Vec::new();
+    while texts.last().is_none_or(|last| last != "c") {
+        texts.push(text(within("a message", heard.next()).await));
+    }
+    texts.retain(|text| text != "gap");
+    assert_eq!(texts, ["b", "c"]);
+    // What waits keeps neither the topics nor their task alive.
+    broker.kill();
+    eventually("the engine is down", || !topics.is_up()).await;
+    topic.publish("d").expect("room");
+    drop((heard, topic, topics));
+    let ended = async { while within("an event", events.next()).await.is_some() {} };
+    within("the end of the events", ended).await;
+}
+
+#[tokio::test]
 async fn a_batch_that_was_not_confirmed_is_heard_once() {
     for builder in [Topics::builder, history] {
         let broker = Broker::default();
@@ -265,6 +376,13 @@ async fn a_batch_that_was_not_confirmed_is_heard_once() {
         eventually("a second attempt", || broker.published() == 2).await;
         one.publish("b");
         two.hears(&["a", "b"]).await;
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|text| text != "b") {
+            heard.push(one.next().await);
+        }
+        // Without history the node may have missed messages of others.
+        heard.retain(|text| text != "gap");
+        assert_eq!(heard, ["a", "b"]);
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ropeway::{Cause, Config, ReadyState, Server};
+use ropeway::{Cause, Config, Handle, ReadyState, Server};
 use testkit::Event;
 use testkit::wire::{Frame, PING, TEXT};
 use tokio::time::sleep;
 
-use super::script::{Log, code_of, continuation, open, ping, pong, text};
-use super::wire::{pass, settle};
+use super::script::{Log, code_of, connect, continuation, open, ping, pong, text};
+use super::wire::{Wire, pass, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,8 +108,54 @@ async fn the_pongs_of_a_long_pause_are_no_flood_though_they_come_at_once() {
     handle.resume();
     settle().await;
     assert_eq!((log.take_events().len(), handle.ready_state()), (pongs, ReadyState::Open));
-    // Those pongs were expected. Unexpected ones are counted as always.
-    wire.send(&vec![pong("x"); 1_001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pings_of_a_peer_that_was_not_read_from_are_no_flood_though_they_come_at_once() {
+    type Act = fn(&Handle, &Wire);
+    /// How reading stops, how it stays so for a third of a second, and how it goes on.
+    const PAUSES: [[Act; 3]; 2] = [
+        [|handle, _| handle.pause(), |_, _| {}, |handle, _| handle.resume()],
+        [
+            |handle, wire| {
+                wire.set_room(Some(0));
+                handle.send(vec![7; 100_000]).unwrap();
+            },
+            // The peer takes a byte now and then, so it is alive.
+            |_, wire| wire.set_room(Some(1)),
+            |_, wire| wire.set_room(None),
+        ],
+    ];
+    for [stop, stay, go_on] in PAUSES {
+        let (log, wire) = connect(Server::builder().max_buffered(50_000)).await;
+        let handle = log.handle();
+        stop(&handle, &wire);
+        settle().await;
+        for _ in 0..1_010 {
+            sleep(SECOND / 3).await;
+            stay(&handle, &wire);
+            wire.send(&[ping("")]);
+        }
+        settle().await;
+        assert_eq!(log.take_events(), []);
+        go_on(&handle, &wire);
+        settle().await;
+        assert_eq!((log.take_events().len(), handle.ready_state()), (1_010, ReadyState::Open));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_after_a_pause_is_one_that_would_have_been_one_in_it() {
+    let (log, wire) = connect(Server::builder()).await;
+    let handle = log.handle();
+    handle.pause();
+    wire.send(&[ping("unread")]);
+    sleep(5 * SECOND).await;
+    handle.resume();
+    wire.send(&vec![ping(""); 5_900]);
+    settle().await;
+    assert_eq!((log.take_events().len(), handle.ready_state()), (5_901, ReadyState::Open));
+    wire.send(&vec![ping(""); 200]);
     settle().await;
     assert_eq!(log.take_events().pop(), Some(Event::Violation("ControlFlood".into())));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ropeway::{Client, Ping, ReadyState, SendError, Server};
 use testkit::Event;
 use testkit::wire::{Frame, PING, PONG, TEXT};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::receiving::pull;
 use super::script::{close, connect, open, open_client, pong, text};
@@ -30,11 +30,11 @@ async fn answer(ping: &mut Ping) -> Option<Result<Duration, SendError>> {
 async fn a_ping_takes_as_long_as_its_pong() {
     let (ws, wire) = pull(Server::builder()).await;
     for payload in ["x", ""] {
-        let ping = ws.ping(payload);
+        let (ping, sent) = (ws.ping(payload), Instant::now());
         settle().await;
         assert_eq!(wire.take_frames(), [Frame::new(PING, payload)], "it is sent before it is awaited");
         let (waiting, ()) = tokio::join!(ping, async {
-            sleep(LATENCY).await;
+            sleep_until(sent + LATENCY).await;
             wire.send(&[pong(payload)]);
         });
         assert_eq!(waiting, Ok(LATENCY));
@@ -44,10 +44,10 @@ async fn a_ping_takes_as_long_as_its_pong() {
 #[tokio::test(start_paused = true)]
 async fn a_client_measures_too() {
     let (ws, wire) = open_client(&Client::new().generate_mask(|| [0; 4])).await;
-    let ping = ws.ping([1, 2, 3]);
+    let (ping, sent) = (ws.ping([1, 2, 3]), Instant::now());
     settle().await;
     assert_eq!(wire.take_frames(), [Frame::new(PING, [1, 2, 3]).with_mask(Some([0; 4]))]);
-    sleep(LATENCY).await;
+    sleep_until(sent + LATENCY).await;
     wire.send(&[Frame::new(PONG, [1, 2, 3])]);
     assert_eq!(ping.await, Ok(LATENCY));
 }
@@ -55,9 +55,9 @@ async fn a_client_measures_too() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_and_listeners_hear_of_the_pong_as_well() {
     let (log, wire) = connect(Server::builder()).await;
-    let ping = log.handle().ping("x");
+    let (ping, sent) = (log.handle().ping("x"), Instant::now());
     settle().await;
-    sleep(LATENCY).await;
+    sleep_until(sent + LATENCY).await;
     wire.send(&[pong("unasked"), pong("x")]);
     assert_eq!(ping.await, Ok(LATENCY));
     assert_eq!(log.take_events(), [Event::Pong(b"unasked".to_vec()), Event::Pong(b"x".to_vec())]);
@@ -71,10 +71,11 @@ async fn a_handler_and_listeners_hear_of_the_pong_as_well() {
     // Its ping is the first frame that is written, after the answer to the handshake.
     let wire = super::script::knock(&server);
     wire.send_bytes(super::script::request(""));
+    let opened = Instant::now();
     settle().await;
     let ping = told.recv().await.unwrap();
     wire.take_written();
-    sleep(LATENCY).await;
+    sleep_until(opened + LATENCY).await;
     wire.send(&[pong("at once")]);
     assert_eq!(ping.await, Ok(LATENCY));
     settle().await;
@@ -85,9 +86,10 @@ async fn a_handler_and_listeners_hear_of_the_pong_as_well() {
 async fn a_pong_answers_the_pings_before_its_own_and_none_behind() {
     let (ws, wire) = pull(Server::builder()).await;
     let mut pings = Vec::new();
-    for payload in ["a", "b", "c", "d"] {
+    let start = Instant::now();
+    for (payload, number) in ["a", "b", "c", "d"].into_iter().zip(1..) {
         pings.push(ws.ping(payload));
-        sleep(LATENCY).await;
+        sleep_until(start + number * LATENCY).await;
     }
     // RFC 6455 section 5.5.3: the peer may answer only the newest ping.
     wire.send(&[pong("c")]);
@@ -99,8 +101,9 @@ async fn a_pong_answers_the_pings_before_its_own_and_none_behind() {
     wire.send(&[pong("a"), pong("dd"), pong("")]);
     settle().await;
     assert_eq!(answer(&mut pings[3]).await, None, "those are not its pong");
+    sleep_until(start + 5 * LATENCY).await;
     wire.send(&[pong("d")]);
-    assert_eq!(pings.remove(3).await, Ok(LATENCY));
+    assert_eq!(pings.remove(3).await, Ok(2 * LATENCY));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,10 +128,10 @@ async fn a_ping_that_is_not_awaited_any_more_is_sent_all_the_same() {
     assert_eq!(wire.take_frames(), [Frame::new(PING, "dropped"), Frame::new(PING, "given up")]);
     wire.send(&[pong("dropped"), pong("given up"), text("and then")]);
     settle().await;
-    let ping = ws.ping("awaited");
+    let (ping, sent) = (ws.ping("awaited"), Instant::now());
     settle().await;
     wire.send(&[pong("awaited")]);
-    assert_eq!(ping.await, Ok(Duration::ZERO));
+    assert_eq!(ping.await, Ok(sent.elapsed()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +140,7 @@ async fn a_ping_goes_ahead_of_messages_that_wait() {
     wire.set_room(Some(0));
     ws.send("begun").await.unwrap();
     ws.send("waits").await.unwrap();
-    let ping = ws.ping("x");
+    let (ping, sent) = (ws.ping("x"), Instant::now());
     settle().await;
     wire.set_room(None);
     settle().await;
@@ -146,19 +149,19 @@ async fn a_ping_goes_ahead_of_messages_that_wait() {
     assert_ne!(frames.last(), Some(&Frame::new(PING, "x")));
     assert_eq!(frames.iter().filter(|frame| frame.opcode == TEXT).count(), 2);
     wire.send(&[pong("x")]);
-    assert_eq!(ping.await, Ok(Duration::ZERO));
+    assert_eq!(ping.await, Ok(sent.elapsed()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pong_is_waited_for_until_the_connection_ends_and_no_longer() {
     let (mut ws, wire) = pull(Server::builder()).await;
     let handle = ws.handle();
-    let (answered, mut lost) = (ws.ping("answered"), ws.ping("lost"));
+    let (answered, mut lost, sent) = (ws.ping("answered"), ws.ping("lost"), Instant::now());
     let closing = tokio::spawn(async move { ws.close(1000, "").await });
     settle().await;
     assert_eq!(handle.ready_state(), ReadyState::Closing);
     wire.send(&[pong("answered")]);
-    assert_eq!(answered.await, Ok(Duration::ZERO), "a pong may come while this side closes");
+    assert_eq!(answered.await, Ok(sent.elapsed()), "a pong may come while this side closes");
     assert_eq!(answer(&mut lost).await, None);
     wire.send(&[close(1000, "")]);
     wire.end();

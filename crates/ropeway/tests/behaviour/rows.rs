@@ -20,9 +20,11 @@ use ropeway::{Client, Error, Handle, ReadyState, SendError, Server, WebSocket};
 use ropeway_proto::{self as proto, CloseCode, deflate};
 use testkit::wire::{Frame, KEY, decode_all};
 use testkit::{Case, Closed, Command, Cut, Deflate, Event, Outcome, Role, State, Step, configure, variant};
+use tokio::time::{Instant, sleep_until};
 
+use super::LATE;
 use super::script::{Log, open_client_with, open_with, request};
-use super::wire::{Wire, pass, settle};
+use super::wire::{SETTLING, Wire, settle};
 
 const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
 
@@ -73,15 +75,10 @@ async fn run_server(case: &Case, cut: Cut) -> Result<(), String> {
     let wire = open_with(&server, request(&headers)).await;
     let handle = log.handle();
     let mut steps = start(case, cut, &wire).into_iter().peekable();
+    let mut then = Then::opening();
     while let Some(step) = steps.next() {
-        if let Err(refused) = take(&step, steps.peek(), &wire, &handle).await {
+        if let Err(refused) = take(&step, steps.peek(), &mut then, &wire, &handle).await {
             log.told().events.push(refused);
-        }
-    }
-    if case.config.deflate.is_some() {
-        // A large message is compressed, and inflated, over some sixty turns.
-        for _ in 0..10 {
-            settle().await;
         }
     }
     let outcome = Outcome {
@@ -112,14 +109,16 @@ async fn run_client(case: &Case, cut: Cut) -> Result<(), String> {
     let mut events = Vec::new();
     let mut end = Vec::new();
     let mut steps = start(case, cut, &wire).into_iter().peekable();
+    let mut then = Then::opening();
     while let Some(step) = steps.next() {
-        events.extend(take(&step, steps.peek(), &wire, &handle).await.err());
+        events.extend(take(&step, steps.peek(), &mut then, &wire, &handle).await.err());
         pull(&mut ws, &mut events, &mut end).await;
         // That call may have answered the peer.
         if !matches!((&step, steps.peek()), (Step::Receive(_), Some(Step::Receive(_)))) {
             settle().await;
             pull(&mut ws, &mut events, &mut end).await;
         }
+        then.latest = then.latest.max(Instant::now());
     }
     let outcome = Outcome {
         events,
@@ -161,9 +160,39 @@ fn start(case: &Case, cut: Cut, wire: &Wire) -> Vec<Step> {
     case.steps(cut)
 }
 
+/// The time of the last step. Only its bounds are known: a deadline may come late, and waiting for all that follows takes
+/// a millisecond of the paused clock.
+struct Then {
+    earliest: Instant,
+    latest: Instant,
+}
+
+impl Then {
+    fn now() -> Self {
+        Self { earliest: Instant::now(), latest: Instant::now() }
+    }
+
+    /// The opening, which was waited for.
+    fn opening() -> Self {
+        Self { earliest: Instant::now() - SETTLING, latest: Instant::now() }
+    }
+
+    /// Waits until this time has passed since the last step. A short time ends with the settling that follows.
+    async fn wait(&mut self, time: Duration) {
+        self.earliest += time;
+        self.latest += time + LATE;
+        sleep_until(if is_short(time) { self.earliest - SETTLING } else { self.latest }).await;
+    }
+}
+
+/// Whether the time is a millisecond short of a deadline, to show that it has not come yet.
+const fn is_short(time: Duration) -> bool {
+    time.subsec_millis() == 999
+}
+
 /// Makes one thing happen, and waits for all that follows. If two reads come one after the other, the first need not be
 /// waited for.
-async fn take(step: &Step, next: Option<&Step>, wire: &Wire, handle: &Handle) -> Result<(), Event> {
+async fn take(step: &Step, next: Option<&Step>, then: &mut Then, wire: &Wire, handle: &Handle) -> Result<(), Event> {
     let mut result = Ok(());
     match step {
         Step::Receive(bytes) => wire.send_bytes(bytes.clone()),
@@ -171,17 +200,18 @@ async fn take(step: &Step, next: Option<&Step>, wire: &Wire, handle: &Handle) ->
         Step::Reset => wire.reset(),
         Step::Stall => wire.set_room(Some(0)),
         Step::Drain(room) => wire.set_room(*room),
-        // A time that is a millisecond short shows that the deadline has not come yet.
-        Step::Wait(time) if time.subsec_millis() == 999 => tokio::time::sleep(*time).await,
         Step::Wait(time) => {
-            pass(*time).await;
-            if next.is_none() {
+            then.wait(*time).await;
+            if next.is_none() && !is_short(*time) {
                 // Two deadlines may have come in that time, one after the other.
                 settle().await;
-                pass(Duration::ZERO).await;
+                then.wait(Duration::ZERO).await;
             }
         }
         Step::Send(command) => result = send(handle, command),
+    }
+    if !matches!(step, Step::Wait(_)) {
+        *then = Then::now();
     }
     if !matches!((step, next), (Step::Receive(_), Some(Step::Receive(_)))) {
         settle().await;

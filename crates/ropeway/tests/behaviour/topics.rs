@@ -78,7 +78,7 @@ impl House {
         self.admit(Client::new()).await
     }
 
-    async fn admit(&self, client: Client) -> WebSocket {
+    pub(crate) async fn admit(&self, client: Client) -> WebSocket {
         if let Some(url) = &self.url {
             return client.connect(url).await.expect("a connection");
         }

@@ -4,12 +4,15 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use testkit::wire::{Frame, decode_all};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+
+use super::eventually::PATIENCE;
 
 /// The peer's end of a transport, in the hands of the test.
 #[derive(Clone, Debug, Default)]
@@ -55,14 +58,24 @@ pub(crate) fn wire() -> (Wire, End) {
     (wire, end)
 }
 
-/// Lets all tasks run as far as they can without new input from the wire or the clock. Tests run on one thread, so each
-/// round here is one round for the tasks that the last one woke. Ten rounds are twice the longest chain: a read, the
-/// event loop's turn, a user's task that awaits the message, its answer through a handle, and the turn that writes it.
+/// The time that [`settle`] takes.
+pub(crate) const SETTLING: Duration = Duration::from_millis(1);
+
+/// Lets all tasks run as far as they can without new input from the wire or the clock. The clock of these tests is
+/// paused, and tokio moves it only when no task is left to run. So this waits for the next millisecond.
 pub(crate) async fn settle() {
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
+    // A paused clock stands still while tasks run, so this limit needs another one.
+    let mut limit = REAL_CLOCK.spawn(tokio::time::sleep(PATIENCE));
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep(SETTLING) => limit.abort(),
+        _ = &mut limit => panic!("{PATIENCE:?} have passed without this: no task is left to run"),
     }
 }
+
+/// A runtime whose clock is not paused.
+static REAL_CLOCK: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap());
 
 /// Lets this time pass, plus the time by which a deadline may be late.
 pub(crate) async fn pass(time: Duration) {

@@ -161,7 +161,7 @@ async fn feed_sends_one_price_after_the_other_to_all() {
         let mut numbers = Vec::new();
         for _ in 0..2 {
             let price = text(&mut ws).await;
-            numbers.push(price.strip_prefix("price ").and_then(|number| number.parse::<u64>().ok()).expect(&price));
+            numbers.push(price.split_once(' ').and_then(|(_, number)| number.parse::<u64>().ok()).expect(&price));
         }
         assert_eq!(numbers[0] + 1, numbers[1]);
         within("the server's close frame", ws.close(1000, "")).await.unwrap();
