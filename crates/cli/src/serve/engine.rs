@@ -1,8 +1,10 @@
 //! The broker that carries messages between servers (`--engine`), and the topics of a server without one.
 
-use std::fmt::Write as _;
+#[cfg(not(all(feature = "nats", feature = "redis")))]
+use std::future::{Ready, ready};
 use std::path::PathBuf;
 
+#[cfg(any(feature = "nats", feature = "redis"))]
 use ropeway::engine::{Engine, EngineError, EngineFault};
 use ropeway::{History, Topics, TopicsBuilder};
 
@@ -79,8 +81,8 @@ impl Options {
     }
 
     #[cfg(not(feature = "nats"))]
-    async fn nats(&self, _: TopicsBuilder, _: &str, _: Authorities) -> Result<Topics, Failure> {
-        Err(left_out("NATS", "nats"))
+    fn nats(&self, _: TopicsBuilder, _: &str, _: Authorities) -> Ready<Result<Topics, Failure>> {
+        ready(Err(left_out("NATS", "nats")))
     }
 
     #[cfg(feature = "redis")]
@@ -97,18 +99,20 @@ impl Options {
     }
 
     #[cfg(not(feature = "redis"))]
-    async fn redis(&self, _: TopicsBuilder, _: &str, _: Authorities) -> Result<Topics, Failure> {
-        Err(left_out("Redis", "redis"))
+    fn redis(&self, _: TopicsBuilder, _: &str, _: Authorities) -> Ready<Result<Topics, Failure>> {
+        ready(Err(left_out("Redis", "redis")))
     }
 }
 
 type Authorities = Option<Vec<rustls::pki_types::CertificateDer<'static>>>;
 
+#[cfg(any(feature = "nats", feature = "redis"))]
 async fn connect(builder: TopicsBuilder, engine: impl Engine) -> Result<Topics, Failure> {
     builder.connect(engine).await.map_err(|error| explain(&error))
 }
 
 /// An engine names the settings of its library. Here they are options.
+#[cfg(any(feature = "nats", feature = "redis"))]
 fn explain(error: &EngineError) -> Failure {
     let mut text = error.to_string();
     for setting in ["`Nats::trust`", "`trust`"] {
@@ -118,8 +122,7 @@ fn explain(error: &EngineError) -> Failure {
         return Failure::Usage(format!("--engine cannot be used: {text}"));
     }
     // Otherwise the servers would not hear each other, and nobody would know.
-    let _ = write!(text, ". Without --engine this server works by itself");
-    Failure::Other(text)
+    Failure::Other(format!("{text}. Without --engine this server works by itself"))
 }
 
 #[cfg(not(all(feature = "nats", feature = "redis")))]
