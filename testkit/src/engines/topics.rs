@@ -114,8 +114,11 @@ impl Node {
     }
 }
 
+/// A kind of topics, with its name.
+type Sort = (&'static str, fn() -> TopicsBuilder);
+
 /// Without history and with it, each under a name of its own.
-fn both() -> [(&'static str, fn() -> TopicsBuilder); 2] {
+fn both() -> [Sort; 2] {
     [("plain", Topics::builder), ("kept", kept)]
 }
 

@@ -336,8 +336,18 @@ mod tests {
 
     #[test]
     fn a_hole_without_a_gap_is_found() {
-        assert_eq!(broken(1, |_, heard| drop(heard.remove(1))), [READY]);
-        assert_eq!(broken(3, |_, heard| drop(heard.remove(1))), [HOLE, READY]);
+        assert_eq!(
+            broken(1, |_, heard| {
+                heard.remove(1);
+            }),
+            [READY]
+        );
+        assert_eq!(
+            broken(3, |_, heard| {
+                heard.remove(1);
+            }),
+            [HOLE, READY]
+        );
         let epoch = |_: &mut Record, heard: &mut Vec<_>| {
             heard[2] = (32, Heard::Message { node: 0, number: 3, position: Some((8, 1)) });
         };
@@ -386,7 +396,12 @@ mod tests {
 
     #[test]
     fn what_a_nodes_own_subscribers_do_not_hear_is_found() {
-        assert_eq!(broken(0, |_, heard| drop(heard.remove(1))), [OWN]);
+        assert_eq!(
+            broken(0, |_, heard| {
+                heard.remove(1);
+            }),
+            [OWN]
+        );
         let down = |record: &mut Record, heard: &mut Vec<_>| {
             record.is_calm = false;
             record.published[1].result = Outcome::Offline;

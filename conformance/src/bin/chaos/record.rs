@@ -27,7 +27,7 @@ pub(crate) struct Record {
     pub(crate) is_calm: bool,
     /// The time from which on nothing was broken any more, and all nodes were up.
     pub(crate) settled: Option<Tick>,
-    /// What was broken and mended.
+    /// Something that was broken and mended.
     pub(crate) events: Vec<(Tick, String)>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Subscriber {
     pub(crate) heard: Vec<(Tick, Heard)>,
 }
 
-/// What a subscriber heard.
+/// Something that a subscriber heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Message {

@@ -34,7 +34,7 @@ struct Round {
     nodes: Vec<Node>,
     started: usize,
     record: Record,
-    /// What is broken, and the step at which it is mended.
+    /// The broken part, and the step at which it is mended.
     broken: Vec<(usize, Broken)>,
 }
 

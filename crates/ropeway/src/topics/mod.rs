@@ -25,7 +25,7 @@ pub use form::Publication;
 pub use member::{Member, MemberEvent};
 pub use members::{MemberEvents, MemberList, Members, Membership};
 pub use outbox::OutboxLimits;
-use registry::{Choice, Registry};
+use registry::{ByName, Choice, Registry};
 use relay::Relay;
 use uplink::{Link, Uplink};
 
@@ -147,9 +147,6 @@ impl fmt::Debug for Topics {
     }
 }
 
-type ChooseSettings = Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>;
-type ChooseHistory = Box<dyn Fn(&Name) -> Option<History> + Send + Sync>;
-
 /// Settings for [`Topics`].
 #[must_use = "call `build`, or `connect` with an engine"]
 #[derive(Default)]
@@ -157,7 +154,8 @@ pub struct TopicsBuilder {
     form: Form,
     settings: TopicSettings,
     history: Option<History>,
-    choice: (Option<ChooseSettings>, Option<ChooseHistory>),
+    settings_by_name: Option<ByName<TopicSettings>>,
+    history_by_name: Option<ByName<Option<History>>>,
     outbox: OutboxLimits,
 }
 
@@ -176,7 +174,7 @@ impl TopicsBuilder {
 
     /// Chooses the settings of each topic by its name, in place of [`TopicsBuilder::settings`].
     pub fn settings_by_name(mut self, choose: impl Fn(&Name) -> TopicSettings + Send + Sync + 'static) -> Self {
-        self.choice.0 = Some(Box::new(choose));
+        self.settings_by_name = Some(Box::new(choose));
         self
     }
 
@@ -184,7 +182,7 @@ impl TopicsBuilder {
     /// the same for a name. It is an error of the application if it chooses history and the engine has none: subscribers
     /// are then told of a gap, and the refusal is an event.
     pub fn history_by_name(mut self, choose: impl Fn(&Name) -> Option<History> + Send + Sync + 'static) -> Self {
-        self.choice.1 = Some(Box::new(choose));
+        self.history_by_name = Some(Box::new(choose));
         self
     }
 
@@ -256,10 +254,9 @@ impl TopicsBuilder {
     fn registry(self, has_engine: bool) -> (Arc<Registry>, Option<Arc<Uplink>>) {
         let uplink = has_engine.then(|| Arc::new(Uplink::new(self.outbox)));
         let (settings, history) = (self.settings, self.history);
-        let (choose_settings, choose_history) = self.choice;
         let choice = Choice {
-            settings: choose_settings.unwrap_or_else(|| Box::new(move |_| settings)),
-            history: choose_history.unwrap_or_else(|| Box::new(move |_| history)),
+            settings: self.settings_by_name.unwrap_or_else(|| Box::new(move |_| settings)),
+            history: self.history_by_name.unwrap_or_else(|| Box::new(move |_| history)),
         };
         (Registry::new(self.form, choice, uplink.clone()), uplink)
     }

@@ -19,10 +19,13 @@ use crate::topic::{Counted, Named, Table, Topic};
 /// The names are spread over so many locks.
 const SHARDS: usize = 16;
 
+/// A function of the application that chooses something for a topic by its name.
+pub(super) type ByName<T> = Box<dyn Fn(&Name) -> T + Send + Sync>;
+
 /// The functions of the application that choose a topic's settings by its name.
 pub(super) struct Choice {
-    pub(super) settings: Box<dyn Fn(&Name) -> TopicSettings + Send + Sync>,
-    pub(super) history: Box<dyn Fn(&Name) -> Option<History> + Send + Sync>,
+    pub(super) settings: ByName<TopicSettings>,
+    pub(super) history: ByName<Option<History>>,
 }
 
 /// The named topics of a process.
