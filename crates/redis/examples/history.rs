@@ -25,13 +25,12 @@ fn encode(publication: &Publication<'_>) -> Message {
 }
 
 async fn talk(mut ws: WebSocket, news: Topic, last: Option<Position>) {
-    let told = match last {
+    let told = if let Some(position) = last {
         // The client was sent all that it has missed, or nothing of it.
-        Some(position) => json!({ "recovered": ws.subscribe_from(&news, position).await.recovered }),
-        None => {
-            ws.subscribe(&news).await;
-            json!({ "position": news.position().map(|position| position.to_string()) })
-        }
+        json!({ "recovered": ws.subscribe_from(&news, position).await.recovered })
+    } else {
+        ws.subscribe(&news).await;
+        json!({ "position": news.position().map(|position| position.to_string()) })
     };
     ws.send(told.to_string()).await.ok();
     while let Ok(Some(message)) = ws.recv().await {

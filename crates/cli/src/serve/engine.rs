@@ -15,14 +15,17 @@ use crate::tls;
 /// The scheme of each engine's URLs, and what it stands for.
 const SCHEMES: &str = "nats:// or tls:// for NATS; redis:// or rediss:// (with TLS) for Redis and Valkey";
 
+/// The help of `--engine`: a text, since rustdoc would take its examples for links.
+const ENGINE: &str = "Share /chat, /broadcast and /topics with all servers that use the same broker: nats://HOST:4222, or \
+                      redis://HOST:6379; tls:// and rediss:// with TLS. A user and a password can be in the URL, which is then \
+                      safer in the environment";
+
 /// The options for the broker.
 #[derive(clap::Args)]
 #[command(next_help_heading = "More than one server")]
 pub(super) struct Options {
-    /// Share /chat, /broadcast and /topics with all servers that use the same broker: nats://HOST:4222, or
-    /// redis://HOST:6379; tls:// and rediss:// with TLS. A user and a password can be in the URL. Other users of this
-    /// machine see the command line, but not the environment
-    #[arg(long, value_name = "URL", env = "ROPEWAY_ENGINE", hide_env_values = true)]
+    // Other users of a machine see command lines, but not the environment.
+    #[arg(long, value_name = "URL", help = ENGINE, env = "ROPEWAY_ENGINE", hide_env_values = true)]
     engine: Option<String>,
 
     /// Trust the authorities in this PEM file for the broker's certificate, instead of the system's

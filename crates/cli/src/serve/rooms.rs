@@ -133,10 +133,9 @@ impl Rooms {
         // A broker that was away for a moment is told too: each event counts, not only the state at present.
         while let Some(event) = events.next().await {
             let notice = match event {
-                TopicsEvent::Down(_) => DOWN,
                 TopicsEvent::Up => BACK,
                 TopicsEvent::Missing if self.shared.topics.is_up() => BACK,
-                TopicsEvent::Missing => DOWN,
+                TopicsEvent::Down(_) | TopicsEvent::Missing => DOWN,
                 // Those of a gap are told by the topic itself, and the library logs what is refused.
                 _ => continue,
             };
