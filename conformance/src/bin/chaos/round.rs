@@ -121,7 +121,7 @@ impl Round {
                 let subscriber = self.nodes[node].unsubscribe(index).await;
                 self.record.subscribers.push(subscriber);
             }
-            _ if chance >= 940 && !self.record.is_calm => self.fail(step, node).await,
+            _ if chance >= 970 && !self.record.is_calm => self.fail(step, node).await,
             _ => {}
         }
         let pause = self.random.u64(..25);
