@@ -149,7 +149,7 @@ fn no_hole(record: &Record) -> Vec<Violation> {
                         node == subscriber.node
                             && began.get(&(node, subscriber.topic, number)).is_some_and(|at| *at < subscriber.began)
                     };
-                    for (at, message) in between.filter(|(_, message)| !all.contains(message) && !is_older(*message)) {
+                    for (at, message) in between.filter(|(_, message)| !all.contains(message) && !is_older(message)) {
                         let text = format!("offset {offset} came after {before}, but {at} is {message:?}");
                         violations.push(violation(HOLE, index, tick, text));
                     }

@@ -56,7 +56,7 @@ pub(crate) async fn run(kind: Kind, time: Duration) -> usize {
         if is_right { "ok    " } else { "FAILED" },
         time.as_secs(),
         topics.dropped(),
-        most as f64 / 1e6,
+        f64::from(most.div_ceil(100_000) as u32) / 10.0,
         MOST_MEMORY / 1_000_000,
     );
     usize::from(!is_right)

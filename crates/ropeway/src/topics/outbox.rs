@@ -308,7 +308,7 @@ mod tests {
     fn while_the_engine_is_slow_the_queue_is_bounded() {
         let mut outbox = Outbox::new(OutboxLimits::default());
         outbox.go_up();
-        let taken = (0..).take_while(|number| outbox.push(waiting(*number, 1 << 20)) != Delivery::Full).count();
+        let taken = (0..100).take_while(|number| outbox.push(waiting(*number, 1 << 20)) != Delivery::Full).count();
         assert_eq!(taken, 15);
         assert_eq!(outbox.next_batch().len(), 1, "one message may be larger than a batch");
         let name = Name::new("topic").expect("a short name");

@@ -355,7 +355,7 @@ async fn a_topic_that_is_heard_again_knows_what_was_heard_while_the_engine_was_d
     }
     texts.retain(|text| text != "gap");
     assert_eq!(texts, ["b", "c"]);
-    // What waits keeps neither the topics nor their task alive.
+    // Messages that wait keep neither the topics nor their task alive.
     broker.kill();
     eventually("the engine is down", || !topics.is_up()).await;
     topic.publish("d").expect("room");
