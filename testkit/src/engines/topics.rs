@@ -114,8 +114,10 @@ impl Node {
     }
 }
 
+type Builder = fn() -> TopicsBuilder;
+
 /// Without history and with it, each under a name of its own.
-fn both() -> [(&'static str, fn() -> TopicsBuilder); 2] {
+fn both() -> [(&'static str, Builder); 2] {
     [("plain", Topics::builder), ("kept", kept)]
 }
 
