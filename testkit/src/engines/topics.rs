@@ -114,11 +114,10 @@ impl Node {
     }
 }
 
-/// A kind of topics, with its name.
-type Sort = (&'static str, fn() -> TopicsBuilder);
+type Builder = fn() -> TopicsBuilder;
 
 /// Without history and with it, each under a name of its own.
-fn both() -> [Sort; 2] {
+fn both() -> [(&'static str, Builder); 2] {
     [("plain", Topics::builder), ("kept", kept)]
 }
 

@@ -412,7 +412,7 @@ impl NamedTopic {
         if envelope.is_lossy() {
             // Messages before and after it are not in one piece.
             retained.restart(place);
-            if !is_known && !is_own {
+            if !is_own && (!is_known || matches!(envelope.content, Content::Loss)) {
                 self.tell_gap(table);
             }
         }

@@ -209,6 +209,12 @@ impl Outbox {
         self.queue.iter_mut().filter_map(|waiting| waiting.topic.take()).collect()
     }
 
+    /// Puts news of a loss before all that waits, as the oldest messages are lost while the engine is down.
+    pub(super) fn push_first(&mut self, waiting: Waiting) {
+        self.bytes += waiting.cost();
+        self.queue.push_front(waiting);
+    }
+
     fn add(&mut self, waiting: Waiting) {
         self.bytes += waiting.cost();
         self.queue.push_back(waiting);

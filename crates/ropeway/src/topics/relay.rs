@@ -220,7 +220,7 @@ impl Relay {
         let engine = self.engine.address();
         guarded(|| tracing::info!(engine, "the engine of topics is up"));
         self.uplink.tell(&TopicsEvent::Up);
-        self.tell_losses();
+        self.tell_losses(true);
         loop {
             if self.registry.is_over() && self.uplink.outbox().next_batch().is_empty() {
                 return End::Over;
@@ -280,7 +280,7 @@ impl Relay {
         match call(session, session.publish(batch)).await {
             Ok(()) => {
                 self.uplink.outbox().sent();
-                self.tell_losses();
+                self.tell_losses(false);
             }
             Err(error) if error.fault() == EngineFault::Refused => {
                 let mut outbox = self.uplink.outbox();
@@ -427,15 +427,15 @@ impl Relay {
 
     /// Tells other nodes that messages of this node were lost. While the engine is up, that need not wait for the next
     /// message on the topic, which may never come.
-    fn tell_losses(&self) {
+    fn tell_losses(&self, is_first: bool) {
         let lost = self.uplink.outbox().losses();
         for name in lost {
-            self.tell_loss(&name);
+            self.tell_loss(&name, is_first);
         }
     }
 
     /// Tells other nodes that messages of this node on a topic were lost, unless the next message does.
-    fn tell_loss(&self, topic: &Name) {
+    fn tell_loss(&self, topic: &Name, is_first: bool) {
         let mut outbox = self.uplink.outbox();
         if !outbox.take_loss(topic) {
             return;
@@ -445,6 +445,12 @@ impl Relay {
             Envelope { node: self.uplink.node, number, before: 0, is_after_loss: true, content: Content::Loss };
         // It has its place among the messages, for nodes that are away.
         let history = self.registry.find(topic).and_then(|(_, named)| named.history());
+        if is_first && history.is_some() {
+            // Its number says nothing of the messages behind it.
+            let body = Envelope { number: 0, ..envelope.clone() }.encode();
+            let outgoing = Outgoing { topic: topic.clone(), body, history };
+            outbox.push_first(Waiting { outgoing, number: 0, unheard: None, kind: Kind::Loss, topic: None });
+        }
         let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history };
         outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Loss, topic: None });
     }
