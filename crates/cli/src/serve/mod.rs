@@ -29,7 +29,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::HeaderName;
-use ropeway::{Accept, Server, UpgradeRequest, deflate};
+use ropeway::{Accept, Server, Topics, UpgradeRequest, deflate};
 use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -46,6 +46,9 @@ use rooms::Rooms;
 
 /// How long to wait for a thread whose connections are closed, if something blocks it.
 const ENDING: Duration = Duration::from_secs(1);
+
+/// How long to wait for the broker to have the last messages, such as those that say who has left.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serve a page to try WebSockets with, and paths that echo, broadcast and chat
 ///
@@ -147,7 +150,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, Failure> 
     // The conversation with the broker is on this thread, so it holds up no connection.
     let topics = conductor.block_on(args.engine.topics())?;
     let events = topics.events();
-    let rooms = Rooms::new(topics, args.engine.form(), args.engine.has_engine());
+    let rooms = Rooms::new(topics.clone(), args.engine.form(), args.engine.has_engine());
     let server = server(args, tls, scheme, addr, &rooms);
     // Nothing is sent through these channels. One closes when the last thread stops serving, the other when the last
     // thread ends.
@@ -178,7 +181,7 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, Failure> 
         tracing::info!("closing {} connections", server.clients().len());
         tokio::select! {
             // The library logs what is left.
-            _ = server.shutdown().timeout(args.drain) => Ok(End::Drained),
+            () = close(&server, args.drain, &topics) => Ok(End::Drained),
             () = signals.interrupt() => Ok(End::Interrupted),
         }
     })?;
@@ -186,6 +189,13 @@ fn conduct(args: &Args, tls: Option<Arc<ServerConfig>>) -> Result<End, Failure> 
         tracing::warn!("a thread was still busy and was ended, with its connections");
     }
     Ok(end)
+}
+
+/// Closes all connections, and waits until the broker has the last messages.
+async fn close(server: &Server, drain: Duration, topics: &Topics) {
+    server.shutdown().timeout(drain).await;
+    // If the broker does not answer in this time, other servers' guests do not hear who has left.
+    let _ = tokio::time::timeout(LAST_WORDS, topics.flush()).await;
 }
 
 fn runtime() -> io::Result<Runtime> {

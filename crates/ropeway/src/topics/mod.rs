@@ -107,6 +107,18 @@ impl Topics {
         self.registry.uplink.as_ref().map_or(0, |uplink| uplink.outbox().dropped())
     }
 
+    /// Waits until the engine has all that was published before, such as the last words of a program that ends. Returns
+    /// `false` if the engine is down. Cancel safe.
+    pub async fn flush(&self) -> bool {
+        let Some(uplink) = &self.registry.uplink else { return true };
+        uplink
+            .wait_for(|| match uplink.link() {
+                Link::Down => Some(uplink.outbox().is_empty()),
+                Link::Starting | Link::Up(_) => uplink.outbox().is_empty().then_some(true),
+            })
+            .await
+    }
+
     /// News of the engine from now on. Without an engine there are none.
     pub fn events(&self) -> Events {
         match &self.registry.uplink {

@@ -54,6 +54,8 @@ struct Far {
     uplink: Arc<Uplink>,
     /// Whether the engine delivers the topic's publications.
     is_subscribed: AtomicBool,
+    /// Whether somebody was told that only messages of this node are heard.
+    told_offline: AtomicBool,
     traffic: Mutex<Traffic>,
 }
 
@@ -98,6 +100,7 @@ impl NamedTopic {
         let far = |uplink: &Arc<Uplink>| Far {
             uplink: Arc::clone(uplink),
             is_subscribed: AtomicBool::new(false),
+            told_offline: AtomicBool::new(false),
             traffic: Mutex::default(),
         };
         Self {
@@ -247,6 +250,11 @@ impl NamedTopic {
         if let Some(far) = &self.far {
             far.is_subscribed.store(is_subscribed, Ordering::Release);
         }
+    }
+
+    /// Whether somebody was told since the last call that only messages of this node are heard.
+    pub(super) fn take_told_offline(&self) -> bool {
+        self.far.as_ref().is_some_and(|far| far.told_offline.swap(false, Ordering::AcqRel))
     }
 
     /// Delivers a message that this node's subscribers were to hear when it came back from the engine, which is down.
@@ -591,7 +599,10 @@ impl Named for NamedTopic {
             let Some(far) = &self.far else { return Reach::Process };
             far.uplink
                 .wait_for(|| match far.uplink.link() {
-                    Link::Down => Some(Reach::Offline),
+                    Link::Down => {
+                        far.told_offline.store(true, Ordering::Release);
+                        Some(Reach::Offline)
+                    }
                     Link::Up(_) if far.is_subscribed.load(Ordering::Acquire) => Some(Reach::AllNodes),
                     _ if !self.is_heard() => Some(Reach::Unheard),
                     Link::Up(_) | Link::Starting => None,

@@ -120,6 +120,10 @@ impl Outbox {
         self.dropped
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The number of the next publication.
     pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;

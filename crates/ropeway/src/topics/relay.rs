@@ -194,6 +194,11 @@ impl Relay {
         first: &mut Option<oneshot::Sender<Result<(), EngineError>>>,
         failures: &mut u32,
     ) -> End {
+        let heard = self.registry.heard();
+        if let Err(error) = self.subscribe(&**session, heard).await {
+            return End::Lost(error);
+        }
+        // Not earlier: each topic is told of its gap before the first message that comes behind it.
         let deliveries = Deliveries::start(Arc::clone(&self.registry), Arc::clone(&self.uplink), arrivals);
         let end = self.serve_until_lost(session, first, failures).await;
         deliveries.stop().await;
@@ -206,10 +211,6 @@ impl Relay {
         first: &mut Option<oneshot::Sender<Result<(), EngineError>>>,
         failures: &mut u32,
     ) -> End {
-        let heard = self.registry.heard();
-        if let Err(error) = self.subscribe(&**session, heard).await {
-            return End::Lost(error);
-        }
         *failures = 0;
         self.uplink.set_link(Link::Up(Arc::clone(session)));
         self.renew_members();
@@ -281,6 +282,7 @@ impl Relay {
             Ok(()) => {
                 self.uplink.outbox().sent();
                 self.tell_losses(false);
+                self.uplink.note_change();
             }
             Err(error) if error.fault() == EngineFault::Refused => {
                 let mut outbox = self.uplink.outbox();
@@ -295,37 +297,51 @@ impl Relay {
 
     /// Subscribes to topics. If the engine was up before, they may have missed messages.
     async fn subscribe(&mut self, session: &dyn Session, names: Vec<Name>) -> Result<(), EngineError> {
-        let is_late = self.has_promised && !matches!(self.uplink.link(), Link::Up(_));
         for names in names.chunks(TOPICS_AT_ONCE) {
-            let found = names.iter().filter_map(|name| Some((name, self.registry.find(name)?)));
-            let topics: Vec<_> =
-                found.map(|(name, (table, named))| (self.registry.topic(name), table, named)).collect();
-            let wanted: Vec<_> = topics.iter().map(|(_, _, named)| named.wanted()).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            if let Err(error) = call(session, session.subscribe(&wanted)).await {
-                if error.fault() != EngineFault::Refused {
-                    return Err(error);
+            let is_refused = !self.subscribe_together(session, names).await?;
+            if is_refused && names.len() > 1 {
+                // One that is refused is no reason to go without the others.
+                for name in names {
+                    self.subscribe_together(session, std::slice::from_ref(name)).await?;
                 }
-                self.tell_refused(&error);
-                continue;
             }
-            for (Wanted { topic: name, history }, (topic, table, named)) in wanted.into_iter().zip(topics) {
-                let after = named.end();
-                self.subscribed
-                    .insert(name.clone(), Subscribed { _topic: topic, table, named: Arc::clone(&named), until: None });
-                if history.is_some() {
-                    self.heal(session, &name).await?;
-                }
-                if is_late && (history.is_none() || after.is_none()) {
-                    named.tell_gap(&self.subscribed[&name].table);
-                }
-                named.set_subscribed(true);
-            }
-            self.uplink.note_change();
         }
         Ok(())
+    }
+
+    /// Subscribes to topics with one call. Returns `false` if the engine refuses.
+    async fn subscribe_together(&mut self, session: &dyn Session, names: &[Name]) -> Result<bool, EngineError> {
+        let is_late = self.has_promised && !matches!(self.uplink.link(), Link::Up(_));
+        let found = names.iter().filter_map(|name| Some((name, self.registry.find(name)?)));
+        let topics: Vec<_> = found.map(|(name, (table, named))| (self.registry.topic(name), table, named)).collect();
+        let wanted: Vec<_> = topics.iter().map(|(_, _, named)| named.wanted()).collect();
+        if wanted.is_empty() {
+            return Ok(true);
+        }
+        if let Err(error) = call(session, session.subscribe(&wanted)).await {
+            if error.fault() != EngineFault::Refused {
+                return Err(error);
+            }
+            if wanted.len() == 1 {
+                self.tell_refused(&error);
+            }
+            return Ok(false);
+        }
+        for (Wanted { topic: name, history }, (topic, table, named)) in wanted.into_iter().zip(topics) {
+            let after = named.end();
+            self.subscribed
+                .insert(name.clone(), Subscribed { _topic: topic, table, named: Arc::clone(&named), until: None });
+            if history.is_some() {
+                self.heal(session, &name).await?;
+            }
+            let was_offline = named.take_told_offline();
+            if (is_late || was_offline) && (history.is_none() || after.is_none()) {
+                named.tell_gap(&self.subscribed[&name].table);
+            }
+            named.set_subscribed(true);
+        }
+        self.uplink.note_change();
+        Ok(true)
     }
 
     async fn unsubscribe_unheard(&mut self, session: &dyn Session) -> Result<(), EngineError> {

@@ -32,6 +32,11 @@ struct Inside {
     /// The next batch is published, but its session ends before it is confirmed.
     is_unconfirmed: bool,
     refuses: bool,
+    /// Subscribing to this topic is refused.
+    forbidden: Option<String>,
+    /// Deliveries are kept until somebody subscribes.
+    is_slow: bool,
+    late: Vec<Arrival>,
     sessions: HashMap<u64, Connected>,
     last_session: u64,
     stored: HashMap<Name, Stored>,
@@ -104,6 +109,16 @@ impl Broker {
     /// Publishes the next batch without confirming it, and ends the session.
     pub(crate) fn leave_unconfirmed(&self) {
         self.lock().is_unconfirmed = true;
+    }
+
+    /// Refuses to subscribe this topic.
+    pub(crate) fn forbid(&self, topic: &str) {
+        self.lock().forbidden = Some(topic.to_owned());
+    }
+
+    /// Keeps deliveries until somebody subscribes.
+    pub(crate) fn be_slow(&self) {
+        self.lock().is_slow = true;
     }
 
     pub(crate) fn refuse(&self, refuse: bool) {
@@ -218,6 +233,10 @@ impl Session for Link {
                         inside.losing -= 1;
                         continue;
                     }
+                    if inside.is_slow {
+                        inside.late.push(arrival);
+                        continue;
+                    }
                     let hearing = inside.sessions.values().filter(|session| session.topics.contains(topic));
                     deliveries.extend(hearing.map(|session| (session.inlet.clone(), arrival.clone())));
                 }
@@ -244,10 +263,24 @@ impl Session for Link {
     fn subscribe<'a>(&'a self, topics: &'a [Wanted]) -> EngineFuture<'a, ()> {
         Box::pin(async move {
             self.answered().await?;
-            let mut inside = self.broker.lock();
-            inside.calls.extend(topics.iter().map(|wanted| format!("+{}", wanted.topic)));
-            let names = topics.iter().map(|wanted| wanted.topic.clone());
-            inside.sessions.get_mut(&self.id).expect("it is connected").topics.extend(names);
+            let (inlet, late) = {
+                let mut inside = self.broker.lock();
+                inside.calls.extend(topics.iter().map(|wanted| format!("+{}", wanted.topic)));
+                if topics.iter().any(|wanted| Some(wanted.topic.as_str()) == inside.forbidden.as_deref()) {
+                    return Err(EngineError::new(EngineFault::Refused, "this topic is forbidden"));
+                }
+                let late = std::mem::take(&mut inside.late);
+                let session = inside.sessions.get_mut(&self.id).expect("it is connected");
+                session.topics.extend(topics.iter().map(|wanted| wanted.topic.clone()));
+                (session.inlet.clone(), late)
+            };
+            // They come before the answer.
+            for arrival in late {
+                inlet.deliver(arrival).await;
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            }
             Ok(())
         })
     }

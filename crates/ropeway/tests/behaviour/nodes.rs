@@ -480,3 +480,62 @@ async fn the_position_can_be_put_into_a_message_and_gaps_are_told_to_clients() {
     assert_eq!(heard.next().await, Some(Heard::Message { message, position: Some(position) }));
     assert_eq!(position.to_string().parse(), Ok::<Position, _>(position));
 }
+
+#[tokio::test]
+async fn a_gap_is_told_before_the_first_message_behind_it() {
+    let broker = Broker::default();
+    let (one, mut two) = (Node::new(&broker).await, Node::new(&broker).await);
+    broker.kill();
+    one.until(false).await;
+    two.until(false).await;
+    broker.start();
+    broker.be_slow();
+    one.until(true).await;
+    two.until(true).await;
+    assert_eq!(two.next().await, "gap");
+    broker.lose(1);
+    one.publish("lost");
+    one.publish("late");
+    within("the messages are at the broker", one.topics.flush()).await;
+    broker.cut_last();
+    eventually("one node is down", || one.topics.is_up() != two.topics.is_up()).await;
+    let mut cut = if one.topics.is_up() { two } else { one };
+    broker.start();
+    cut.until(true).await;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|text| text != "late") {
+        heard.push(cut.next().await);
+    }
+    let late = heard.iter().position(|text| text == "late");
+    assert!(late > heard.iter().position(|text| text == "gap"), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_topic_that_the_broker_refuses_keeps_no_other_from_being_heard() {
+    let broker = Broker::default();
+    let mut one = Node::new(&broker).await;
+    broker.forbid("secret");
+    let topics: Vec<_> = ["a", "secret", "b"].map(|name| one.topics.topic(name).expect("a short name")).into();
+    let _heard: Vec<_> = topics.iter().map(Topic::listen).collect();
+    for topic in [&topics[0], &topics[2]] {
+        assert_eq!(within("a subscription", topic.reach()).await, Reach::AllNodes);
+    }
+    one.event(&TopicsEvent::Refused("this topic is forbidden".into())).await;
+}
+
+#[tokio::test]
+async fn flushing_waits_until_the_engine_has_all_that_was_published() {
+    let broker = Broker::default();
+    let one = Node::new(&broker).await;
+    for _ in 0..2000 {
+        one.publish("x");
+    }
+    assert!(within("a flush", one.topics.flush()).await);
+    assert_eq!(broker.published(), 2000);
+    broker.kill();
+    one.until(false).await;
+    assert!(within("a flush", one.topics.flush()).await, "nothing waits");
+    one.publish("y");
+    assert!(!within("a flush", one.topics.flush()).await);
+    assert!(within("a flush", Topics::new().flush()).await);
+}
