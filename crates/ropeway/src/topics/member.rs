@@ -36,7 +36,7 @@ pub enum MemberEvent {
         /// The value.
         value: Bytes,
     },
-    /// The program was too slow: events are missing here. [`Members::list`] has the members.
+    /// The program was too slow: events are missing here. [`Members::list`](crate::Members::list) has the members.
     Missing,
 }
 
