@@ -22,11 +22,13 @@ impl Link {
     }
 
     /// Whether messages of the topic of this number wait for room.
+    #[cfg(unix)]
     pub(crate) fn waits_for_room(&self, topic: u64) -> bool {
         self.lock().waits_for_room(topic)
     }
 
     /// Lets a message of a topic wait for room.
+    #[cfg(unix)]
     pub(crate) fn keep_waiting(&self, post: &Post<'_>) {
         self.keep_waiting_in(self.lock(), post);
     }
