@@ -461,8 +461,9 @@ impl Relay {
             Envelope { node: self.uplink.node, number, before: 0, is_after_loss: true, content: Content::Loss };
         // It has its place among the messages, for nodes that are away.
         let history = self.registry.find(topic).and_then(|(_, named)| named.history());
-        if is_first && history.is_some() {
-            // Its number says nothing of the messages behind it.
+        if is_first && history.is_some() && !outbox.is_empty() {
+            // The loss may be older than the messages that wait, or newer, so it is told on both sides of them. The number of
+            // the first one says nothing of the messages behind it.
             let body = Envelope { number: 0, ..envelope.clone() }.encode();
             let outgoing = Outgoing { topic: topic.clone(), body, history };
             outbox.push_first(Waiting { outgoing, number: 0, unheard: None, kind: Kind::Loss, topic: None });
