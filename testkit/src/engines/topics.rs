@@ -139,6 +139,8 @@ pub async fn a_message_that_is_sent_twice_is_heard_once(rig: Rig) {
         for node in [&mut one, &mut two] {
             node.hears(&["first"]).await;
         }
+        // Its answer must have come, or the next one would wait for it.
+        assert!(within("the first message is confirmed", one.topics.flush()).await);
         // The broker gets the message, but its answer is lost, so it is sent again.
         one.link.set(State::Deaf);
         one.publish("a");
