@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::member::{Member, MemberEvent};
 use super::named::{CALL, NamedTopic};
-use super::uplink::Link;
+use super::uplink::Status;
 use crate::topic::Topic;
 use crate::topic::feed::{self, Feed};
 
@@ -92,8 +92,8 @@ impl Members {
     /// seconds. If the engine does not answer, the members of this node are returned, and the list says so. Cancel safe.
     pub async fn list(&self) -> MemberList {
         let here = self.named.members_here();
-        let Some(link) = self.named.link() else { return MemberList { members: here, is_complete: true } };
-        let Link::Up(session) = link else { return MemberList { members: here, is_complete: false } };
+        let Some(link) = self.named.status() else { return MemberList { members: here, is_complete: true } };
+        let Status::Up(session) = link else { return MemberList { members: here, is_complete: false } };
         match timeout(CALL, session.members(self.named.topic_name())).await {
             Ok(Ok(stored)) => {
                 let away = stored.into_iter().filter(|member| !self.named.is_own_key(&member.key));

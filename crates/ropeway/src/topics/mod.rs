@@ -1,5 +1,7 @@
 //! Topics with names, which can span machines.
 
+mod arrivals;
+mod deliveries;
 mod envelope;
 mod events;
 mod form;
@@ -7,10 +9,12 @@ mod member;
 mod members;
 mod named;
 mod outbox;
+mod presence;
 mod registry;
 mod relay;
 mod retained;
 mod roster;
+mod sequence;
 mod uplink;
 
 use std::fmt;
@@ -27,7 +31,7 @@ pub use members::{MemberEvents, MemberList, Members, Membership};
 pub use outbox::OutboxLimits;
 use registry::{ByName, Choice, Registry};
 use relay::Relay;
-use uplink::{Link, Uplink};
+use uplink::{Status, Uplink};
 
 use crate::engine::{Engine, EngineError, EngineFault, History, Name, NameError};
 use crate::overflow::TopicSettings;
@@ -99,7 +103,7 @@ impl Topics {
 
     /// Whether the engine is up. `true` without an engine.
     pub fn is_up(&self) -> bool {
-        self.registry.uplink.as_ref().is_none_or(|uplink| matches!(uplink.link(), Link::Up(_)))
+        self.registry.uplink.as_ref().is_none_or(|uplink| matches!(uplink.status(), Status::Up(_)))
     }
 
     /// The number of publications that the engine never got, because too much waited for it, or because it refused them.
@@ -112,9 +116,9 @@ impl Topics {
     pub async fn flush(&self) -> bool {
         let Some(uplink) = &self.registry.uplink else { return true };
         uplink
-            .wait_for(|| match uplink.link() {
-                Link::Down => Some(uplink.outbox().is_empty()),
-                Link::Starting | Link::Up(_) => uplink.outbox().is_empty().then_some(true),
+            .wait_for(|| match uplink.status() {
+                Status::Down => Some(uplink.outbox().is_empty()),
+                Status::Starting | Status::Up(_) => uplink.outbox().is_empty().then_some(true),
             })
             .await
     }

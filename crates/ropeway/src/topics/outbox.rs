@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use ropeway_proto::Prepared;
 
+use super::envelope::Envelope;
 use crate::connection_id::ConnectionId;
-use crate::engine::{Name, Outgoing};
+use crate::engine::{History, Name, Outgoing};
 use crate::topic::{Delivery, Table, Topic};
 
 /// The most messages that wait while the engine is up, and the most bytes. A second at 16,000 messages a second.
 const MOST_UP: OutboxLimits = OutboxLimits { messages: 16 * 1024, bytes: 16 << 20 };
 
 /// The most messages that one call passes to the engine, and the most bytes.
-const BATCH: OutboxLimits = OutboxLimits { messages: 512, bytes: 1 << 20 };
+pub(super) const BATCH: OutboxLimits = OutboxLimits { messages: 512, bytes: 1 << 20 };
 
 /// The most topics whose losses are noted. Losses of others are only counted.
 const MOST_LOST: usize = 4096;
@@ -255,6 +256,12 @@ impl Outbox {
 }
 
 impl Waiting {
+    /// News of this node for the others, which no subscriber hears.
+    pub(super) fn news(kind: Kind, topic: &Name, envelope: &Envelope, history: Option<History>) -> Self {
+        let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history };
+        Self { outgoing, number: envelope.number, unheard: None, kind, topic: None }
+    }
+
     fn cost(&self) -> usize {
         self.outgoing.body.len() + self.outgoing.topic.len() + OVERHEAD
     }

@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::deliveries::Deliveries;
 use super::envelope::{Content, Envelope};
 use super::events::TopicsEvent;
 use super::members::LIFETIME;
 use super::named::{CALL, NamedTopic};
 use super::outbox::{Kind, Unheard, Waiting};
 use super::registry::Registry;
-use super::uplink::{Link, Uplink};
+use super::uplink::{Status, Uplink};
 use crate::engine::{Arrival, Engine, EngineError, EngineFault, Inlet, Name, Outgoing, Session, Wanted};
 use crate::log::guarded;
 use crate::topic::{Table, Topic};
@@ -133,8 +133,8 @@ impl Relay {
 
     /// Notes that the engine is down. Returns whether nothing is left to do.
     fn go_down(&mut self, error: &EngineError) -> bool {
-        let was_down = matches!(self.uplink.link(), Link::Down);
-        self.uplink.set_link(Link::Down);
+        let was_down = matches!(self.uplink.status(), Status::Down);
+        self.uplink.set_status(Status::Down);
         {
             // Under the lock, so that messages which are published from now on are heard later than these.
             let mut outbox = self.uplink.outbox();
@@ -212,7 +212,7 @@ impl Relay {
         failures: &mut u32,
     ) -> End {
         *failures = 0;
-        self.uplink.set_link(Link::Up(Arc::clone(session)));
+        self.uplink.set_status(Status::Up(Arc::clone(session)));
         self.renew_members();
         self.uplink.outbox().go_up();
         if let Some(first) = first.take() {
@@ -311,7 +311,7 @@ impl Relay {
 
     /// Subscribes to topics with one call. Returns `false` if the engine refuses.
     async fn subscribe_together(&mut self, session: &dyn Session, names: &[Name]) -> Result<bool, EngineError> {
-        let is_late = self.has_promised && !matches!(self.uplink.link(), Link::Up(_));
+        let is_late = self.has_promised && !matches!(self.uplink.status(), Status::Up(_));
         let found = names.iter().filter_map(|name| Some((name, self.registry.find(name)?)));
         let topics: Vec<_> = found.map(|(name, (table, named))| (self.registry.topic(name), table, named)).collect();
         let wanted: Vec<_> = topics.iter().map(|(_, _, named)| named.wanted()).collect();
@@ -464,12 +464,10 @@ impl Relay {
         if is_first && history.is_some() && !outbox.is_empty() {
             // The loss may be older than the messages that wait, or newer, so it is told on both sides of them. The number of
             // the first one says nothing of the messages behind it.
-            let body = Envelope { number: 0, ..envelope.clone() }.encode();
-            let outgoing = Outgoing { topic: topic.clone(), body, history };
-            outbox.push_first(Waiting { outgoing, number: 0, unheard: None, kind: Kind::Loss, topic: None });
+            let first = Envelope { number: 0, ..envelope.clone() };
+            outbox.push_first(Waiting::news(Kind::Loss, topic, &first, history));
         }
-        let outgoing = Outgoing { topic: topic.clone(), body: envelope.encode(), history };
-        outbox.push(Waiting { outgoing, number, unheard: None, kind: Kind::Loss, topic: None });
+        outbox.push(Waiting::news(Kind::Loss, topic, &envelope, history));
     }
 
     fn tell_refused(&self, error: &EngineError) {
@@ -492,58 +490,5 @@ async fn call<T>(
         end = session.ended() => match end {
             Err(error) => Err(error),
         },
-    }
-}
-
-/// The task that delivers arrivals, so that a call which waits for the engine does not hold them up.
-struct Deliveries(JoinHandle<()>);
-
-impl Deliveries {
-    fn start(registry: Arc<Registry>, uplink: Arc<Uplink>, mut arrivals: mpsc::Receiver<Arrival>) -> Self {
-        Self(tokio::spawn(async move {
-            while let Some(arrival) = arrivals.recv().await {
-                deliver(&registry, &uplink, arrival).await;
-            }
-        }))
-    }
-
-    /// Stops it. Arrivals that wait are not delivered: they count as missed. Afterwards nothing more is delivered, so that
-    /// it is certain which of this node's messages its subscribers have heard.
-    async fn stop(self) {
-        self.0.abort();
-        let _ = self.0.await;
-    }
-}
-
-async fn deliver(registry: &Registry, uplink: &Uplink, arrival: Arrival) {
-    match arrival {
-        Arrival::Message { topic, body, place } => {
-            let Some((table, named)) = registry.find(&topic) else { return };
-            if let Some(envelope) = Envelope::decode(body) {
-                return named.arrive(&table, envelope, place).await;
-            }
-            if uplink.note_not_understood() == 1 {
-                let topic = &*topic;
-                guarded(|| {
-                    tracing::warn!(
-                        topic,
-                        "a publication was not understood: another program, or another version of ropeway, publishes under the same prefix; further ones are only counted"
-                    );
-                });
-            }
-            named.tell_gap(&table);
-        }
-        Arrival::Missed { topic: Some(topic) } => {
-            if let Some((table, named)) = registry.find(&topic) {
-                named.tell_missed(&table);
-            }
-        }
-        Arrival::Missed { topic: None } => {
-            for name in registry.heard() {
-                if let Some((table, named)) = registry.find(&name) {
-                    named.tell_missed(&table);
-                }
-            }
-        }
     }
 }

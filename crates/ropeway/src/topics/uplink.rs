@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::events::{Readers, TopicsEvent};
-use super::outbox::{Outbox, OutboxLimits};
+use super::outbox::{BATCH, Outbox, OutboxLimits};
 use crate::engine::{Name, Presence, Session};
 
 /// The length that an envelope adds to a message, without its key.
@@ -20,10 +20,12 @@ pub(super) struct Uplink {
     pub(super) node: u64,
     pub(super) readers: Readers,
     outbox: Mutex<Outbox>,
+    /// The most of this node's publications that the engine may still get, or have got, after it went down.
+    most_back: usize,
     chores: Mutex<Chores>,
     /// The members of this node, by key, as the engine is to have them.
     away: Mutex<Away>,
-    link: Mutex<Link>,
+    status: Mutex<Status>,
     max_message: AtomicUsize,
     /// Arrivals that were not understood.
     not_understood: AtomicU64,
@@ -35,7 +37,7 @@ pub(super) struct Uplink {
 
 /// The state of the connection with the engine, for topics.
 #[derive(Clone, Debug)]
-pub(super) enum Link {
+pub(super) enum Status {
     /// The first attempt to connect is not over.
     Starting,
     Up(Arc<dyn Session>),
@@ -69,9 +71,10 @@ impl Uplink {
             node: u64::from_be_bytes(crate::random::bytes()),
             readers: Readers::default(),
             outbox: Mutex::new(Outbox::new(limits)),
+            most_back: limits.messages.saturating_add(BATCH.messages),
             chores: Mutex::default(),
             away: Mutex::default(),
-            link: Mutex::new(Link::Starting),
+            status: Mutex::new(Status::Starting),
             max_message: AtomicUsize::new(usize::MAX),
             not_understood: AtomicU64::new(0),
             bell: Notify::new(),
@@ -82,6 +85,10 @@ impl Uplink {
     /// The messages that wait. Whoever adds one rings afterwards.
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn most_back(&self) -> usize {
+        self.most_back
     }
 
     pub(super) fn ring(&self) {
@@ -148,15 +155,15 @@ impl Uplink {
         (joined, left)
     }
 
-    pub(super) fn link(&self) -> Link {
-        self.lock_link().clone()
+    pub(super) fn status(&self) -> Status {
+        self.lock_status().clone()
     }
 
-    pub(super) fn set_link(&self, link: Link) {
-        if let Link::Up(session) = &link {
+    pub(super) fn set_status(&self, link: Status) {
+        if let Status::Up(session) = &link {
             self.max_message.store(session.max_message().unwrap_or(usize::MAX), Ordering::Relaxed);
         }
-        let before = std::mem::replace(&mut *self.lock_link(), link);
+        let before = std::mem::replace(&mut *self.lock_status(), link);
         drop(before);
         self.note_change();
     }
@@ -199,7 +206,7 @@ impl Uplink {
         self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
