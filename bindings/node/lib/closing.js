@@ -3,7 +3,7 @@
 // Closing: both close frames, the timer behind them, and how a connection ended.
 
 const { EMPTY } = require('./lane');
-const { CLOSE } = require('./opcode');
+const { CLOSE, LONGEST_CONTROL } = require('./opcode');
 const { CLOSING, OPEN } = require('./ready-state');
 const { kStatusCode, toError } = require('./violation');
 
@@ -30,8 +30,8 @@ const GONE = 8;
 // A WebSocket and its socket have their wire under this symbol.
 const kWire = Symbol('wire');
 
-// RFC 6455 section 5.5: control frames carry at most 125 bytes; the code takes two of them.
-const MAX_REASON = 123;
+// The code takes two bytes of the payload (RFC 6455 section 5.5.1).
+const LONGEST_REASON = LONGEST_CONTROL - 2;
 
 /**
  * The payload of a close frame (RFC 6455 section 5.5.1).
@@ -51,7 +51,7 @@ function closePayload(code, reason) {
     throw new TypeError('Second argument must be a string or a Uint8Array');
   }
   const length = isReason ? Buffer.byteLength(reason) : 0;
-  if (length > MAX_REASON) throw new RangeError('The message must not be greater than 123 bytes');
+  if (length > LONGEST_REASON) throw new RangeError(`The message must not be greater than ${LONGEST_REASON} bytes`);
 
   const payload = Buffer.alloc(2 + length);
   payload.writeUInt16BE(code);

@@ -46,7 +46,7 @@ function destination(req, trusted) {
   const stated = { host: headers.host, scheme: socket.encrypted ? 'https' : undefined };
   if (trusted === null || !trusts(trusted, socket.remoteAddress)) return stated;
 
-  // Each proxy has added one element to each list, at its end. The element before the last proxy's is another's, or made up.
+  // Each trusted proxy has appended one element to each list. The elements in front of those may be made up.
   let hops = 0;
   for (const address of elements(headers['x-forwarded-for']).reverse()) {
     hops++;

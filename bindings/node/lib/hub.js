@@ -7,7 +7,7 @@
 
 const { load } = require('./load');
 
-/** The name under which the table is kept, as a function: test runners copy the objects of `process`, but not its functions. */
+/** The property of `process` with a function that returns the table. Test runners copy the objects of `process`, but not its functions. */
 const KEPT = Symbol.for(`ropeway ${__filename}`);
 
 function find() {

@@ -5,6 +5,7 @@
 const { AsyncResource } = require('node:async_hooks');
 
 const hub = require('./hub');
+const { Queue } = require('./queue');
 
 const { native, rows, TOP, SLICED, ROW, TEXT, BINARY, PING, PONG, CLOSE, REST } = hub;
 
@@ -15,11 +16,9 @@ const DEFLATE = 4;
 const SERVER_FORGETS = 8;
 const CLIENT_FORGETS = 16;
 
-/** The list of nothing, shared by all. It is never written to. */
+/** No bytes and no events, shared by all connections. Nothing is ever added to them. */
 const NONE = Object.freeze([]);
-
-/** Events are taken off the list of those that wait at most so many at a time. */
-const AT_ONCE = 1024;
+const NO_EVENTS = new Queue();
 
 class Inbound {
   /** The owner and the settings are those of lib/lane.js. */
@@ -27,9 +26,7 @@ class Inbound {
     this.owner = owner;
     this.id = open(settings);
     /** Events that wait for their turn: after a handler threw, or if each has a turn of the event loop. */
-    this.waiting = NONE;
-    /** How many of them have been delivered. They are taken off many at a time: each shift would move all that is behind. */
-    this.passed = 0;
+    this.waiting = NO_EVENTS;
     /** Bytes that are still to be taken, behind the events that wait: a chunk that inflates to much is taken in slices. */
     this.rests = NONE;
     /** Whether a chunk is being taken: its handlers may make the peer answer before they return. */
@@ -156,7 +153,7 @@ class Inbound {
 
   /** Keeps the events of rows for later. Their views hold the memory. */
   keep(chunk, start, end) {
-    if (this.waiting === NONE) this.waiting = [];
+    if (this.waiting === NO_EVENTS) this.waiting = new Queue();
     for (let at = start; at < end; at += ROW) {
       const kind = rows[at + 1] & 0xff;
       if (kind === REST) {
@@ -185,10 +182,10 @@ class Inbound {
     try {
       do {
         if (this.waiting.length === 0 || this.isOver) break;
-        const event = this.takeWaiting();
+        const event = this.waiting.take();
         this.emit(event.kind, event.value, event.length, event.data);
         // A close frame and a violation need no turn of their own.
-      } while (!this.isFair || (this.waiting.length > 0 && this.waiting[this.passed].kind >= CLOSE));
+      } while (!this.isFair || (this.waiting.length > 0 && this.waiting.first.kind >= CLOSE));
     } finally {
       this.goOn();
     }
@@ -205,22 +202,9 @@ class Inbound {
     }
   }
 
-  /** Takes the next event that waits. There must be one. */
-  takeWaiting() {
-    const { waiting } = this;
-    const event = waiting[this.passed];
-    waiting[this.passed++] = undefined;
-    if (this.passed === waiting.length || this.passed === AT_ONCE) {
-      waiting.splice(0, this.passed);
-      this.passed = 0;
-    }
-    return event;
-  }
-
   /** Drops all that waits. */
   forget() {
-    this.waiting = NONE;
-    this.passed = 0;
+    this.waiting = NO_EVENTS;
     this.rests = NONE;
   }
 

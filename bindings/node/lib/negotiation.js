@@ -7,7 +7,7 @@ const NAME = 'permessage-deflate';
 
 const DEFAULT_WINDOW_BITS = 15;
 const DEFAULT_THRESHOLD = 1024;
-// No message is so long: the addon's numbers have 32 bits.
+// A threshold that no message reaches: the addon's lengths have 32 bits.
 const NEVER = 2 ** 32 - 1;
 const DEFAULT_LEVEL = 6;
 const DEFAULT_MEMORY_LEVEL = 8;
@@ -98,7 +98,7 @@ function threshold(options, parameters, isServer) {
   if (!standsAlone(parameters, isServer)) return 0;
   if (options.threshold === undefined) return DEFAULT_THRESHOLD;
   const bytes = Number(options.threshold);
-  // No length is as large as what is no number.
+  // As in `ws`, where no length is `>= NaN`: nothing is compressed.
   return Number.isNaN(bytes) ? NEVER : Math.min(Math.max(Math.ceil(bytes), 0), NEVER);
 }
 

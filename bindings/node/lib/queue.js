@@ -1,8 +1,8 @@
 'use strict';
 
-// Queue: things that wait, the first come first.
+// Queue: items that wait, in the order in which they came.
 
-// Places of things that were taken are given back at most so many at a time: `shift` would move all that is behind for each.
+// The array is shortened when this many items were taken, or all: `shift` would move all others for each item.
 const AT_ONCE = 1024;
 
 class Queue {

@@ -1,6 +1,6 @@
 //! Calls into JavaScript from the event loop, each with the ticks that follow it.
 #![allow(unsafe_code)]
-// Some of it is for the lane over descriptors, which is Linux's alone so far.
+// Only the descriptor lane uses some of these items, and that lane is built only on Linux.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 use std::ptr;

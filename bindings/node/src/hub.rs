@@ -128,9 +128,8 @@ impl Hub {
             return Err(Error::new("ropeway: too many handlers feed each other's connections within each other"));
         }
         let slice = Slice::begin(socket, &self.memory);
-        let mut is_sliced = false;
         while room > 0
-            && !is_sliced
+            && !slice.is_over(socket, &self.memory)
             && let Some(event) = socket.connection.handle_input(&mut input, time)
         {
             self.memory.tell(env, id, event, |payload| {
@@ -138,7 +137,6 @@ impl Hub {
                 (offset < length).then_some(Place::Chunk(offset as u32))
             })?;
             room -= 1;
-            is_sliced = slice.is_over(socket, &self.memory);
         }
         self.memory.rows.set(Word::Sliced, u32::from(slice.is_over(socket, &self.memory)));
         Ok(length - input.remaining().len())

@@ -30,7 +30,7 @@ impl Memory {
     /// Whether JavaScript may be called, which it may not when the environment ends.
     #[cfg(target_os = "linux")]
     pub(crate) fn may_call(&self, env: Env) -> bool {
-        // Node refuses calls then that could run JavaScript, as a getter might be run here.
+        // When the environment ends, Node refuses calls that could run JavaScript. Reading an element is one: it could be a getter.
         env.kept(&self.externals).and_then(|externals| env.get(externals, 0)).is_ok()
     }
 

@@ -1,7 +1,7 @@
 //! The table of rows that both sides see: an `ArrayBuffer` of 32-bit words. Rust appends rows, JavaScript reads them
 //! (`lib/table.js`), and takes them off again, like a stack: what JavaScript does with a row may append more.
 #![allow(unsafe_code)]
-// Some of it is for the lane over descriptors, which is Linux's alone so far.
+// Only the descriptor lane uses some of these items, and that lane is built only on Linux.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 use std::ptr::NonNull;

@@ -21,7 +21,6 @@ const PROGRAM = `
   const net = require('node:net');
   const { parentPort } = require('node:worker_threads');
   const { open } = require(${JSON.stringify(path.join(__dirname, 'support/lanes'))});
-  let count = 0;
   const sockets = [];
   const server = net.createServer((socket) => {
     open(socket, true).owner._onMessage = () => {};

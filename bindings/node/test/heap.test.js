@@ -12,7 +12,7 @@ const { WebSocket, event, serve, whenClosed, within } = require('./support/peers
 const CONNECTIONS = 200;
 const AT_ONCE = 20;
 
-// So many more objects of a class than before are no leak: one a connection would be 200.
+// Growth of a class by at most this many objects is no leak. One object left by each connection would be 200.
 const SLACK = 30;
 
 // How a connection ends, after an echo.
@@ -42,7 +42,7 @@ for (const perMessageDeflate of [false, { threshold: 0 }]) {
       websocket.on('error', () => {});
       websocket.on('message', (data, isBinary) => websocket.send(data, { binary: isBinary }, () => {}));
     });
-    // The first fill the pools.
+    // The first connections fill the pools.
     await comeAndGo(server, options, 100);
     const before = await counts(server);
     await comeAndGo(server, options, CONNECTIONS);
@@ -65,7 +65,7 @@ async function comeAndGo(server, options, count) {
   await Promise.all(Array.from({ length: AT_ONCE }, go));
 }
 
-// By the keys of the clients, the functions that get the other ends.
+// The functions that get the servers' ends, by the keys of the clients.
 const meeting = new Map();
 
 async function visit(server, options, way) {

@@ -11,7 +11,7 @@ const { test } = require('node:test');
 
 const { WebSocket, event, serve, whenClosed, within } = require('./support/peers');
 
-// So many connections reach both workers. The system hands them out as it likes, where the primary does not.
+// The most connections that are tried until each worker has one. Without a policy the operating system chooses the worker.
 const MOST = 200;
 
 for (const policy of ['round robin', 'none']) {
