@@ -58,7 +58,7 @@ impl Mailbox {
                     self.take_message(channel, message);
                 }
             }
-            // A cluster ends subscriptions of its own accord if it moves their slot. The reply and this look the same.
+            // A cluster that moves a slot ends its subscriptions of its own accord. That push looks like the reply to SUNSUBSCRIBE.
             PushKind::SUnsubscribe => {
                 if let Some(Value::BulkString(channel)) = push.data.into_iter().next()
                     && !self.leaving().remove(&channel)

@@ -1,4 +1,4 @@
-//! A server with its two connections: one for commands, and one for subscriptions and what they bring. So replies are
+//! A server with its two connections: one for commands, and one for subscriptions and their messages. So replies are
 //! not held up behind messages, and the server's limit for slow subscribers does not count replies.
 
 use std::fmt;

@@ -54,7 +54,7 @@ pub(crate) struct RedisSession {
     pub(crate) _tasks: JoinSet<()>,
 }
 
-/// Commands of one kind that are under way to one server.
+/// A command for a server.
 struct Job {
     form: Form,
     what: &'static str,
@@ -317,7 +317,7 @@ impl RedisSession {
         read_replay(reply, after).ok_or_else(|| unreadable(server))
     }
 
-    /// The members by topic, in the order in which the topics come first.
+    /// Calls a script once for each topic of these members.
     async fn for_members(
         &self,
         members: &[Presence],

@@ -69,9 +69,8 @@ pub struct TopicSettings {
     /// [`Overflow::Conflate`]. 1,024 by default. 0 is the same as 1.
     pub max_waiting: usize,
     /// The most payload bytes that these have in all, except that one message may always wait. 1 MiB by default.
-    ///
-    /// The messages of all topics that wait for one subscriber have at most `max_buffered` bytes in all, at 128 more
-    /// for each.
+    /// A message that waits counts for 128 bytes more than its payload. The messages of all topics that wait for one
+    /// subscriber count for at most `max_buffered` bytes in all, except that one message may always wait.
     pub max_waiting_bytes: usize,
 }
 

@@ -243,7 +243,7 @@ pub async fn while_the_engine_is_down_local_subscribers_go_on(mut rig: Rig) {
     }
 }
 
-/// Engine down: a bounded outbox keeps the newest. What it does not keep is a gap elsewhere.
+/// Engine down: a bounded outbox keeps the newest messages. The others are a gap elsewhere.
 pub async fn the_outbox_keeps_the_newest_and_tells_of_the_others(rig: Rig) {
     for (name, builder) in both() {
         let limits = OutboxLimits { messages: 2, bytes: 10_000 };

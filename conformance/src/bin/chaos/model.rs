@@ -225,7 +225,7 @@ fn is_told(subscriber: &Subscriber, published: &Published) -> bool {
     before.iter().any(|(tick, heard)| *heard == Heard::Gap && *tick > published.began)
 }
 
-/// Publications on a subscriber's topic, while it lived, that it did not hear, if they matter.
+/// Publications that matter and were not heard by a subscriber of their topic. Only subscribers that lived to the end are looked at.
 fn missing<'a>(
     record: &'a Record,
     matters: impl Fn(&Subscriber, &Published) -> bool + 'a,

@@ -21,7 +21,7 @@ impl Clock {
 pub(crate) struct Record {
     pub(crate) published: Vec<Published>,
     pub(crate) subscribers: Vec<Subscriber>,
-    /// Nodes that were killed. What they had not sent is lost with them.
+    /// Nodes that were killed. Messages that they had not sent are lost with them.
     pub(crate) killed: HashSet<usize>,
     /// Whether nothing was broken.
     pub(crate) is_calm: bool,

@@ -74,7 +74,7 @@ impl Rooms {
         } else {
             ws.subscribe(&topic);
         }
-        // The news that it is down came before this guest was counted, or comes after.
+        // If the broker went down before this guest was counted, `tell_news` has not told the guest.
         if !self.shared.topics.is_up() {
             let _ = ws.send(self.notice(DOWN));
         }
@@ -136,7 +136,7 @@ impl Rooms {
                 TopicsEvent::Up => BACK,
                 TopicsEvent::Missing if self.shared.topics.is_up() => BACK,
                 TopicsEvent::Down(_) | TopicsEvent::Missing => DOWN,
-                // Those of a gap are told by the topic itself, and the library logs what is refused.
+                // The topic itself tells its guests of a gap, and the library logs refusals.
                 _ => continue,
             };
             let notice = self.notice(notice);

@@ -36,8 +36,8 @@ const MESSAGE_COST: usize = 64;
 /// MiB in all. Further large messages are sent uncompressed meanwhile.
 pub(crate) const MOST_CODECS: usize = 64;
 
-/// The most times in a row that messages of topics that waited are queued and written. At most half of `max_buffered` is
-/// queued each time, and at most the whole waits, so these are enough unless more comes meanwhile.
+/// The most rounds of a turn in which waiting messages of topics are queued and written. A round queues at most half of
+/// `max_buffered`, and at most `max_buffered` bytes wait. So four rounds are enough, unless more messages arrive meanwhile.
 const WRITES: usize = 4;
 
 /// A connection with its stream and its handler.

@@ -286,13 +286,13 @@ impl Connection<'_> {
             return self.link.keep_waiting(&post(publication));
         }
         if let Err(SendError::Full { .. }) = self.core.send_prepared(&publication.message) {
-            self.send_later(publication);
+            self.apply_policy(publication);
         }
     }
 
     /// Applies the overflow policy to a message of a topic for which there was no room.
     #[cold]
-    fn send_later(&mut self, publication: &Publication) {
+    fn apply_policy(&mut self, publication: &Publication) {
         let post = post(publication);
         let overflow = post.overflow(self.link.overflow());
         if overflow.waits() {

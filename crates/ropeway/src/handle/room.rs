@@ -8,8 +8,8 @@ use super::sync::{MutexGuard, Ordering};
 use crate::topic::Post;
 
 impl Link {
-    /// Whether messages of topics wait for room. Of another thread's message this may learn late;
-    /// [`park`](Link::park) does not.
+    /// Whether messages of topics wait for room. A message that another thread adds may be
+    /// seen late here, but not in [`park`](Link::park).
     #[inline]
     pub(crate) fn has_waiting(&self) -> bool {
         self.has_waiting.load(Ordering::Relaxed)

@@ -121,7 +121,7 @@ impl Waiting {
         self.cost -= length + COST;
         if let Some(of_topic) = self.topics.get_mut(&message.topic) {
             of_topic.bytes -= length;
-            // It is the first or the second.
+            // At most one place is in front of it: that of a message which has just been replaced.
             if let Some(index) = of_topic.places.iter().position(|known| *known == place) {
                 of_topic.places.remove(index);
             }

@@ -24,8 +24,8 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(30);
 /// The members of a topic: a value each, such as a user's name. See [`Topics::members`](crate::Topics::members). A clone
 /// stands for the same members.
 ///
-/// With an engine that has presence, members of all nodes are there. If a node is killed, its members disappear after at
-/// most 30 seconds.
+/// With an engine that has presence, members of all nodes are there. If a node is killed, its members disappear after 30
+/// seconds, or as soon after that as the broker removes them.
 ///
 /// ```
 /// # async fn example(topics: &ropeway::Topics) -> Result<(), ropeway::NameError> {

@@ -62,8 +62,8 @@ use crate::topic::Topic;
 /// ```
 ///
 /// **The contract.** Without history, each subscriber gets a message at most once, and messages of one publisher on one
-/// topic in order. With an engine the guide's page [More than one server](crate::guide) says what happens when something
-/// fails.
+/// topic in order. With an engine, the guide's page
+/// [What happens when…](crate::guide) says what happens if something fails.
 pub struct Topics {
     registry: Arc<Registry>,
 }
@@ -112,7 +112,7 @@ impl Topics {
     }
 
     /// Waits until the engine has all that was published before, such as the last words of a program that ends. Returns
-    /// `false` if the engine is down. Cancel safe.
+    /// `false` if the engine is down and messages wait for it. Cancel safe.
     pub async fn flush(&self) -> bool {
         let Some(uplink) = &self.registry.uplink else { return true };
         uplink
@@ -242,7 +242,9 @@ impl TopicsBuilder {
         }
     }
 
-    /// As [`TopicsBuilder::connect`], but does not wait: until the engine is connected, it counts as down. It fails only if
+    /// As [`TopicsBuilder::connect`], but does not wait: until the engine is connected, publications are
+    /// [`Delivery::Offline`](crate::Delivery). Waits for a subscription or [`Topics::flush`] last until the first attempt is
+    /// over. It fails only if
     /// the engine lacks something that the settings ask for.
     ///
     /// # Panics

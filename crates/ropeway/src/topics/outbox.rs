@@ -85,7 +85,7 @@ pub(super) struct Unheard {
 pub(super) struct Outbox {
     limits: OutboxLimits,
     is_up: bool,
-    /// The front is being sent: so many messages.
+    /// The number of messages at the front that are being sent.
     in_flight: usize,
     queue: VecDeque<Waiting>,
     bytes: usize,

@@ -33,7 +33,7 @@ use crate::topic::{Table, Topic};
 /// The longest wait for a connection with the broker, names and TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The delays between attempts: at most the first after one failure, and at most the last after many. The delay is random
+/// The delays between attempts: at most twice the first after one failure, twice that after the next, and at most the last. The delay is random
 /// below that, so that the nodes of a broker that was restarted do not all come at once.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(5);
@@ -48,7 +48,8 @@ const TOPICS_AT_ONCE: usize = 512;
 /// The most members that one call stores.
 const MEMBERS_AT_ONCE: usize = 512;
 
-/// Arrivals that may wait for the node. The broker has to wait if there are more.
+/// Arrivals that may wait for the node. If there are more, the engine keeps them or drops them, and says
+/// [`Arrival::Missed`].
 const ARRIVALS: usize = 1024;
 
 /// The task that talks to the engine.

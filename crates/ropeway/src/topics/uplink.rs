@@ -82,7 +82,7 @@ impl Uplink {
         }
     }
 
-    /// The messages that wait. Whoever adds one rings afterwards.
+    /// The messages that wait. After one is added, [`Uplink::ring`] must be called.
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }

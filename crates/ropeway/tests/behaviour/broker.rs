@@ -27,7 +27,7 @@ struct Inside {
     is_down: bool,
     /// No call returns.
     is_stopped: bool,
-    /// So many next deliveries are lost.
+    /// The number of next deliveries that are lost.
     losing: usize,
     /// The next batch is published, but its session ends before it is confirmed.
     is_unconfirmed: bool,
