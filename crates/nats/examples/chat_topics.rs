@@ -30,6 +30,7 @@ async fn enter(upgrade: Upgrade, State(topics): State<Topics>, Path(room): Path<
 async fn talk(mut ws: WebSocket, room: Topic) {
     let reach = match ws.subscribe(&room).await {
         Reach::AllNodes => "you hear all servers",
+        Reach::Refused => "you hear this server alone, since the broker refuses this room",
         _ => "you hear this server alone, since the broker is down",
     };
     ws.send(format!("* {reach}")).await.ok();

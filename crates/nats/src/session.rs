@@ -145,13 +145,19 @@ impl NatsSession {
     }
 
     async fn subscribe_all(&self, topics: &[Wanted]) -> Result<(), EngineError> {
+        let mut begun = Vec::new();
         for wanted in topics {
             if !self.hearing.has(&wanted.topic) {
                 let subscriber = self.client.subscribe(self.subjects.subscribe(&wanted.topic)).await.map_err(gone)?;
                 self.hearing.begin(wanted.topic.clone(), subscriber);
+                begun.push(wanted.topic.clone());
             }
         }
-        self.settle().await?;
+        if let Err(error) = self.settle().await {
+            // The server does not say which of them it refused, so all have to be asked for again.
+            self.hearing.end(&begun).await;
+            return Err(error);
+        }
         let Some(neighbours) = &self.neighbours else { return Ok(()) };
         if !neighbours.know_all(self.timeout / 4).await? {
             // A message that was published at a server which has not answered may be missed.

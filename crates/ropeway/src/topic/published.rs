@@ -51,6 +51,9 @@ pub enum Reach {
     AllNodes,
     /// From this node only, as the engine is down. When it is back, the topic is told of a gap.
     Offline,
+    /// From this node only, as the engine has refused to deliver the topic. [`TopicsEvent::Refused`](crate::TopicsEvent)
+    /// has the reason.
+    Refused,
     /// Nobody hears the topic on this node, so the engine is not subscribed for it.
     Unheard,
 }

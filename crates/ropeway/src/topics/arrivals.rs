@@ -25,7 +25,15 @@ impl NamedTopic {
     /// Notes whether the engine delivers the topic's publications.
     pub(super) fn set_subscribed(&self, is_subscribed: bool) {
         if let Some(far) = &self.far {
+            far.is_refused.store(false, Ordering::Release);
             far.is_subscribed.store(is_subscribed, Ordering::Release);
+        }
+    }
+
+    /// Notes that the engine has refused to deliver the topic's publications.
+    pub(super) fn set_refused(&self) {
+        if let Some(far) = &self.far {
+            far.is_refused.store(true, Ordering::Release);
         }
     }
 

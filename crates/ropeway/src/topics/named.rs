@@ -50,6 +50,8 @@ pub(super) struct Far {
     pub(super) uplink: Arc<Uplink>,
     /// Whether the engine delivers the topic's publications.
     pub(super) is_subscribed: AtomicBool,
+    /// Whether the engine has refused to deliver them.
+    pub(super) is_refused: AtomicBool,
     /// Whether somebody was told that only messages of this node are heard.
     pub(super) told_offline: AtomicBool,
     sequence: Mutex<Sequence>,
@@ -71,6 +73,7 @@ impl NamedTopic {
         let far = |uplink: &Arc<Uplink>| Far {
             uplink: Arc::clone(uplink),
             is_subscribed: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             told_offline: AtomicBool::new(false),
             sequence: Mutex::default(),
         };
@@ -284,6 +287,7 @@ impl Named for NamedTopic {
                     }
                     Status::Up(_) if far.is_subscribed.load(Ordering::Acquire) => Some(Reach::AllNodes),
                     _ if !self.is_heard() => Some(Reach::Unheard),
+                    Status::Up(_) if far.is_refused.load(Ordering::Acquire) => Some(Reach::Refused),
                     Status::Up(_) | Status::Starting => None,
                 })
                 .await

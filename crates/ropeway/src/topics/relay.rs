@@ -323,7 +323,9 @@ impl Relay {
             if error.fault() != EngineFault::Refused {
                 return Err(error);
             }
-            if wanted.len() == 1 {
+            if let [(_, _, named)] = &topics[..] {
+                named.set_refused();
+                self.uplink.note_change();
                 self.tell_refused(&error);
             }
             return Ok(false);

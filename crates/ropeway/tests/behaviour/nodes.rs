@@ -506,6 +506,7 @@ async fn a_topic_that_the_broker_refuses_keeps_no_other_from_being_heard() {
     for topic in [&topics[0], &topics[2]] {
         assert_eq!(within("a subscription", topic.reach()).await, Reach::AllNodes);
     }
+    assert_eq!(within("an answer", topics[1].reach()).await, Reach::Refused);
     one.event(&TopicsEvent::Refused("this topic is forbidden".into())).await;
 }
 
